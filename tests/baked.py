@@ -1,0 +1,95 @@
+"""A project made from the template, for the tests to look at."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = next(ROOT.glob("{{*}}"))  # what becomes the project
+SETTINGS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+QUESTIONS = [name for name in SETTINGS if not name.startswith("_")]
+CHOICES: dict[str, list[str]] = {
+    name: value for name, value in SETTINGS.items() if name in QUESTIONS and type(value) is list
+}
+# Every combination of the choices, under a name that a person can read.
+COMBINATIONS = {
+    ", ".join(values): dict(zip(CHOICES, values, strict=True))
+    for values in itertools.product(*CHOICES.values())
+}
+
+
+@dataclass(frozen=True)
+class BakedProject:
+    """A generated project."""
+
+    path: Path
+
+    @property
+    def files(self) -> list[str]:
+        """Every file, relative and sorted."""
+        return sorted(
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if path.is_file() or path.is_symlink()
+        )
+
+    @property
+    def content(self) -> dict[str, tuple[bytes, int]]:
+        """Every file with its bytes and its permissions."""
+        return {
+            name: ((self.path / name).read_bytes(), (self.path / name).stat().st_mode & 0o777)
+            for name in self.files
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether the project has a file or folder of that name."""
+        return (self.path / name).exists()
+
+    def text(self, name: str) -> str:
+        """Content of a text file."""
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def yaml(self, name: str) -> Any:
+        """Content of a YAML file."""
+        return yaml.safe_load(self.text(name))
+
+    def toml(self, name: str) -> dict[str, Any]:
+        """Content of a TOML file."""
+        return tomllib.loads(self.text(name))
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project."""
+        return subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+
+
+def bake(into: Path, **answers: object) -> BakedProject:
+    """Make a project in the folder `into`, within this process.
+
+    Raises:
+        FailedHookException: the answers were refused; the reasons are on standard error.
+    """
+    return BakedProject(
+        Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(into)))
+    )
+
+
+def hook(name: str) -> ModuleType:
+    """A hook as a module, unrendered, so that its functions can be called."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "hooks" / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

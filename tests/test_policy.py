@@ -1,0 +1,194 @@
+"""What an organization's policy allows and refuses, and what happens to a policy that is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from baked import ROOT, bake, hook
+
+Refusal = Callable[..., str]
+pre_gen = hook("pre_gen_project")
+
+POLICY = """
+regions: [northeurope, westeurope]
+organization_codes: [acme, acmeit]
+required_tags: [cost_center, owner]
+choices:
+  ci_provider: [azure-devops]
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Set a policy with the given content."""
+
+    def written(content: str) -> Path:
+        path = tmp_path / "policy.yml"
+        path.write_text(content, encoding="utf-8")
+        monkeypatch.setenv("AI_FACTORY_POLICY", str(path))
+        return path
+
+    return written
+
+
+def test_answers_within_the_policy_pass(policy: Callable[[str], Path], tmp_path: Path) -> None:
+    policy(POLICY)
+    project = bake(tmp_path, ci_provider="azure-devops", _tags="Cost_Center=4711")
+    assert project.yaml("conf/project.yml")["tags"]["Cost_Center"] == "4711"
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (
+            {"azure_region": "eastus"},
+            "azure_region: 'eastus' must be one of northeurope, westeurope, as AI_FACTORY_POLICY says."
+            "\n    Would pass: westeurope\n",
+        ),
+        (
+            {"organization_code": "acmei"},
+            "organization_code: 'acmei' must be one of acme, acmeit, as AI_FACTORY_POLICY says."
+            "\n    Would pass: acmeit\n",
+        ),
+        (
+            {"ci_provider": "github-actions"},
+            "ci_provider: 'github-actions' must be one of azure-devops, as AI_FACTORY_POLICY says."
+            "\n    Would pass: azure-devops\n",
+        ),
+        (
+            {"_tags": "data=internal"},
+            "_tags: 'data=internal' must give the tag cost_center, which AI_FACTORY_POLICY requires."
+            "\n    Would pass: cost_center=tbd, data=internal\n",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_answer_outside_the_policy_is_refused(
+    policy: Callable[[str], Path], refusal: Refusal, answers: dict[str, str], message: str
+) -> None:
+    policy(POLICY)
+    within = {"ci_provider": "azure-devops", "_tags": "cost_center=4711"}
+    assert message in refusal(**(within | answers))
+
+
+def test_everything_outside_the_policy_is_refused_at_once(
+    policy: Callable[[str], Path], refusal: Refusal
+) -> None:
+    policy(POLICY)
+    message = refusal(azure_region="eastus", organization_code="other", team_email="A")
+    named = re.findall(r"^(\w+): ", message, re.MULTILINE)
+    assert named == ["organization_code", "team_email", "azure_region", "ci_provider", "_tags"]
+
+
+def test_a_policy_may_allow_regions_that_the_template_does_not_know(
+    policy: Callable[[str], Path], tmp_path: Path
+) -> None:
+    policy("regions: [usgovvirginia]")
+    project = bake(tmp_path, azure_region="usgovvirginia")
+    assert project.yaml("conf/project.yml")["region"] == "usgovvirginia"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "region: [westeurope]",
+            "must not have the key region; the keys are regions, organization_codes",
+        ),
+        ("- westeurope", "must be a mapping with some of the keys regions, organization_codes"),
+        ("", "must be a mapping with some of the keys regions"),
+        ("regions: westeurope", "must have in regions a list of at least one value"),
+        ("regions: []", "must have in regions a list of at least one value"),
+        ("regions: [West Europe]", "must not have 'West Europe' in regions"),
+        ("organization_codes: [no]", "must not have False in organization_codes"),
+        ("organization_codes: [contoso]", "must not have 'contoso' in organization_codes"),
+        ("required_tags: [cost center]", "must not have 'cost center' in required_tags"),
+        ("required_tags: [azure_owner]", "must not have 'azure_owner' in required_tags"),
+        (
+            "choices: [azure-devops]",
+            "must have in choices a mapping with some of the keys problem_type",
+        ),
+        ("choices: {ci: [azure-devops]}", "must not have the key choices.ci;"),
+        ("choices: {ci_provider: [gitlab]}", "must not have 'gitlab' in choices.ci_provider"),
+        ("choices: {ci_provider: azure-devops}", "must have in choices.ci_provider a list"),
+        ("regions: [westeurope", "cannot be read: while parsing a flow sequence"),
+        ("regions: \x00", "cannot be read: unacceptable character"),
+    ],
+)
+def test_a_policy_that_is_wrong_is_refused(
+    policy: Callable[[str], Path], refusal: Refusal, content: str, message: str
+) -> None:
+    path = policy(content)
+    said = refusal()
+    assert (
+        f"AI_FACTORY_POLICY: '{path}' " in said or f"AI_FACTORY_POLICY: '{str(path)[:60]}" in said
+    )
+    assert message in said
+    assert "Would pass: a file like the example in docs/policy.md" in said
+
+
+def test_every_fault_of_a_policy_and_of_the_answers_is_told_at_once(
+    policy: Callable[[str], Path], refusal: Refusal
+) -> None:
+    policy("regions: westeurope\ncode: [acme]\n")
+    message = refusal(team_email="nobody")
+    assert "must have in regions a list" in message
+    assert "must not have the key code" in message
+    assert "team_email: 'nobody' must be an e-mail address" in message
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "not text"])
+def test_a_policy_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal, kind: str
+) -> None:
+    path = tmp_path / "policy.yml"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "not text":
+        path.write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setenv("AI_FACTORY_POLICY", str(path))
+    assert " cannot be read: " in refusal()
+
+
+@pytest.mark.parametrize("by", ["the shell's folder", "the folder that projects go into"])
+def test_a_relative_path_is_found_from(by: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text("regions: [northeurope]", encoding="utf-8")
+    environment = {**os.environ, "AI_FACTORY_POLICY": "policy.yml"}
+    arguments = ["--no-input"]
+    if by == "the shell's folder":
+        environment["PWD"] = str(tmp_path)
+        arguments += ["--output-dir", str(tmp_path / "elsewhere")]
+    else:
+        environment.pop("PWD", None)
+    tried = subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(ROOT), *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tried.returncode == 1
+    assert "azure_region: 'westeurope' must be one of northeurope" in tried.stderr
+
+
+def test_an_empty_setting_is_no_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AI_FACTORY_POLICY", "")
+    assert bake(tmp_path).has("conf/project.yml")
+
+
+def test_the_documented_example_is_a_policy_that_uses_every_key() -> None:
+    page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example
+    content = yaml.safe_load(example.group(1))
+    assert list(pre_gen.policy_faults(content)) == []
+    assert set(content) == set(pre_gen.Policy._fields)

@@ -1,0 +1,1 @@
+"""What an ML engineer maintains: running, registering, judging and promoting models."""

@@ -1,0 +1,568 @@
+"""Small charts as inline SVG: no library and no script; colours come from the page's style sheet.
+
+Two kinds: figures with axes (a fixed view box that scales) and strips for table cells (as wide as
+their cell, positions in percent). Figures carry a title and a description for screen readers;
+strips are hidden from them, because the cell beside them holds the numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from .wording import fixed, number
+
+WIDTH = 440
+HEIGHT = 320
+_TOP, _RIGHT, _BOTTOM = 32, 16, 46
+_CIRCLE = "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z"
+_DIAMOND = "M0-6L6 0L0 6L-6 0z"
+_SHAPES = {"champion": _DIAMOND}
+_LEFT, _RIGHTWARDS = "M3-4.5L-2 0L3 4.5", "M-3-4.5L2 0L-3 4.5"
+
+
+class Point(NamedTuple):
+    """A point, with the interval of `y` where there is one, and what hovering it says."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+class Series(NamedTuple):
+    """Points of one colour; `css` is the class that names it."""
+
+    label: str
+    css: str
+    points: Sequence[Point]
+
+
+class Dot(NamedTuple):
+    """A value with its interval, drawn as a dot with whiskers."""
+
+    label: str
+    css: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    text: str = ""
+
+
+class Mark(NamedTuple):
+    """A line across the whole chart, with the text beside it."""
+
+    value: float
+    text: str
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Choose about `count` round numbers (1, 2 or 5 times a power of ten) from low to high."""
+    span = high - low
+    if not (0 < span < math.inf):
+        return [low]
+    rough = span / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next((nice for nice in (1, 2, 5) if nice * power >= rough * 0.999), 10)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    found = [index * step for index in range(first, min(last, first + 3 * count) + 1)]
+    return found if len(set(found)) > 1 else [low, high]
+
+
+def padded(values: Sequence[float], by: float) -> tuple[float, float]:
+    """Return the range of `values`, wider at both ends by a share of itself; never empty."""
+    low, high = min(values), max(values)
+    span = high - low
+    if span == 0 or not math.isfinite(span):
+        span = abs(low) * 0.2 or 1.0
+        return low - span / 2, high + span / 2
+    return low - span * by, high + span * by
+
+
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Write the numbers of an axis alike: the same decimals, `k` and `M` for thousands."""
+    largest = max((abs(value) for value in values), default=0)
+    if largest >= 1e9 or 0 < largest < 1e-4:
+        return [number(value, 2) for value in values]
+    unit, suffix = next(
+        ((unit, suffix) for unit, suffix in ((1e6, "M"), (1e3, "k")) if largest >= 10 * unit),
+        (1.0, ""),
+    )
+    scaled = [value / unit for value in values]
+    gap = min((b - a for a, b in pairwise(scaled) if b > a), default=1.0)
+    decimals = min(max(-math.floor(math.log10(gap) + 1e-9), 0), 6)
+    while decimals < 6 and any(abs(round(v, decimals) - v) > gap / 100 for v in scaled):
+        decimals += 1
+    return [f"{fixed(v, decimals)}{suffix if round(v, decimals) else ''}" for v in scaled]
+
+
+def plot(
+    name: str,
+    title: str,
+    description: str,
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    diagonal: bool = False,
+    marks: Sequence[Mark] = (),
+    dots: bool = True,
+    shares: bool = False,
+) -> Markup:
+    """Draw series over two axes, joined by lines.
+
+    Args:
+        name: unique in the page; ids are made from it.
+        title: what the chart shows.
+        description: what a person who cannot see it should know.
+        series: drawn in order, the last on top.
+        x_label: under the axis.
+        y_label: above the axis.
+        x_range: ends of the axis; from the points if None.
+        y_range: as `x_range`; intervals count as points.
+        diagonal: draws where x equals y.
+        marks: vertical lines.
+        dots: draws a mark at every point.
+        shares: writes both axes as percent.
+
+    Returns:
+        The SVG; empty when there is no point to draw.
+    """
+    points = [point for line in series for point in line.points]
+    if not points:
+        return Markup("")
+    ends = [end for point in points for end in (point.y, point.low, point.high) if end is not None]
+    axes = _axes(
+        x_range or padded([point.x for point in points], 0),
+        y_range or padded(ends, 0.06),
+        x_label,
+        y_label,
+        shares,
+    )
+    body = list(axes.grid)
+    if diagonal:
+        low = max(axes.x_range[0], axes.y_range[0])
+        high = min(axes.x_range[1], axes.y_range[1])
+        if low < high:
+            path = f"M{_r(axes.x(low))} {_r(axes.y(low))}L{_r(axes.x(high))} {_r(axes.y(high))}"
+            body.append(Markup('<path class="reference" d="{}"/>').format(path))
+    body += _verticals(axes, marks)
+    for line in series:
+        body += _line(axes, line, dots)
+    return _figure(name, title, description, HEIGHT, body)
+
+
+def histogram(
+    name: str,
+    title: str,
+    description: str,
+    edges: Sequence[float],
+    counts: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str,
+    marks: Sequence[Mark] = (),
+) -> Markup:
+    """Draw counts between edges (one edge more than counts); empty when they do not fit."""
+    if not counts or len(edges) != len(counts) + 1 or edges[-1] <= edges[0]:
+        return Markup("")
+    axes = _axes((edges[0], edges[-1]), (0, max(*counts, 1) * 1.06), x_label, y_label)
+    body = list(axes.grid)
+    base = axes.y(0)
+    for (left, right), count in zip(pairwise(edges), counts, strict=True):
+        start, top = axes.x(left), axes.y(count)
+        note = f"{number(left)} to {number(right)}: {number(count)}"
+        body.append(
+            Markup(
+                '<rect class="column" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>'
+            ).format(
+                _r(start + 0.5),
+                _r(top),
+                _r(max(axes.x(right) - start - 1, 0.5)),
+                _r(max(base - top, 0)),
+                note,
+            )
+        )
+    body += _verticals(axes, marks)
+    return _figure(name, title, description, HEIGHT, body)
+
+
+def dot_rows(name: str, title: str, description: str, dots: Sequence[Dot]) -> Markup:
+    """Draw one labelled row for each dot over a shared axis; empty without dots."""
+    if not dots:
+        return Markup("")
+    row, top = 46, 8
+    height = top + row * len(dots) + 26
+    low, high = padded([end for dot in dots for end in _ends(dot)], 0.1)
+    left, right = 8.0, WIDTH - 8.0
+    bottom = top + row * len(dots)
+
+    def x(value: float) -> float:
+        return left + (right - left) * _share(value, low, high)
+
+    body = []
+    values = ticks(low, high)
+    for value, label in zip(values, tick_labels(values), strict=True):
+        body.append(
+            Markup(
+                '<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
+                '<text class="tick" x="{0}" y="{3}" text-anchor="middle">{4}</text>'
+            ).format(_r(x(value)), top, bottom, bottom + 18, label)
+        )
+    for index, dot in enumerate(dots):
+        line = top + row * index + 32
+        body.append(
+            Markup(
+                '<text class="label" x="{}" y="{}">{}</text>'
+                '<text class="value" x="{}" y="{}" text-anchor="end">{}</text>'
+            ).format(left, line - 17, dot.label, right, line - 17, dot.text)
+        )
+        if dot.low is not None and dot.high is not None:
+            body.append(
+                Markup('<path class="whisker {}" d="M{} {}H{}"/>').format(
+                    dot.css, _r(x(dot.low)), line, _r(x(dot.high))
+                )
+            )
+        body.append(_mark(dot.css, x(dot.value), line))
+    return _figure(name, title, description, height, body)
+
+
+def heatmap(
+    name: str,
+    title: str,
+    description: str,
+    labels: Sequence[str],
+    matrix: Sequence[Sequence[float]],
+) -> Markup:
+    """Draw a square matrix, each row shaded by its own shares, for too many classes to print.
+
+    Args:
+        name: unique in the page.
+        title: what the chart shows.
+        description: what a person who cannot see it should know.
+        labels: of the rows and the columns.
+        matrix: counts; rows are the actual classes, columns the predicted ones.
+    """
+    size = len(labels)
+    if not size or len(matrix) != size:
+        return Markup("")
+    cell = min(max(560 / size, 9), 26)
+    shown = [label if len(label) <= 14 else label[:13] + "…" for label in labels]
+    margin = 14 + 6.2 * max(map(len, shown))
+    extent = cell * size
+    levels: dict[int, list[str]] = {}
+    for row, counts in enumerate(matrix):
+        total = sum(counts)
+        for column, count in enumerate(counts[:size]):
+            if count > 0 and total > 0:
+                step = f"M{_r(margin + column * cell)} {_r(margin + row * cell)}"
+                side = _r(cell - 0.6)
+                levels.setdefault(shade(count / total), []).append(f"{step}h{side}v{side}h-{side}z")
+    body = [
+        Markup('<rect class="plate" x="{}" y="{}" width="{}" height="{}"/>').format(
+            _r(margin), _r(margin), _r(extent), _r(extent)
+        )
+    ]
+    for level, steps in sorted(levels.items()):
+        body.append(Markup('<path class="heat{}" d="{}"/>').format(level, "".join(steps)))
+    every = math.ceil(12 / cell)
+    for index, label in enumerate(shown):
+        if index % every:
+            continue
+        middle = margin + (index + 0.5) * cell
+        body.append(
+            Markup(
+                '<text class="tick" x="{0}" y="{1}" text-anchor="end">{2}</text>'
+                '<text class="tick" transform="translate({3} {0}) rotate(-90)">{2}</text>'
+            ).format(_r(margin - 5), _r(middle + 3.5), label, _r(middle + 3.5))
+        )
+    whole = margin + extent + 6
+    return _figure(name, title, description, whole, body, width=whole)
+
+
+def strip(
+    dots: Sequence[Dot],
+    domain: tuple[float, float],
+    *,
+    reference: float | None = None,
+) -> Markup:
+    """Draw dots with whiskers, each in its own lane.
+
+    Args:
+        dots: one lane each; one that lies outside the domain becomes an arrow at its end.
+        domain: values at the left and the right end.
+        reference: where to draw a dashed line, such as zero.
+    """
+    lane = 13
+    height = lane * max(len(dots), 1) + 9
+    body = [Markup('<rect class="plate" width="100%" height="{}" rx="4"/>').format(height)]
+    if reference is not None:
+        body.append(
+            Markup('<line class="reference" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(
+                _at(reference, domain), height
+            )
+        )
+    for index, dot in enumerate(dots):
+        middle = _r(lane * (index + 0.5) + 4.5)
+        if dot.low is not None and dot.high is not None:
+            body.append(
+                Markup('<line class="whisker {}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                    dot.css, _at(dot.low, domain), _at(dot.high, domain), middle, middle
+                )
+            )
+        sign = _mark(dot.css)
+        if not domain[0] <= dot.value <= domain[1]:
+            arrow = _LEFT if dot.value < domain[0] else _RIGHTWARDS
+            sign = Markup('<path class="beyond {}" d="{}"/>').format(dot.css, arrow)
+        body.append(
+            Markup('<svg x="{}" y="{}" overflow="visible">{}</svg>').format(
+                _at(dot.value, domain), middle, sign
+            )
+        )
+    return _strip("strip", height, body)
+
+
+def bar(
+    value: float,
+    domain: tuple[float, float],
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    css: str = "challenger",
+) -> Markup:
+    """Draw a bar from zero to `value`, with whiskers where there is an interval."""
+    zero, end = _part(0, domain), _part(value, domain)
+    body = [
+        Markup('<rect class="bar {}" x="{}%" width="{}%" y="4" height="12" rx="2"/>').format(
+            css, _r(min(zero, end)), _r(max(abs(end - zero), 0.3))
+        )
+    ]
+    if low is not None and high is not None:
+        body.append(
+            Markup(
+                '<line class="error" x1="{0}" x2="{1}" y1="10" y2="10"/>'
+                '<line class="error" x1="{0}" x2="{0}" y1="6.5" y2="13.5"/>'
+                '<line class="error" x1="{1}" x2="{1}" y1="6.5" y2="13.5"/>'
+            ).format(_at(low, domain), _at(high, domain))
+        )
+    return _strip("strip", 20, body)
+
+
+def share_bar(share: float, css: str = "quiet") -> Markup:
+    """Draw a share between 0 and 1 as a bar on a track."""
+    return _strip(
+        "share",
+        6,
+        [
+            Markup('<rect class="track" width="100%" height="6" rx="3"/>'),
+            Markup('<rect class="bar {}" width="{}" height="6" rx="3"/>').format(
+                css, _at(share, (0, 1))
+            ),
+        ],
+    )
+
+
+def range_bar(low: float, mean: float, high: float) -> Markup:
+    """Draw where the mean lies between the lowest and the highest value."""
+    return _strip(
+        "share",
+        10,
+        [
+            Markup('<rect class="track" y="3" width="100%" height="4" rx="2"/>'),
+            Markup('<svg x="{}" overflow="visible">{}</svg>').format(
+                _at(mean, (low, high)),
+                Markup('<rect class="bar quiet" x="-1.5" width="3" height="10" rx="1.5"/>'),
+            ),
+        ],
+    )
+
+
+def stack(parts: Iterable[tuple[str, float]]) -> Markup:
+    """Draw parts of a whole side by side; each is a class of the style sheet and its share."""
+    body, start = [], 0.0
+    for css, share in parts:
+        body.append(
+            Markup('<rect class="{}" x="{}%" width="{}%" height="16"/>').format(
+                css, _r(start * 100), _r(share * 100)
+            )
+        )
+        start += share
+    return _strip("stack", 16, body)
+
+
+def key(css: str) -> Markup:
+    """Draw the sign of a series for a legend: its line and its mark."""
+    return Markup(
+        '<svg class="key" width="26" height="14" aria-hidden="true" focusable="false">'
+        '<path class="line {}" d="M0 7H26"/>{}</svg>'
+    ).format(css, _mark(css, 13, 7))
+
+
+def shade(share: float) -> int:
+    """Return the shade, 0 to 8, for a share between 0 and 1; only nothing at all is 0."""
+    return min(max(math.ceil(share * 8), 0), 8)
+
+
+class _Axes(NamedTuple):
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    left: float
+    grid: list[Markup]
+
+    def x(self, value: float) -> float:
+        return self.left + (WIDTH - _RIGHT - self.left) * _share(value, *self.x_range)
+
+    def y(self, value: float) -> float:
+        return HEIGHT - _BOTTOM - (HEIGHT - _BOTTOM - _TOP) * _share(value, *self.y_range)
+
+
+def _axes(
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    x_label: str,
+    y_label: str,
+    shares: bool = False,
+) -> _Axes:
+    across, up = ticks(*x_range), ticks(*y_range)
+    labels = _percents if shares else tick_labels
+    up_labels = labels(up)
+    left = 16 + 6.6 * max(map(len, up_labels))
+    grid: list[Markup] = []
+    axes = _Axes(x_range, y_range, left, grid)
+    for value, label in zip(up, up_labels, strict=True):
+        height = axes.y(value)
+        grid.append(
+            Markup(
+                '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+                '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
+            ).format(
+                _r(left),
+                WIDTH - _RIGHT,
+                _r(height),
+                _r(height),
+                _r(left - 8),
+                _r(height + 4),
+                label,
+            )
+        )
+    for value, label in zip(across, labels(across), strict=True):
+        grid.append(
+            Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                _r(axes.x(value)), HEIGHT - _BOTTOM + 18, label
+            )
+        )
+    grid.append(
+        Markup(
+            '<text class="axis" x="0" y="14">{}</text>'
+            '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>'
+        ).format(y_label, WIDTH - _RIGHT, HEIGHT - 8, x_label)
+    )
+    return axes
+
+
+def _percents(values: Sequence[float]) -> list[str]:
+    return [f"{label}%" for label in tick_labels([value * 100 for value in values])]
+
+
+def _verticals(axes: _Axes, marks: Sequence[Mark]) -> list[Markup]:
+    drawn = []
+    for mark in marks:
+        if not axes.x_range[0] <= mark.value <= axes.x_range[1]:
+            continue
+        across = axes.x(mark.value)
+        late = across > (axes.left + WIDTH) / 2
+        drawn.append(
+            Markup(
+                '<line class="mark-line" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
+                '<text class="note" x="{3}" y="{4}" text-anchor="{5}">{6}</text>'
+            ).format(
+                _r(across),
+                _TOP,
+                HEIGHT - _BOTTOM,
+                _r(across + (-6 if late else 6)),
+                _TOP + 11,
+                "end" if late else "start",
+                mark.text,
+            )
+        )
+    return drawn
+
+
+def _line(axes: _Axes, series: Series, dots: bool) -> list[Markup]:
+    drawn = []
+    path = "".join(
+        f"{'L' if index else 'M'}{_r(axes.x(point.x))} {_r(axes.y(point.y))}"
+        for index, point in enumerate(series.points)
+    )
+    drawn.append(Markup('<path class="line {}" d="{}"/>').format(series.css, path))
+    whiskers = "".join(
+        f"M{_r(axes.x(point.x))} {_r(axes.y(point.low))}V{_r(axes.y(point.high))}"
+        for point in series.points
+        if point.low is not None and point.high is not None
+    )
+    if whiskers:
+        drawn.append(Markup('<path class="whisker {}" d="{}"/>').format(series.css, whiskers))
+    if dots:
+        for point in series.points:
+            mark = _mark(series.css, axes.x(point.x), axes.y(point.y))
+            note = Markup("<title>{}</title>").format(point.note) if point.note else Markup("")
+            drawn.append(Markup("<g>{}{}</g>").format(note, mark))
+    return drawn
+
+
+def _mark(css: str, x: float = 0, y: float = 0) -> Markup:
+    shape = _SHAPES.get(css, _CIRCLE)
+    place = Markup(' transform="translate({} {})"').format(_r(x), _r(y)) if x or y else Markup("")
+    return Markup('<path class="mark {}" d="{}"{}/>').format(css, shape, place)
+
+
+def _figure(
+    name: str,
+    title: str,
+    description: str,
+    height: float,
+    body: Iterable[Markup],
+    width: float = WIDTH,
+) -> Markup:
+    return Markup(
+        '<svg class="figure" viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-t {2}-d">'
+        '<title id="{2}-t">{3}</title><desc id="{2}-d">{4}</desc>{5}</svg>'
+    ).format(_r(width), _r(height), name, title, description, Markup("").join(body))
+
+
+def _strip(css: str, height: float, body: Iterable[Markup]) -> Markup:
+    return Markup(
+        '<svg class="{}" width="100%" height="{}" aria-hidden="true" focusable="false">{}</svg>'
+    ).format(css, _r(height), Markup("").join(body))
+
+
+def _ends(dot: Dot) -> list[float]:
+    return [end for end in (dot.value, dot.low, dot.high) if end is not None]
+
+
+def _share(value: float, low: float, high: float) -> float:
+    span = high - low
+    if not (0 < span < math.inf):
+        return 0.5
+    return min(max((value - low) / span, 0.0), 1.0)
+
+
+def _part(value: float, domain: tuple[float, float]) -> float:
+    return _share(value, *domain) * 100
+
+
+def _at(value: float, domain: tuple[float, float]) -> str:
+    return f"{_r(_part(value, domain))}%"
+
+
+def _r(value: float) -> str:
+    """Write a coordinate with at most one decimal."""
+    written = f"{value:.1f}".removesuffix(".0")
+    return "0" if written == "-0" else written

@@ -1,0 +1,284 @@
+"""The `mlops` command. Heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from .errors import MlopsError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+app = typer.Typer(
+    name="mlops",
+    help="Run, judge, promote and look at this project's models. Exit code 0: fine, 1: a gate or check "
+    "said no, 2: wrong usage or broken input.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a machine.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is a message, not a traceback."""
+    try:
+        app()
+    except MlopsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command resumes where it stopped", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+@app.command()
+def contract(
+    data: Annotated[Path, typer.Option(help="The table: CSV or Parquet.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    time: Annotated[str | None, typer.Option(help="The column that orders the rows in time.")] = None,
+    sensitive: Annotated[
+        str | None, typer.Option(help="Columns to report on by group, comma separated.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The value of a binary target that counts as positive.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace a contract that was edited by hand.")] = False,
+) -> None:
+    """Describe a table in conf/contract.yml; from then on every step follows it."""
+    from .files import project_root
+    from .project import load_project
+
+    root = project_root()
+    words = ["--data", str(data), "--target", target]
+    for name, value in (("--time", time), ("--sensitive", sensitive), ("--positive", positive)):
+        words += [name, value] if value is not None else []
+    words += ["--force"] if force else []
+    words += ["--output", str(root / "conf" / "contract.yml")]
+    words += ["--data-asset", str(root / "azureml" / "data" / "training.yml")]
+    module = f"{load_project(root).package}.infer"
+    done = subprocess.run([sys.executable, "-m", module, *words], check=False)  # noqa: S603
+    raise typer.Exit(done.returncode)
+
+
+@app.command()
+def run(
+    pipeline: Annotated[Path, typer.Argument(help="A pipeline file, e.g. azureml/pipelines/train.yml.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="NAME=VALUE or NAME=PATH, instead of what the file says. Repeatable."),
+    ] = None,
+    reuse: Annotated[
+        bool, typer.Option(help="Take results of earlier runs where nothing they depend on has changed.")
+    ] = True,
+    experiment: Annotated[
+        str | None, typer.Option(help="MLflow experiment; default: the pipeline's own.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Steps at once; default: one per core.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an Azure ML pipeline file here, with the same components and command lines."""
+    from rich.console import Console
+
+    from .progress import Progress
+    from .run import run_pipeline
+
+    console = Console(stderr=as_json)
+    given = dict(_pair(one) for one in inputs or [])
+    with Progress(console) as watch:
+        result = run_pipeline(
+            pipeline, inputs=given, reuse=reuse, jobs=jobs, experiment=experiment, watch=watch
+        )
+    page = result.folder / "report" / "page" / "report.html"
+    decision = result.folder / "register" / "decision" / "decision.json"
+    if as_json:
+        known = json.loads(decision.read_text(encoding="utf-8")) if decision.is_file() else None
+        print(
+            json.dumps(
+                {
+                    "run": result.run_id,
+                    "folder": str(result.folder),
+                    "unchanged": result.unchanged,
+                    "report": str(page) if page.is_file() else None,
+                    "decision": known and known["details"],
+                }
+            )
+        )
+        return
+    if result.unchanged:
+        console.print(f"nothing has changed since run {result.run_id} (--no-reuse runs it again)")
+    if decision.is_file():
+        _print_decision(console, json.loads(decision.read_text(encoding="utf-8"))["details"])
+    if page.is_file():
+        console.print(f"report: {_relative(page)}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def promote(
+    version: Annotated[
+        str | None, typer.Option(help="Version to promote; default: the newest challenger.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge, change nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the challenger with the champion and the gates; promote or refuse, with reasons."""
+    from rich.console import Console
+
+    from .files import project_root
+    from .promote import promote as decide
+
+    promotion = decide(project_root(), version, dry_run=dry_run)
+    details = promotion.decision.evidence()["details"]
+    if as_json:
+        print(json.dumps(details))
+    else:
+        console = Console()
+        if promotion.compared_again:
+            console.print("the champion has changed since the challenger's run: compared again")
+        _print_decision(console, details)
+        console.print(f"evidence and report: {_relative(promotion.folder)}", soft_wrap=True, highlight=False)
+    raise typer.Exit(0 if promotion.decision.passed else 1)
+
+
+@app.command()
+def rollback(as_json: JsonOption = False) -> None:
+    """Make the previous champion the champion again."""
+    from .files import project_root
+    from .promote import rollback as restore
+
+    restored, replaced = restore(project_root())
+    if as_json:
+        print(json.dumps({"champion": restored.number, "replaced": replaced.number}))
+    else:
+        print(f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired")
+
+
+@app.command()
+def models(as_json: JsonOption = False) -> None:
+    """List the registered versions, newest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .files import project_root
+    from .project import load_project, tracking_uri
+    from .registry import CHAMPION, Registry
+
+    root = project_root()
+    registry = Registry(load_project(root).model, tracking_uri(root))
+    champion = registry.holder(CHAMPION)
+    versions = registry.versions()
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {"version": v.number, "champion": v == champion, "tags": dict(v.tags)}
+                    for v in versions
+                ]
+            )
+        )
+        return
+    if not versions:
+        print("no version is registered yet; `mlops run azureml/pipelines/train.yml` registers one")
+        return
+    table = Table("version", "role", "decision", "dataset", "commit")
+    for v in versions:
+        role = CHAMPION if champion and v.number == champion.number else v.tags.get("role", "")
+        table.add_row(
+            v.number,
+            role,
+            v.tags.get("decision", "not judged"),
+            f"{v.tags.get('dataset', '')} {v.tags.get('dataset_digest', '')[:8]}",
+            v.tags.get("git_commit", "")[:10],
+        )
+    Console().print(table)
+
+
+@app.command()
+def check(
+    pipelines: Annotated[
+        list[Path] | None, typer.Argument(help="Pipeline files; default: all in azureml/pipelines.")
+    ] = None,
+) -> None:
+    """Check pipelines' bindings, types and files; data need not be here, and nothing is run."""
+    from .files import project_root
+    from .pipeline import load_pipeline
+
+    root = project_root()
+    files = pipelines or sorted((root / "azureml" / "pipelines").glob("*.yml"))
+    if not files:
+        raise UsageError(f"{root / 'azureml' / 'pipelines'} has no pipeline")
+    for file in files:
+        found = load_pipeline(file, data_assets=root / "azureml" / "data", need_data=False)
+        print(f"{_relative(file)}: {len(found.steps)} steps, fine")
+
+
+@app.command()
+def clean(
+    keep: Annotated[int, typer.Option(min=0, help="How many of the newest runs to keep.")] = 5,
+) -> None:
+    """Delete old runs from .runs; registered models and their evidence stay in MLflow."""
+    from .files import project_root
+    from .store import all_runs
+
+    runs = all_runs(project_root() / ".runs")
+    gone = [run for run in runs[keep:] if run.acquire()]
+    for run in gone:
+        run.release()
+        shutil.rmtree(run.path)
+    print(f"{len(gone)} runs deleted, {len(runs) - len(gone)} kept")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--input expects NAME=VALUE, found {text!r}")
+    return name, value
+
+
+def _print_decision(console: Console, details: dict[str, object]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    model = details["model"]
+    assert isinstance(model, dict)  # noqa: S101 (our own evidence)
+    table = Table("gate", "expected", "found", "")
+    reasons = details["reasons"]
+    assert isinstance(reasons, list)  # noqa: S101 (our own evidence)
+    for reason in reasons:
+        passed = Text("yes", "green") if reason["passed"] else Text("no", "bold red")
+        table.add_row(Text(reason["gate"]), Text(reason["expected"]), Text(reason["found"]), passed)
+    console.print(table)
+    for reason in reasons:
+        if reason["advice"]:
+            console.print(Text(f"{reason['gate']}: {reason['advice']}"))
+    name = f"{model['name']} v{model['version']}"
+    verdict = {
+        ("promote", "registered"): f"{name} is a challenger, ready to be promoted: mlops promote",
+        ("refuse", "registered"): f"{name} is a challenger; mlops promote would refuse it",
+        ("promote", "promoted"): f"{name} is the champion now",
+        ("refuse", "refused"): f"{name} is refused; the champion stays",
+    }[str(details["verdict"]), str(details["stage"])]
+    console.print(Text(verdict, "bold green" if details["verdict"] == "promote" else "bold red"))
+
+
+def _relative(path: Path) -> str:
+    """A path as one would type it here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+

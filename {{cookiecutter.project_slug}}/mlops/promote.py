@@ -1,0 +1,150 @@
+"""Promotion and rollback: the only ways in which a champion changes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import report
+from .errors import UsageError
+from .files import read_json, write_json, write_text
+from .gates import Decision, judge
+from .project import load_gates, load_project, tracking_uri
+from .registry import CHALLENGER, CHAMPION, Registry, Version, promotion_lock
+from .run import run_pipeline
+
+COMPARE = Path("azureml") / "pipelines" / "compare.yml"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What `mlops promote` decided.
+
+    Attributes:
+        folder: holds decision.json and report.html.
+        compared_again: the champion had changed since the challenger's run.
+    """
+
+    decision: Decision
+    folder: Path
+    compared_again: bool
+
+
+def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> Promotion:
+    """Judge a challenger against the gates and the current champion, and promote it if all say yes.
+
+    Args:
+        root: the project.
+        number: version to judge; default: the newest challenger.
+        dry_run: judge only.
+
+    Raises:
+        UsageError: there is no such version, or it is the champion already.
+    """
+    project = load_project(root)
+    gates = load_gates(root / "conf" / "gates.yml")
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(root)
+    with promotion_lock(root):
+        registry = Registry(project.model, tracking_uri(root))
+        registry.reconcile()
+        challenger = registry.version(number) if number else registry.holder(CHALLENGER)
+        if challenger is None:
+            raise UsageError(
+                f"model `{project.model}` has no challenger; `mlops run azureml/pipelines/train.yml` registers one"
+            )
+        champion = registry.holder(CHAMPION)
+        if champion is not None and champion.number == challenger.number:
+            raise UsageError(f"{project.model} v{champion.number} is the champion already")
+        folder = root / ".mlflow" / "decisions" / f"{project.model}-v{challenger.number}"
+        evidence_folder = registry.fetch(challenger, "evidence", folder)
+        evidence = {file.stem: read_json(file) for file in evidence_folder.glob("*.json")}
+        seen = (evidence["evaluation"]["details"].get("champion") or {}).get("version")
+        current = champion.number if champion else None
+        again = seen != current
+        if again:
+            evidence["evaluation"] = _compare_again(root, registry, challenger, champion)
+        decision = judge(
+            gates,
+            model=project.model,
+            version=challenger.number,
+            quality=evidence["quality"],
+            evaluation=evidence["evaluation"],
+        )
+        if not dry_run:
+            decision = replace(decision, stage="promoted" if decision.passed else "refused")
+        evidence["decision"] = decision.evidence()
+        for kind in ("evaluation", "decision"):
+            write_json(evidence_folder / f"{kind}.json", evidence[kind])
+        _write_report(folder, evidence, project.title, registry, challenger)
+        if not dry_run:
+            if decision.passed:
+                registry.crown(challenger, champion)
+            registry.tag(challenger, "decision", decision.stage)
+            registry.client.log_artifacts(challenger.run_id, str(evidence_folder), "decision")
+    return Promotion(decision, folder, again)
+
+
+def rollback(root: Path) -> tuple[Version, Version]:
+    """Make the previous champion the champion again; returns (restored, replaced).
+
+    Raises:
+        UsageError: there is no champion, or none before it.
+    """
+    project = load_project(root)
+    with promotion_lock(root):
+        registry = Registry(project.model, tracking_uri(root))
+        registry.reconcile()
+        champion = registry.holder(CHAMPION)
+        if champion is None:
+            raise UsageError(f"model `{project.model}` has no champion; nothing to roll back")
+        if champion.previous_champion is None:
+            raise UsageError(
+                f"{project.model} v{champion.number} is the first champion; there is none to go back to"
+            )
+        previous = registry.version(champion.previous_champion)
+        registry.restore(previous)
+        registry.tag(champion, "decision", "rolled back")
+    return previous, champion
+
+
+def _compare_again(
+    root: Path, registry: Registry, challenger: Version, champion: Version | None
+) -> dict[str, object]:
+    """Evaluate the challenger against the champion of today, on the challenger's held-out rows."""
+    with tempfile.TemporaryDirectory(prefix="promote-") as temporary:
+        place = Path(temporary)
+        inputs = {
+            name: str(registry.fetch(challenger, name, place / "challenger"))
+            for name in ("model", "baseline", "prepared")
+        }
+        inputs["contract"] = str(next(registry.fetch(challenger, "contract", place).iterdir()))
+        rival = place / "champion"
+        rival.mkdir()
+        if champion is not None:
+            registry.fetch(champion, "model", rival)
+        number = champion.number if champion else None
+        write_json(rival / "champion.json", {"name": registry.model, "version": number})
+        result = run_pipeline(root / COMPARE, inputs=inputs | {"champion": str(rival)}, record=False)
+        content: dict[str, object] = read_json(
+            result.folder / "evaluate" / "evaluation" / "evaluation.json"
+        )
+    return content
+
+
+def _write_report(
+    folder: Path,
+    evidence: dict[str, dict[str, object]],
+    title: str,
+    registry: Registry,
+    version: Version,
+) -> None:
+    about = {
+        "title": title,
+        "run_id": registry.client.get_run(version.run_id).data.tags.get("mlops.run"),
+        "mlflow_run_id": version.run_id,
+        "git_commit": version.tags.get("git_commit"),
+        "pipeline": "train",
+    }
+    write_text(folder / "report.html", report.render(evidence, about))

@@ -1,0 +1,195 @@
+"""Mirrors a run folder into MLflow while the run goes on: a parent run, one child per step.
+
+Steps write evidence files and know nothing of it, so a slow or absent tracking server delays
+nothing. What is done is noted in the run folder, so a resumed run continues its MLflow run.
+On Azure ML the service itself makes the runs, and steps log into them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .files import read_json, write_json
+from .store import RunFolder, StepState, open_run
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_PARAM_LENGTH = 6000  # MLflow refuses longer values
+_PAUSE = 0.1
+
+
+@dataclass
+class Recorded:
+    """What MLflow already has of a run."""
+
+    experiment: str
+    parent: str
+    steps: dict[str, str] = field(default_factory=dict)
+    logged: list[str] = field(default_factory=list)
+
+
+def record(folder: Path) -> None:
+    """Mirror until the run has ended, or the runner is gone."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient()
+    runner = os.getppid()
+    recorded: Recorded | None = None
+    while os.getppid() == runner:
+        run = open_run(folder)
+        if run is None:
+            return
+        recorded = recorded or _open(client, run)
+        _mirror(client, run, recorded)
+        if run.state.status != "running":
+            client.set_terminated(
+                recorded.parent,
+                status={"completed": "FINISHED", "failed": "FAILED"}.get(run.state.status, "KILLED"),
+                end_time=_milliseconds(run.state.finished),
+            )
+            return
+        time.sleep(_PAUSE)
+
+
+def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
+    """The MLflow run of a run folder, waiting for the recorder to open it; None if it never does."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        if (folder / "mlflow.json").is_file():
+            return str(read_json(folder / "mlflow.json")["parent"])
+        time.sleep(_PAUSE / 2)
+    return None
+
+
+def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
+    """The experiment's id; a new one keeps its artifacts inside the project when the store is local."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    from mlflow.exceptions import MlflowException
+
+    local = os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite:")
+    place = (root / ".mlflow" / "artifacts" / name).as_uri() if local else None
+    try:
+        return str(client.create_experiment(name, artifact_location=place))
+    except MlflowException:  # another process was faster
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _open(client: MlflowClient, run: RunFolder) -> Recorded:
+    file = run.path / "mlflow.json"
+    if file.is_file():
+        return Recorded(**read_json(file))
+    state = run.state
+    experiment = ensure_experiment(client, state.experiment, run.path.parents[1])
+    tags = state.tags | {"mlops.run": state.id, "mlops.pipeline": state.pipeline}
+    if state.git_commit:
+        tags["mlflow.source.git.commit"] = state.git_commit
+    parent = client.create_run(
+        experiment, start_time=_milliseconds(state.started), tags=tags, run_name=f"{state.pipeline} {state.id}"
+    )
+    recorded = Recorded(experiment, parent.info.run_id)
+    write_json(file, asdict(recorded))
+    return recorded
+
+
+def _mirror(client: MlflowClient, run: RunFolder, recorded: Recorded) -> None:
+    for name, step in run.state.steps.items():
+        if step.status in ("waiting", "skipped"):
+            continue
+        if name not in recorded.steps:
+            child = client.create_run(
+                recorded.experiment,
+                start_time=_milliseconds(step.started or run.state.started),
+                tags={"mlflow.parentRunId": recorded.parent, "mlops.run": run.state.id, "mlops.step": name},
+                run_name=name,
+            )
+            recorded.steps[name] = child.info.run_id
+            write_json(run.path / "mlflow.json", asdict(recorded))
+        if name not in recorded.logged and step.status in ("completed", "reused", "failed"):
+            _log_step(client, run, recorded, name, step)
+            recorded.logged.append(name)
+            write_json(run.path / "mlflow.json", asdict(recorded))
+
+
+def _log_step(
+    client: MlflowClient, run: RunFolder, recorded: Recorded, name: str, step: StepState
+) -> None:
+    run_id = recorded.steps[name]
+    if step.reused_from:
+        client.set_tag(run_id, "mlops.reused_from", step.reused_from)
+    for file in sorted((run.path / name).glob("*/*.json")):
+        content = read_json(file)
+        if not isinstance(content, dict) or "evidence" not in content:
+            continue
+        for target in (run_id, recorded.parent):
+            _log_evidence(client, target, content, step, series=target == run_id)
+    client.set_terminated(
+        run_id,
+        status="FAILED" if step.status == "failed" else "FINISHED",
+        end_time=_milliseconds(step.finished),
+    )
+
+
+def _log_evidence(
+    client: MlflowClient, run_id: str, content: Mapping[str, Any], step: StepState, *, series: bool
+) -> None:
+    """The step's own run gets everything, the parent what one compares runs by."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    at = _milliseconds(step.finished) or 0
+    metrics = [
+        Metric(name, float(value), at, 0)
+        for name, value in content["metrics"].items()
+        if value is not None
+    ]
+    if series:
+        metrics += [
+            Metric(name, float(value), at, position)
+            for name, values in content["series"].items()
+            for position, value in enumerate(values)
+            if value is not None
+        ]
+    params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in content["params"].items()]
+    tags = [RunTag(key, str(value)) for key, value in content["tags"].items()]
+    for start in range(0, max(len(metrics), 1), 1000):
+        first = start == 0
+        client.log_batch(
+            run_id,
+            metrics=metrics[start : start + 1000],
+            params=params if first else [],
+            tags=tags if first else [],
+        )
+    if content["evidence"] == "data":
+        _log_dataset(client, run_id, content["details"])
+
+
+def _log_dataset(client: MlflowClient, run_id: str, details: Mapping[str, Any]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = details["source"]
+    dataset = Dataset(
+        name=str(source["file"]),
+        digest=str(details["digest"])[:36],
+        source_type="local",
+        source=str(source),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1000)
+
+
+if __name__ == "__main__":
+    record(Path(sys.argv[1]))

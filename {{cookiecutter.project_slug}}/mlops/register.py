@@ -1,0 +1,92 @@
+"""Pipeline step: registers the model as challenger, with its evidence, and says how it stands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, guarded
+from .files import digest, read_json, write_json
+from .gates import judge
+from .project import load_gates
+from .record import parent_run_id
+from .registry import Registry
+
+EVIDENCE = ("quality", "data", "training", "evaluation", "importance")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Register, then write `decision.json`."""
+    parser = argparse.ArgumentParser(prog="python -m mlops.register", description=__doc__)
+    parser.add_argument("--model-name", required=True, help="name of the registered model")
+    parser.add_argument("--contract", required=True, type=Path, help="conf/contract.yml")
+    parser.add_argument("--gates", required=True, type=Path, help="conf/gates.yml")
+    for name in ("model", "baseline", "prepared", *EVIDENCE):
+        parser.add_argument(f"--{name}", required=True, type=Path, help=f"folder with {name}")
+    parser.add_argument("--decision", required=True, type=Path, help="folder to write")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: register(arguments))
+
+
+def register(arguments: argparse.Namespace) -> int:
+    """See `main`."""
+    evidence = {name: read_json(getattr(arguments, name) / f"{name}.json") for name in EVIDENCE}
+    gates = load_gates(arguments.gates)
+    run_id = _run_id()
+    registry = Registry(arguments.model_name, os.environ["MLFLOW_TRACKING_URI"])
+    client = registry.client
+    client.log_artifacts(run_id, str(arguments.model), "model")
+    client.log_artifacts(run_id, str(arguments.baseline), "baseline")
+    client.log_artifacts(run_id, str(arguments.prepared), "prepared")
+    client.log_artifact(run_id, str(arguments.contract), "contract")
+    for name in EVIDENCE:
+        client.log_artifacts(run_id, str(getattr(arguments, name)), "evidence")
+    version = registry.register(
+        run_id=run_id,
+        source=f"{client.get_run(run_id).info.artifact_uri}/model",
+        tags=_tags(evidence, arguments.model),
+    )
+    decision = judge(
+        gates,
+        model=arguments.model_name,
+        version=version.number,
+        quality=evidence["quality"],
+        evaluation=evidence["evaluation"],
+    )
+    write_json(arguments.decision / "decision.json", decision.evidence())
+    client.log_artifacts(run_id, str(arguments.decision), "evidence")
+    verdict = "ready to be promoted" if decision.passed else "would be refused"
+    print(f"registered {arguments.model_name} v{version.number} as challenger: {verdict}")
+    for reason in decision.reasons:
+        print(f"  {'ok ' if reason.passed else 'NO '} {reason.gate}: {reason.found} ({reason.expected})")
+    return 0
+
+
+def _run_id() -> str:
+    """The MLflow run to attach to: the job's own on Azure ML, the pipeline's parent run here."""
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        return run_id
+    folder = os.environ.get("MLOPS_RUN")
+    run_id = parent_run_id(Path(folder)) if folder else None
+    if run_id is None:
+        raise UsageError("there is no MLflow run to register from; run this step with `mlops run`")
+    return run_id
+
+
+def _tags(evidence: dict[str, Any], model: Path) -> dict[str, str]:
+    data = evidence["data"]["details"]
+    tags = {
+        "model_digest": digest(model),
+        "dataset_digest": str(data["digest"]),
+        "dataset": str(data["source"]["file"]),
+    }
+    if commit := os.environ.get("MLOPS_GIT_COMMIT"):
+        tags["git_commit"] = commit
+    return tags
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Writes the report of a run: one HTML file made from the evidence its steps left behind."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, guarded
+from .files import write_text
+
+KINDS = ("quality", "data", "training", "evaluation", "importance", "decision")
+
+
+def render(evidence: Mapping[str, Mapping[str, Any] | None], run: Mapping[str, Any]) -> str:
+    """Make the report: the same input gives the same text.
+
+    Args:
+        evidence: what the steps wrote, by kind (`KINDS`). What is absent, None or empty is left
+            out of the report; nulls inside are shown as a dash.
+        run: what is known of the run besides: title, run_id, pipeline, git_commit, started,
+            finished, mlflow_run_id and any other name; all optional.
+
+    Returns:
+        A whole HTML page that loads nothing: no script, no font, no image from elsewhere.
+    """
+    # Both take longer to import than a caller that only asks for help should wait.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from .report_sections import sections
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["sha256"] = _source_hash
+    template = environment.get_template("report.html.j2")
+    return template.render(sections(evidence, run)) + "\n"
+
+
+def read_evidence(folders: Mapping[str, Path | None]) -> dict[str, dict[str, Any]]:
+    """Read `<folder>/<kind>.json` of every kind that has a folder.
+
+    Raises:
+        UsageError: a file is missing, is not JSON, or is evidence of another kind.
+    """
+    return {kind: _read(folder, kind) for kind, folder in folders.items() if folder is not None}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; see `--help`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mlops.report",
+        description="Write report.html from the evidence of a run's steps.",
+    )
+    for kind in KINDS:
+        parser.add_argument(
+            f"--{kind}", type=Path, metavar="DIR", help=f"folder that holds {kind}.json"
+        )
+    parser.add_argument("--output", type=Path, metavar="DIR", required=True)
+    parser.add_argument("--title", help="heading of the report")
+    options = vars(parser.parse_args(argv))
+    return guarded(lambda: _write(options))
+
+
+def _write(options: Mapping[str, Any]) -> int:
+    folders = {kind: options[kind] for kind in KINDS}
+    if not any(folders.values()):
+        wanted = ", ".join(f"--{kind}" for kind in KINDS)
+        raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
+    page = render(read_evidence(folders), {"title": options["title"]})
+    path = options["output"] / "report.html"
+    try:
+        write_text(path, page)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    print(path)
+    return 0
+
+
+def _read(folder: Path, kind: str) -> dict[str, Any]:
+    path = folder / f"{kind}.json"
+    again = f"run the step that writes it again, or leave --{kind} out"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"expected {path}, there is no such file: {again}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"expected JSON in {path}, found something else ({error}): {again}"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): {again}") from None
+    found = content.get("evidence") if isinstance(content, dict) else type(content).__name__
+    if found != kind:
+        raise UsageError(f"expected evidence of kind {kind} in {path}, found {found}: {again}")
+    return dict(content)
+
+
+def _source_hash(style: str) -> str:
+    """Return what a content security policy calls the text of a style element."""
+    digest = hashlib.sha256(str(style).encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

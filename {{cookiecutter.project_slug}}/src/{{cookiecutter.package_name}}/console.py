@@ -1,0 +1,42 @@
+"""What steps print: values as a person writes them, and tables of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def shown(value: Any) -> str:
+    """A value as text: true and false as in YAML, six digits of a fraction."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def console() -> Console:
+    """A console as wide as the terminal, or 120 characters in a log."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+def table(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+) -> Table:
+    """A table of plain text; headings named in `right` are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        result.add_column(heading, justify="right" if heading in right else "left")
+    for row in rows:
+        result.add_row(*(Text(cell) for cell in row))
+    return result

@@ -1,0 +1,169 @@
+"""Columns that give the target away: copies of it, or features that predict it nearly alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+ROWS_LOOKED_AT = 50_000
+FEWEST_ROWS = 40
+BINS = 64
+NEARLY_ALL = 0.95  # share of errors (or of variance) that one feature alone removes
+NEARLY_PERFECT = 0.995  # area under the ROC curve of one number
+CHANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Why a column looks like the answer; `is_copy` where it is the answer."""
+
+    reason: str
+    is_copy: bool = False
+
+
+def suspicions(
+    features: Mapping[str, pd.Series], target: pd.Series, *, is_number: bool
+) -> dict[str, Suspicion]:
+    """Look at each feature alone, in at most 50,000 evenly spaced rows that have a target.
+
+    Args:
+        features: canonical columns by name.
+        target: canonical, same rows.
+        is_number: a regression target; else the target holds classes.
+
+    Returns:
+        Only the features that look suspicious.
+    """
+    rows = np.flatnonzero(target.notna().to_numpy())
+    rows = rows[:: max(1, len(rows) // ROWS_LOOKED_AT)]
+    if len(rows) < FEWEST_ROWS:
+        return {}
+    goal = target.iloc[rows]
+    answer = goal.to_numpy(float) if is_number else pd.factorize(goal)[0]
+    found = {}
+    for name, feature in features.items():
+        values = feature.iloc[rows]
+        suspicion = _suspicion(values, answer, goal, is_number=is_number)
+        if suspicion:
+            found[name] = suspicion
+    return found
+
+
+def _suspicion(
+    values: pd.Series, answer: np.ndarray, goal: pd.Series, *, is_number: bool
+) -> Suspicion | None:
+    bins = _bins(values)
+    if is_number:
+        if _is_linear(values, answer):
+            return Suspicion("the target is this number, shifted or scaled", is_copy=True)
+        explained = _variance_explained(bins, answer)
+        if explained >= NEARLY_ALL:
+            return Suspicion(f"alone it explains {explained:.1%} of the target's variance")
+        return None
+    if _is_renamed(values, answer):
+        return Suspicion("each of its values stands for one class", is_copy=True)
+    removed = _errors_removed(bins, answer)
+    if removed >= NEARLY_ALL:
+        return Suspicion(f"alone it removes {removed:.1%} of the errors of always guessing")
+    ranking = _ranking(values, answer)
+    if ranking >= NEARLY_PERFECT:
+        return Suspicion(f"alone it ranks the classes almost perfectly (AUC {ranking:.3f})")
+    return _missing_pattern(values.isna().to_numpy(), answer, goal)
+
+
+def _bins(values: pd.Series) -> np.ndarray:
+    """Small integers (one per row): quantiles of numbers, codes of the rest, 0 for missing."""
+    if values.dtype.kind not in "iufM":
+        return pd.factorize(values)[0] + 1
+    numbers = values.to_numpy("float64") if values.dtype.kind != "M" else _seconds(values)
+    known = numbers[~np.isnan(numbers)]
+    if not len(known):
+        return np.zeros(len(numbers), dtype=np.int64)
+    count = min(BINS, max(2, len(known) // 10))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, count + 1)[1:-1]))
+    return np.where(np.isnan(numbers), 0, 1 + np.searchsorted(edges, numbers, side="left"))
+
+
+def _seconds(values: pd.Series) -> np.ndarray:
+    seconds = values.astype("int64").to_numpy() / 1e9
+    return np.where(values.isna(), np.nan, seconds)
+
+
+def _halves(bins: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Learn from every other row, judge on the rest: a long list of values must not memorise."""
+    return bins[::2], answer[::2], bins[1::2], answer[1::2]
+
+
+def _errors_removed(bins: np.ndarray, answer: np.ndarray) -> float:
+    seen, known, new, truth = _halves(bins, answer)
+    classes = int(answer.max()) + 1
+    common = int(np.bincount(known, minlength=classes).argmax())
+    counts = np.zeros((int(bins.max()) + 1, classes), dtype=np.int64)
+    np.add.at(counts, (seen, known), 1)
+    guess = np.where(counts.any(axis=1), counts.argmax(axis=1), common)
+    blind = float((truth != common).mean())
+    return 1 - float((guess[new] != truth).mean()) / blind if blind else 0.0
+
+
+def _ranking(values: pd.Series, answer: np.ndarray) -> float:
+    """AUC of a number for one of two classes, whichever way it points; 0 where it has none."""
+    known = values.notna().to_numpy()
+    if values.dtype.kind not in "iufM" or known.mean() < 0.5 or answer.max() != 1:
+        return 0.0
+    positive = answer[known] == 1
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if not ones or not zeros:
+        return 0.0
+    ranks = values[known].rank().to_numpy()
+    area = float(ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)
+    return max(area, 1 - area)
+
+
+def _variance_explained(bins: np.ndarray, answer: np.ndarray) -> float:
+    seen, known, new, truth = _halves(bins, answer)
+    size = int(bins.max()) + 1
+    counts = np.bincount(seen, minlength=size)
+    sums = np.bincount(seen, weights=known, minlength=size)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), known.mean())
+    total = float(((truth - known.mean()) ** 2).sum())
+    return 1 - float(((truth - means[new]) ** 2).sum()) / total if total else 0.0
+
+
+def _is_renamed(values: pd.Series, answer: np.ndarray) -> bool:
+    """Whether values and classes map to each other one to one."""
+    if values.isna().any() or values.dtype.kind == "M":
+        return False
+    codes = pd.factorize(values)[0]
+    classes = int(answer.max()) + 1
+    if codes.max() + 1 != classes:
+        return False
+    return len(np.unique(codes.astype(np.int64) * classes + answer)) == classes
+
+
+def _is_linear(values: pd.Series, answer: np.ndarray) -> bool:
+    if values.dtype.kind not in "iuf" or values.isna().any():
+        return False
+    numbers = values.to_numpy("float64")
+    with np.errstate(all="ignore"):
+        slope, offset = np.polynomial.polynomial.polyfit(numbers, answer, 1)[::-1]
+        error = np.abs(slope * numbers + offset - answer).max()
+        return bool(error <= 1e-9 * np.ptp(answer))
+
+
+def _missing_pattern(missing: np.ndarray, answer: np.ndarray, goal: pd.Series) -> Suspicion | None:
+    """Whether the rarer of missing and filled rows all belong to one class, beyond chance."""
+    if not missing.any() or missing.all():
+        return None
+    few = missing if missing.mean() <= 0.5 else ~missing
+    classes = np.unique(answer[few])
+    if len(classes) > 1:
+        return None
+    share = float((answer == classes[0]).mean())
+    if share ** int(few.sum()) > CHANCE:
+        return None
+    state = "missing" if few is missing else "filled"
+    value = goal.iloc[int(np.argmax(answer == classes[0]))]
+    return Suspicion(f"it is {state} only where the target is {value}")

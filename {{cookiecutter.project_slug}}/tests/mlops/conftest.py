@@ -1,0 +1,17 @@
+"""Fixtures shared by the tests of `mlops`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .small_project import make_small_project
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pipeline of a small project, which is the working folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return make_small_project(tmp_path)

@@ -1,0 +1,482 @@
+"""Evidence as the steps write it, for tests that need a whole run without making one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+Evidence = dict[str, dict[str, Any]]
+
+RUN = {
+    "title": "Flight delays",
+    "run_id": "train-20260911-0815-4f2a",
+    "pipeline": "azureml/pipelines/train.yml",
+    "git_commit": "9f1c2ab4d07e6f50c1d2b7a8e9f00112233445566",
+    "started": "2026-09-11T08:15:02+00:00",
+    "finished": "2026-09-11T08:15:49+00:00",
+    "mlflow_run_id": "0c8d2f0b9a5e4b0f8f3d7f2a1b6c9e11",
+}
+LOWER_IS_BETTER = {"log_loss", "brier", "mae", "rmse", "median_absolute_error"}
+
+
+def envelope(kind: str, **parts: Any) -> dict[str, Any]:
+    """One evidence file."""
+    empty: dict[str, Any] = {"params": {}, "metrics": {}, "tags": {}, "series": {}, "details": {}}
+    return {"evidence": kind, **empty, **parts}
+
+
+def interval(value: float, half: float) -> dict[str, float]:
+    """A figure with a symmetric interval."""
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def difference(value: float, half: float) -> dict[str, float]:
+    """A difference with a symmetric interval."""
+    return {"difference": value, "low": value - half, "high": value + half}
+
+
+def column(name: str, type_: str, role: str = "feature", **known: Any) -> dict[str, Any]:
+    """One entry of quality.json's columns."""
+    empty: dict[str, Any] = {"nulls": 0.0, "distinct": 0, "min": None, "max": None, "mean": None, "top": []}
+    return {"name": name, "type": type_, "role": role, **empty, **known}
+
+
+def flights(violations: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """quality.json of the sample table."""
+    carriers = [["UA", 0.174], ["B6", 0.162], ["EV", 0.161], ["DL", 0.143], ["AA", 0.097]]
+    columns = [
+        column(
+            "scheduled_departure",
+            "datetime",
+            distinct=61_250,
+            min="2013-01-01T05:15:00",
+            max="2013-12-31T23:59:00",
+        ),
+        column("carrier", "category", distinct=16, top=carriers),
+        column(
+            "flight_number", "integer", "identifier", distinct=3844, min=1, max=8500, mean=1971.9
+        ),
+        column("tail_number", "text", nulls=0.0075, distinct=4043, top=[["N725MQ", 0.0017]]),
+        column(
+            "origin", "category", distinct=3, top=[["EWR", 0.359], ["JFK", 0.33], ["LGA", 0.31]]
+        ),
+        column("destination", "category", distinct=105, top=[["ORD", 0.051], ["ATL", 0.051]]),
+        column("distance", "integer", distinct=214, min=17, max=4983, mean=1039.9),
+        column("planned_minutes", "integer", distinct=480, min=21, max=706, mean=149.3),
+        column("plane_year", "integer", nulls=0.171, distinct=46, min=1956, max=2013, mean=2001.4),
+        column("plane_seats", "integer", nulls=0.156, distinct=48, min=2, max=450, mean=137.2),
+        column(
+            "manufacturer",
+            "category",
+            nulls=0.156,
+            distinct=35,
+            top=[["BOEING", 0.246], ["EMBRAER", 0.196], ["AIRBUS", 0.14]],
+        ),
+        column("year", "integer", "ignored", distinct=1, min=2013, max=2013, mean=2013.0),
+        column("late", "boolean", "target", distinct=2, top=[["false", 0.763], ["true", 0.237]]),
+    ]
+    found = violations or []
+    return envelope(
+        "quality",
+        params={"data": "flights.parquet"},
+        metrics={"rows": 327_346, "columns": len(columns), "violations": len(found)},
+        tags={"quality": "refused" if found else "passed"},
+        details={"rows": 327_346, "columns": columns, "violations": found},
+    )
+
+
+def violations() -> list[dict[str, Any]]:
+    """What a table that breaks its contract leaves in quality.json."""
+    return [
+        {
+            "column": "distance",
+            "rule": "range",
+            "expected": "17 to 5,000",
+            "found": "-12 to 99,999",
+            "rows": 41,
+            "share": 41 / 327_346,
+            "examples": ["-12", "99999"],
+            "first_rows": [18, 4021, 5100],
+        },
+        {
+            "column": "carrier",
+            "rule": "categories",
+            "expected": "AA, B6, DL, EV, UA",
+            "found": "ZZ",
+            "rows": 3,
+            "share": 3 / 327_346,
+            "examples": ["ZZ"],
+            "first_rows": [7],
+        },
+        {
+            "column": None,
+            "rule": "missing column",
+            "expected": "plane_seats",
+            "found": "no such column",
+            "rows": None,
+            "share": None,
+            "examples": [],
+            "first_rows": [],
+        },
+    ]
+
+
+def prepared(**target: Any) -> dict[str, Any]:
+    """data.json of the sample table; `target` is the target's summary in each part."""
+    return envelope(
+        "data",
+        params={"split": "time", "split_test": 0.2, "split_validation": 0.2, "split_seed": 0},
+        metrics={"rows_train": 196_410, "rows_validation": 65_466, "rows_test": 65_470},
+        tags={"dataset_digest": "5b0f6a9c31d24be7a85c0d9f73e4c1aa"},
+        details={
+            "source": {"file": "flights.parquet", "sha256": "ab" * 32},
+            "digest": "5b0f6a9c31d24be7a85c0d9f73e4c1aa",
+            "dropped": {"no_target": 9_430, "no_time": 0, "duplicates": 0},
+            "split": {
+                "method": "time",
+                "train": {
+                    "rows": 196_410,
+                    "from": "2013-01-01T05:15:00",
+                    "to": "2013-08-06T18:30:00",
+                    **target,
+                },
+                "validation": {
+                    "rows": 65_466,
+                    "from": "2013-08-06T18:35:00",
+                    "to": "2013-10-19T16:20:00",
+                    **target,
+                },
+                "test": {
+                    "rows": 65_470,
+                    "from": "2013-10-19T16:25:00",
+                    "to": "2013-12-31T23:59:00",
+                    **target,
+                },
+            },
+        },
+    )
+
+
+def trained(threshold: float | None = None) -> dict[str, Any]:
+    """training.json: a loss that falls, then rises a little."""
+    loss = [0.31 + 0.24 * math.exp(-i / 28) + 0.00012 * max(i - 120, 0) for i in range(144)]
+    return envelope(
+        "training",
+        params={"learning_rate": 0.06, "max_iterations": 500, "max_leaf_nodes": 31, "seed": 0},
+        metrics={"iterations": 123},
+        tags={"scikit-learn": "1.9.1", "python": "3.11.7"},
+        series={"validation_loss": loss},
+        details={
+            "features": [
+                {"name": "scheduled_departure_hour", "kind": "number", "encoding": "as it is"},
+                {"name": "carrier", "kind": "category", "encoding": "ordinal, 16 levels"},
+                {"name": "tail_number", "kind": "text", "encoding": "mean of the target"},
+            ],
+            "threshold": threshold,
+            "iterations": 123,
+            "stopped": "early",
+        },
+    )
+
+
+def explained(names: list[str]) -> dict[str, Any]:
+    """importance.json: each column half as important as the one before, the last not at all."""
+    sizes = [0.083 * 0.55**i for i in range(len(names) - 1)] + [-0.0001]
+    features = [
+        {
+            "name": name,
+            "importance": size,
+            "low": size - 0.0008 - size * 0.06,
+            "high": size + 0.0008 + size * 0.06,
+        }
+        for name, size in zip(names, sizes, strict=True)
+    ]
+    return envelope("importance", params={"repeats": 5}, details={"features": features})
+
+
+def decided(
+    metric: str, *, passed: bool = True, stage: str = "registered", champion: str | None = "3"
+) -> dict[str, Any]:
+    """decision.json with one gate of each kind; the last one fails unless `passed`."""
+    reasons = [
+        ("data follows the contract", "no violation", "no violation", True, ""),
+        ("good enough on its own", f"{metric} ≥ 0.55", "0.7421", True, ""),
+        (
+            "better than the baseline",
+            f"{metric} better by more than 0",
+            "+0.0413 [+0.0382, +0.0444]",
+            True,
+            "",
+        ),
+    ]
+    if champion:
+        reasons.append(
+            (
+                f"not worse than champion v{champion}",
+                f"{metric} not worse by more than 0.01, with confidence",
+                "+0.0059 [+0.0018, +0.01]" if passed else "-0.031 [-0.0351, -0.0269]",
+                passed,
+                "" if passed else "the challenger is worse: keep the champion",
+            )
+        )
+    keys = ("gate", "expected", "found", "passed", "advice")
+    verdict = "promote" if passed else "refuse"
+    return envelope(
+        "decision",
+        tags={"verdict": verdict, "model_version": "4"},
+        details={
+            "verdict": verdict,
+            "stage": stage,
+            "model": {"name": "flight-delays", "version": "4"},
+            "champion": {"name": "flight-delays", "version": champion} if champion else None,
+            "metric": metric,
+            "reasons": [dict(zip(keys, reason, strict=True)) for reason in reasons],
+        },
+    )
+
+
+def compared(
+    challenger: dict[str, float],
+    worse: dict[str, float],
+    *,
+    champion: bool,
+    half: float,
+    lead: float = 1 / 7,
+) -> dict[str, Any]:
+    """Models and comparisons: the baseline worse by `worse`, the champion by `lead` times it."""
+    signs = {name: -1 if name in LOWER_IS_BETTER else 1 for name in challenger}
+
+    def model(part: float) -> dict[str, Any]:
+        return {
+            name: interval(value - signs[name] * worse[name] * part, half * abs(value) + 1e-4)
+            for name, value in challenger.items()
+        }
+
+    def against(part: float) -> dict[str, Any]:
+        return {name: difference(worse[name] * part, abs(worse[name]) * 0.1) for name in challenger}
+
+    return {
+        "higher_is_better": {name: sign > 0 for name, sign in signs.items()},
+        "models": {
+            "challenger": model(0),
+            "baseline": model(1),
+            "champion": model(lead) if champion else None,
+        },
+        "champion": {"name": "flight-delays", "version": "3" if champion else None, "error": None},
+        "comparisons": {"baseline": against(1), "champion": against(lead) if champion else None},
+    }
+
+
+def segment(column_: str, value: str, rows: int, metric: str, size: float) -> dict[str, Any]:
+    """One segment; fewer rows make a wider interval."""
+    return {
+        "column": column_,
+        "value": value,
+        "rows": rows,
+        "metric": metric,
+        "value_metric": interval(size, 0.9 / math.sqrt(rows)),
+        "target": 0.2 + size / 10,
+        "predicted": 0.19 + size / 9,
+        "small": rows < 50,
+    }
+
+
+def binary(*, champion: bool = True, passed: bool = True, stage: str = "registered") -> Evidence:
+    """A whole run on flights: will it be late?"""
+
+    def curve(power: float) -> list[list[float]]:
+        return [[i / 99, (i / 99) ** power] for i in range(100)]
+
+    def groups(bend: float) -> list[dict[str, float]]:
+        predicted = [0.04 + 0.075 * i for i in range(10)]
+        rows = [12_000 - 1_150 * i for i in range(10)]
+        return [
+            {
+                "predicted": p,
+                "observed": p + bend * math.sin(p * 5),
+                "low": p + bend * math.sin(p * 5) - 1.1 / math.sqrt(n),
+                "high": p + bend * math.sin(p * 5) + 1.1 / math.sqrt(n),
+                "rows": n,
+            }
+            for p, n in zip(predicted, rows, strict=True)
+        ]
+
+    challenger = {
+        "roc_auc": 0.74213,
+        "average_precision": 0.4871,
+        "log_loss": 0.4602,
+        "brier": 0.14893,
+        "f1": 0.4785,
+        "precision": 0.4102,
+        "recall": 0.5741,
+        "accuracy": 0.7312,
+    }
+    worse = dict(
+        zip(challenger, (0.0413, 0.082, 0.031, 0.011, 0.035, 0.02, 0.07, 0.004), strict=True)
+    )
+    carriers = [("UA", 11_500, 0.735), ("OO", 32, 0.61), ("EV", 10_400, 0.69), ("DL", 9_800, 0.758)]
+    carriers += [("AA", 6_100, 0.722), ("B6", 10_900, 0.744), ("HA", 48, 0.83)]
+    origins = [("EWR", 23_900, 0.731), ("JFK", 21_000, 0.739), ("LGA", 20_500, 0.754)]
+    details = {
+        "problem": {
+            "kind": "binary",
+            "target": "late",
+            "positive": True,
+            "classes": [False, True],
+        },
+        "rows": 65_470,
+        "primary": "roc_auc",
+        **compared(
+            challenger, worse, champion=champion, half=0.0055, lead=1 / 7 if passed else -0.75
+        ),
+        "calibration": {
+            "challenger": groups(0.012),
+            "baseline": groups(0.055),
+            "champion": groups(-0.03) if champion else None,
+        },
+        "curves": {
+            "roc": {
+                "challenger": curve(0.35),
+                "baseline": curve(0.45),
+                "champion": curve(0.37) if champion else None,
+            }
+        },
+        "confusion": {"labels": [False, True], "matrix": [[40_910, 11_900], [5_395, 7_265]]},
+        "residuals": None,
+        "segments": [segment("carrier", v, n, "roc_auc", m) for v, n, m in carriers]
+        + [segment("origin", v, n, "roc_auc", m) for v, n, m in origins],
+    }
+    names = ["scheduled_departure", "carrier", "destination", "planned_minutes", "origin"]
+    names += ["plane_year", "tail_number", "distance", "manufacturer", "plane_seats"]
+    return {
+        "quality": flights(),
+        "data": prepared(class_shares={"false": 0.766, "true": 0.234}),
+        "training": trained(threshold=0.2713),
+        "evaluation": envelope(
+            "evaluation",
+            params={"confidence": 0.95, "resamples": 500, "segment_rows": 50, "seed": 0},
+            metrics=challenger,
+            details=details,
+        ),
+        "importance": explained(names),
+        "decision": decided(
+            "roc_auc", passed=passed, stage=stage, champion="3" if champion else None
+        ),
+    }
+
+
+def multiclass(classes: int = 3) -> Evidence:
+    """A run with several classes, its first one (so no champion)."""
+    labels = [f"class {i}" for i in range(classes)]
+    matrix = [
+        [
+            400 - 9 * i if i == j else (37 * (i + 2 * j) % 23 if abs(i - j) < 4 else 0)
+            for j in range(classes)
+        ]
+        for i in range(classes)
+    ]
+    challenger = {
+        "balanced_accuracy": 0.8612,
+        "accuracy": 0.8733,
+        "log_loss": 0.4181,
+        "macro_f1": 0.8574,
+        "roc_auc_ovr": 0.9713,
+    }
+    worse = dict.fromkeys(challenger, 0.12)
+    evidence = binary(champion=False)
+    evidence["data"] = prepared(class_shares=dict.fromkeys(labels, 1 / classes))
+    evidence["evaluation"] = envelope(
+        "evaluation",
+        params={"confidence": "0.95"},
+        metrics=challenger,
+        details={
+            "problem": {
+                "kind": "multiclass",
+                "target": "cultivar",
+                "positive": None,
+                "classes": labels,
+            },
+            "rows": sum(map(sum, matrix)),
+            "primary": "balanced_accuracy",
+            **compared(challenger, worse, champion=False, half=0.02),
+            "calibration": {
+                "challenger": [
+                    {
+                        "predicted": 0.5 + i / 10,
+                        "observed": 0.47 + i / 10,
+                        "low": 0.4 + i / 10,
+                        "high": 0.54 + i / 10,
+                        "rows": 90,
+                    }
+                    for i in range(5)
+                ],
+            },
+            "curves": {},
+            "confusion": {"labels": labels, "matrix": matrix},
+            "residuals": None,
+            "segments": [],
+        },
+    )
+    evidence["decision"] = decided("balanced_accuracy", champion=None)
+    return evidence
+
+
+def regression(*, champion: bool = True) -> Evidence:
+    """A run that predicts minutes."""
+    challenger = {"r2": 0.2143, "mae": 19.842, "rmse": 34.61, "median_absolute_error": 12.27}
+    worse = {"r2": 0.0712, "mae": 1.31, "rmse": 1.52, "median_absolute_error": 0.84}
+    predicted = [-9.1, -5.2, -2.0, 0.9, 3.8, 7.2, 11.4, 17.3, 26.2, 48.7]
+    edges = [-120.0 + 12 * i for i in range(26)]
+    counts = [round(9_000 * math.exp(-(((e + 10) / 32) ** 2))) for e in edges[:-1]]
+    details = {
+        "problem": {"kind": "regression", "target": "arrival_delay"},
+        "rows": 65_470,
+        "primary": "r2",
+        **compared(challenger, worse, champion=champion, half=0.02),
+        "calibration": {
+            "challenger": [
+                {
+                    "predicted": p,
+                    "observed": p * 1.04 - 1,
+                    "low": p - 3,
+                    "high": p + 2.5,
+                    "rows": 6547,
+                }
+                for p in predicted
+            ],
+            "baseline": [
+                {
+                    "predicted": p * 0.8,
+                    "observed": p * 0.9,
+                    "low": p - 5,
+                    "high": p + 4,
+                    "rows": 6547,
+                }
+                for p in predicted
+            ],
+        },
+        "curves": None,
+        "confusion": None,
+        "residuals": {
+            "edges": edges,
+            "counts": counts,
+            "quantiles": {"0.05": -41.2, "0.25": -17.9, "0.5": -5.1, "0.75": 9.3, "0.95": 62.8},
+        },
+        "segments": [
+            segment("carrier", v, n, "r2", m)
+            for v, n, m in [("UA", 11_500, 0.23), ("EV", 10_400, 0.17), ("HA", 40, -0.31)]
+        ],
+    }
+    evidence = binary(champion=champion)
+    evidence["data"] = prepared(target_mean=6.91)
+    evidence["training"] = trained()
+    evidence["evaluation"] = envelope(
+        "evaluation", params={"confidence": 0.95}, metrics=challenger, details=details
+    )
+    evidence["decision"] = decided("r2", champion="3" if champion else None)
+    return evidence
+
+
+def stopped() -> Evidence:
+    """A run that ended at validation."""
+    return {"quality": flights(violations())}
