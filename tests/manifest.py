@@ -1,11 +1,11 @@
-"""Which files a project has for which answer. `python tests/manifest.py` writes it anew."""
+"""Which files a project has for which answer. `python -m tests.manifest` writes it anew."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from baked import CHOICES, COMBINATIONS, bake
+from tests.baked import CHOICES, COMBINATIONS, bake
 
 PATH = Path(__file__).with_name("manifest.txt")
 ALWAYS = "always"
@@ -39,13 +39,10 @@ def write() -> None:
     sections = {ALWAYS: set.intersection(*files.values())}
     for answer, values in CHOICES.items():
         for value in values:
-            with_it = [
-                files[name] for name, given in COMBINATIONS.items() if given[answer] == value
-            ]
-            without = [
-                files[name] for name, given in COMBINATIONS.items() if given[answer] != value
-            ]
-            sections[f"{answer}={value}"] = set.intersection(*with_it) - set.union(*without)
+            brought = set.intersection(*(files[name] for name in having(answer, value)))
+            for name in COMBINATIONS.keys() - having(answer, value):
+                brought -= files[name]
+            sections[f"{answer}={value}"] = brought
     PATH.write_text(
         "\n\n".join(
             "\n".join([f"[{name}]", *sorted(sections[name])]) for name in sections if sections[name]
@@ -53,6 +50,11 @@ def write() -> None:
         + "\n",
         encoding="utf-8",
     )
+
+
+def having(answer: str, value: str) -> set[str]:
+    """Names of the combinations with this answer."""
+    return {name for name, given in COMBINATIONS.items() if given[answer] == value}
 
 
 if __name__ == "__main__":

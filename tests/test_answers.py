@@ -24,7 +24,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Template
 
-from baked import CHOICES, QUESTIONS, ROOT, SETTINGS, TEMPLATE, BakedProject, bake, hook
+from tests.baked import (
+    CHOICES,
+    QUESTIONS,
+    REPOSITORY,
+    ROOT,
+    SETTINGS,
+    TEMPLATE,
+    BakedProject,
+    bake,
+    files_below,
+    hook,
+)
 
 Refusal = Callable[..., str]
 pre_gen = hook("pre_gen_project")
@@ -302,10 +313,8 @@ def test_a_replay_file_is_checked_like_any_answers(tmp_path: Path) -> None:
     replay.write_text(json.dumps({"cookiecutter": default_answers() | {"ci_provider": "gitlab"}}))
     tried = cookiecutter(tmp_path, "--replay-file", str(replay))
     assert tried.returncode == 1
-    assert (
-        "ci_provider: 'gitlab' must be one of github-actions, azure-devops.\n"
-        "    Would pass: github-actions\n"
-    ) in tried.stderr
+    assert "ci_provider: 'gitlab' must be one of github-actions, azure-devops." in tried.stderr
+    assert "    Would pass: github-actions\n" in tried.stderr
     assert left_in(tmp_path) == []
 
 
@@ -330,6 +339,12 @@ def test_jinja_that_fails_leaves_nothing_behind(tmp_path: Path, text: str) -> No
     assert left_in(tmp_path) == []
 
 
+def test_a_slug_with_a_slash_leaves_at_most_an_empty_folder(tmp_path: Path) -> None:
+    """Cookiecutter makes `a/b` before the hook can say no, and removes `b` only."""
+    assert cookiecutter(tmp_path, "--no-input", "project_slug=a/b").returncode == 1
+    assert left_in(tmp_path) == ["a"]
+
+
 def test_a_refusal_leaves_a_folder_that_was_there_alone(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
     (tmp_path / "late" / "mine.txt").write_text("mine")
@@ -343,6 +358,18 @@ def test_free_text_arrives_in_every_file_as_it_was_given(text: str, tmp_path: Pa
     project = bake(tmp_path, project_name=text, description=text, project_slug="late")
     files = {name: project.text(name) for name in WITH_FREE_TEXT if project.has(name)}
     assert_texts(files, text, text)
+
+
+def test_free_text_goes_only_where_the_tests_look_for_it() -> None:
+    """A file that is new here has to be added to WITH_FREE_TEXT, and to `assert_texts`."""
+    found = {
+        file
+        for file in files_below(TEMPLATE)
+        if re.search(
+            rb"cookiecutter\.(__)?(project_name|description)", (TEMPLATE / file).read_bytes()
+        )
+    }
+    assert found <= set(WITH_FREE_TEXT)
 
 
 def test_the_summary_prints_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
@@ -460,21 +487,20 @@ def test_the_hook_knows_the_choices_that_are_asked() -> None:
 
 
 def test_no_package_can_hide_what_the_project_installs() -> None:
-    imported_as = {
-        "azure_ai_ml": "azure",
-        "azure_identity": "azure",
-        "azureml_mlflow": "azureml",
-        "import_linter": "importlinter",
-        "pandas_stubs": "pandas",
-        "pytest_xdist": "xdist",
-        "ruamel_yaml": "ruamel",
-        "scikit_learn": "sklearn",
-    }
     for path in (TEMPLATE / "requirements").glob("*.in"):
         for name in re.findall(r"^[A-Za-z][\w.-]*", path.read_text(encoding="utf-8"), re.MULTILINE):
             module = re.sub(r"\W", "_", name.lower())
-            module = imported_as.get(module, module)
+            module = {"scikit_learn": "sklearn", "ruamel_yaml": "ruamel"}.get(module, module)
             assert list(pre_gen.package_rules(module)), f"{module}, from {path.name}"
+
+
+def test_no_project_can_replace_a_distribution_that_it_installs() -> None:
+    for path in (TEMPLATE / "requirements").glob("*.txt"):
+        for name in re.findall(
+            r"^([A-Za-z][\w.-]*)==", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            slug = re.sub(r"[_.]", "-", name.lower())
+            assert list(pre_gen.slug_rules(slug, "ab")), f"{slug}, from {path.name}"
 
 
 def test_no_package_can_hide_a_folder_of_the_project() -> None:
@@ -534,7 +560,7 @@ def default_answers() -> dict[str, Any]:
 
 def rendered(answers: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The context of these answers, and the files that hold free text."""
-    context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=answers)
+    context = generate_context(str(REPOSITORY / "cookiecutter.json"), extra_context=answers)
     context["cookiecutter"] = prompt_for_config(context, no_input=True)
     files = {name: template.render(**context) for name, template in templates().items()}
     return context["cookiecutter"], files
@@ -597,7 +623,7 @@ def cookiecutter(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in the folder `into`."""
     return subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(ROOT), *arguments],
+        [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *arguments],
         cwd=into,
         input=typed,
         env={**os.environ, **environment},

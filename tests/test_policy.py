@@ -11,10 +11,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from baked import ROOT, bake, hook
+from tests.baked import CHOICES, REPOSITORY, ROOT, bake, hook
 
 Refusal = Callable[..., str]
+ANSWERS = {
+    "project_name": "Late",
+    "project_slug": "late",
+    "package_name": "late",
+    "description": "How late",
+    "team_email": "late@example.com",
+    "organization_code": "acme",
+    "azure_region": "westeurope",
+    **{name: values[0] for name, values in CHOICES.items()},
+    "_tags": "",
+}
 pre_gen = hook("pre_gen_project")
 
 POLICY = """
@@ -50,8 +63,8 @@ def test_answers_within_the_policy_pass(policy: Callable[[str], Path], tmp_path:
     [
         (
             {"azure_region": "eastus"},
-            "azure_region: 'eastus' must be one of northeurope, westeurope, as AI_FACTORY_POLICY says."
-            "\n    Would pass: westeurope\n",
+            "azure_region: 'eastus' must be one of northeurope, westeurope, "
+            "as AI_FACTORY_POLICY says.\n    Would pass: westeurope\n",
         ),
         (
             {"organization_code": "acmei"},
@@ -65,8 +78,8 @@ def test_answers_within_the_policy_pass(policy: Callable[[str], Path], tmp_path:
         ),
         (
             {"_tags": "data=internal"},
-            "_tags: 'data=internal' must give the tag cost_center, which AI_FACTORY_POLICY requires."
-            "\n    Would pass: cost_center=tbd, data=internal\n",
+            "_tags: 'data=internal' must give the tag cost_center, which AI_FACTORY_POLICY "
+            "requires.\n    Would pass: cost_center=tbd, data=internal\n",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -169,7 +182,7 @@ def test_a_relative_path_is_found_from(by: str, tmp_path: Path) -> None:
     else:
         environment.pop("PWD", None)
     tried = subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(ROOT), *arguments],
+        [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *arguments],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -192,3 +205,28 @@ def test_the_documented_example_is_a_policy_that_uses_every_key() -> None:
     content = yaml.safe_load(example.group(1))
     assert list(pre_gen.policy_faults(content)) == []
     assert set(content) == set(pre_gen.Policy._fields)
+
+
+POLICIES = st.builds(
+    pre_gen.Policy,
+    regions=st.lists(st.from_regex(r"[a-z]{3,9}[0-9]?", fullmatch=True), max_size=4),
+    organization_codes=st.lists(st.from_regex(r"[a-z]{2,6}", fullmatch=True), max_size=4).map(
+        lambda codes: [code for code in codes if code != "login"]
+    ),
+    required_tags=st.lists(
+        st.sampled_from(["Owner", "cost", "Cost", "data", "x:y"]) | st.text("abc", min_size=1),
+        max_size=9,
+    ),
+    choices=st.fixed_dictionaries(
+        {},
+        optional={name: st.lists(st.sampled_from(CHOICES[name]), min_size=1) for name in CHOICES},
+    ),
+)
+
+
+@given(POLICIES, st.sampled_from(["", "cost=1", "data=x, b=2", "b=2, B=3, owner=me, c"]))
+def test_what_is_offered_instead_is_within_the_policy(policy: object, tags: str) -> None:
+    answers = {**ANSWERS, "_tags": tags}
+    problems = pre_gen.find_problems(answers, policy)
+    cured = answers | {problem.answer: problem.instead for problem in problems}
+    assert pre_gen.find_problems(cured, policy) == []

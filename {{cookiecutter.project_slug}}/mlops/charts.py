@@ -18,6 +18,7 @@ from .wording import fixed, number
 
 WIDTH = 440
 HEIGHT = 320
+_NARROWEST = 1e-290
 _TOP, _RIGHT, _BOTTOM = 32, 16, 46
 _CIRCLE = "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z"
 _DIAMOND = "M0-6L6 0L0 6L-6 0z"
@@ -64,7 +65,7 @@ class Mark(NamedTuple):
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Choose about `count` round numbers (1, 2 or 5 times a power of ten) from low to high."""
     span = high - low
-    if not (0 < span < math.inf):
+    if not (_NARROWEST < span < math.inf):
         return [low]
     rough = span / count
     power = 10.0 ** math.floor(math.log10(rough))
@@ -78,8 +79,8 @@ def padded(values: Sequence[float], by: float) -> tuple[float, float]:
     """Return the range of `values`, wider at both ends by a share of itself; never empty."""
     low, high = min(values), max(values)
     span = high - low
-    if span == 0 or not math.isfinite(span):
-        span = abs(low) * 0.2 or 1.0
+    if not (_NARROWEST < span < math.inf):
+        span = max(abs(low) * 0.2, _NARROWEST * 10) if low else 1.0
         return low - span / 2, high + span / 2
     return low - span * by, high + span * by
 
@@ -397,12 +398,12 @@ def stack(parts: Iterable[tuple[str, float]]) -> Markup:
     return _strip("stack", 16, body)
 
 
-def key(css: str) -> Markup:
-    """Draw the sign of a series for a legend: its line and its mark."""
+def key(css: str, *, dot: bool = True) -> Markup:
+    """Draw the sign of a series for a legend: its line, and its mark if the chart has them."""
     return Markup(
         '<svg class="key" width="26" height="14" aria-hidden="true" focusable="false">'
         '<path class="line {}" d="M0 7H26"/>{}</svg>'
-    ).format(css, _mark(css, 13, 7))
+    ).format(css, _mark(css, 13, 7) if dot else "")
 
 
 def shade(share: float) -> int:
@@ -549,7 +550,7 @@ def _ends(dot: Dot) -> list[float]:
 
 def _share(value: float, low: float, high: float) -> float:
     span = high - low
-    if not (0 < span < math.inf):
+    if not (_NARROWEST < span < math.inf):
         return 0.5
     return min(max((value - low) / span, 0.0), 1.0)
 

@@ -27,7 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a machine.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, for a machine.")
+]
 
 
 def main() -> NoReturn:
@@ -47,14 +49,18 @@ def main() -> NoReturn:
 def contract(
     data: Annotated[Path, typer.Option(help="The table: CSV or Parquet.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
-    time: Annotated[str | None, typer.Option(help="The column that orders the rows in time.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="The column that orders the rows in time.")
+    ] = None,
     sensitive: Annotated[
         str | None, typer.Option(help="Columns to report on by group, comma separated.")
     ] = None,
     positive: Annotated[
         str | None, typer.Option(help="The value of a binary target that counts as positive.")
     ] = None,
-    force: Annotated[bool, typer.Option(help="Replace a contract that was edited by hand.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Replace a contract that was edited by hand.")
+    ] = False,
 ) -> None:
     """Describe a table in conf/contract.yml; from then on every step follows it."""
     from .files import project_root
@@ -74,13 +80,18 @@ def contract(
 
 @app.command()
 def run(
-    pipeline: Annotated[Path, typer.Argument(help="A pipeline file, e.g. azureml/pipelines/train.yml.")],
+    pipeline: Annotated[
+        Path, typer.Argument(help="A pipeline file, e.g. azureml/pipelines/train.yml.")
+    ],
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", help="NAME=VALUE or NAME=PATH, instead of what the file says. Repeatable."),
+        typer.Option(
+            "--input", help="NAME=VALUE or NAME=PATH, instead of what the file says. Repeatable."
+        ),
     ] = None,
     reuse: Annotated[
-        bool, typer.Option(help="Take results of earlier runs where nothing they depend on has changed.")
+        bool,
+        typer.Option(help="Take results of earlier runs where nothing they depend on has changed."),
     ] = True,
     experiment: Annotated[
         str | None, typer.Option(help="MLflow experiment; default: the pipeline's own.")
@@ -91,17 +102,20 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run an Azure ML pipeline file here, with the same components and command lines."""
-    from rich.console import Console
-
     from .progress import Progress
-    from .run import run_pipeline
+    from .run import RunFailed, run_pipeline
 
-    console = Console(stderr=as_json)
+    console = _console(stderr=as_json)
     given = dict(_pair(one) for one in inputs or [])
-    with Progress(console) as watch:
-        result = run_pipeline(
-            pipeline, inputs=given, reuse=reuse, jobs=jobs, experiment=experiment, watch=watch
-        )
+    try:
+        with Progress(console) as watch:
+            result = run_pipeline(
+                pipeline, inputs=given, reuse=reuse, jobs=jobs, experiment=experiment, watch=watch
+            )
+    except RunFailed as failure:
+        if page := _report_of_failure(failure.folder):
+            console.print(f"report: {_relative(page)}", soft_wrap=True, highlight=False)
+        raise
     page = result.folder / "report" / "page" / "report.html"
     decision = result.folder / "register" / "decision" / "decision.json"
     if as_json:
@@ -135,8 +149,6 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the challenger with the champion and the gates; promote or refuse, with reasons."""
-    from rich.console import Console
-
     from .files import project_root
     from .promote import promote as decide
 
@@ -145,11 +157,13 @@ def promote(
     if as_json:
         print(json.dumps(details))
     else:
-        console = Console()
+        console = _console()
         if promotion.compared_again:
             console.print("the champion has changed since the challenger's run: compared again")
         _print_decision(console, details)
-        console.print(f"evidence and report: {_relative(promotion.folder)}", soft_wrap=True, highlight=False)
+        console.print(
+            f"evidence and report: {_relative(promotion.folder)}", soft_wrap=True, highlight=False
+        )
     raise typer.Exit(0 if promotion.decision.passed else 1)
 
 
@@ -163,13 +177,14 @@ def rollback(as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps({"champion": restored.number, "replaced": replaced.number}))
     else:
-        print(f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired")
+        print(
+            f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired"
+        )
 
 
 @app.command()
 def models(as_json: JsonOption = False) -> None:
     """List the registered versions, newest first."""
-    from rich.console import Console
     from rich.table import Table
 
     from .files import project_root
@@ -203,7 +218,7 @@ def models(as_json: JsonOption = False) -> None:
             f"{v.tags.get('dataset', '')} {v.tags.get('dataset_digest', '')[:8]}",
             v.tags.get("git_commit", "")[:10],
         )
-    Console().print(table)
+    _console().print(table)
 
 
 @app.command()
@@ -239,6 +254,30 @@ def clean(
         run.release()
         shutil.rmtree(run.path)
     print(f"{len(gone)} runs deleted, {len(runs) - len(gone)} kept")
+
+
+def _report_of_failure(folder: Path) -> Path | None:
+    """A report of what a failed run has left, if it has left any evidence."""
+    from . import report
+    from .files import read_json, write_text
+
+    found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
+    evidence = {kind: found[kind] for kind in report.KINDS if kind in found}
+    if not evidence:
+        return None
+    page = folder / "report.html"
+    state = read_json(folder / "run.json")
+    about = {"run_id": folder.name, "git_commit": state["git_commit"], "pipeline": state["pipeline"]}
+    write_text(page, report.render(evidence, about))
+    return page
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """The terminal; what is not one gets lines long enough for a table."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=120)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -280,5 +319,3 @@ def _relative(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-

@@ -50,7 +50,7 @@ def step_code(folder: Path | None, module: str | None) -> StepCode:
         for imported, top in _imports(file, name):
             root = imported[0]
             dynamic |= root in {"importlib", "runpy"}
-            found = [hit for hit in _sources(folder, imported)]
+            found = list(_sources(folder, imported))
             pending.extend(found)
             if not found and root not in sys.stdlib_module_names:
                 (at_top if top else later)[".".join(imported)] = None

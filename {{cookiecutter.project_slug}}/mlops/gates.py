@@ -49,7 +49,10 @@ class Decision:
             "params": {},
             "metrics": {},
             "series": {},
-            "tags": {"verdict": "promote" if self.passed else "refuse", "model_version": self.version},
+            "tags": {
+                "verdict": "promote" if self.passed else "refuse",
+                "model_version": self.version,
+            },
             "details": {
                 "verdict": "promote" if self.passed else "refuse",
                 "stage": self.stage,
@@ -87,7 +90,9 @@ def judge(
     scores = details["models"]["challenger"].get(gate.metric)
     if scores is None:
         known = ", ".join(sorted(details["models"]["challenger"]))
-        raise UsageError(f"conf/gates.yml names the metric `{gate.metric}`; the evidence has: {known}")
+        raise UsageError(
+            f"conf/gates.yml names the metric `{gate.metric}`; the evidence has: {known}"
+        )
     higher = details["higher_is_better"][gate.metric]
     champion = details.get("champion") or {}
     reasons = [
@@ -108,7 +113,9 @@ def _data(quality: Mapping[str, Any]) -> Reason:
         expected="no violation",
         found=f"{len(violations)} violations" if violations else "no violation",
         passed=not violations,
-        advice="" if not violations else "mend the data or the contract, then run the pipeline again",
+        advice=""
+        if not violations
+        else "mend the data or the contract, then run the pipeline again",
     )
 
 
@@ -153,7 +160,9 @@ def _champion(
     if not passed and difference["high"] < 0:
         advice = "the challenger is worse: keep the champion"
     elif not passed:
-        advice = "too uncertain: bring more held-out rows, or accept a wider margin in conf/gates.yml"
+        advice = (
+            "too uncertain: bring more held-out rows, or accept a wider margin in conf/gates.yml"
+        )
     return Reason(name, expected, _interval(difference), passed, advice)
 
 

@@ -24,18 +24,54 @@ LITERAL_TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
 }
 
-PIPELINE_FIELDS = set(
-    "$schema type name display_name experiment_name description tags settings compute"
-    " inputs outputs jobs identity".split()
-)
-NODE_FIELDS = set(
-    "type component inputs outputs compute resources environment_variables display_name"
-    " description tags identity limits queue_settings".split()
-)
-COMPONENT_FIELDS = set(
-    "$schema type name version display_name description tags is_deterministic inputs outputs"
-    " command code environment resources distribution additional_includes".split()
-)
+PIPELINE_FIELDS = {
+    "$schema",
+    "type",
+    "name",
+    "display_name",
+    "experiment_name",
+    "description",
+    "tags",
+    "settings",
+    "compute",
+    "inputs",
+    "outputs",
+    "jobs",
+    "identity",
+}
+NODE_FIELDS = {
+    "type",
+    "component",
+    "inputs",
+    "outputs",
+    "compute",
+    "resources",
+    "environment_variables",
+    "display_name",
+    "description",
+    "tags",
+    "identity",
+    "limits",
+    "queue_settings",
+}
+COMPONENT_FIELDS = {
+    "$schema",
+    "type",
+    "name",
+    "version",
+    "display_name",
+    "description",
+    "tags",
+    "is_deterministic",
+    "inputs",
+    "outputs",
+    "command",
+    "code",
+    "environment",
+    "resources",
+    "distribution",
+    "additional_includes",
+}
 
 _REFERENCE = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
@@ -454,7 +490,7 @@ class _Reader:
     def pipeline_input(self, name: str, inputs: _Mapping) -> Binding | None:
         spec, line = inputs[name], inputs.line_of(name)
         override = self.overrides.get(name)
-        if not isinstance(spec, dict):
+        if not isinstance(spec, _Mapping):
             return Literal(_parse(override) if override is not None else spec)
         if spec.get("type") in LITERAL_TYPES:
             value = spec.get("default", spec.get("value"))
@@ -620,9 +656,9 @@ class _Reader:
             wrong(f"expects a value of type {port.type}, found {value!r}")
         elif port.enum and value not in port.enum:
             wrong(f"expects one of {', '.join(map(str, port.enum))}, found {value!r}")
-        elif port.minimum is not None and value < port.minimum:
+        elif port.minimum is not None and float(value) < port.minimum:
             wrong(f"expects at least {port.minimum}, found {value!r}")
-        elif port.maximum is not None and value > port.maximum:
+        elif port.maximum is not None and float(value) > port.maximum:
             wrong(f"expects at most {port.maximum}, found {value!r}")
         else:
             return Literal(value)

@@ -37,7 +37,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live:
             self._live.stop()
@@ -65,7 +68,9 @@ def _table(run: RunFolder) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, step in run.state.steps.items():
         mark, style = _LOOK[step.status]
-        table.add_row(f"[{style}]{mark}[/]", name, f"[{style}]{_words(step)}[/]", _last_line(run, name, step))
+        table.add_row(
+            f"[{style}]{mark}[/]", name, f"[{style}]{_words(step)}[/]", _last_line(run, name, step)
+        )
     return table
 
 

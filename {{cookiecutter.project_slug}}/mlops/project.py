@@ -21,13 +21,6 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Experiments(_Strict):
-    """MLflow experiment names: retraining apart from exploration, so that neither hides the other."""
-
-    exploration: str
-    training: str
-
-
 class Project(BaseModel):
     """The part of conf/project.yml that `mlops` reads; the rest is for infrastructure."""
 
@@ -38,7 +31,6 @@ class Project(BaseModel):
     package: str
     owner: str
     model: str
-    experiments: Experiments
 
 
 class Evaluation(_Strict):

@@ -126,7 +126,9 @@ def _compare_again(
             registry.fetch(champion, "model", rival)
         number = champion.number if champion else None
         write_json(rival / "champion.json", {"name": registry.model, "version": number})
-        result = run_pipeline(root / COMPARE, inputs=inputs | {"champion": str(rival)}, record=False)
+        result = run_pipeline(
+            root / COMPARE, inputs=inputs | {"champion": str(rival)}, record=False
+        )
         content: dict[str, object] = read_json(
             result.folder / "evaluate" / "evaluation" / "evaluation.json"
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _PARAM_LENGTH = 6000  # MLflow refuses longer values
+_BATCH = 1000  # metrics in one call
 _PAUSE = 0.1
 
 
@@ -51,7 +52,9 @@ def record(folder: Path) -> None:
         if run.state.status != "running":
             client.set_terminated(
                 recorded.parent,
-                status={"completed": "FINISHED", "failed": "FAILED"}.get(run.state.status, "KILLED"),
+                status={"completed": "FINISHED", "failed": "FAILED"}.get(
+                    run.state.status, "KILLED"
+                ),
                 end_time=_milliseconds(run.state.finished),
             )
             return
@@ -96,7 +99,10 @@ def _open(client: MlflowClient, run: RunFolder) -> Recorded:
     if state.git_commit:
         tags["mlflow.source.git.commit"] = state.git_commit
     parent = client.create_run(
-        experiment, start_time=_milliseconds(state.started), tags=tags, run_name=f"{state.pipeline} {state.id}"
+        experiment,
+        start_time=_milliseconds(state.started),
+        tags=tags,
+        run_name=f"{state.pipeline} {state.id}",
     )
     recorded = Recorded(experiment, parent.info.run_id)
     write_json(file, asdict(recorded))
@@ -111,7 +117,11 @@ def _mirror(client: MlflowClient, run: RunFolder, recorded: Recorded) -> None:
             child = client.create_run(
                 recorded.experiment,
                 start_time=_milliseconds(step.started or run.state.started),
-                tags={"mlflow.parentRunId": recorded.parent, "mlops.run": run.state.id, "mlops.step": name},
+                tags={
+                    "mlflow.parentRunId": recorded.parent,
+                    "mlops.run": run.state.id,
+                    "mlops.step": name,
+                },
                 run_name=name,
             )
             recorded.steps[name] = child.info.run_id
@@ -133,7 +143,7 @@ def _log_step(
         if not isinstance(content, dict) or "evidence" not in content:
             continue
         for target in (run_id, recorded.parent):
-            _log_evidence(client, target, content, step, series=target == run_id)
+            _log_evidence(client, target, content, step, parent=target == recorded.parent)
     client.set_terminated(
         run_id,
         status="FAILED" if step.status == "failed" else "FINISHED",
@@ -142,35 +152,45 @@ def _log_step(
 
 
 def _log_evidence(
-    client: MlflowClient, run_id: str, content: Mapping[str, Any], step: StepState, *, series: bool
+    client: MlflowClient, run_id: str, content: Mapping[str, Any], step: StepState, *, parent: bool
 ) -> None:
-    """The step's own run gets everything, the parent what one compares runs by."""
+    """Log one evidence file.
+
+    A step's own run gets everything under its plain name. The parent gets what one compares runs by:
+    the evaluation's metrics by their plain names, the rest under `<kind>.<name>`, since steps may use
+    the same name for different things.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
+    kind = content["evidence"]
+    prefix = f"{kind}." if parent else ""
     at = _milliseconds(step.finished) or 0
+    series = {} if parent else content["series"]
     metrics = [
-        Metric(name, float(value), at, 0)
+        Metric(name if kind == "evaluation" else f"{prefix}{name}", float(value), at, 0)
         for name, value in content["metrics"].items()
         if value is not None
     ]
-    if series:
-        metrics += [
-            Metric(name, float(value), at, position)
-            for name, values in content["series"].items()
-            for position, value in enumerate(values)
-            if value is not None
-        ]
-    params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in content["params"].items()]
-    tags = [RunTag(key, str(value)) for key, value in content["tags"].items()]
-    for start in range(0, max(len(metrics), 1), 1000):
+    metrics += [
+        Metric(name, float(value), at, position)
+        for name, values in series.items()
+        for position, value in enumerate(values)
+        if value is not None
+    ]
+    params = [
+        Param(f"{prefix}{key}", str(value)[:_PARAM_LENGTH])
+        for key, value in content["params"].items()
+    ]
+    tags = [RunTag(f"{prefix}{key}", str(value)) for key, value in content["tags"].items()]
+    for start in range(0, max(len(metrics), 1), _BATCH):
         first = start == 0
         client.log_batch(
             run_id,
-            metrics=metrics[start : start + 1000],
+            metrics=metrics[start : start + _BATCH],
             params=params if first else [],
             tags=tags if first else [],
         )
-    if content["evidence"] == "data":
+    if kind == "data":
         _log_dataset(client, run_id, content["details"])
 
 
@@ -184,7 +204,9 @@ def _log_dataset(client: MlflowClient, run_id: str, details: Mapping[str, Any]) 
         source_type="local",
         source=str(source),
     )
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    client.log_inputs(
+        run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+    )
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -61,7 +61,9 @@ def register(arguments: argparse.Namespace) -> int:
     verdict = "ready to be promoted" if decision.passed else "would be refused"
     print(f"registered {arguments.model_name} v{version.number} as challenger: {verdict}")
     for reason in decision.reasons:
-        print(f"  {'ok ' if reason.passed else 'NO '} {reason.gate}: {reason.found} ({reason.expected})")
+        print(
+            f"  {'ok ' if reason.passed else 'NO '} {reason.gate}: {reason.found} ({reason.expected})"
+        )
     return 0
 
 

@@ -163,7 +163,9 @@ def promotion_lock(root: Path) -> Iterator[None]:
         with FileLock(folder / "promotion.lock", timeout=_LOCK_PATIENCE):
             yield
     except Timeout:
-        raise UsageError("another promotion or rollback is still going on; try again when it has ended") from None
+        raise UsageError(
+            "another promotion or rollback is still going on; try again when it has ended"
+        ) from None
 
 
 def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:

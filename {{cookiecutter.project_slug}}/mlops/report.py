@@ -6,6 +6,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ def _write(options: Mapping[str, Any]) -> int:
     if not any(folders.values()):
         wanted = ", ".join(f"--{kind}" for kind in KINDS)
         raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
-    page = render(read_evidence(folders), {"title": options["title"]})
+    page = render(read_evidence(folders), {"title": options["title"], **_this_run()})
     path = options["output"] / "report.html"
     try:
         write_text(path, page)
@@ -84,6 +85,15 @@ def _write(options: Mapping[str, Any]) -> int:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(path)
     return 0
+
+
+def _this_run() -> dict[str, str | None]:
+    """What the runner tells its steps; nothing of it is known outside a run."""
+    folder = os.environ.get("MLOPS_RUN")
+    return {
+        "run_id": Path(folder).name if folder else None,
+        "git_commit": os.environ.get("MLOPS_GIT_COMMIT"),
+    }
 
 
 def _read(folder: Path, kind: str) -> dict[str, Any]:

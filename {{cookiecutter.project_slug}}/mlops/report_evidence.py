@@ -198,8 +198,8 @@ def words(name: str) -> str:
 
 
 def lowered(label: str) -> str:
-    """Write a label as it stands inside a sentence."""
-    return label[:1].lower() + label[1:]
+    """Write a label as it stands inside a sentence; an abbreviation stays as it is."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def _is_target(column: Mapping[str, Any]) -> bool:

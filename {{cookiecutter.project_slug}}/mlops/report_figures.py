@@ -29,7 +29,18 @@ from .report_evidence import (
     signed_estimate,
     words,
 )
-from .wording import MISSING, estimate, finite, fixed, number, percent, plural, precision, text
+from .wording import (
+    MISSING,
+    estimate,
+    finite,
+    fixed,
+    number,
+    percent,
+    plural,
+    precision,
+    span,
+    text,
+)
 
 MOST_FEATURES = 20
 
@@ -141,8 +152,12 @@ def learning(facts: Facts) -> Section | None:
         marks=[Mark(best.x, f"lowest: {number(best.x)}")],
         dots=False,
     )
-    keys = [(line.label, charts.key(line.css)) for line in series] if len(series) > 1 else []
-    return {"chart": chart, "sentence": f"{sentence} {stopped}".strip(), "legend": keys}
+    keys = [(line.label, charts.key(line.css, dot=False)) for line in series]
+    return {
+        "chart": chart,
+        "sentence": f"{sentence} {stopped}".strip(),
+        "legend": keys if len(keys) > 1 else [],
+    }
 
 
 def calibration(facts: Facts) -> Section | None:
@@ -178,13 +193,17 @@ def calibration(facts: Facts) -> Section | None:
         if end is not None
     ]
     domain = charts.padded(ends, 0.05) if numeric else (0.0, _roof(max(ends)))
+    x_label, y_label = {
+        "regression": ("Predicted, mean of the group", "Actual, mean of the group"),
+        "multiclass": ("Probability of the predicted class", "How often it was right"),
+    }.get(facts.kind, ("Predicted share", "Observed share"))
     chart = charts.plot(
         "calibration",
         "Predicted against actual" if numeric else "Calibration",
         sentence or "Predicted against observed, in groups of rows.",
         series[::-1],
-        x_label="Predicted, mean of the group" if numeric else "Predicted share",
-        y_label="Actual, mean of the group" if numeric else "Observed share",
+        x_label=x_label,
+        y_label=y_label,
         x_range=domain,
         y_range=domain,
         diagonal=True,
@@ -210,7 +229,9 @@ def _calibration_sentence(series: Series, groups: Rows, numeric: bool) -> str:
     mean = off / total
     if numeric:
         return f"Averaged over groups of rows, predictions are off by {number(mean, 2)}."
-    return f"On average the predicted share is off by {number(mean * 100, 2)} percentage points."
+    return (
+        f"On average a predicted probability is off by {number(mean * 100, 2)} percentage points."
+    )
 
 
 def roc(facts: Facts) -> Section | None:
@@ -247,7 +268,7 @@ def roc(facts: Facts) -> Section | None:
     )
     return {
         "chart": chart,
-        "legend": [(line.label, charts.key(line.css)) for line in series],
+        "legend": [(line.label, charts.key(line.css, dot=False)) for line in series],
         "sentence": "The further a curve bends to the upper left, the better it ranks; "
         "the dashed line is guessing.",
     }
@@ -351,16 +372,16 @@ def residuals(facts: Facts) -> Section | None:
     outer = [quantiles.get(q) for q in (0.05, 0.95)]
     said = []
     if middle[0] is not None and middle[1] is not None:
-        said.append(f"Half of the errors lie between {number(middle[0])} and {number(middle[1])}")
+        said.append(f"Half of the errors lie from {span(middle[0], middle[1])}")
     if outer[0] is not None and outer[1] is not None:
         start = "nine in ten" if said else "Nine in ten errors lie"
-        said.append(f"{start} between {number(outer[0])} and {number(outer[1])}")
+        said.append(f"{start} from {span(outer[0], outer[1])}")
     sentence = ", ".join(said) + "." if said else ""
     median = quantiles.get(0.5)
     marks = [Mark(0.0, "no error")]
     if median is not None and edges and edges[-1] is not None and edges[0] is not None:
-        span = edges[-1] - edges[0]
-        if span and abs(median) / span > 0.12:
+        width = edges[-1] - edges[0]
+        if width and abs(median) / width > 0.12:
             marks.append(Mark(median, "median"))
     chart = charts.histogram(
         "residuals",
@@ -423,7 +444,8 @@ def importance(facts: Facts) -> Section | None:
     return {
         "table": table[:MOST_FEATURES],
         "rest": table[MOST_FEATURES:],
-        "metric": metric_label(str(metric)) if metric else "the main metric",
+        "metric": lowered(metric_label(str(metric))) if metric else "the main metric",
+        "sample": number(facts.importance.get("rows")),
         "sentence": sentence,
     }
 
@@ -436,79 +458,91 @@ def _range(found: Estimate, decimals: int) -> str:
 
 def segments(facts: Facts) -> Section | None:
     """Hold each segment against all rows, the worst of each column first."""
-    given = [
-        (segment, found)
-        for segment in records(facts.evaluation.get("segments"))
-        if (found := as_estimate(segment.get("value_metric"))) is not None
-    ]
+    given = records(facts.evaluation.get("segments"))
     if not given:
         return None
-    metric = str(given[0][0].get("metric") or facts.primary)
+    metric = str(given[0].get("metric") or facts.primary)
     higher = facts.higher_is_better(metric)
     overall = facts.models().get("challenger", {}).get(metric)
-    judged = [found for segment, found in given if not segment.get("small")]
-    ends = [end for found in judged or [f for _, f in given] for end in found if end is not None]
-    if overall is not None:
-        ends.append(overall.value)
-    domain = charts.padded(ends, 0.08)
+    figures = [as_estimate(segment.get("value_metric")) for segment in given]
+    domain = _segment_domain(given, figures, overall)
     groups: dict[str, Rows] = {}
     worse = []
-    for segment, found in given:
-        behind = (
-            overall is not None and not segment.get("small") and _behind(found, overall, higher)
-        )
-        value, interval = estimate(*found)
-        column, label = text(segment.get("column"), 80), text(segment.get("value"), 60)
-        if behind:
-            worse.append((_gap(found.value, overall, higher), f"{column} = {label} ({value})"))
-        groups.setdefault(column, []).append(
-            {
-                "value": label,
-                "rows": number(segment.get("rows")),
-                "small": bool(segment.get("small")),
-                "behind": behind,
-                "metric": value,
-                "interval": interval,
-                "target": facts.amount(segment.get("target")),
-                "predicted": facts.amount(segment.get("predicted")),
-                "strip": charts.strip(
-                    [Dot("", "baseline" if segment.get("small") else "challenger", *found)],
-                    domain,
-                    reference=overall.value if overall is not None else None,
-                ),
-                "order": (bool(segment.get("small")), found.value if higher else -found.value),
-            }
-        )
-    worse.sort(key=lambda pair: (-pair[0], pair[1]))
+    for segment, found in zip(given, figures, strict=True):
+        row = _segment(facts, segment, found, overall, higher)
+        reference = overall.value if overall is not None else None
+        if found is not None:
+            css = "baseline" if row["small"] else "challenger"
+            row["strip"] = charts.strip([Dot("", css, *found)], domain, reference=reference)
+        column = text(segment.get("column"), 80)
+        groups.setdefault(column, []).append(row)
+        if row["behind"]:
+            worse.append((row["order"], f"{column} = {row['value']} ({row['metric']})"))
     sentence = "No segment of enough rows is clearly worse than all rows together."
     if worse:
-        are = "segment is" if len(worse) == 1 else "segments are"
-        sentence = f"{len(worse)} {are} clearly worse than all rows together; the worst is "
-        sentence += f"{worse[0][1]}."
+        start = "1 segment is" if len(worse) == 1 else f"{len(worse)} segments are"
+        sentence = f"{start} clearly worse than all rows together; the worst is {min(worse)[1]}."
+    sensitive = {text(s.get("column"), 80) for s in given if s.get("sensitive") is True}
     return {
         "metric": metric_label(metric),
-        "direction": direction(higher),
         "overall": estimate(*overall)[0] if overall is not None else "",
         "groups": [
-            {"column": column, "rows": sorted(found, key=lambda row: row["order"])}
+            {
+                "column": column,
+                "sensitive": column in sensitive,
+                "rows": sorted(found, key=lambda row: row["order"]),
+            }
             for column, found in groups.items()
         ],
         "target_label": "Actual" if facts.kind == "regression" else "Actual share",
-        "means": any(segment.get("target") is not None for segment, _ in given),
+        "means": any(finite(segment.get("target")) is not None for segment in given),
         "sentence": sentence if overall is not None else "",
     }
 
 
-def _behind(found: Estimate, overall: Estimate, higher: bool) -> bool:
+def _segment(
+    facts: Facts,
+    segment: dict[str, Any],
+    found: Estimate | None,
+    overall: Estimate | None,
+    higher: bool,
+) -> Section:
+    small = segment.get("small") is True
+    value, interval = estimate(*found) if found is not None else (MISSING, "")
+    ranked = 0.0 if found is None else found.value if higher else -found.value
+    return {
+        "value": text(segment.get("value"), 60),
+        "rows": number(segment.get("rows")),
+        "small": small,
+        "behind": not small and _behind(found, overall, higher),
+        "undefined": found is None,
+        "metric": value,
+        "interval": interval,
+        "target": facts.amount(segment.get("target")),
+        "predicted": facts.amount(segment.get("predicted")),
+        "strip": "",
+        "order": (found is None, small, ranked),
+    }
+
+
+def _segment_domain(
+    given: Rows, figures: Sequence[Estimate | None], overall: Estimate | None
+) -> tuple[float, float]:
+    """Span what the segments of enough rows need: one small group may not squeeze the others."""
+    pairs = [(s, found) for s, found in zip(given, figures, strict=True) if found is not None]
+    judged = [found for segment, found in pairs if segment.get("small") is not True]
+    ends = [end for found in judged or [f for _, f in pairs] for end in found if end is not None]
+    ends += [overall.value] if overall is not None else []
+    return charts.padded(ends or [0.0], 0.08)
+
+
+def _behind(found: Estimate | None, overall: Estimate | None, higher: bool) -> bool:
     """Say whether the whole interval lies on the worse side of the value for all rows."""
+    if found is None or overall is None:
+        return False
     if higher:
         return found.high is not None and found.high < overall.value
     return found.low is not None and found.low > overall.value
-
-
-def _gap(value: float, overall: Estimate | None, higher: bool) -> float:
-    gap = overall.value - value if overall is not None else 0.0
-    return gap if higher else -gap
 
 
 def _metric_names(facts: Facts, names: Iterable[str]) -> list[str]:

@@ -175,17 +175,18 @@ def _summary(facts: Facts) -> str:
     return f"{sentence}: {', '.join(compared)}." if compared else f"{sentence}."
 
 
-def _notes(facts: Facts) -> list[str]:
-    notes = []
+def _notes(facts: Facts) -> list[tuple[str, str]]:
+    """What else to know: the tone and the words."""
     champion = mapping(facts.evaluation, "champion")
     if champion.get("error") is not None:
-        notes.append(
-            f"{facts.champion} could not score these rows, so there is no comparison with it: "
-            f"{text(champion['error'], 400)}"
-        )
-    elif facts.evaluation and not facts.models().get("champion") and not champion.get("version"):
-        notes.append("There is no champion yet: this would be the first.")
-    return notes
+        error = text(champion["error"], 400)
+        said = f"{facts.champion} could not score these rows, so it is not compared: {error}"
+        return [("warn", said)]
+    if facts.evaluation and not facts.models().get("champion") and not champion.get("version"):
+        is_first = facts.decision.get("stage") == "promoted"
+        said = "this is the first." if is_first else "this would be the first."
+        return [("calm", f"There is no champion yet: {said}")]
+    return []
 
 
 def _tiles(facts: Facts) -> Rows:
@@ -329,7 +330,9 @@ def _splits(facts: Facts) -> Section | None:
         return None
     parts = [(name, mapping(split, name), sizes[name] or 0.0) for name in SPLITS if name in split]
     return {
-        "method": text(split.get("method")),
+        "title": {"time": "Split by time", "stratified": "Stratified split"}.get(
+            str(split.get("method")), "Split at random" if split.get("method") else "Split"
+        ),
         "bar": charts.stack((name, size / total) for name, _, size in parts),
         "timed": any(part.get("from") is not None for _, part, _ in parts),
         "target_label": _target_label(facts),
@@ -410,6 +413,8 @@ def _making(facts: Facts, run: Mapping[str, Any]) -> Section:
                 for key in ("iterations", "stopped", "threshold")
                 if facts.training.get(key) is not None and not any(key == k for k, _ in rows)
             ]
+        if kind == "training" and listed(facts.training.get("left_out")):
+            rows.append(("left out", text(facts.training["left_out"], 400)))
         if rows:
             groups.append({"title": title, "rows": rows})
     features = [

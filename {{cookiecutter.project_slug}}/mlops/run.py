@@ -86,9 +86,8 @@ def run_pipeline(
     pipeline = load_pipeline(path, overrides=inputs, data_assets=root / "azureml" / "data")
     runs = root / ".runs"
     name = experiment or pipeline.experiment or pipeline.name
-    run = interrupted_run(runs, pipeline.name) or new_run(
-        runs, pipeline.name, name, dict(pipeline.tags)
-    )
+    tags = dict(pipeline.tags) | ({"purpose": "exploration"} if experiment else {})
+    run = interrupted_run(runs, pipeline.name, name) or new_run(runs, pipeline.name, name, tags)
     try:
         execution = _Execution(root, pipeline, run, reuse=reuse, record=record, watch=watch)
         return execution.run(jobs or max(2, os.cpu_count() or 2))
@@ -227,7 +226,9 @@ class _Execution:
             del self.active[name]
             state = self._state(name)
             state.finished, state.exit_code = time.time(), code
-            missing = [o for o in active.step.component.outputs if not (active.attempt / o).exists()]
+            missing = [
+                o for o in active.step.component.outputs if not (active.attempt / o).exists()
+            ]
             if code == 0 and missing:
                 _append(active.attempt / "log.txt", f"\nerror: it wrote no output `{missing[0]}`\n")
                 code = state.exit_code = 2
@@ -297,9 +298,7 @@ class _Execution:
 
     def _unchanged_since(self) -> str | None:
         """The earlier run that this one repeats step by step, if there is one."""
-        repeatable = [
-            self._state(s.name) for s in self.pipeline.steps if s.component.deterministic
-        ]
+        repeatable = [self._state(s.name) for s in self.pipeline.steps if s.component.deterministic]
         sources = {s.reused_from for s in repeatable if s.status == "reused"}
         others = [self._state(s.name) for s in self.pipeline.steps if not s.component.deterministic]
         if (

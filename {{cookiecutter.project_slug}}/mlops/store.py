@@ -89,7 +89,9 @@ class RunFolder:
         write_json(attempt / "done.json", {"key": key, "outputs": outputs, "format": _FORMAT})
         self._replace(step, attempt)
         if key is not None:
-            write_json(self.path.parent / "index" / f"{key}.json", {"folder": f"{self.path.name}/{step}"})
+            write_json(
+                self.path.parent / "index" / f"{key}.json", {"folder": f"{self.path.name}/{step}"}
+            )
 
     def keep_failed(self, step: str, attempt: Path) -> None:
         """Keep a failed attempt's log and files for a person to read; never for reuse."""
@@ -145,10 +147,10 @@ def all_runs(runs: Path) -> list[RunFolder]:
     return [run for run in map(open_run, folders) if run is not None]
 
 
-def interrupted_run(runs: Path, pipeline: str) -> RunFolder | None:
+def interrupted_run(runs: Path, pipeline: str, experiment: str) -> RunFolder | None:
     """The newest run of this pipeline, locked, if it was killed before it ended."""
     for run in all_runs(runs):
-        if run.state.pipeline != pipeline:
+        if (run.state.pipeline, run.state.experiment) != (pipeline, experiment):
             continue
         if run.state.status in ("running", "interrupted") and run.acquire():
             return run
@@ -163,7 +165,11 @@ def reusable(runs: Path, key: str, outputs: list[str]) -> tuple[Path, dict[str, 
         done = read_json(folder / "done.json")
     except Exception:  # an index that cannot be read is an index that has no entry
         return None
-    if done.get("key") != key or done.get("format") != _FORMAT or set(done["outputs"]) != set(outputs):
+    if (
+        done.get("key") != key
+        or done.get("format") != _FORMAT
+        or set(done["outputs"]) != set(outputs)
+    ):
         return None
     for name, expected in done["outputs"].items():
         if not (folder / name).exists() or digest(folder / name) != expected:
@@ -172,7 +178,13 @@ def reusable(runs: Path, key: str, outputs: list[str]) -> tuple[Path, dict[str, 
 
 
 def step_key(
-    *, command: str, code: str, environment: str, inputs: dict[str, str], outputs: list[str], store: str
+    *,
+    command: str,
+    code: str,
+    environment: str,
+    inputs: dict[str, str],
+    outputs: list[str],
+    store: str,
 ) -> str:
     """What a step's result depends on, as one digest."""
     parts = [str(_FORMAT), command, code, environment, store, installed(), *sorted(outputs)]

@@ -77,6 +77,11 @@ def estimate(
     return written(value, decimals), interval
 
 
+def span(low: float, high: float) -> str:
+    """Write two ends with the same decimals."""
+    return estimate(max(low, high, key=abs), low, high)[1]
+
+
 def percent(share: Any) -> str:
     """Write a share between 0 and 1 as percent; never 0% or 100% unless it is exactly that."""
     found = finite(share)
@@ -104,14 +109,14 @@ def date(value: Any) -> str:
 
 def text(value: Any, limit: int = 160) -> str:
     """Write any JSON value in one line of at most `limit` characters."""
-    written = _plain(value)
+    written = " ".join(_plain(value).split()) or MISSING
     return written if len(written) <= limit else written[: limit - 1].rstrip() + "…"
 
 
 def setting(value: Any, limit: int = 200) -> str:
     """Write what a person or a program chose as they wrote it: no rounding, no separators."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
+        return text(str(value), limit)
     return text(value, limit)
 
 
@@ -131,7 +136,7 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) or MISSING
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(item) for item in value) or MISSING
-    return " ".join(str(value).split()) or MISSING
+    return str(value)
 
 
 def _decimals(value: float, digits: int) -> int:

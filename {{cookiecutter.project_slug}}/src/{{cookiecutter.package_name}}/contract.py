@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from .cells import Type, parse
 from .step import StepError, write_text
-from .table import Type, parse, read_file
+from .table import read_file
 
 Kind = Literal["binary", "multiclass", "regression"]
 Role = Literal["feature", "target", "identifier", "ignored"]
@@ -268,10 +269,10 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     columns, complaints = {}, []
     for name in contract.read:
         rule = contract.columns[name]
-        parsed = parse(table.columns[name], rule.type, table, format=rule.format)
+        parsed = parse(table.columns[name], rule.type, format=rule.format)
         if parsed.wrong.any():
             row = int(np.argmax(parsed.wrong))
-            found = table.columns[name][row].as_py()
+            found = table.columns[name].at(row)
             complaints.append(
                 f'{table.path}, column "{name}": expected {described(rule)} in every row, found '
                 f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {found!r}. "

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEncoder
 
@@ -125,7 +126,9 @@ def encoder(features: Sequence[Feature], kind: Kind, seed: int) -> ColumnTransfo
     Missing values stay NaN. Categories and texts never seen become NaN and the target's mean.
     """
     blocks: list[tuple[str, Any, list[str]]] = []
-    names = {how: [f.name for f in features if f.how == how] for how in ("number", "category", "text")}
+    names = {
+        how: [f.name for f in features if f.how == how] for how in ("number", "category", "text")
+    }
     if names["number"]:
         blocks.append(("number", FunctionTransformer(as_floats), names["number"]))
     for feature in features:
@@ -145,7 +148,8 @@ def encoder(features: Sequence[Feature], kind: Kind, seed: int) -> ColumnTransfo
     if names["text"]:
         target_type: Any = "continuous" if kind == "regression" else kind
         # The mean of the target per text; of each text's own rows it sees only the others.
-        means = TargetEncoder(target_type=target_type, random_state=seed)
+        folds = (KFold if kind == "regression" else StratifiedKFold)(5, shuffle=True, random_state=seed)
+        means = TargetEncoder(target_type=target_type, cv=folds)
         blocks.append(("text", _worded(means), names["text"]))
     return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)
 
@@ -225,10 +229,15 @@ def _date_feature(name: str, contract: Contract, train: pd.DataFrame) -> Feature
     if name != contract.time:
         # The time of the split only grows: its distance from 1970 is new in every later row.
         parts.append("days")
-        if contract.time in contract.features and contract.columns[contract.time].type == "datetime":
+        if (
+            contract.time in contract.features
+            and contract.columns[contract.time].type == "datetime"
+        ):
             since = contract.time
         words.append(f"days after {since}" if since else "days")
-    return Feature(name, "datetime", ", ".join(words), "date", tuple(parts), since) if parts else None
+    return (
+        Feature(name, "datetime", ", ".join(words), "date", tuple(parts), since) if parts else None
+    )
 
 
 def _check_target(target: pd.Series, path: Path, contract: Contract) -> None:

@@ -128,7 +128,7 @@ def infer(
         raise StepError(f'the target "{target}" cannot be the time or a sensitive column too.')
     if len(table.columns) < 2:
         raise StepError(f'{table.path} has one column, "{target}": a model needs a feature.')
-    profiles = {name: read_profile(name, column, table) for name, column in table.columns.items()}
+    profiles = {name: read_profile(name, cells) for name, cells in table.columns.items()}
     goal, messages = read_target(profiles[target], table, kind, positive)
     if time is not None:
         check_time(profiles[time])

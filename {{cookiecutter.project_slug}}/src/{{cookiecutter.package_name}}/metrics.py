@@ -87,7 +87,9 @@ class Interval:
         return {name: self.value, "low": self.low, "high": self.high}
 
 
-def measure(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> Measure:
+def measure(
+    kind: Kind, truth: NDArray[Any], prediction: Prediction, only: str | None = None
+) -> Measure:
     """All metrics of a kind of problem, as a function of row weights.
 
     Args:
@@ -95,9 +97,10 @@ def measure(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> Measure:
         truth: binary, whether a row is positive; multiclass, index of its class; regression,
             the target (rows,).
         prediction: for the same rows.
+        only: a metric; others that would cost a ranking of the rows are left out.
     """
     make = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[kind]
-    return make(truth, prediction)
+    return make(truth, prediction, only)
 
 
 def values(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> dict[str, float]:
@@ -121,7 +124,7 @@ def roc_auc(truth: NDArray[Any], score: Floats) -> Callable[[Weights], Floats]:
             pairs = float(positive.sum()) * float(negative.sum())
             if pairs > 0:
                 above = np.cumsum(negative) - negative / 2
-                result[i] = 1 - positive.astype(np.float64) @ above / pairs
+                result[i] = 1 - (positive * above).sum() / pairs
         return result
 
     return at
@@ -142,7 +145,7 @@ def average_precision(truth: NDArray[Any], score: Floats) -> Callable[[Weights],
             found = np.cumsum(positive)
             if found[-1] > 0:
                 precision = _ratio(found, np.cumsum(negative) + found, otherwise=0.0)
-                result[i] = positive.astype(np.float64) @ precision / found[-1]
+                result[i] = (positive * precision).sum() / found[-1]
         return result
 
     return at
@@ -167,7 +170,7 @@ def _ranked(
     return at
 
 
-def _binary(truth: NDArray[Any], prediction: Prediction) -> Measure:
+def _binary(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Measure:
     """Two rankings, and sums over rows.
 
     log_loss is the mean negative log-likelihood (Good 1952, J. R. Stat. Soc. B 14:107), brier
@@ -177,8 +180,11 @@ def _binary(truth: NDArray[Any], prediction: Prediction) -> Measure:
     """
     truth = truth.astype(bool)
     label = prediction.label.astype(bool)
-    area = roc_auc(truth, prediction.score)
-    precision = average_precision(truth, prediction.score)
+    rankings = {
+        name: make(truth, prediction.score)
+        for name, make in (("roc_auc", roc_auc), ("average_precision", average_precision))
+        if only in (None, name)
+    }
     chance = np.where(truth, prediction.score, 1 - prediction.score)
     per_row = np.column_stack(
         [
@@ -194,8 +200,7 @@ def _binary(truth: NDArray[Any], prediction: Prediction) -> Measure:
     def at(weights: Weights) -> dict[str, Floats]:
         total, surprise, squares, hits, alarms, misses = (weights @ per_row).T
         return {
-            "roc_auc": area(weights),
-            "average_precision": precision(weights),
+            **{name: ranking(weights) for name, ranking in rankings.items()},
             "log_loss": surprise / total,
             "brier": squares / total,
             "f1": _ratio(2 * hits, 2 * hits + alarms + misses),
@@ -207,7 +212,7 @@ def _binary(truth: NDArray[Any], prediction: Prediction) -> Measure:
     return at
 
 
-def _multiclass(truth: NDArray[Any], prediction: Prediction) -> Measure:
+def _multiclass(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Measure:
     """Averages over classes give each class the same weight; classes without rows do not count.
 
     balanced_accuracy is the mean recall (Brodersen et al. 2010, ICPR), macro_f1 the mean f1
@@ -220,7 +225,7 @@ def _multiclass(truth: NDArray[Any], prediction: Prediction) -> Measure:
     cell = truth * (size + 1) + np.where(prediction.label < 0, size, prediction.label)
     areas = (
         [roc_auc(truth == i, prediction.score[:, i]) for i in range(size)]
-        if size <= MOST_RANKED_CLASSES
+        if size <= MOST_RANKED_CLASSES and only in (None, "roc_auc_ovr")
         else []
     )
 
@@ -245,7 +250,7 @@ def _multiclass(truth: NDArray[Any], prediction: Prediction) -> Measure:
     return at
 
 
-def _regression(truth: NDArray[Any], prediction: Prediction) -> Measure:
+def _regression(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Measure:
     """r2 is the coefficient of determination, 1 - residual / total sum of squares (Draper & Smith
     1998, Applied Regression Analysis); mae, rmse and median_absolute_error are in the target's
     unit, the median half-way between the two middle rows. r2 is NaN where the target is constant.
@@ -260,12 +265,15 @@ def _regression(truth: NDArray[Any], prediction: Prediction) -> Measure:
     def at(weights: Weights) -> dict[str, Floats]:
         total, absolute, squares, target, target_squares = (weights @ per_row).T
         spread = target_squares - target**2 / total
-        return {
+        result = {
             "r2": 1 - _ratio(squares, np.where(spread > 1e-12 * target_squares, spread, 0)),
             "mae": absolute / total,
             "rmse": np.sqrt(squares / total),
-            "median_absolute_error": np.array([_median(ordered, row[order]) for row in weights]),
         }
+        if only in (None, "median_absolute_error"):
+            medians = [_median(ordered, row[order]) for row in weights]
+            result["median_absolute_error"] = np.array(medians)
+        return result
 
     return at
 

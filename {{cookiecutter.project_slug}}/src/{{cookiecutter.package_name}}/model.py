@@ -55,9 +55,7 @@ class Settings(BaseModel):
 
 def boosting(kind: Kind, settings: Settings, categorical: list[int], **options: Any) -> Any:
     """Histogram gradient boosting, unfitted."""
-    make = (
-        HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier
-    )
+    make = HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier
     return make(
         learning_rate=settings.learning_rate,
         max_leaf_nodes=settings.max_leaf_nodes,
@@ -72,9 +70,7 @@ def boosting(kind: Kind, settings: Settings, categorical: list[int], **options: 
 def shallow_tree(kind: Kind, settings: Settings) -> Any:
     """The baseline, unfitted: a tree of depth 3, which a person could write down as rules."""
     make = DecisionTreeRegressor if kind == "regression" else DecisionTreeClassifier
-    return make(
-        max_depth=3, min_samples_leaf=settings.min_samples_leaf, random_state=settings.seed
-    )
+    return make(max_depth=3, min_samples_leaf=settings.min_samples_leaf, random_state=settings.seed)
 
 
 def assembled(
@@ -169,7 +165,9 @@ def load_model(folder: Path) -> Any:
     if not description.is_file():
         raise StepError(f"{folder} holds no MLflow model: expected the file {description}.")
     try:
-        flavor = YAML(typ="safe").load(description.read_text(encoding="utf-8"))["flavors"]["sklearn"]
+        flavor = YAML(typ="safe").load(description.read_text(encoding="utf-8"))["flavors"][
+            "sklearn"
+        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if flavor.get("serialization_format") == "cloudpickle":
@@ -216,7 +214,9 @@ def predict(model: Any, rows: pd.DataFrame, contract: Contract) -> Prediction:
     score = np.zeros((len(rows), len(known)))
     index = np.array([known.index(name) if name in known else -1 for name in classes])
     if not (index >= 0).any():
-        raise StepError(f"the model tells {', '.join(map(str, classes))} apart, none in the contract.")
+        raise StepError(
+            f"the model tells {', '.join(map(str, classes))} apart, none in the contract."
+        )
     score[:, index[index >= 0]] = chances[:, index >= 0]
     return Prediction(score, index[chances.argmax(axis=1)])
 

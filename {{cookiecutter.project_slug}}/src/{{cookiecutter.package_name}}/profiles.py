@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from .cells import Cells, Type, parse, parse_words
 from .contract import Role
-from .table import Parsed, Table, Type, is_text_column, parse, words
 
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
+SAMPLE = 200
 BOOLEAN_PAIRS = (
     {"true", "false"},
     {"yes", "no"},
@@ -58,129 +59,119 @@ class Profile:
         self.role, self.why = "ignored", why
 
 
-def read_profile(name: str, column: pa.ChunkedArray, table: Table) -> Profile:
+def read_profile(name: str, cells: Cells) -> Profile:
     """Read a column as the narrowest type that all its values fit."""
     notes: list[str] = []
-    if pa.types.is_nested(column.type):
-        parsed = parse(column, "text", table)
+    if pa.types.is_nested(cells.array.type):
+        parsed = parse(cells, "text")
         profile = Profile(name, "text", parsed.values, parsed.nulls)
-        profile.ignore(f"nested values ({column.type}) are not features")
+        profile.ignore(f"nested values ({cells.array.type}) are not features")
         return profile
-    text = is_text_column(column)
-    kind, format = (
-        _type_of_words(words(column, table), table, notes)
-        if text
-        else (_type_of_values(column), None)
-    )
-    parsed = parse(column, kind, table, format=format)
+    kind, format = _type_of_words(cells, notes) if cells.is_text else _type_of_values(cells)
+    parsed = parse(cells, kind, format=format)
     if parsed.wrong.any():  # values outside what the type can hold, such as the year 9999
         notes.append(f"some values are no {kind}: read as text")
         kind, format = "text", None
-        parsed = parse(column, kind, table)
+        parsed = parse(cells, kind)
     profile = Profile(name, kind, parsed.values, parsed.nulls, format, notes=notes)
-    return _refined(profile, column, table, written_whole=not _is_float(column, text, table))
-
-
-def _is_float(column: pa.ChunkedArray, text: bool, table: Table) -> bool:
-    if text:
-        return any("." in word for word in words(column, table)[:100])
-    return bool(pa.types.is_floating(column.type))
-
-
-def _refined(
-    profile: Profile, column: pa.ChunkedArray, table: Table, *, written_whole: bool
-) -> Profile:
-    """Tell boolean from integer, and category from text, by what values there are."""
-    if profile.type in ("number", "integer"):
-        if profile.distinct == 2 and set(profile.counts.index) == {0, 1}:
-            return _reread(profile, "boolean", column, table)
-        # A whole number beside a missing value is often stored as a float: 12.0.
-        if profile.type == "number" and (written_whole or profile.nulls.any()):
-            whole = parse(column, "integer", table)
-            if profile.distinct and not whole.wrong.any():
-                return _reread(profile, "integer", column, table, whole)
-    if profile.type in ("category", "text"):
+    if kind in ("number", "integer"):
+        return _refined_number(profile, cells)
+    if kind == "text":
         few = profile.distinct <= max(10, profile.present // 2)
         profile.type = "category" if profile.distinct <= MOST_CATEGORIES and few else "text"
     return profile
 
 
-def _reread(
-    profile: Profile,
-    kind: Type,
-    column: pa.ChunkedArray,
-    table: Table,
-    parsed: Parsed | None = None,
-) -> Profile:
-    parsed = parsed or parse(column, kind, table)
+def _refined_number(profile: Profile, cells: Cells) -> Profile:
+    """Tell booleans and integers from numbers by what values there are."""
+    # A whole number beside a missing value is often stored as a float: 12.0.
+    could_be_whole = profile.distinct and (_written_whole(cells) or profile.nulls.any())
+    kind: Type = "integer"
+    if profile.distinct == 2 and set(profile.counts.index) == {0, 1}:
+        kind = "boolean"
+    elif profile.type == "integer" or not could_be_whole:
+        return profile
+    parsed = parse(cells, kind)
+    if parsed.wrong.any():
+        return profile
     return Profile(profile.name, kind, parsed.values, parsed.nulls, notes=profile.notes)
 
 
-def _type_of_values(column: pa.ChunkedArray) -> Type:
-    kind = column.type
+def _written_whole(cells: Cells) -> bool:
+    if not cells.is_text:
+        return not pa.types.is_floating(cells.array.type)
+    decimal = ",.eE" if cells.delimiter == ";" else ".eE"
+    return not any(sign in word for word in cells.words[:100].to_pylist() for sign in decimal)
+
+
+def _type_of_values(cells: Cells) -> tuple[Type, None]:
+    kind = cells.array.type
     if pa.types.is_boolean(kind):
-        return "boolean"
+        return "boolean", None
     if pa.types.is_integer(kind):
-        return "integer"
+        return "integer", None
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
+        return "number", None
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "datetime"
-    return "text"
+        return "datetime", None
+    return "text", None
 
 
-def _type_of_words(found: np.ndarray, table: Table, notes: list[str]) -> tuple[Type, str | None]:
+def _type_of_words(cells: Cells, notes: list[str]) -> tuple[Type, str | None]:
     """Type of a text column, and the format if it holds datetimes.
 
     Args:
-        found: distinct values (object array of str).
-        table: tells how numbers are written.
+        cells: the column.
         notes: what the user should know is added here.
     """
-    if not len(found):
+    words = cells.words
+    if not len(words):
         return "text", None
-    if len(found) <= 6 and any({w.lower() for w in found} <= pair for pair in BOOLEAN_PAIRS):
+    if len(words) <= 6 and any(
+        {word.lower() for word in words.to_pylist()} <= pair for pair in BOOLEAN_PAIRS
+    ):
         return "boolean", None
-    sample = pd.unique(found[:: max(1, len(found) // 200)])
-    share = _share_of_numbers(sample, table)
-    if share == 1:
-        share = _share_of_numbers(found, table)
-    if share == 1:
-        if any(re.match(r"[+-]?0[0-9]", word) for word in found):
-            notes.append("digits with leading zeros: a name, not an amount")
-            return "text", None
-        if any(re.fullmatch(r"[0-9]{19,}", word) for word in found):
-            notes.append("more digits than a number can hold: a name, not an amount")
-            return "text", None
-        return "number", None
-    if share > 0.5:
-        odd = next(w for w in found if not _share_of_numbers(np.array([w], dtype=object), table))
+    sample = words.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
+    fits = parse_words(sample, "number", cells.delimiter)[1]
+    if fits.all():
+        sample = words  # a first look is cheap, and mostly enough to say no
+        fits = parse_words(words, "number", cells.delimiter)[1]
+    if fits.all():
+        return _number_or_name(words, notes)
+    if fits.mean() > 0.5:
+        odd = sample[int(np.argmin(fits))].as_py()
         notes.append(f"mostly numbers, but also {odd!r}: read as text, clean it if that is wrong")
         return "text", None
-    format = _datetime_format(sample, found, table, notes)
+    format = _datetime_format(cells, notes)
     return ("text", None) if format is None else ("datetime", format or None)
 
 
-def _share_of_numbers(found: np.ndarray, table: Table) -> float:
-    column = pa.chunked_array([pa.array(found, pa.string())])
-    return float(1 - parse(column, "number", table).wrong.mean())
+def _number_or_name(words: pa.Array, notes: list[str]) -> tuple[Type, None]:
+    if pc.any(pc.match_substring_regex(words, r"^[+-]?0[0-9]")).as_py():
+        notes.append("digits with leading zeros: a name, not an amount")
+        return "text", None
+    if pc.any(pc.match_substring_regex(words, r"^[+-]?[0-9]{19,}$")).as_py():
+        notes.append("more digits than a number can hold: a name, not an amount")
+        return "text", None
+    return "number", None
 
 
-def _datetime_format(
-    sample: np.ndarray, found: np.ndarray, table: Table, notes: list[str]
-) -> str | None:
-    """strptime format that fits every value, "" for ISO 8601, None for no datetimes."""
+def _datetime_format(cells: Cells, notes: list[str]) -> str | None:
+    """strptime format that fits every word, "" for ISO 8601, None for no datetimes."""
+    words = cells.words
 
-    def fits(texts: np.ndarray, format: str | None) -> bool:
-        column = pa.chunked_array([pa.array(texts, pa.string())])
-        return not parse(column, "datetime", table, format=format).wrong.any()
+    def fits(format: str | None) -> bool:
+        few = (words[:SAMPLE], words)
+        return all(
+            bool(parse_words(part, "datetime", None, format=format)[1].all()) for part in few
+        )
 
-    if not any(character.isdigit() for character in sample[0]):
+    if not any(character.isdigit() for character in words[0].as_py()):
         return None
-    if fits(sample, None):
-        return "" if fits(found, None) else None
+    if fits(None):
+        return ""
     every = [date + time for date in DATE_FORMATS for time in TIME_FORMATS]
-    fitting = [format for format in every if fits(sample, format) and fits(found, format)]
+    fitting = [format for format in every if fits(format)]
     if len(fitting) > 1:
         notes.append(f"day and month could be swapped: read as {fitting[0]}, set format if wrong")
     return fitting[0] if fitting else None

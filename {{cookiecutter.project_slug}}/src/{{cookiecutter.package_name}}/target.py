@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pyarrow as pa
-
+from .cells import BOOLEANS, parse
 from .console import shown
 from .contract import Kind, Scalar, Target
 from .profiles import Profile
 from .step import StepError
-from .table import BOOLEANS, Table, parse
+from .table import Table
 
 MOST_CLASSES = 100
 
@@ -20,7 +19,7 @@ def read_target(
     profile: Profile, table: Table, kind: Kind | None, positive: str | None
 ) -> tuple[Target, list[str]]:
     """Decide the problem; gives the target column the type that the problem needs."""
-    name, column = profile.name, table.columns[profile.name]
+    name = profile.name
     if not profile.present:
         raise StepError(f'the target "{name}" is missing in every row of {table.path}.')
     if profile.distinct == 1:
@@ -33,7 +32,7 @@ def read_target(
             f'the target "{name}" holds {profile.type} values: expected classes or a number.'
         )
     if profile.type == "number":
-        _make_countable(profile, column, table)
+        _make_countable(profile, table)
     profile.role = "target"
     guessed = kind or _guess_kind(profile)
     if guessed == "regression":
@@ -47,12 +46,12 @@ def read_target(
     return _read_classes(profile, table, guessed, positive, is_guess=kind is None)
 
 
-def _make_countable(profile: Profile, column: pa.ChunkedArray, table: Table) -> None:
+def _make_countable(profile: Profile, table: Table) -> None:
     """Read classes that are written as 1.0 and 2.0 as integers, and 0.5 and 1.5 as categories."""
     if profile.distinct > 20:
         return
     for kind in ("integer", "category"):
-        parsed = parse(column, kind, table)
+        parsed = parse(table.columns[profile.name], kind)
         if not parsed.wrong.any() and (kind == "integer" or profile.distinct == 2):
             profile.type, profile.values = kind, parsed.values
             profile.__dict__.pop("counts", None)

@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from .contract import Contract, load_contract
 from .features import (
@@ -33,6 +33,8 @@ from .model import Settings, assembled, boosting, save_model, shallow_tree
 from .step import StepError, run, write_evidence
 
 PROGRESS_SECONDS = 2.0
+FOLDS = 3
+THRESHOLD_ROWS = 50_000  # more say the same
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,21 @@ class Learned:
         training_losses: on a sample of the training rows, likewise.
         iterations: after which the loss was lowest.
         stopped: early, or at the limit of iterations.
-        threshold: of the positive class's probability; None unless there are two classes.
     """
 
     losses: list[float]
     training_losses: list[float]
     iterations: int
     stopped: Literal["early", "limit"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training makes; `threshold` is the challenger's, None unless there are two classes."""
+
+    challenger: Any
+    baseline: Any
+    learned: Learned
     threshold: float | None
 
 
@@ -64,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--evidence", type=Path, required=True, help="folder for training.json")
     for name, field in Settings.model_fields.items():
         option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=field.annotation, default=field.default, help="%(default)s")
+        parser.add_argument(
+            option, type=field.annotation, default=field.default, help="%(default)s"
+        )
     arguments = vars(parser.parse_args(argv))
     given = {name: arguments.pop(name) for name in Settings.model_fields}
     return run(train, given=given, **arguments)
@@ -94,10 +106,11 @@ def train(
         f"{settings.min_samples_leaf} rows",
         flush=True,
     )
-    challenger, learned, simple = fit(rules, rows, held_out, features, settings)
+    made = fit(rules, rows, held_out, features, settings)
+    learned = made.learned
     example = rows[rules.features]
-    save_model(challenger, model, example, rules)
-    save_model(simple, baseline, example, rules)
+    save_model(made.challenger, model, example, rules)
+    save_model(made.baseline, baseline, example, rules)
     write_evidence(
         evidence,
         "training",
@@ -113,7 +126,7 @@ def train(
                 {"name": f.name, "kind": f.kind, "encoding": f.encoding} for f in features
             ],
             "left_out": sorted(set(rules.features) - {f.name for f in features}),
-            "threshold": learned.threshold,
+            "threshold": made.threshold,
             "iterations": learned.iterations,
             "stopped": learned.stopped,
         },
@@ -142,48 +155,53 @@ def fit(
     held_out: pd.DataFrame,
     features: list[Feature],
     settings: Settings,
-) -> tuple[Any, Learned, Any]:
-    """Learn from training rows how long to boost and where to cut; then from all rows, the model.
+) -> Fitted:
+    """Learn from the training rows how long to boost; then from all rows, the model.
 
     The validation rows are often the latest: a model that never saw them is out of date on the
     day it is made. So the final model is fitted on both parts, for as many iterations as were
     best on the validation rows, and so is the baseline.
-
-    Returns:
-        The challenger, how boosting went, and the baseline.
     """
     both = pd.concat([rows, held_out], ignore_index=True)
+    target = _labels(both, contract)
     with _calm():
-        learned, baseline_threshold = _rehearse(contract, rows, held_out, features, settings)
+        learned = rehearse(contract, rows, held_out, features, settings)
         encode = encoder(features, contract.kind, settings.seed)
-        inputs, target = encode.fit_transform(both, _labels(both, contract)), _labels(both, contract)
-        categorical = categorical_positions(features)
-        final = boosting(
+        inputs = encode.fit_transform(both, target)
+        learner = boosting(
             contract.kind,
             settings,
-            categorical,
+            categorical_positions(features),
             max_iter=learned.iterations,
             early_stopping=False,
-        ).fit(inputs, target)
-        tree = shallow_tree(contract.kind, settings).fit(inputs, target)
-        challenger = assembled(encode, final, contract, learned.threshold)
-        baseline = assembled(encode, tree, contract, baseline_threshold)
+        )
+        tree = shallow_tree(contract.kind, settings)
+        thresholds = [choose_threshold(made, inputs, target, contract) for made in (learner, tree)]
+        challenger, baseline = (
+            assembled(encode, made.fit(inputs, target), contract, threshold)
+            for made, threshold in zip((learner, tree), thresholds, strict=True)
+        )
     print(f"fitted again on all {len(both):,} rows for {learned.iterations} iterations", flush=True)
-    return challenger, learned, baseline
+    if thresholds[0] is not None:
+        print(f"threshold {thresholds[0]:.3g}: highest f1 on rows held out in turn", flush=True)
+    return Fitted(challenger, baseline, learned, thresholds[0])
 
 
-def _rehearse(
+def rehearse(
     contract: Contract,
     rows: pd.DataFrame,
     held_out: pd.DataFrame,
     features: list[Feature],
     settings: Settings,
-) -> tuple[Learned, float | None]:
-    """Fit on training rows only; what the validation rows say of it, and the baseline's threshold."""
-    target, truth = _labels(rows, contract), _labels(held_out, contract)
+) -> Learned:
+    """Boost on training rows only, until the loss on the validation rows no longer falls.
+
+    Raises:
+        StepError: when it diverges.
+    """
+    target = _labels(rows, contract)
     encode = encoder(features, contract.kind, settings.seed)
     inputs = encode.fit_transform(rows, target)
-    checks = encode.transform(held_out)
     learner = boosting(
         contract.kind,
         settings,
@@ -194,25 +212,49 @@ def _rehearse(
         verbose=1,
     )
     with _progress(), np.errstate(all="ignore"):
-        learner.fit(inputs, target, X_val=checks, y_val=truth)
+        learner.fit(
+            inputs, target, X_val=encode.transform(held_out), y_val=_labels(held_out, contract)
+        )
     losses = [-float(score) for score in learner.validation_score_]
-    iterations = _best_iteration(losses, settings)
-    stopped: Literal["early", "limit"] = (
-        "early" if learner.n_iter_ < settings.max_iterations else "limit"
+    learned = Learned(
+        losses,
+        [-float(score) for score in learner.train_score_],
+        _best_iteration(losses, settings),
+        "early" if learner.n_iter_ < settings.max_iterations else "limit",
     )
-    _tell(losses, iterations, stopped, settings)
-    threshold = tree_threshold = None
-    if contract.kind == "binary":
-        at = list(learner.classes_).index(contract.target.positive)
-        staged = learner.staged_predict_proba(checks)
-        chances = next(islice(staged, iterations - 1, None))[:, at]
-        is_positive = truth == contract.target.positive
-        threshold = best_threshold(is_positive, chances)
-        tree = shallow_tree(contract.kind, settings).fit(inputs, target)
-        tree_threshold = best_threshold(is_positive, tree.predict_proba(checks)[:, at])
-        print(f"threshold {threshold:.3g}: highest f1 on the validation rows", flush=True)
-    training = [-float(score) for score in learner.train_score_]
-    return Learned(losses, training, iterations, stopped, threshold), tree_threshold
+    _tell(learned, settings)
+    return learned
+
+
+def choose_threshold(
+    learner: Any, inputs: NDArray[Any], target: NDArray[Any], contract: Contract
+) -> float | None:
+    """The probability from which to predict the positive class, so that f1 is highest.
+
+    It is chosen on probabilities of models that did not see the row: a model's own rows look too
+    easy, and the validation rows alone are few, or of a season with its own share of positives.
+
+    Args:
+        learner: unfitted, and stays so.
+        inputs: encoded rows (rows, encoded).
+        target: their classes (rows,).
+        contract: names the positive class.
+
+    Returns:
+        None unless there are two classes.
+    """
+    if contract.kind != "binary":
+        return None
+    if len(target) > THRESHOLD_ROWS:
+        picked = np.random.default_rng(0).choice(len(target), THRESHOLD_ROWS, replace=False)
+        inputs, target = inputs[picked], target[picked]
+    is_positive = target == contract.target.positive
+    if min(is_positive.sum(), (~is_positive).sum()) < FOLDS:
+        return 0.5
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    chances = cross_val_predict(learner, inputs, target, cv=folds, method="predict_proba")
+    at = list(np.unique(target)).index(contract.target.positive)
+    return best_threshold(is_positive, chances[:, at])
 
 
 def _best_iteration(losses: list[float], settings: Settings) -> int:
@@ -233,18 +275,19 @@ def _best_iteration(losses: list[float], settings: Settings) -> int:
     return max(1, best)
 
 
-def _tell(losses: list[float], iterations: int, stopped: str, settings: Settings) -> None:
+def _tell(learned: Learned, settings: Settings) -> None:
+    first, best = learned.losses[0], learned.losses[learned.iterations]
     why = (
         f"stopped early: no better for {settings.patience} iterations"
-        if stopped == "early"
+        if learned.stopped == "early"
         else f"stopped at the limit of {settings.max_iterations} iterations, more may help"
     )
     print(
-        f"{len(losses) - 1} iterations, best {iterations}: validation loss {losses[iterations]:.5g} "
-        f"(a constant has {losses[0]:.5g}); {why}",
+        f"{len(learned.losses) - 1} iterations, best {learned.iterations}: validation loss "
+        f"{best:.5g} (a constant has {first:.5g}); {why}",
         flush=True,
     )
-    if losses[iterations] >= losses[0]:
+    if best >= first:
         print(
             "warning: no iteration was better than a constant on the validation rows: the features "
             "say nothing about the target there, or its level has changed since the training rows",
@@ -278,13 +321,19 @@ class _Thinned(io.TextIOBase):
 
     def __init__(self, out: Any) -> None:
         self.out = out
+        self.line = ""
         self.last = time.monotonic()
 
     def write(self, text: str) -> int:
-        found = re.search(r"\[(\d+)/\d+\].*val loss: ([^,\s]+)", text)
-        if found and time.monotonic() - self.last > PROGRESS_SECONDS:
-            print(f"iteration {found[1]}: validation loss {found[2]}", file=self.out, flush=True)
-            self.last = time.monotonic()
+        self.line += text
+        if text.endswith("\n"):
+            found = re.search(r"\[(\d+)/\d+\].* val loss: ([^,\s]+)", self.line)
+            if found and time.monotonic() - self.last > PROGRESS_SECONDS:
+                print(
+                    f"iteration {found[1]}: validation loss {found[2]}", file=self.out, flush=True
+                )
+                self.last = time.monotonic()
+            self.line = ""
         return len(text)
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaError, SchemaErrors
 
+from .cells import Parsed, parse
 from .console import console, shown
 from .console import table as printed
 from .contract import Column, Contract, closest, described, load_contract
 from .step import CheckFailed, run, write_evidence
-from .table import Parsed, Table, parse, read_file
+from .table import Table, read_file
 
 EXAMPLES = 5
 TOP = 10
@@ -86,7 +87,7 @@ def validate(data: Path, contract_path: Path, evidence: Path) -> None:
 def read_leniently(table: Table, contract: Contract) -> dict[str, Parsed]:
     """Read the contract's columns that exist; a value of another type is null, and marked."""
     return {
-        name: parse(table.columns[name], rule.type, table, format=rule.format)
+        name: parse(table.columns[name], rule.type, format=rule.format)
         for name, rule in contract.columns.items()
         if name in contract.read and name in table.columns
     }
@@ -203,7 +204,7 @@ def _type_violations(
     for name, parsed in columns.items():
         if parsed.wrong.any():
             rows = np.flatnonzero(parsed.wrong)
-            raw = (str(table.columns[name][int(row)].as_py()) for row in rows[:200])
+            raw = (table.columns[name].at(int(row)) for row in rows[:200])
             yield _row_violation(
                 name, "type", described(contract.columns[name]), "something else", parsed.wrong, raw
             )

@@ -37,7 +37,14 @@ def difference(value: float, half: float) -> dict[str, float]:
 
 def column(name: str, type_: str, role: str = "feature", **known: Any) -> dict[str, Any]:
     """One entry of quality.json's columns."""
-    empty: dict[str, Any] = {"nulls": 0.0, "distinct": 0, "min": None, "max": None, "mean": None, "top": []}
+    empty: dict[str, Any] = {
+        "nulls": 0.0,
+        "distinct": 0,
+        "min": None,
+        "max": None,
+        "mean": None,
+        "top": [],
+    }
     return {"name": name, "type": type_, "role": role, **empty, **known}
 
 

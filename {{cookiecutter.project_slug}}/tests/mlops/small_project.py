@@ -75,7 +75,6 @@ name: test
 package: steps
 owner: team@example.com
 model: test
-experiments: {exploration: test-exploration, training: test-training}
 """
 
 
@@ -88,8 +87,12 @@ def make_small_project(root: Path) -> Path:
         "code/steps/text.py": STEPS,
         "azureml/pipelines/copy.yml": PIPELINE,
         "azureml/components/first.yml": COMPONENT.format(name="first", kind="uri_file", verb="one"),
-        "azureml/components/second.yml": COMPONENT.format(name="second", kind="uri_folder", verb="two"),
-        "azureml/components/third.yml": COMPONENT.format(name="third", kind="uri_folder", verb="three"),
+        "azureml/components/second.yml": COMPONENT.format(
+            name="second", kind="uri_folder", verb="two"
+        ),
+        "azureml/components/third.yml": COMPONENT.format(
+            name="third", kind="uri_folder", verb="three"
+        ),
     }
     for name, text in files.items():
         path = root / name
@@ -101,7 +104,9 @@ def make_small_project(root: Path) -> Path:
 def executed(root: Path) -> list[str]:
     """The steps that really ran, over all runs, in no particular order."""
     return sorted(
-        word for file in root.glob(".runs/executed.txt") for word in file.read_text(encoding="utf-8").split()
+        word
+        for file in root.glob(".runs/executed.txt")
+        for word in file.read_text(encoding="utf-8").split()
     )
 
 

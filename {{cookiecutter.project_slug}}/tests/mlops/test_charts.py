@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from xml.etree import ElementTree
 
@@ -19,7 +18,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 def parsed(svg: str) -> ElementTree.Element:
     """The SVG as XML, with every coordinate finite."""
     assert not re.search(r"\b(nan|inf)\b", svg)
-    return ElementTree.fromstring(svg)  # noqa: S314 (made by the function under test)
+    return ElementTree.fromstring(svg)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +27,11 @@ def parsed(svg: str) -> ElementTree.Element:
         (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
         (0, 144, [0, 50, 100]),
         (-120, 180, [-100, 0, 100]),
-        (0.695, 0.75, [0.7, 0.71, 0.72, 0.73, 0.74, 0.75]),
+        (0.695, 0.75, [0.7, 0.72, 0.74]),
     ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
-    assert charts.ticks(low, high) == pytest.approx(expected) or len(charts.ticks(low, high)) < 8
+    assert charts.ticks(low, high) == pytest.approx(expected)
 
 
 @given(finite, finite)
@@ -113,7 +112,7 @@ def test_any_numbers_can_be_drawn(numbers: list[tuple[float, float, float]], sha
     dots = [Dot("label", "champion", x, min(y, z), max(y, z), "text") for x, y, z in numbers]
     parsed(charts.dot_rows("r", "t", "d", dots))
     domain = charts.padded([x for x, _, _ in numbers], 0.1)
-    assert domain[0] < domain[1] or not math.isfinite(domain[1] - domain[0])
+    assert domain[0] < domain[1]
     parsed(charts.strip(dots, domain, reference=0.0))
     x, y, z = numbers[0]
     parsed(charts.bar(x, (min(x, y, 0), max(x, y, 0)), low=min(y, z), high=max(y, z)))
@@ -155,7 +154,8 @@ def test_a_heatmap_shades_each_row_by_its_own_shares() -> None:
     svg = charts.heatmap("m", "t", "d", ["a", "b"], [[1000, 0], [1, 1]])
     parsed(svg)
     assert len(re.findall(r"h[\d.]+v", svg)) == 3
-    assert 'class="heat8"' in svg and 'class="heat4"' in svg
+    assert 'class="heat8"' in svg
+    assert 'class="heat4"' in svg
 
 
 def test_a_heatmap_of_sixty_classes_stays_small_and_names_only_what_fits() -> None:

@@ -29,7 +29,7 @@ def line_of(path: Path, text: str) -> int:
 
 def test_a_sound_pipeline_is_ordered_by_its_bindings(pipeline: Path) -> None:
     loaded = load_pipeline(pipeline)
-    assert [step.name for step in loaded.steps][0] == "first"
+    assert next(step.name for step in loaded.steps) == "first"
     assert {step.name: step.needs for step in loaded.steps} == {
         "first": set(),
         "left": {"first"},
@@ -40,22 +40,58 @@ def test_a_sound_pipeline_is_ordered_by_its_bindings(pipeline: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("${{parent.inputs.text}}", "${{parent.inputs.txt}}", "no input `txt`; did you mean `text`?"),
-        ("jobs.first.outputs.out", "jobs.frist.outputs.out", "no step `frist`; did you mean `first`?"),
-        ("jobs.first.outputs.out", "jobs.first.outputs.outt", "no output `outt`; did you mean `out`?"),
+        (
+            "${{parent.inputs.text}}",
+            "${{parent.inputs.txt}}",
+            "no input `txt`; did you mean `text`?",
+        ),
+        (
+            "jobs.first.outputs.out",
+            "jobs.frist.outputs.out",
+            "no step `frist`; did you mean `first`?",
+        ),
+        (
+            "jobs.first.outputs.out",
+            "jobs.first.outputs.outt",
+            "no output `outt`; did you mean `out`?",
+        ),
         ("${{parent.inputs.text}}", "${{inputs.text}}", "not a reference Azure ML knows"),
-        ("      text: ${{parent.jobs", "      txet: ${{parent.jobs", "no input `txet`; did you mean `text`?"),
-        ("      text: ${{parent.inputs.text}}", "      text: 3", "expects data (uri_file), found the value 3"),
-        ("${{parent.jobs.first.outputs.out}}", "${{parent.inputs.text}}", "expects uri_folder, pipeline input"),
-        ("components/first.yml", "components/frist.yml", "does not exist; did you mean `first.yml`?"),
+        (
+            "      text: ${{parent.jobs",
+            "      txet: ${{parent.jobs",
+            "no input `txet`; did you mean `text`?",
+        ),
+        (
+            "      text: ${{parent.inputs.text}}",
+            "      text: 3",
+            "expects data (uri_file), found the value 3",
+        ),
+        (
+            "${{parent.jobs.first.outputs.out}}",
+            "${{parent.inputs.text}}",
+            "expects uri_folder, pipeline input",
+        ),
+        (
+            "components/first.yml",
+            "components/frist.yml",
+            "does not exist; did you mean `first.yml`?",
+        ),
         ("../components/first.yml", "azureml:first:1", "registered on Azure"),
         ("path: ../../text.txt", "path: ../../gone.txt", "gone.txt does not exist"),
         ("path: ../../text.txt", "path: ../../code", "expected a file"),
         ("path: ../../text.txt", "path: azureml:gone@latest", "is not described in"),
         ("path: ../../text.txt", "path: https://example.com/t.csv", "is not on this machine"),
-        ("experiment_name: tests", "experiment: tests", "no field `experiment`; did you mean `experiment_name`?"),
+        (
+            "experiment_name: tests",
+            "experiment: tests",
+            "no field `experiment`; did you mean `experiment_name`?",
+        ),
         ("  first:\n", "  fir-st:\n", "must be a Python identifier"),
-        ("    type: command\n", "    type: sweep\n", "only `type: command` runs locally, found 'sweep'"),
+        (
+            "    type: command\n",
+            "    type: sweep\n",
+            "only `type: command` runs locally, found 'sweep'",
+        ),
     ],
 )
 def test_a_broken_binding_is_refused_with_its_place_and_a_remedy(
@@ -86,7 +122,11 @@ def test_all_problems_are_reported_at_once(pipeline: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("${{inputs.text}}", "${{inputs.txt}}", "the command names ${{inputs.txt}}, which is not declared"),
+        (
+            "${{inputs.text}}",
+            "${{inputs.txt}}",
+            "the command names ${{inputs.txt}}, which is not declared",
+        ),
         ("code: ../../code", "code: ../../cod", "code folder ../../cod does not exist"),
         ("{type: uri_file}", "{type: uri_fil}", "needs a type, one of"),
         ("command:", "comand:", "no field `comand`; did you mean `command`?"),
@@ -121,7 +161,11 @@ def test_a_value_is_held_against_its_declaration(
     component = pipeline.parents[1] / "components" / "first.yml"
     edit(component, "inputs:\n", f"inputs:\n  level: {declared}\n")
     if given is not None:
-        edit(pipeline, "      text: ${{parent.inputs.text}}", f"      text: ${{{{parent.inputs.text}}}}\n      level: {given}")
+        edit(
+            pipeline,
+            "      text: ${{parent.inputs.text}}",
+            f"      text: ${{{{parent.inputs.text}}}}\n      level: {given}",
+        )
     assert message in problems(pipeline)
 
 
@@ -130,7 +174,9 @@ def test_an_input_can_be_given_on_the_command_line(pipeline: Path, tmp_path: Pat
     other.write_text("other", encoding="utf-8")
     loaded = load_pipeline(pipeline, overrides={"text": "other.txt"})
     assert loaded.steps[0].inputs["text"].path == other  # type: ignore[union-attr]
-    assert "no such input; did you mean `text`?" in problems(pipeline, overrides={"txet": "other.txt"})
+    assert "no such input; did you mean `text`?" in problems(
+        pipeline, overrides={"txet": "other.txt"}
+    )
 
 
 def test_a_data_asset_leads_to_its_file(pipeline: Path, tmp_path: Path) -> None:
@@ -162,10 +208,17 @@ def test_an_optional_argument_goes_when_its_input_is_not_given() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_any_path_stays_one_word(path: str) -> None:
-    assert words("python -m x ${{inputs.a}} --out=${{ outputs.b }}", {"a": path}, {"b": path})[3:] == [
+    assert words("python -m x ${{inputs.a}} --out=${{ outputs.b }}", {"a": path}, {"b": path})[
+        3:
+    ] == [
         path,
         f"--out={path}",
     ]
     import shlex
 
-    assert shlex.split(shell_line("cat ${{inputs.a}} | wc", {"a": path}, {})) == ["cat", path, "|", "wc"]
+    assert shlex.split(shell_line("cat ${{inputs.a}} | wc", {"a": path}, {})) == [
+        "cat",
+        path,
+        "|",
+        "wc",
+    ]

@@ -93,7 +93,7 @@ def test_every_element_is_closed_and_every_id_is_unique(html: str) -> None:
 
 
 def test_nothing_missing_is_printed_as_python_would(html: str) -> None:
-    assert not re.search(r"\b(None|nan|NaN|inf|undefined|True|False)\b", Page(html).text)
+    assert not re.search(r"\b(None|nan|NaN|inf|undefined|True|False(?! alarms))\b", Page(html).text)
 
 
 def test_the_page_loads_nothing_and_runs_nothing(html: str) -> None:
@@ -102,7 +102,8 @@ def test_the_page_loads_nothing_and_runs_nothing(html: str) -> None:
         tag for tag, _ in page.tags
     }
     assert set(re.findall(r"https?://[^\s'\"<]*", html)) <= {"http://www.w3.org/2000/svg"}
-    assert "@import" not in html and "url(" not in html
+    assert "@import" not in html
+    assert "url(" not in html
     for _, attributes in page.tags:
         assert not any(name.startswith("on") or name == "style" for name in attributes)
         for name in ("href", "src", "xlink:href"):
@@ -227,16 +228,19 @@ def test_every_metric_of_every_model_is_printed() -> None:
 
 def test_figures_of_a_regression_are_printed() -> None:
     text = Page(render(regression(), RUN)).text
-    assert "Half of the errors lie between −17.9 and 9.3, nine in ten between −41.2 and 62.8" in text
+    assert "Half of the errors lie from −17.9 to 9.3, nine in ten from −41.2 to 62.8." in text
     assert "Predicted against actual" in text
     assert "Mean of arrival_delay" in text
-    assert "ROC curve" not in text and "Confusion matrix" not in text
+    assert "ROC curve" not in text
+    assert "Confusion matrix" not in text
 
 
 def test_many_classes_are_drawn_and_few_are_printed() -> None:
     few, many = render(multiclass(3), {}), render(multiclass(40), {})
-    assert '<table class="matrix"' in few and 'id="confusion-t"' not in few
-    assert '<table class="matrix"' not in many and 'id="confusion-t"' in many
+    assert '<table class="matrix"' in few
+    assert 'id="confusion-t"' not in few
+    assert '<table class="matrix"' not in many
+    assert 'id="confusion-t"' in many
     assert "Taken for" in Page(many).text
 
 
@@ -247,7 +251,8 @@ def test_more_classes_than_fit_are_counted() -> None:
 def test_a_first_model_has_no_champion_beside_it() -> None:
     text = Page(render(binary(champion=False), {})).text
     assert "There is no champion yet: this would be the first." in text
-    assert "Against the baseline" in text and "Against champion" not in text
+    assert "Against the baseline" in text
+    assert "Against champion" not in text
 
 
 def test_a_champion_that_cannot_score_the_rows_is_named_with_the_error() -> None:
@@ -258,7 +263,7 @@ def test_a_champion_that_cannot_score_the_rows_is_named_with_the_error() -> None
         "error": "column plane_seats is missing",
     }
     text = Page(render(evidence, {})).text
-    assert "Champion 3 could not score these rows" in text
+    assert "Champion 3 could not score these rows, so it is not compared:" in text
     assert "column plane_seats is missing" in text
     assert "There is no champion yet" not in text
 
@@ -268,7 +273,9 @@ def test_a_run_that_stopped_at_validation_shows_the_broken_rules_and_nothing_els
     assert page.sections() == ["verdict", "data", "making"]
     assert "Stopped: the table breaks its contract" in page.text
     assert "3 rules are violated, so nothing was trained." in page.text
-    assert "distance range 17 to 5,000 -12 to 99,999 41 <0.1% -12, 99999 18, 4,021, 5,100" in page.text
+    assert (
+        "distance range 17 to 5,000 -12 to 99,999 41 <0.1% -12, 99999 18, 4,021, 5,100" in page.text
+    )
     assert "whole table missing column plane_seats no such column – – – –" in page.text
 
 
@@ -278,7 +285,7 @@ def test_small_segments_come_last_in_their_column_and_are_marked() -> None:
     shown = re.findall(r'class="name"><bdi>(\w+)</bdi>', part)
     assert shown == ["EV", "AA", "UA", "B6", "DL", "OO", "HA", "EWR", "JFK", "LGA"]
     assert part.count("few rows") == 2
-    assert part.count("worse than all") == 3
+    assert part.count("</svg>worse than all</span>") == 3
 
 
 def test_wide_tables_are_cut_with_a_note() -> None:
@@ -325,62 +332,61 @@ def test_hostile_names_and_values_stay_text(hostile: str) -> None:
     for _, attributes in page.tags:
         assert not any(name.startswith("on") or name == "style" for name in attributes)
         assert "example.org" not in str(attributes.get("href"))
-    assert "\x00" not in page.text and "\x1b" not in page.text
+    assert "\x00" not in page.text
+    assert "\x1b" not in page.text
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in JSON content; of a list its first two items stand for all."""
+    """Every place in JSON content; of a list its first item stands for all."""
     yield path
     if isinstance(value, dict):
         for key, item in value.items():
             yield from paths(item, (*path, key))
     elif isinstance(value, list):
-        for index, item in enumerate(value[:2]):
+        for index, item in enumerate(value[:1]):
             yield from paths(item, (*path, index))
 
 
-def replaced(evidence: Evidence, path: tuple[Any, ...], value: Any) -> Evidence:
-    """A copy with another value at one place."""
-    result: Any = copy.deepcopy(evidence)
-    place = result
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
-    return dict(result)
+def replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """The same content with another value at one place; what is not on the way is shared."""
+    if not path:
+        return value
+    changed = content.copy()
+    changed[path[0]] = replaced(content[path[0]], path[1:], value)
+    return changed
 
 
 def thin(value: Any) -> Any:
     """The same evidence with short lists and few columns, to render it often."""
     if isinstance(value, dict):
         return {key: thin(item) for key, item in value.items()}
-    return [thin(item) for item in value[:3]] if isinstance(value, list) else value
+    return [thin(item) for item in value[:2]] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("case", ["binary", "three classes", "regression", "stopped at validation"])
-@pytest.mark.parametrize("wrong", [None, "text", [], {}, [None], float("nan"), -1e308, True])
-def test_any_value_may_be_null_or_of_another_type(
-    case: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("wrong", [[None], ["text", [], {}, [None], -1e308, True, float("nan")]])
+def test_any_value_may_be_null_or_of_another_type(case: str, wrong: list[Any]) -> None:
     from mlops.report_sections import sections
 
     evidence = thin(CASES[case]())
     places = [path for path in paths(evidence) if path]
-    for path in places:
-        spoiled = replaced(evidence, path, wrong)
+    for index, path in enumerate(places):
+        spoiled = replaced(evidence, path, wrong[index % len(wrong)])
         assert sections(spoiled, RUN)["verdict"]["title"]
-    everywhere = copy.deepcopy(evidence)
-    for path in places:
-        if len(path) > 3:
-            everywhere = _try_replaced(everywhere, path, wrong)
-    for some in (everywhere, replaced(evidence, places[-1], wrong), dict.fromkeys(KINDS, wrong)):
-        Page(render(some, dict.fromkeys(RUN, wrong)))
+    for value in wrong:
+        leaves = [path for path in places if not isinstance(reached(evidence, path), dict | list)]
+        spoiled = evidence
+        for path in leaves:
+            spoiled = replaced(spoiled, path, value)
+        Page(render(spoiled, dict.fromkeys(RUN, value)))
+        Page(render(dict.fromkeys(KINDS, value), {}))
 
 
-def _try_replaced(evidence: Evidence, path: tuple[Any, ...], value: Any) -> Evidence:
-    try:
-        return replaced(evidence, path, value)
-    except (TypeError, KeyError, IndexError):
-        return evidence
+def reached(content: Any, path: tuple[Any, ...]) -> Any:
+    """What stands at one place."""
+    for step in path:
+        content = content[step]
+    return content
 
 
 def test_every_kind_of_evidence_may_be_absent() -> None:
@@ -483,7 +489,9 @@ def test_missing_or_broken_evidence_is_wrong_usage(
     output = tmp_path / "out"
     assert main(["--quality", str(tmp_path), "--output", str(output)]) == 2
     printed = capsys.readouterr().err
-    assert message in printed and "quality.json" in printed and "Traceback" not in printed
+    assert message in printed
+    assert "quality.json" in printed
+    assert "Traceback" not in printed
     assert not output.exists()
 
 

@@ -159,7 +159,11 @@ def test_a_killed_run_resumes_where_it_stopped(pipeline: Path, tmp_path: Path) -
     killed = next(iter(run_states(tmp_path)))
     result = run_pipeline(pipeline, record=False)
     assert result.run_id == killed
-    assert run_states(tmp_path)[killed] == {"first": "reused", "left": "completed", "right": "reused"}
+    assert run_states(tmp_path)[killed] == {
+        "first": "reused",
+        "left": "completed",
+        "right": "reused",
+    }
     assert step_text(result.folder, "left") == "start\none\nslow\n"
     assert not list(result.folder.glob(".left-*"))
     assert executed(tmp_path) == ["one", "slow", "three"]
@@ -207,7 +211,9 @@ def test_a_run_killed_at_any_moment_ends_right_in_the_next(pipeline: Path, seed:
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(pipeline: Path, tmp_path: Path) -> None:
-    runners = [subprocess.Popen([sys.executable, "-c", RUN.format(str(pipeline))]) for _ in range(3)]
+    runners = [
+        subprocess.Popen([sys.executable, "-c", RUN.format(str(pipeline))]) for _ in range(3)
+    ]
     assert [runner.wait() for runner in runners] == [0, 0, 0]
     for run in run_states(tmp_path):
         assert step_text(tmp_path / ".runs" / run, "left") == "start\none\ntwo\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from {{ cookiecutter.package_name }} import contract
@@ -116,6 +116,7 @@ NAMES = st.one_of(
 LIMITS = st.one_of(st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False))
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(NAMES, min_size=3, max_size=6, unique=True),
     limits=st.tuples(LIMITS, LIMITS).map(sorted),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from {{ cookiecutter.package_name }} import contract, prepare
@@ -91,6 +91,7 @@ def test_parts_hold_features_target_time_and_sensitive_columns(call):
         assert part["distance"].dtype == np.int64
 
 
+@settings(deadline=None)
 @given(
     times=st.lists(st.integers(0, 30), min_size=20, max_size=200),
     validation=st.sampled_from([0.1, 0.2, 0.4]),
@@ -106,6 +107,7 @@ def test_rows_of_the_same_moment_are_never_parted(times, validation, test):
         assert max(earlier) < min(later)
 
 
+@settings(deadline=None)
 @given(
     strata=st.lists(st.sampled_from("aaabbc"), min_size=1, max_size=300),
     seed=st.integers(0, 5),

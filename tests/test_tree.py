@@ -1,0 +1,266 @@
+"""The files of a generated project: which there are, and that each is sound as it stands."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import manifest
+from tests.baked import (
+    CHOICES,
+    COMBINATIONS,
+    QUESTIONS,
+    REPOSITORY,
+    SETTINGS,
+    TEMPLATE,
+    BakedProject,
+    files_below,
+)
+
+Bake = Callable[..., BakedProject]
+JINJA = re.compile(r"\{[{%#]")
+BINARY = {".png", ".parquet"}
+
+every_combination = pytest.mark.parametrize("name", COMBINATIONS)
+
+
+def is_copied(file: str) -> bool:
+    """Whether Cookiecutter copies a file of the template as it is."""
+    return any(fnmatch.fnmatch(file, pattern) for pattern in SETTINGS["_copy_without_render"])
+
+
+def texts(project: BakedProject) -> dict[str, str]:
+    """Every text file that is not empty. Decoding fails for what is not UTF-8."""
+    files = {
+        file: (project.path / file).read_bytes().decode("utf-8")
+        for file in project.files
+        if Path(file).suffix not in BINARY
+    }
+    return {file: text for file, text in files.items() if text}
+
+
+@every_combination
+def test_a_project_has_exactly_the_files_of_the_manifest(baked: Bake, name: str) -> None:
+    """`make manifest` writes it anew."""
+    assert baked(**COMBINATIONS[name]).files == manifest.expected(COMBINATIONS[name])
+
+
+def test_every_choice_of_the_manifest_is_one_that_is_asked() -> None:
+    sections = {f"{answer}={value}" for answer, values in CHOICES.items() for value in values}
+    assert set(manifest.read()) <= {manifest.ALWAYS, *sections}
+
+
+@pytest.mark.parametrize("answer", CHOICES)
+def test_every_choice_changes_the_project(baked: Bake, answer: str) -> None:
+    made = [baked(**{answer: value}).content for value in CHOICES[answer]]
+    assert all(content != made[0] for content in made[1:])
+
+
+@every_combination
+def test_no_folder_is_left_empty(baked: Bake, name: str) -> None:
+    project = baked(**COMBINATIONS[name])
+    assert [
+        path for path in project.path.rglob("*") if path.is_dir() and not any(path.iterdir())
+    ] == []
+
+
+@every_combination
+def test_every_file_ends_in_one_newline_and_no_line_in_a_blank(baked: Bake, name: str) -> None:
+    for file, text in texts(baked(**COMBINATIONS[name])).items():
+        assert text.endswith("\n"), file
+        assert not text.endswith("\n\n"), file
+        assert not re.search(r"[ \t\r]$", text, re.MULTILINE), file
+        assert "\n\n\n\n" not in text, file
+
+
+@every_combination
+def test_python_compiles(baked: Bake, name: str) -> None:
+    for file, text in texts(baked(**COMBINATIONS[name])).items():
+        if file.endswith(".py"):
+            compile(text, file, "exec")
+
+
+@every_combination
+def test_yaml_toml_and_json_parse(baked: Bake, name: str) -> None:
+    for file, text in texts(baked(**COMBINATIONS[name])).items():
+        if file.endswith((".yml", ".yaml")):
+            assert list(yaml.safe_load_all(text)), file
+        elif file.endswith(".toml"):
+            tomllib.loads(text)
+        elif file.endswith((".json", ".ipynb")):
+            json.loads(text)
+
+
+@every_combination
+def test_no_jinja_of_the_template_is_left_over(baked: Bake, name: str) -> None:
+    """`${{ }}` is Azure ML's and GitHub's own, and a .j2 is a template of the project."""
+    for file, text in texts(baked(**COMBINATIONS[name])).items():
+        assert not re.search(r"\{[{%]-?[^{}]*cookiecutter", text), file
+        if not is_copied(file) and not file.endswith(".j2"):
+            assert not re.search(r"(?<!\$)\{\{|\{%|(?<!\$)\{#", text), file
+
+
+@every_combination
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_has_no_wish(baked: Bake, name: str, command: list[str]) -> None:
+    project = baked(**COMBINATIONS[name])
+    ran = project.run(sys.executable, "-m", "ruff", *command, "--no-cache", ".")
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_ruff_has_no_wish_for_other_names_either(baked: Bake) -> None:
+    """The order of imports and the length of lines depend on the package's name."""
+    for package in ("a", "zz_" + "x" * 27):
+        project = baked(package_name=package, project_slug=package[:2])
+        for command in (["check"], ["format", "--check"]):
+            ran = project.run(sys.executable, "-m", "ruff", *command, "--no-cache", ".")
+            assert ran.returncode == 0, ran.stdout
+
+
+def test_git_keeps_every_file(baked: Bake, tmp_path: Path) -> None:
+    """None is caught by the project's own .gitignore."""
+    project = baked()
+    git = ["git", f"--git-dir={tmp_path}/git", f"--work-tree={project.path}"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True, cwd=project.path)
+    kept = subprocess.run([*git, "ls-files", "-z"], check=True, capture_output=True, text=True)
+    assert sorted(kept.stdout.rstrip("\0").split("\0")) == project.files
+
+
+def test_a_file_is_rendered_exactly_if_it_holds_a_value_of_the_template() -> None:
+    """What holds none is copied byte for byte: see `_copy_without_render` in cookiecutter.json."""
+    for file in files_below(TEMPLATE):
+        if Path(file).suffix in BINARY:
+            continue
+        text = (TEMPLATE / file).read_text(encoding="utf-8")
+        holds_value = bool(re.search(r"\{[{%][^{}]*cookiecutter\.", text))
+        assert is_copied(file) != holds_value, file
+
+
+def test_every_pattern_of_what_is_copied_matches_a_file_and_no_folder() -> None:
+    """A pattern that matches a folder would leave the names below it unrendered."""
+    files = files_below(TEMPLATE)
+    folders = {str(folder) for file in files for folder in Path(file).parents}
+    for pattern in SETTINGS["_copy_without_render"]:
+        assert fnmatch.filter(files, pattern), pattern
+        assert not fnmatch.filter(folders, pattern), pattern
+
+
+def test_the_template_reads_like_a_project() -> None:
+    """At most 3 % of the lines hold Jinja; what tools wrote into requirements does not count."""
+    jinja: dict[str, int] = {}
+    lines = 0
+    for file in files_below(TEMPLATE):
+        if Path(file).suffix in BINARY or fnmatch.fnmatch(file, "requirements/*.txt"):
+            continue
+        text = (TEMPLATE / file).read_text(encoding="utf-8")
+        lines += text.count("\n")
+        if not is_copied(file):
+            jinja[file] = sum(bool(JINJA.search(line)) for line in text.splitlines())
+    assert sum(jinja.values()) <= 0.03 * lines, (lines, jinja)
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in files_below(TEMPLATE) if f.endswith((".py", ".bicep"))]
+)
+def test_no_code_of_the_template_holds_a_condition(file: str) -> None:
+    text = (TEMPLATE / file).read_text(encoding="utf-8")
+    assert not re.search(r"\{%-? *(if|for)\b", text)
+
+
+@pytest.mark.parametrize("file", ["conf/project.yml", "pyproject.toml"])
+def test_what_holds_values_parses_before_it_is_rendered(file: str) -> None:
+    text = (TEMPLATE / file).read_text(encoding="utf-8")
+    assert yaml.safe_load(text) if file.endswith(".yml") else tomllib.loads(text)
+
+
+@pytest.fixture(scope="module")
+def default_content(baked: Bake) -> dict[str, tuple[bytes, int]]:
+    """The project that the API makes of the defaults."""
+    return baked().content
+
+
+@pytest.mark.parametrize("seed", ["0", "4711"])
+def test_the_same_answers_give_the_same_bytes(
+    tmp_path: Path, default_content: dict[str, tuple[bytes, int]], seed: str
+) -> None:
+    made = made_by(
+        tmp_path,
+        "cookiecutter",
+        str(REPOSITORY),
+        "--no-input",
+        PYTHONHASHSEED=seed,
+        TZ="Asia/Tokyo",
+    )
+    assert made.content == default_content
+
+
+def test_answering_every_question_with_enter_gives_the_defaults(
+    tmp_path: Path, default_content: dict[str, tuple[bytes, int]]
+) -> None:
+    made = made_by(tmp_path, "cookiecutter", str(REPOSITORY), typed="\n" * len(QUESTIONS))
+    assert made.content == default_content
+
+
+def test_typing_the_answers_gives_the_same_as_passing_them(tmp_path: Path, baked: Bake) -> None:
+    answers = {
+        "project_name": 'Bike "demand"',
+        "project_slug": "bikes",
+        "package_name": "bikes",
+        "description": "How many bikes are rented: \\ {x}?",
+        "team_email": "bikes@example.org",
+        "organization_code": "contos",
+        "azure_region": "northeurope",
+        "problem_type": "regression",
+        "ci_provider": "azure-devops",
+    }
+    assert list(answers) == QUESTIONS
+    typed = [
+        str(CHOICES[name].index(value) + 1) if name in CHOICES else value
+        for name, value in answers.items()
+    ]
+    made = made_by(tmp_path, "cookiecutter", str(REPOSITORY), typed="\n".join(typed) + "\n")
+    assert made.content == baked(**answers).content
+
+
+def test_a_configuration_file_gives_the_same_as_the_command_line(
+    tmp_path: Path, baked: Bake
+) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(
+        "default_context: {azure_region: eastus2, _tags: cost_center=4711}\n"
+        f"replay_dir: {tmp_path}/replay\ncookiecutters_dir: {tmp_path}/cookiecutters\n"
+    )
+    made = made_by(
+        tmp_path / "made", "cookiecutter", str(REPOSITORY), "--no-input", f"--config-file={config}"
+    )
+    assert made.content == baked(azure_region="eastus2", _tags="cost_center=4711").content
+
+
+def made_by(
+    into: Path, module: str, *arguments: str, typed: str = "", **environment: str
+) -> BakedProject:
+    """The one project that a command makes in the folder `into`."""
+    into.mkdir(exist_ok=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=into,
+        input=typed,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    [project] = into.iterdir()
+    return BakedProject(project)
