@@ -267,7 +267,11 @@ def _report_of_failure(folder: Path) -> Path | None:
         return None
     page = folder / "report.html"
     state = read_json(folder / "run.json")
-    about = {"run_id": folder.name, "git_commit": state["git_commit"], "pipeline": state["pipeline"]}
+    about = {
+        "run_id": folder.name,
+        "git_commit": state["git_commit"],
+        "pipeline": state["pipeline"],
+    }
     write_text(page, report.render(evidence, about))
     return page
 

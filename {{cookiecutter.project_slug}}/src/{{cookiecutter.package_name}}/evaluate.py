@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from .features import read_part, target_of
 from .metrics import (
     HIGHER_IS_BETTER,
     Floats,
-    Interval,
     Prediction,
     bootstrap,
     calibration,
@@ -169,7 +169,7 @@ def load_gates(path: Path, kind: Kind) -> Gates:
         evaluation = Evaluation.model_validate(content.get("evaluation") or {})
     except ValidationError as error:
         problems = (
-            f"{path}: evaluation.{'.'.join(map(str, p['loc']))}: {p['msg'][0].lower()}{p['msg'][1:]}, "
+            f"{path}: evaluation.{p['loc'][0]}: {p['msg'][0].lower()}{p['msg'][1:]}, "
             f"found {p['input']!r}"
             for p in error.errors()
         )
@@ -195,7 +195,7 @@ def ask_champion(folder: Path, rows: pd.DataFrame, contract: Contract) -> Champi
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StepError(
-            f'{path} is missing: expected {{"name": …, "version": null}} where there is no champion.'
+            f'{path} is missing: where there is no champion, expected {{"version": null}} in it.'
         ) from None
     except ValueError as error:
         raise StepError(f"{path} cannot be read as JSON: {error}.") from None
@@ -365,19 +365,20 @@ def show(details: Mapping[str, Any], gates: Gates) -> None:
     """Print the metrics of each model, the primary one first."""
     models, champion = details["models"], details["champion"]
     against = f"champion {champion['version']}" if models["champion"] else "champion"
-    ordered = sorted(models["challenger"], key=lambda name: name != gates.metric)
-    interval_text = f"[{gates.evaluation.confidence:.0%}]"
-    lines = [
-        (
-            name + (" *" if name == gates.metric else ""),
-            "higher" if details["higher_is_better"][name] else "lower",
-            _number(models["challenger"][name]["value"]),
-            f"{_number(models['challenger'][name]['low'])} – {_number(models['challenger'][name]['high'])}",
-            _number(models["baseline"][name]["value"]),
-            _number(models["champion"][name]["value"]) if models["champion"] else "–",
+    others = (models["baseline"], models["champion"] or {})
+    lines = []
+    for name in sorted(models["challenger"], key=lambda name: name != gates.metric):
+        found = models["challenger"][name]
+        lines.append(
+            (
+                f"{name} *" if name == gates.metric else name,
+                "higher" if details["higher_is_better"][name] else "lower",
+                _number(found["value"]),
+                f"{_number(found['low'])} – {_number(found['high'])}",
+                *(_number(other.get(name, {}).get("value")) for other in others),
+            )
         )
-        for name in ordered
-    ]
+    interval_text = f"[{gates.evaluation.confidence:.0%}]"
     headings = ("metric", "better", "challenger", interval_text, "baseline", against)
     out = console()
     out.print(
@@ -403,7 +404,7 @@ def _judged(
 ) -> dict[str, Any]:
     actual, made = truth[segment.rows], prediction.at(segment.rows)
     found = bootstrap(
-        {"challenger": measure(kind, actual, made)},
+        {"challenger": measure(kind, actual, made, only=gates.metric)},
         len(actual),
         resamples=gates.evaluation.resamples,
         seed=gates.evaluation.seed,
@@ -431,7 +432,7 @@ def _banded(column: pd.Series) -> pd.Series:
     """Values replaced by the band they lie in; bands hold about as many rows each."""
     edges = np.unique(column.quantile(np.linspace(0, 1, BANDS + 1)).to_numpy())
     band = np.clip(np.searchsorted(edges, column.to_numpy(), side="right") - 1, 0, len(edges) - 2)
-    names = [f"{_edge(low)} – {_edge(high)}" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{_edge(low)} – {_edge(high)}" for low, high in pairwise(edges)]
     return pd.Series(np.array(names, dtype=object)[band], index=column.index).where(column.notna())
 
 

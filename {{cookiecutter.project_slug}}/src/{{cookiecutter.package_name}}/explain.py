@@ -17,13 +17,13 @@ from .contract import Contract, load_contract
 from .evaluate import Gates, load_gates
 from .features import read_part, target_of
 from .metrics import HIGHER_IS_BETTER, Interval, bootstrap, interval, measure
-from .model import load_model, predict
+from .model import load_model, predict, threads_for
 from .step import run, write_evidence
 
 REPEATS = 5
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 FEWEST_ROWS = 1_000
-SCORED_ROWS = 1_000_000  # in all: wide tables are explained on fewer rows
+SCORED_ROWS = 500_000  # in all: wide tables are explained on fewer rows
 RESAMPLES = 100  # for intervals of a bar in a chart; gates do not read them
 SHOWN = 15
 
@@ -48,7 +48,8 @@ def explain(contract: Path, prepared: Path, model: Path, gates: Path, evidence: 
     rules = load_contract(contract)
     chosen = load_gates(gates, rules.kind)
     rows = sampled(read_part(prepared, "test", rules), rules, chosen.evaluation.seed)
-    found = importance(load_model(model), rows, rules, chosen)
+    with threads_for(len(rows) * REPEATS):
+        found = importance(load_model(model), rows, rules, chosen)
     features = [
         {"name": name, **drop.named("importance")}
         for name, drop in sorted(found.items(), key=lambda pair: (-pair[1].value, pair[0]))

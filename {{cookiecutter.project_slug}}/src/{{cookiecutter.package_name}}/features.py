@@ -148,7 +148,9 @@ def encoder(features: Sequence[Feature], kind: Kind, seed: int) -> ColumnTransfo
     if names["text"]:
         target_type: Any = "continuous" if kind == "regression" else kind
         # The mean of the target per text; of each text's own rows it sees only the others.
-        folds = (KFold if kind == "regression" else StratifiedKFold)(5, shuffle=True, random_state=seed)
+        folds = (KFold if kind == "regression" else StratifiedKFold)(
+            5, shuffle=True, random_state=seed
+        )
         means = TargetEncoder(target_type=target_type, cv=folds)
         blocks.append(("text", _worded(means), names["text"]))
     return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)
@@ -168,13 +170,14 @@ def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
     values = np.column_stack(floats)
     values[~np.isfinite(values)] = np.nan
     # Decision trees compute in single precision.
-    return np.clip(values, -3e38, 3e38)
+    clipped: NDArray[np.float64] = np.clip(values, -3e38, 3e38)
+    return clipped
 
 
 def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.float64]:
     """Parts of the first column's datetimes; "days" since the second column's, or since 1970."""
     times = pd.to_datetime(columns.iloc[:, 0])
-    found = []
+    found: list[Any] = []
     for part in parts:
         if part == "hour":
             found.append(times.dt.hour + times.dt.minute / 60)
@@ -251,6 +254,5 @@ def _check_target(target: pd.Series, path: Path, contract: Contract) -> None:
             raise StepError(f"{path}: the contract's target.classes lack {named}. {advice}")
     if contract.kind == "binary" and target.nunique() > 2:
         raise StepError(
-            f'{path}: the contract says "{target.name}" is binary, found {target.nunique()} values. '
-            f"{advice}"
+            f'{path}: expected two values of "{target.name}", found {target.nunique()}. {advice}'
         )

@@ -7,13 +7,15 @@ that hundreds of resamples share one sort of the scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from .contract import Kind
 
@@ -109,63 +111,53 @@ def values(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> dict[str,
     return {name: float(found[0]) for name, found in measure(kind, truth, prediction)(ones).items()}
 
 
-def roc_auc(truth: NDArray[Any], score: Floats) -> Callable[[Weights], Floats]:
+def roc_auc(positive: Weights, negative: Weights) -> float:
     """The Mann-Whitney statistic: the share of pairs of a positive and a negative row in which the
     positive scores higher, ties counting half (Hanley & McNeil 1982, Radiology 143:29).
 
-    NaN where all rows are of one class.
+    Args:
+        positive: weight of the positive rows of each distinct score, from the highest down.
+        negative: of the negative rows, likewise.
+
+    Returns:
+        NaN where all rows are of one class.
     """
-    ranked = _ranked(truth, score)
-
-    def at(weights: Weights) -> Floats:
-        result = np.full(len(weights), np.nan)
-        for i, row in enumerate(weights):
-            positive, negative = ranked(row)
-            pairs = float(positive.sum()) * float(negative.sum())
-            if pairs > 0:
-                above = np.cumsum(negative) - negative / 2
-                result[i] = 1 - (positive * above).sum() / pairs
-        return result
-
-    return at
+    pairs = float(positive.sum()) * float(negative.sum())
+    above = np.cumsum(negative) - negative / 2
+    return 1 - float((positive * above).sum()) / pairs if pairs > 0 else np.nan
 
 
-def average_precision(truth: NDArray[Any], score: Floats) -> Callable[[Weights], Floats]:
+def average_precision(positive: Weights, negative: Weights) -> float:
     """The sum over thresholds of the gain in recall times the precision there, not interpolated
     (Zhu 2004, Recall, precision and average precision, University of Waterloo).
 
-    NaN where no row is positive.
+    Args and shapes as for `roc_auc`; NaN where no row is positive.
     """
-    ranked = _ranked(truth, score)
-
-    def at(weights: Weights) -> Floats:
-        result = np.full(len(weights), np.nan)
-        for i, row in enumerate(weights):
-            positive, negative = ranked(row)
-            found = np.cumsum(positive)
-            if found[-1] > 0:
-                precision = _ratio(found, np.cumsum(negative) + found, otherwise=0.0)
-                result[i] = (positive * precision).sum() / found[-1]
-        return result
-
-    return at
+    found = np.cumsum(positive)
+    precision = _ratio(found, found + np.cumsum(negative), otherwise=0.0)
+    return float((positive * precision).sum()) / float(found[-1]) if found[-1] > 0 else np.nan
 
 
-def _ranked(
-    truth: NDArray[Any], score: Floats
-) -> Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]:
-    """Weights (rows,) to those of positive and negative rows per score, from the highest down."""
+RANKINGS = {"roc_auc": roc_auc, "average_precision": average_precision}
+
+
+def ranking(truth: NDArray[Any], score: Floats, names: Sequence[str]) -> Measure:
+    """The named metrics of how well a score ranks positive rows (rows,) above the others."""
     order = np.argsort(-score, kind="stable")
     is_positive = truth[order].astype(np.int64)
     starts = np.flatnonzero(np.append(True, np.diff(score[order]) != 0))
     has_ties = len(starts) < len(order)
 
-    def at(row: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        both = row[order]
-        positive = both * is_positive
-        if has_ties:
-            both, positive = np.add.reduceat(both, starts), np.add.reduceat(positive, starts)
-        return positive, both - positive
+    def at(weights: Weights) -> dict[str, Floats]:
+        found = {name: np.empty(len(weights)) for name in names}
+        for i, row in enumerate(weights if names else ()):
+            both = row[order]
+            positive = both * is_positive
+            if has_ties:
+                both, positive = np.add.reduceat(both, starts), np.add.reduceat(positive, starts)
+            for name in names:
+                found[name][i] = RANKINGS[name](positive, both - positive)
+        return found
 
     return at
 
@@ -180,11 +172,7 @@ def _binary(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Me
     """
     truth = truth.astype(bool)
     label = prediction.label.astype(bool)
-    rankings = {
-        name: make(truth, prediction.score)
-        for name, make in (("roc_auc", roc_auc), ("average_precision", average_precision))
-        if only in (None, name)
-    }
+    ranked = ranking(truth, prediction.score, [n for n in RANKINGS if only in (None, n)])
     chance = np.where(truth, prediction.score, 1 - prediction.score)
     per_row = np.column_stack(
         [
@@ -200,7 +188,7 @@ def _binary(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Me
     def at(weights: Weights) -> dict[str, Floats]:
         total, surprise, squares, hits, alarms, misses = (weights @ per_row).T
         return {
-            **{name: ranking(weights) for name, ranking in rankings.items()},
+            **ranked(weights),
             "log_loss": surprise / total,
             "brier": squares / total,
             "f1": _ratio(2 * hits, 2 * hits + alarms + misses),
@@ -224,7 +212,7 @@ def _multiclass(truth: NDArray[Any], prediction: Prediction, only: str | None) -
     # Rows and columns are true and predicted classes; the last column is "some other class".
     cell = truth * (size + 1) + np.where(prediction.label < 0, size, prediction.label)
     areas = (
-        [roc_auc(truth == i, prediction.score[:, i]) for i in range(size)]
+        [ranking(truth == i, prediction.score[:, i], ["roc_auc"]) for i in range(size)]
         if size <= MOST_RANKED_CLASSES and only in (None, "roc_auc_ovr")
         else []
     )
@@ -243,7 +231,7 @@ def _multiclass(truth: NDArray[Any], prediction: Prediction, only: str | None) -
             "macro_f1": _mean_defined(_ratio(2 * hits, actual + predicted)),
         }
         if areas:
-            found = np.column_stack([area(weights) for area in areas])
+            found = np.column_stack([area(weights)["roc_auc"] for area in areas])
             result["roc_auc_ovr"] = _mean_defined(found)
         return result
 
@@ -299,17 +287,17 @@ def bootstrap(
         model, metric, values (1 + resamples,); the first is on the rows as they are.
     """
     random = np.random.default_rng(seed)
-    found = {
-        model: [function(np.ones((1, rows), dtype=np.int64))]
-        for model, function in measures.items()
-    }
-    size = max(1, BATCH_CELLS // max(rows, 1))
-    for start in range(0, resamples, size):
-        weights = np.empty((min(size, resamples - start), rows), dtype=np.int64)
-        for i in range(len(weights)):
-            weights[i] = np.bincount(random.integers(0, rows, rows), minlength=rows)
-        for model, function in measures.items():
-            found[model].append(function(weights))
+    batch = max(1, BATCH_CELLS // max(rows, 1))
+    found: dict[str, list[dict[str, Floats]]] = {model: [] for model in measures}
+    as_they_are = np.ones((1, rows), dtype=np.int64)
+    draws = (
+        _drawn(min(batch, resamples - start), rows, random) for start in range(0, resamples, batch)
+    )
+    # Sums over a few columns are too short for threads, which would mostly wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        for weights in chain([as_they_are], draws):
+            for model, function in measures.items():
+                found[model].append(function(weights))
     return {
         model: {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
         for model, parts in found.items()
@@ -409,7 +397,8 @@ def confusion(truth: NDArray[Any], label: NDArray[Any], size: int) -> list[list[
     """Rows are true classes, columns predicted ones (indices below size; others are left out)."""
     known = label >= 0
     cell = truth[known].astype(np.int64) * size + label[known].astype(np.int64)
-    return np.bincount(cell, minlength=size * size).reshape(size, size).tolist()  # type: ignore[no-any-return]
+    counts: list[list[int]] = np.bincount(cell, minlength=size * size).reshape(size, size).tolist()
+    return counts
 
 
 def residuals(truth: Floats, score: Floats, bins: int = 40) -> dict[str, Any]:
@@ -452,6 +441,12 @@ def _confidence(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> tupl
     return prediction.score, truth.astype(np.float64)
 
 
+def _drawn(resamples: int, rows: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """How often each row is drawn (resamples, rows)."""
+    picked = (random.integers(0, rows, rows) for _ in range(resamples))
+    return np.stack([np.bincount(rows_drawn, minlength=rows) for rows_drawn in picked])
+
+
 def _groups(predicted: Floats, groups: int) -> list[NDArray[np.int64]]:
     """Row indices of at most `groups` groups by rising prediction; equal ones stay together."""
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)[1:-1]))
@@ -463,11 +458,13 @@ def _groups(predicted: Floats, groups: int) -> list[NDArray[np.int64]]:
 def _surprise(chance: Floats) -> Floats:
     """Negative log of probabilities, kept finite as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
-    return -np.log(np.clip(chance, tiny, 1 - tiny))  # type: ignore[no-any-return]
+    surprise: Floats = -np.log(np.clip(chance, tiny, 1 - tiny))
+    return surprise
 
 
-def _ratio(part: Floats, whole: Floats, otherwise: float = np.nan) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(whole), otherwise), where=whole > 0)
+def _ratio(part: NDArray[Any], whole: NDArray[Any], otherwise: float = np.nan) -> Floats:
+    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), otherwise), where=whole > 0)
+    return ratio
 
 
 def _mean_defined(found: Floats) -> Floats:

@@ -21,12 +21,15 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 from .contract import Contract, Kind
 from .metrics import Prediction
 from .step import StepError
 
 EXAMPLE_ROWS = 5
+# Below this, threads cost more than they do, and far more on a machine that is busy.
+ROWS_PER_THREAD = 10_000
 NEEDED_TO_LOAD = ("mlflow", "cloudpickle", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -51,6 +54,11 @@ class Settings(BaseModel):
                 "min_samples_leaf": min(self.min_samples_leaf, max(2, rows // 50)),
             }
         )
+
+
+def threads_for(rows: int) -> Any:
+    """A context in which scikit-learn uses as many threads as so many rows are worth."""
+    return threadpool_limits(max(1, min(os.cpu_count() or 1, rows // ROWS_PER_THREAD)), "openmp")
 
 
 def boosting(kind: Kind, settings: Settings, categorical: list[int], **options: Any) -> Any:

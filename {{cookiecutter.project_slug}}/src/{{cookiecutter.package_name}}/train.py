@@ -29,7 +29,7 @@ from .features import (
     read_part,
 )
 from .metrics import best_threshold
-from .model import Settings, assembled, boosting, save_model, shallow_tree
+from .model import Settings, assembled, boosting, save_model, shallow_tree, threads_for
 from .step import StepError, run, write_evidence
 
 PROGRESS_SECONDS = 2.0
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, field in Settings.model_fields.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(
-            option, type=field.annotation, default=field.default, help="%(default)s"
+            option, type=type(field.default), default=field.default, help="%(default)s"
         )
     arguments = vars(parser.parse_args(argv))
     given = {name: arguments.pop(name) for name in Settings.model_fields}
@@ -143,7 +143,7 @@ def checked(given: dict[str, Any]) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         problems = (
-            f"--{str(p['loc'][0]).replace('_', '-')} {p['input']}: {p['msg'][0].lower()}{p['msg'][1:]}"
+            f"{_option(str(p['loc'][0]))} {p['input']}: {p['msg'][0].lower()}{p['msg'][1:]}"
             for p in error.errors()
         )
         raise StepError("\n".join(problems)) from None
@@ -164,7 +164,7 @@ def fit(
     """
     both = pd.concat([rows, held_out], ignore_index=True)
     target = _labels(both, contract)
-    with _calm():
+    with _calm(), threads_for(len(both)):
         learned = rehearse(contract, rows, held_out, features, settings)
         encode = encoder(features, contract.kind, settings.seed)
         inputs = encode.fit_transform(both, target)
@@ -293,6 +293,10 @@ def _tell(learned: Learned, settings: Settings) -> None:
             "say nothing about the target there, or its level has changed since the training rows",
             flush=True,
         )
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _labels(rows: pd.DataFrame, contract: Contract) -> NDArray[Any]:

@@ -1,0 +1,51 @@
+"""`python -m benchmarks [generate run journey]`: measure, print a table, write build/benchmarks.json.
+
+Exit code 1 if a ratio or a limit is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import generate, project
+from benchmarks.measure import Figure
+
+BENCHMARKS = {
+    "generate": generate.measure,
+    "run": project.measure_run,
+    "journey": project.measure_journey,
+}
+
+
+def main() -> int:
+    """Run the benchmarks that are named, or all."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := set(names) - set(BENCHMARKS):
+        print(
+            f"no benchmark {', '.join(unknown)}; there is: {', '.join(BENCHMARKS)}", file=sys.stderr
+        )
+        return 2
+    figures: list[Figure] = []
+    for name in names:
+        print(f"{name} …", flush=True)
+        figures += BENCHMARKS[name]()
+    print(f"\n{'what':<58} {'measured':>9} {'against':>9} {'figure':>8} {'limit':>7}")
+    for figure in figures:
+        mark = "" if figure.met else "  MISSED"
+        against = f"{figure.against:.2f} s" if figure.against else ""
+        print(
+            f"{figure.name:<58} {figure.seconds:>7.2f} s {against:>9} "
+            f"{figure.value:>8.2f} {figure.limit:>7.2f}{mark}"
+        )
+    out = Path("build") / "benchmarks.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(
+        json.dumps([figure.__dict__ for figure in figures], indent=2) + "\n", encoding="utf-8"
+    )
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

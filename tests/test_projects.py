@@ -1,0 +1,357 @@
+"""Whole projects: generated, installed, checked and run as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from covertable import make
+
+from tests.baked import CHOICES, ROOT, BakedProject, bake
+
+pytestmark = pytest.mark.slow
+
+# Answers that a person might give, unlike the defaults in everything that is free.
+AWKWARD = {
+    "project_name": 'Zoë\'s "late" planes & 100% more ✈️',
+    "project_slug": "zoes-late-planes",
+    "package_name": "p",
+    "description": "Back\\slash: 'quotes', \"more\", <b>tags</b>, [links](x) and $HOME # or not",
+    "organization_code": "zz",
+    "azure_region": "switzerlandnorth",
+}
+PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make(list(CHOICES.values()))]
+RUN_TABLE = {
+    "breast_cancer": ("binary", "roc_auc"),
+    "wine": ("multiclass", "balanced_accuracy"),
+    "diabetes": ("regression", None),
+}
+WRITE_TABLE = """
+import sys
+from sklearn import datasets
+table = getattr(datasets, "load_" + sys.argv[1])(as_frame=True)
+frame = table.frame
+if sys.argv[1] != "diabetes":
+    frame["target"] = [table.target_names[i] for i in frame["target"]]
+frame.to_csv(sys.argv[2], index=False)
+"""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A project with its environment; `copy` gives another that shares the environment."""
+
+    project: BakedProject
+    bin: Path
+
+    def mlops(self, *words: str, code: int = 0) -> str:
+        """Run `mlops`, assert its exit code, return what it said."""
+        done = self.project.run(str(self.bin / "mlops"), *words)
+        said = done.stdout + done.stderr
+        assert done.returncode == code, said
+        assert "Traceback" not in said
+        return said
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """Run `mlops … --json` and parse what it said."""
+        done = self.project.run(str(self.bin / "mlops"), *words, "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def make(self, *targets: str) -> str:
+        """Run `make`, assert that it is fine, return what it said."""
+        done = self.project.run("make", *targets)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stdout + done.stderr
+
+    def copy(self, into: Path) -> Installed:
+        """The same project elsewhere, without its runs and models."""
+        left = shutil.ignore_patterns(".venv", ".runs", ".mlflow", "__pycache__", ".*_cache")
+        shutil.copytree(self.project.path, into, ignore=left)
+        return Installed(BakedProject(into), self.bin)
+
+    def champion(self) -> str | None:
+        """Version number of the champion."""
+        return next((v["version"] for v in self.json("models") if v["champion"]), None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL"):
+            patch.delenv(name, raising=False)
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        # One worker in the inner pytest: the outer one already has a worker per core.
+        patch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The project of all defaults, set up."""
+    project = bake(tmp_path_factory.mktemp("installed"))
+    result = Installed(project, project.path / ".venv" / "bin")
+    result.make("setup")
+    return result
+
+
+@pytest.fixture(scope="session")
+def trained(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """A project with a champion for breast cancer; tests copy it before they change it."""
+    copy = installed.copy(tmp_path_factory.mktemp("trained") / "project")
+    bring_table(copy, "breast_cancer")
+    copy.mlops("run", "azureml/pipelines/train.yml")
+    copy.mlops("promote")
+    return copy
+
+
+@pytest.fixture
+def mine(trained: Installed, tmp_path: Path) -> Installed:
+    """A copy of `trained`, with its runs; MLflow's own files stay where they are and are only read."""
+    copy = trained.copy(tmp_path / "project")
+    for folder in (".runs", ".mlflow"):
+        shutil.copytree(trained.project.path / folder, copy.project.path / folder)
+    return copy
+
+
+def bring_table(project: Installed, name: str, *words: str) -> Path:
+    table = project.project.path / "data" / f"{name}.csv"
+    table.parent.mkdir(exist_ok=True)
+    done = project.project.run(str(project.bin / "python"), "-c", WRITE_TABLE, name, str(table))
+    assert done.returncode == 0, done.stderr
+    project.mlops("contract", "--data", str(table), "--target", "target", *words)
+    return table
+
+
+@pytest.mark.parametrize("answers", PAIRS, ids=lambda answers: " ".join(answers.values()))
+def test_a_project_of_every_pair_of_choices_is_checked_and_runs_its_demo(
+    answers: dict[str, str], tmp_path: Path
+) -> None:
+    odd = PAIRS.index(answers) % 2 == 1
+    project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
+    ready = Installed(project, project.path / ".venv" / "bin")
+    ready.make("setup")
+    ready.make("check")
+    said = ready.make("demo")
+    assert "is the champion now" in said
+    pages = list(project.path.glob(".runs/*/report/page/report.html"))
+    assert len(pages) == 1
+    page = pages[0].read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+@pytest.mark.parametrize("name", RUN_TABLE)
+def test_a_table_of_ones_own_goes_through_contract_run_and_promote(
+    installed: Installed, tmp_path: Path, name: str
+) -> None:
+    kind, metric = RUN_TABLE[name]
+    project = installed.copy(tmp_path / "project")
+    before = {
+        p: p.read_bytes() for p in project.project.path.rglob("*.py") if ".venv" not in p.parts
+    }
+    bring_table(project, name)
+    assert project.project.yaml("conf/contract.yml")["target"]["kind"] == kind
+    result = project.json("run", "azureml/pipelines/train.yml")
+    assert result["decision"]["verdict"] == "promote", result["decision"]["reasons"]
+    if metric:
+        assert result["decision"]["metric"] == metric
+    assert Path(result["report"]).stat().st_size > 10_000
+    assert project.json("promote")["stage"] == "promoted"
+    assert project.champion() == "1"
+    assert project.json("run", "azureml/pipelines/train.yml")["run"] != result["run"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
+    mine.mlops("run", "azureml/pipelines/train.yml", "--input", "max_iterations=1")
+    said = mine.mlops("promote", code=1)
+    assert "is refused; the champion stays" in said
+    assert "not worse than champion v1" in said
+    assert mine.champion() == "1"
+
+
+def test_another_good_model_replaces_the_champion_and_rollback_restores_it(mine: Installed) -> None:
+    mine.project.path.joinpath("conf/gates.yml").write_text(
+        re.sub(
+            r"below_champion: [\d.]+", "below_champion: 0.5", mine.project.text("conf/gates.yml")
+        ),
+        encoding="utf-8",
+    )
+    mine.mlops("run", "azureml/pipelines/train.yml", "--input", "learning_rate=0.08")
+    mine.mlops("promote")
+    assert mine.champion() == "2"
+    assert "champion is" in mine.mlops("rollback")
+    assert mine.champion() == "1"
+    # Version 2 was compared with version 1 when it was made; version 1 with none: compare again.
+    mine.mlops("promote", "--version", "2")
+    assert mine.champion() == "2"
+    said = mine.mlops("promote", "--version", "1")
+    assert "compared again" in said
+    assert mine.champion() == "1"
+
+
+def change_table(project: Installed, change: Callable[[list[str]], list[str]]) -> None:
+    table = project.project.path / "data" / "breast_cancer.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join(change(lines)) + "\n", encoding="utf-8")
+
+
+def test_a_violated_range_stops_the_run_with_what_where_and_how_many(mine: Installed) -> None:
+    def spoil(lines: list[str]) -> list[str]:
+        return [
+            lines[0],
+            *(f"9999{line}" if n in (3, 7) else line for n, line in enumerate(lines[1:], 1)),
+        ]
+
+    change_table(mine, spoil)
+    said = mine.mlops("run", "azureml/pipelines/train.yml", code=1)
+    assert "mean radius" in said
+    assert re.search(r"3, 7", said)
+    assert "report.html" in said
+    assert mine.champion() == "1"
+
+
+def test_a_missing_column_is_named(mine: Installed) -> None:
+    change_table(mine, lambda lines: [line.split(",", 1)[1] for line in lines])
+    said = mine.mlops("run", "azureml/pipelines/train.yml", code=1)
+    assert "mean radius" in said
+    assert mine.champion() == "1"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not a table|neither|CSV")],
+    ids=["an empty file", "a picture"],
+)
+def test_a_file_without_a_table_is_refused(mine: Installed, content: bytes, message: str) -> None:
+    table = mine.project.path / "data" / "breast_cancer.csv"
+    table.write_bytes(content)
+    assert re.search(message, mine.mlops("run", "azureml/pipelines/train.yml", code=2))
+    other = mine.mlops("contract", "--data", str(table), "--target", "target", code=2)
+    assert re.search(message, other)
+    assert mine.champion() == "1"
+
+
+def test_a_broken_binding_is_refused_before_anything_runs(mine: Installed) -> None:
+    pipeline = mine.project.path / "azureml" / "pipelines" / "train.yml"
+    pipeline.write_text(
+        pipeline.read_text(encoding="utf-8").replace(
+            "jobs.train.outputs.model", "jobs.train.outputs.modle"
+        ),
+        encoding="utf-8",
+    )
+    runs = sorted(p.name for p in (mine.project.path / ".runs").iterdir())
+    said = mine.mlops("run", "azureml/pipelines/train.yml", code=2)
+    assert re.search(r"train\.yml:\d+: .*no output `modle`; did you mean `model`\?", said)
+    assert sorted(p.name for p in (mine.project.path / ".runs").iterdir()) == runs
+
+
+def test_mlflow_has_the_run_with_its_steps_data_and_purpose(trained: Installed) -> None:
+    script = """
+import json, mlflow
+mlflow.set_tracking_uri("sqlite:///.mlflow/mlflow.db")
+client = mlflow.MlflowClient()
+runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+model = mlflow.models.get_model_info(f"{parent.info.artifact_uri}/model")
+print(json.dumps({
+    "status": parent.info.status,
+    "tags": parent.data.tags,
+    "params": parent.data.params,
+    "metrics": parent.data.metrics,
+    "dataset": parent.inputs.dataset_inputs[0].dataset.digest,
+    "steps": sorted(r.data.tags["mlops.step"] for r in runs if r is not parent),
+    "done": sorted({r.info.status for r in runs}),
+    "inputs": len(model.signature.inputs.inputs),
+    "example": model.saved_input_example_info is not None,
+}))
+"""
+    done = trained.project.run(str(trained.bin / "python"), "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["done"] == ["FINISHED"]
+    assert found["steps"] == sorted(
+        ["champion", "validate", "prepare", "train", "evaluate", "explain", "register", "report"]
+    )
+    assert found["tags"]["purpose"] == "retraining"
+    assert found["metrics"]["roc_auc"] > 0.9
+    assert found["params"]["training.learning_rate"] == "0.06"
+    assert found["dataset"]
+    assert found["inputs"] == 30
+    assert found["example"]
+
+
+def test_commits_are_checked_without_a_network(installed: Installed, tmp_path: Path) -> None:
+    project = installed.copy(tmp_path / "project")
+    os.symlink(installed.bin.parent, project.project.path / ".venv")
+    run = project.project.run
+    assert run("git", "init", "--quiet").returncode == 0
+    run("git", "add", "--all")
+    first = run(str(project.bin / "pre-commit"), "run", "--all-files")
+    assert first.returncode == 0, first.stdout
+    secret = "AKIA" + "ABCDEFGHIJKLMNOP"
+    (project.project.path / "mine.py").write_text(
+        f'KEY = "{secret}"\nimport os\n', encoding="utf-8"
+    )
+    run("git", "add", "--all")
+    second = run(str(project.bin / "pre-commit"), "run", "--all-files")
+    assert second.returncode == 1
+    assert re.search(r"no secrets\.+Failed", second.stdout)
+    assert re.search(r"ruff check\.+Failed", second.stdout)
+
+
+def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
+    installed: Installed, tmp_path: Path
+) -> None:
+    uv = str(installed.bin / "uv")
+    environment = tmp_path / "azure"
+    project = installed.project
+    subprocess.run(
+        [uv, "venv", "--quiet", "--python", str(installed.bin / "python"), environment], check=True
+    )
+    python = str(environment / "bin" / "python")
+    done = project.run(
+        uv,
+        "pip",
+        "sync",
+        "--quiet",
+        "--python",
+        python,
+        "--require-hashes",
+        "requirements/cloud.txt",
+    )
+    assert done.returncode == 0, done.stderr
+    seen = project.run(python, "-W", "ignore", str(ROOT / "tests" / "azure_accepts.py"))
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    files = {
+        p.relative_to(project.path).as_posix() for p in (project.path / "azureml").rglob("*.yml")
+    }
+    assert set(seen.stdout.split()) == files
+
+
+def test_every_command_in_the_documents_exists(installed: Installed) -> None:
+    texts = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in [
+            *installed.project.path.glob("*.md"),
+            *installed.project.path.glob("docs/*.md"),
+        ]
+    )
+    commands = set(re.findall(r"mlops ([a-z-]+)(?= |`|\n)", texts))
+    known = set(
+        re.findall(r"^  ([a-z-]+) ", installed.mlops("--help").split("Commands:")[1], re.MULTILINE)
+    )
+    assert commands <= known | {"run"}, commands - known
+    targets = set(re.findall(r"`?make ([a-z]+)", installed.project.text("README.md")))
+    assert targets <= set(
+        re.findall(r"^([a-z]+):", installed.project.text("Makefile"), re.MULTILINE)
+    )
