@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -656,9 +656,9 @@ class _Reader:
             wrong(f"expects a value of type {port.type}, found {value!r}")
         elif port.enum and value not in port.enum:
             wrong(f"expects one of {', '.join(map(str, port.enum))}, found {value!r}")
-        elif port.minimum is not None and float(value) < port.minimum:
+        elif port.minimum is not None and cast(float, value) < port.minimum:
             wrong(f"expects at least {port.minimum}, found {value!r}")
-        elif port.maximum is not None and float(value) > port.maximum:
+        elif port.maximum is not None and cast(float, value) > port.maximum:
             wrong(f"expects at most {port.maximum}, found {value!r}")
         else:
             return Literal(value)

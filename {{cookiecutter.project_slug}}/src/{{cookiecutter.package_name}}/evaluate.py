@@ -139,7 +139,7 @@ def evaluate(
             "version": reigning.version,
             "error": reigning.error,
         },
-        **pictures(rules, truth, predictions, chosen.evaluation.confidence),
+        **pictures(rules, rows, predictions, chosen.evaluation.confidence),
         "segments": segments,
     }
     write_evidence(
@@ -265,12 +265,12 @@ def problem(contract: Contract) -> dict[str, Any]:
 
 def pictures(
     contract: Contract,
-    truth: NDArray[Any],
+    rows: pd.DataFrame,
     predictions: Mapping[str, Prediction],
     confidence: float,
 ) -> dict[str, Any]:
     """What the report draws: calibration, and by kind the ROC curve, confusion or residuals."""
-    kind, challenger = contract.kind, predictions["challenger"]
+    kind, challenger, truth = contract.kind, predictions["challenger"], target_of(rows, contract)
     result: dict[str, Any] = {
         "calibration": {
             name: calibration(kind, truth, prediction, confidence)
@@ -283,16 +283,21 @@ def pictures(
         result["curves"] = {
             "roc": {name: roc_curve(truth, made.score) for name, made in predictions.items()}
         }
-        labels = [f"not {shown(contract.target.positive)}", shown(contract.target.positive)]
-        if contract.columns[contract.target.column].type == "boolean":
-            labels[0] = shown(not contract.target.positive)
-    else:
-        labels = [shown(name) for name in contract.target.classes or ()]
+    labels = class_labels(contract, rows)
     result["confusion"] = {
         "labels": labels,
         "matrix": confusion(truth, challenger.label, len(labels)),
     }
     return result
+
+
+def class_labels(contract: Contract, rows: pd.DataFrame) -> list[str]:
+    """Names of the classes, in the order of their indices; for two, the positive one is last."""
+    if contract.kind == "multiclass":
+        return [shown(name) for name in contract.target.classes or ()]
+    positive = shown(contract.target.positive)
+    found = map(shown, rows[contract.target.column].unique())
+    return [next((name for name in found if name != positive), f"not {positive}"), positive]
 
 
 def segments_of(rows: pd.DataFrame, contract: Contract) -> Iterator[Segment]:
@@ -445,12 +450,12 @@ def _edge(value: Any) -> str:
 def _number(value: float | None) -> str:
     if value is None or np.isnan(value):
         return "–"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+    return f"{value:z.4f}" if abs(value) < 10 else f"{value:z,.2f}"
 
 
 def _gain(found: Mapping[str, float]) -> str:
     word = "better" if found["difference"] >= 0 else "worse"
-    ends = f"{found['low']:+.4f} – {found['high']:+.4f}"
+    ends = f"{found['low']:+z.4f} – {found['high']:+z.4f}"
     return f"{abs(found['difference']):.4f} {word} ({ends})"
 
 

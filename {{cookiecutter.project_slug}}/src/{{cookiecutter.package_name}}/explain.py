@@ -116,7 +116,7 @@ def importance(
 def show(features: Sequence[Mapping[str, Any]], rows: int, gates: Gates) -> None:
     """Print the columns that matter most."""
     lines = [
-        (f["name"], f"{f['importance']:.4f}", f"{f['low']:.4f} – {f['high']:.4f}")
+        (f["name"], f"{f['importance']:z.4f}", f"{f['low']:z.4f} – {f['high']:z.4f}")
         for f in features[:SHOWN]
     ]
     title = f"{gates.metric} lost when a column is shuffled, {rows:,} test rows"

@@ -176,7 +176,7 @@ def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
 
 def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.float64]:
     """Parts of the first column's datetimes; "days" since the second column's, or since 1970."""
-    times = pd.to_datetime(columns.iloc[:, 0])
+    times, *others = (_without_zone(column) for _, column in columns.items())
     found: list[Any] = []
     for part in parts:
         if part == "hour":
@@ -186,9 +186,8 @@ def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.floa
         elif part == "month":
             found.append(times.dt.month)
         else:
-            start = pd.Timestamp(0)
-            since = pd.to_datetime(columns.iloc[:, 1]) if columns.shape[1] > 1 else start
-            found.append((times - since) / pd.Timedelta(days=1))
+            start = others[0] if others else pd.Timestamp(0)
+            found.append((times - start) / pd.Timedelta(days=1))
     return np.column_stack([part.to_numpy(dtype=np.float64) for part in found])
 
 
@@ -202,6 +201,10 @@ def as_words(columns: pd.DataFrame) -> NDArray[np.object_]:
             values = np.array([str(value) for value in values], dtype=object)
         words[:, i] = np.where(missing, np.nan, values)
     return words
+
+
+def _without_zone(column: pd.Series) -> pd.Series:
+    return pd.to_datetime(column, utc=True).dt.tz_localize(None)
 
 
 def _worded(encode: Any) -> Pipeline:

@@ -52,6 +52,8 @@ HIGHER_IS_BETTER: dict[Kind, dict[str, bool]] = {
 }
 BATCH_CELLS = 2_000_000  # weights held at a time, resamples x rows
 CURVE_POINTS = 100
+MOST_GROUPS = 10  # of a calibration curve
+GROUP_ROWS = 20  # fewer say little
 # One class against the rest needs a ranking per class and resample: beyond this it takes minutes.
 MOST_RANKED_CLASSES = 20
 
@@ -329,9 +331,9 @@ def difference(
 
 
 def calibration(
-    kind: Kind, truth: NDArray[Any], prediction: Prediction, confidence: float, groups: int = 10
+    kind: Kind, truth: NDArray[Any], prediction: Prediction, confidence: float
 ) -> list[dict[str, float]]:
-    """Mean prediction against what happened, in groups of about as many rows each.
+    """Mean prediction against what happened, in up to ten groups of about as many rows each.
 
     Binary: probability and share of the positive class. Multiclass: probability of the
     predicted class and how often it was right. Shares have Wilson intervals (Wilson 1927,
@@ -340,6 +342,7 @@ def calibration(
     """
     predicted, observed = _confidence(kind, truth, prediction)
     result = []
+    groups = min(MOST_GROUPS, max(2, len(truth) // GROUP_ROWS))
     for rows in _groups(predicted, groups):
         actual = observed[rows]
         if kind == "regression":

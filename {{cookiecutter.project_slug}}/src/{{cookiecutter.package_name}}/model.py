@@ -106,7 +106,7 @@ def save_model(model: Any, folder: Path, example: pd.DataFrame, contract: Contra
     Args:
         model: takes a data frame of the contract's features.
         folder: where to.
-        example: rows of the contract's features; the first few are kept.
+        example: rows of the contract's features; a few are kept.
         contract: says the columns' types.
     """
     if folder.exists() and any(folder.iterdir()):
@@ -124,7 +124,7 @@ def save_model(model: Any, folder: Path, example: pd.DataFrame, contract: Contra
                 str(folder),
                 serialization_format="cloudpickle",
                 signature=ModelSignature(*schemas(contract)),
-                input_example=example.head(EXAMPLE_ROWS),
+                input_example=_shown_rows(example),
                 pip_requirements=[
                     f"{name}=={importlib.metadata.version(name)}" for name in NEEDED_TO_LOAD
                 ],
@@ -133,12 +133,20 @@ def save_model(model: Any, folder: Path, example: pd.DataFrame, contract: Contra
             cloudpickle.unregister_pickle_by_value(package)
 
 
+def _shown_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """A few rows, without missing values if there are such: NaN is not JSON."""
+    complete = rows.dropna().head(EXAMPLE_ROWS)
+    return rows.head(EXAMPLE_ROWS) if complete.empty else complete
+
+
 def schemas(contract: Contract) -> tuple[Any, Any]:
     """MLflow's schema of what a model takes and gives.
 
-    Integers that may be missing are doubles there: a missing value has no place among integers.
+    A column of integers or booleans that may be missing is an integer, float, boolean or object
+    column, as its rows happen to be. MLflow would refuse all but one of them, so it is left open.
     """
     from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
 
     types = {
         "number": DataType.double,
@@ -152,7 +160,7 @@ def schemas(contract: Contract) -> tuple[Any, Any]:
     def column(name: str) -> ColSpec:
         rule = contract.columns[name]
         has_gaps = rule.type in ("integer", "boolean") and rule.nulls != 0
-        return ColSpec(DataType.double if has_gaps else types[rule.type], name)
+        return ColSpec(AnyType() if has_gaps else types[rule.type], name)
 
     target = contract.columns[contract.target.column].type
     output = DataType.double if contract.kind == "regression" else types[target]

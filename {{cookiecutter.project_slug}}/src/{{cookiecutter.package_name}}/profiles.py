@@ -157,7 +157,7 @@ def _number_or_name(words: pa.Array, notes: list[str]) -> tuple[Type, None]:
 
 
 def _datetime_format(cells: Cells, notes: list[str]) -> str | None:
-    """strptime format that fits every word, "" for ISO 8601, None for no datetimes."""
+    """A strptime format that fits every word, "" for ISO 8601, None for no datetimes."""
     words = cells.words
 
     def fits(format: str | None) -> bool:

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from {{ cookiecutter.package_name }} import contract
-from {{ cookiecutter.package_name }}.step import StepError
+from . import StepError, contract
 
 MINIMAL = """\
 version: 1

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from {{ cookiecutter.package_name }} import contract, infer, validate
-from {{ cookiecutter.package_name }}.step import StepError
-from {{ cookiecutter.package_name }}.table import read_file
+from . import StepError, contract, infer, read_file, validate
 
 ROWS = 60
 

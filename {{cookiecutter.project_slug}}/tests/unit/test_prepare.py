@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from {{ cookiecutter.package_name }} import contract, prepare
-from {{ cookiecutter.package_name }}.step import StepError, read_evidence
+from . import StepError, contract, prepare, read_evidence
 
 CONTRACT = """\
 version: 1

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import step
+from . import step
 
 
 def fail(error: Exception) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import contract, validate
-from {{ cookiecutter.package_name }}.step import read_evidence
+from . import contract, read_evidence, validate
 
 CONTRACT = """\
 version: 1
