@@ -12,7 +12,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -328,6 +327,8 @@ def choice_rules(text: str, allowed: Sequence[str], offered: Sequence[str]) -> I
     """The one rule of a choice: what the policy allows goes before what the template offers."""
     values = allowed or offered
     if text not in values:
+        from difflib import get_close_matches  # only a refusal needs it
+
         like = get_close_matches(text.lower(), values) or values[:3]
         listed = (
             ", ".join(values) if len(values) < 9 else f"{len(values)}, among them {', '.join(like)}"
@@ -338,6 +339,8 @@ def choice_rules(text: str, allowed: Sequence[str], offered: Sequence[str]) -> I
 def choice_candidates(text: str, allowed: Sequence[str], offered: Sequence[str]) -> Iterator[str]:
     """The value most like the text, else West Europe, else the first."""
     values = allowed or offered
+    from difflib import get_close_matches  # only a refusal needs it
+
     yield from get_close_matches(folded(text, "-" if "-" in values[0] else ""), values, n=1)
     yield from (value for value in ("westeurope", values[0]) if value in values)
 

@@ -58,6 +58,10 @@ def contract(
     positive: Annotated[
         str | None, typer.Option(help="The value of a binary target that counts as positive.")
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass or regression, where the guess would be wrong."),
+    ] = None,
     force: Annotated[
         bool, typer.Option(help="Replace a contract that was edited by hand.")
     ] = False,
@@ -68,7 +72,12 @@ def contract(
 
     root = project_root()
     words = ["--data", str(data), "--target", target]
-    for name, value in (("--time", time), ("--sensitive", sensitive), ("--positive", positive)):
+    for name, value in (
+        ("--time", time),
+        ("--sensitive", sensitive),
+        ("--positive", positive),
+        ("--kind", kind),
+    ):
         words += [name, value] if value is not None else []
     words += ["--force"] if force else []
     words += ["--output", str(root / "conf" / "contract.yml")]

@@ -187,7 +187,7 @@ def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.floa
             found.append(times.dt.month)
         else:
             start = others[0] if others else pd.Timestamp(0)
-            found.append((times - start) / pd.Timedelta(days=1))
+            found.append((times - start).dt.total_seconds() / 86_400)
     return np.column_stack([part.to_numpy(dtype=np.float64) for part in found])
 
 
