@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .files import digest_files
@@ -97,12 +98,17 @@ def _sources(folder: Path, parts: list[str]) -> Iterator[tuple[Path, str]]:
             yield file, ".".join(parts[:length])
 
 
-def _imports(file: Path, name: str) -> Iterator[tuple[list[str], bool]]:
-    """Names that `file` imports, and whether at module level; `from a import b` gives a and a.b."""
+@cache
+def _imports(file: Path, name: str) -> tuple[tuple[list[str], bool], ...]:
+    """Names that `file` imports, and whether at module level; steps share most of their modules."""
     try:
-        tree = ast.parse(file.read_bytes())
+        return tuple(_imported_names(ast.parse(file.read_bytes()), file, name))
     except SyntaxError:
-        return
+        return ()
+
+
+def _imported_names(tree: ast.Module, file: Path, name: str) -> Iterator[tuple[list[str], bool]]:
+    """See `_imports`; `from .a import b` gives a and a.b."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
     top = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
     for block in ast.walk(tree):

@@ -21,6 +21,11 @@ from .warm import Job, Launcher, Running, environment
 
 _POLL = 0.01
 _RECORDER_PATIENCE = 120.0
+# MLflow imports these, and SQLAlchemy with them, only when the first question comes.
+EMBEDDED_STORE = [
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+]
 
 
 @dataclass(frozen=True)
@@ -294,6 +299,8 @@ class _Execution:
         first = [name for step in self.pipeline.steps for name in self.code[step.name].imports]
         later = [name for step in self.pipeline.steps for name in self.code[step.name].later]
         recorder = ["mlflow"] if self.record else []
+        if self.record and self.store.startswith("sqlite:"):
+            recorder += EMBEDDED_STORE
         return list(dict.fromkeys([*first, *recorder, *later]))
 
     def _unchanged_since(self) -> str | None:

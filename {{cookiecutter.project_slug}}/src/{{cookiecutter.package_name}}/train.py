@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold
 
 from .contract import Contract, load_contract
 from .features import (
@@ -167,7 +168,7 @@ def fit(
     with _calm(), threads_for(len(both)):
         learned = rehearse(contract, rows, held_out, features, settings)
         encode = encoder(features, contract.kind, settings.seed)
-        inputs = encode.fit_transform(both, target)
+        inputs = without_empty(encode.fit_transform(both, target))
         learner = boosting(
             contract.kind,
             settings,
@@ -201,7 +202,7 @@ def rehearse(
     """
     target = _labels(rows, contract)
     encode = encoder(features, contract.kind, settings.seed)
-    inputs = encode.fit_transform(rows, target)
+    inputs = without_empty(encode.fit_transform(rows, target))
     learner = boosting(
         contract.kind,
         settings,
@@ -209,7 +210,7 @@ def rehearse(
         max_iter=settings.max_iterations,
         early_stopping=True,
         n_iter_no_change=settings.patience,
-        verbose=1,
+        verbose=2,
     )
     with _progress(), np.errstate(all="ignore"):
         learner.fit(
@@ -252,9 +253,18 @@ def choose_threshold(
     if min(is_positive.sum(), (~is_positive).sum()) < FOLDS:
         return 0.5
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    chances = cross_val_predict(learner, inputs, target, cv=folds, method="predict_proba")
-    at = list(np.unique(target)).index(contract.target.positive)
-    return best_threshold(is_positive, chances[:, at])
+    chances = np.empty(len(target))
+    for others, asked in folds.split(inputs, target):
+        made = clone(learner).fit(without_empty(inputs[others]), target[others])
+        at = list(made.classes_).index(contract.target.positive)
+        chances[asked] = made.predict_proba(inputs[asked])[:, at]
+    return best_threshold(is_positive, chances)
+
+
+def without_empty(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Encoded rows in which columns without any value are constant: boosting cannot bin them."""
+    empty = np.isnan(inputs).all(axis=0)
+    return np.where(empty, 0.0, inputs) if empty.any() else inputs
 
 
 def _best_iteration(losses: list[float], settings: Settings) -> int:

@@ -3,9 +3,15 @@
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
     contract,
+    evaluate,
+    explain,
+    features,
     infer,
+    metrics,
+    model,
     prepare,
     step,
+    train,
     validate,
 )
 from {{ cookiecutter.package_name }}.step import StepError, read_evidence

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import evaluate, explain, train
-from {{ cookiecutter.package_name }}.contract import Contract, load_contract, save_contract
-from {{ cookiecutter.package_name }}.step import read_evidence
+from . import contract, evaluate, explain, read_evidence, train
 
 GATES = Path(__file__).parents[2] / "conf" / "gates.yml"
 
@@ -19,15 +17,15 @@ GATES = Path(__file__).parents[2] / "conf" / "gates.yml"
 class Bench:
     """A folder with a contract, a prepared table and a place for what the steps make of them."""
 
-    def __init__(self, folder: Path, table: pd.DataFrame, rules: Contract) -> None:
+    def __init__(self, folder: Path, table: pd.DataFrame, rules: contract.Contract) -> None:
         self.folder, self.table = folder, table
         self.gates = folder / "gates.yml"
         self.gates.write_bytes(GATES.read_bytes())
         (folder / "champion").mkdir()
         (folder / "champion" / "champion.json").write_text('{"name": "m", "version": null}')
-        save_contract(rules, folder / "contract.yml")
+        contract.save_contract(rules, folder / "contract.yml")
         # Written and read again: what the steps see.
-        self.contract = load_contract(folder / "contract.yml")
+        self.contract = contract.load_contract(folder / "contract.yml")
         ends = [int(len(table) * share) for share in (0, 0.6, 0.8, 1)]
         (folder / "prepared").mkdir()
         for name, start, end in zip(("train", "validation", "test"), ends, ends[1:], strict=False):
@@ -57,8 +55,12 @@ class Bench:
         places = {name: name for name in ("prepared", "evidence")} | {
             name: f"{name}{suffix}" for name in names
         }
-        places |= {"contract": "contract.yml"} | ({"gates": "gates.yml"} if "gates" in names else {})
-        return [part for name, at in places.items() for part in (f"--{name}", str(self.folder / at))]
+        places |= {"contract": "contract.yml"} | (
+            {"gates": "gates.yml"} if "gates" in names else {}
+        )
+        return [
+            part for name, at in places.items() for part in (f"--{name}", str(self.folder / at))
+        ]
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def bench(tmp_path: Path):
         columns = {
             name: {"type": rule} if isinstance(rule, str) else rule for name, rule in types.items()
         }
-        rules = Contract.model_validate({"target": target, "columns": columns, **more})
+        rules = contract.Contract.model_validate({"target": target, "columns": columns, **more})
         return Bench(tmp_path, table, rules)
 
     return make

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as known
 
-from {{ cookiecutter.package_name }} import metrics
+from . import metrics
 
 
 def binary(score: np.ndarray, threshold: float = 0.5) -> metrics.Prediction:
@@ -211,10 +211,15 @@ def test_a_positive_difference_means_better_whatever_the_metric(name, higher):
     truth = random.normal(size=300)
     good, bad = regression(truth + 0.1), regression(truth + random.normal(size=300))
     found = drawn("regression", truth, good=good, bad=bad)
-    gain = metrics.difference(found["good"][name], found["bad"][name], 0.95, higher_is_better=higher)
-    loss = metrics.difference(found["bad"][name], found["good"][name], 0.95, higher_is_better=higher)
+    gain = metrics.difference(
+        found["good"][name], found["bad"][name], 0.95, higher_is_better=higher
+    )
+    loss = metrics.difference(
+        found["bad"][name], found["good"][name], 0.95, higher_is_better=higher
+    )
     assert 0 < gain.low < gain.value < gain.high
-    assert (loss.value, loss.low, loss.high) == (-gain.value, -gain.high, -gain.low)
+    mirrored = (-gain.value, -gain.high, -gain.low)
+    assert (loss.value, loss.low, loss.high) == pytest.approx(mirrored)
 
 
 def test_pairing_makes_the_difference_of_similar_models_sharper_than_either():
@@ -222,7 +227,9 @@ def test_pairing_makes_the_difference_of_similar_models_sharper_than_either():
     truth = random.normal(size=300)
     one = truth + random.normal(size=300)
     found = drawn("regression", truth, one=regression(one), two=regression(one + 0.05))
-    gain = metrics.difference(found["one"]["mae"], found["two"]["mae"], 0.95, higher_is_better=False)
+    gain = metrics.difference(
+        found["one"]["mae"], found["two"]["mae"], 0.95, higher_is_better=False
+    )
     alone = metrics.interval(found["one"]["mae"], 0.95)
     assert gain.high - gain.low < (alone.high - alone.low) / 3
 
@@ -274,7 +281,8 @@ def test_equal_predictions_stay_in_one_group(values, groups):
 
 
 @pytest.mark.parametrize(
-    ("hits", "rows", "low", "high"), [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1)]
+    ("hits", "rows", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1)],
 )
 def test_wilson_intervals(hits, rows, low, high):
     assert metrics.wilson(hits, rows, 0.95) == pytest.approx((low, high), abs=5e-5)
