@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -292,7 +291,7 @@ print(json.dumps({
 
 def test_commits_are_checked_without_a_network(installed: Installed, tmp_path: Path) -> None:
     project = installed.copy(tmp_path / "project")
-    os.symlink(installed.bin.parent, project.project.path / ".venv")
+    (project.project.path / ".venv").symlink_to(installed.bin.parent)
     run = project.project.run
     assert run("git", "init", "--quiet").returncode == 0
     run("git", "add", "--all")

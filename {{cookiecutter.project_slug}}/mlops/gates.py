@@ -175,5 +175,9 @@ def _interval(difference: Mapping[str, Any]) -> str:
     if value is None:
         return "nothing"
     if low is None or high is None:
-        return f"{value:+.4g}"
-    return f"{value:+.4g} [{low:+.4g}, {high:+.4g}]"
+        return _signed(value)
+    return f"{_signed(value)} [{_signed(low)}, {_signed(high)}]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}" if abs(value) < 10 else f"{value:+.5g}"

@@ -33,7 +33,7 @@ from .metrics import (
     roc_curve,
     values,
 )
-from .model import load_model, predict
+from .model import load_model, predict, threads_for
 from .step import StepError, run, write_evidence
 
 MOST_SEGMENTS = 30
@@ -119,11 +119,12 @@ def evaluate(
     chosen = load_gates(gates, rules.kind)
     rows = read_part(prepared, "test", rules)
     truth = target_of(rows, rules)
-    reigning = ask_champion(champion, rows, rules)
-    predictions = {
-        "challenger": predict(load_model(model), rows, rules),
-        "baseline": predict(load_model(baseline), rows, rules),
-    }
+    with threads_for(len(rows)):
+        reigning = ask_champion(champion, rows, rules)
+        predictions = {
+            "challenger": predict(load_model(model), rows, rules),
+            "baseline": predict(load_model(baseline), rows, rules),
+        }
     if reigning.prediction is not None:
         predictions["champion"] = reigning.prediction
     judged = judge(rules.kind, truth, predictions, chosen.evaluation)

@@ -103,13 +103,13 @@ def target_of(rows: pd.DataFrame, contract: Contract) -> NDArray[Any]:
     return column.map(index).to_numpy(dtype=np.int64)
 
 
-def choose_features(contract: Contract, train: pd.DataFrame) -> list[Feature]:
+def choose_features(contract: Contract, rows: pd.DataFrame) -> list[Feature]:
     """Decide how each feature of the contract is encoded, from the rows to learn from.
 
     Raises:
         StepError: when no column is left to learn from.
     """
-    chosen = [_feature(name, contract, train) for name in contract.features]
+    chosen = [_feature(name, contract, rows) for name in contract.features]
     features = [feature for feature in chosen if feature is not None]
     if not features:
         raise StepError(
@@ -211,22 +211,22 @@ def _worded(encode: Any) -> Pipeline:
     return Pipeline([("words", FunctionTransformer(as_words)), ("encode", encode)])
 
 
-def _feature(name: str, contract: Contract, train: pd.DataFrame) -> Feature | None:
+def _feature(name: str, contract: Contract, rows: pd.DataFrame) -> Feature | None:
     kind = contract.columns[name].type
     if kind in ("number", "integer"):
         return Feature(name, kind, "as it is", "number")
     if kind == "boolean":
         return Feature(name, kind, "0 or 1", "number")
     if kind == "datetime":
-        return _date_feature(name, contract, train)
-    levels = train[name].nunique()
+        return _date_feature(name, contract, rows)
+    levels = rows[name].nunique()
     if kind == "category" and levels <= MOST_LEVELS:
         return Feature(name, kind, f"{levels} categories", "category")
     return Feature(name, kind, f"target mean of {levels:,} texts", "text")
 
 
-def _date_feature(name: str, contract: Contract, train: pd.DataFrame) -> Feature | None:
-    times = train[name].dropna()
+def _date_feature(name: str, contract: Contract, rows: pd.DataFrame) -> Feature | None:
+    times = rows[name].dropna()
     days = (times.max() - times.min()) / pd.Timedelta(days=1) if len(times) else 0.0
     parts = [part for part, needed in CYCLE_DAYS.items() if days >= needed]
     if (times == times.dt.normalize()).all():

@@ -28,9 +28,10 @@ from .metrics import Prediction
 from .step import StepError
 
 EXAMPLE_ROWS = 5
-# Below this, threads cost more than they do, and far more on a machine that is busy.
-ROWS_PER_THREAD = 10_000
 NEEDED_TO_LOAD = ("mlflow", "cloudpickle", "numpy", "pandas", "scikit-learn", "scipy")
+# Boosting's threads wait for each other after every node. Up to so many rows a second thread saves
+# little on an idle machine, and on a busy one (steps run side by side) it takes ten times longer.
+ROWS_PER_THREAD = 200_000
 
 
 class Settings(BaseModel):

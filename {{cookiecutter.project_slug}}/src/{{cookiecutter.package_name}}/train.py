@@ -100,7 +100,7 @@ def train(
     settings = checked(given)
     rows, held_out = read_part(prepared, "train", rules), read_part(prepared, "validation", rules)
     settings = settings.adapted(len(rows))
-    features = choose_features(rules, rows)
+    features = choose_features(rules, pd.concat([rows, held_out]))
     print(
         f"{len(rows):,} rows to train, {len(held_out):,} to validate, {len(features)} features; "
         f"trees of at most {settings.max_leaf_nodes} leaves of at least "

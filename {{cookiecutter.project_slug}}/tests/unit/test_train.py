@@ -122,6 +122,14 @@ def test_a_column_that_is_always_missing_does_no_harm(bench, random):
     assert judged(place)["roc_auc"] > 0.99
 
 
+def test_categories_may_go_beyond_what_boosting_tells_apart_in_the_validation_rows(bench, random):
+    number = np.append(np.arange(300) % 250, np.arange(200) + 200)
+    table = pd.DataFrame({"c": [f"c{n}" for n in number], "x": random.normal(size=ROWS)})
+    table["y"] = table["x"] > 0
+    place = bench(table, BINARY, {"c": "category", "x": "number", "y": "boolean"})
+    assert judged(place)["roc_auc"] > 0.99
+
+
 def test_rare_positives_are_still_found(bench, random):
     x = random.normal(size=8 * ROWS)
     rare = x + random.normal(size=8 * ROWS) / 4 > 2.3
