@@ -27,7 +27,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-
 # Steps side by side have more threads than there are cores. OpenMP's threads spin while they wait for
 # each other, which then takes the core from the one they wait for: ten times slower was measured.
 THREADS_YIELD = {"OMP_WAIT_POLICY": "PASSIVE"}
