@@ -261,7 +261,7 @@ mlflow.set_tracking_uri("sqlite:///.mlflow/mlflow.db")
 client = mlflow.MlflowClient()
 runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
 parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
-model = mlflow.models.get_model_info(f"{parent.info.artifact_uri}/model")
+model = mlflow.models.get_model_info("models:/flight-delay@champion")
 print(json.dumps({
     "status": parent.info.status,
     "tags": parent.data.tags,
