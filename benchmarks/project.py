@@ -15,7 +15,7 @@ from benchmarks.measure import Figure, command, timed
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "build" / "benchmark"
 TRAIN = "azureml/pipelines/train.yml"
-ROUNDS = 5
+ROUNDS = 3
 
 # Every step once in this process to load what it needs, then once more with the clock running.
 WARM = """
