@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import time
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -192,6 +193,7 @@ def step_key(
     return sha256("\0".join(parts).encode()).hexdigest()
 
 
+@cache
 def installed() -> str:
     """The interpreter and every installed distribution with its version."""
     site = Path(sysconfig.get_paths()["purelib"])

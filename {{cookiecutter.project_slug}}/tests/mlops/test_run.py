@@ -80,6 +80,7 @@ def test_a_result_that_was_tampered_with_is_not_reused(pipeline: Path, tmp_path:
     first = run_pipeline(pipeline, record=False)
     (first.folder / "first" / "out" / "text.txt").write_text("forged\n", encoding="utf-8")
     second = run_pipeline(pipeline, record=False)
+    assert step_text(second.folder, "first") == "start\none\n"
     assert step_text(second.folder, "left") == "start\none\ntwo\n"
 
 
