@@ -23,11 +23,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from .contract import Contract, Kind
+from .contract import Contract, Kind, save_contract
 from .metrics import Prediction
 from .step import StepError
 
 EXAMPLE_ROWS = 5
+CONTRACT_FILE = "contract.yml"  # beside MLmodel
 NEEDED_TO_LOAD = ("mlflow", "cloudpickle", "numpy", "pandas", "scikit-learn", "scipy")
 # Boosting's threads wait for each other after every node. Up to so many rows a second thread saves
 # little on an idle machine, and on a busy one (steps run side by side) it takes ten times longer.
@@ -130,6 +131,8 @@ def save_model(model: Any, folder: Path, example: pd.DataFrame, contract: Contra
                     f"{name}=={importlib.metadata.version(name)}" for name in NEEDED_TO_LOAD
                 ],
             )
+            # Whoever serves the model checks requests by the contract it was trained on.
+            save_contract(contract, folder / CONTRACT_FILE)
         finally:
             cloudpickle.unregister_pickle_by_value(package)
 
