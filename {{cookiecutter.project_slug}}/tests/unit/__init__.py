@@ -10,6 +10,7 @@ from {{ cookiecutter.package_name }} import (
     metrics,
     model,
     prepare,
+    replay,
     step,
     train,
     validate,
