@@ -28,11 +28,11 @@ _STROKED = {"refused", "released", "rolled back"}
 
 
 class _Columns(NamedTuple):
-    count: int
+    periods: int
 
     @property
     def width(self) -> float:
-        return (_WIDTH - _LEFT - _RIGHT) / self.count
+        return (_WIDTH - _LEFT - _RIGHT) / self.periods
 
     def left(self, index: int) -> float:
         return _LEFT + self.width * index
@@ -94,7 +94,8 @@ def _grid(columns: _Columns, periods: Sequence[Mapping[str, Any]], height: float
 
 def _bands(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
     """A band per stretch of periods that one version served."""
-    drawn, start = [], 0
+    drawn: list[Markup] = []
+    start = 0
     for index in range(1, len(periods) + 1):
         version = periods[start]["version"]
         if index < len(periods) and periods[index]["version"] == version:

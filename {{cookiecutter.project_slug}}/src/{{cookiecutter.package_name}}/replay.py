@@ -229,8 +229,8 @@ def _as_judged(joined: pd.DataFrame, contract: Contract) -> tuple[np.ndarray, Pr
     score = np.column_stack(
         [joined[f"probability_{name}"].to_numpy(dtype=np.float64) for name in classes]
     )
-    label = joined["prediction"].map(index).to_numpy(dtype=np.int64)
-    return target.map(index).to_numpy(dtype=np.int64), Prediction(score, label)
+    named = joined["prediction"].map(index).to_numpy(dtype=np.int64)
+    return target.map(index).to_numpy(dtype=np.int64), Prediction(score, named)
 
 
 if __name__ == "__main__":
