@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -114,6 +115,10 @@ class LocalEndpoint:
         self.folder = root / FOLDER / name
         self._start, self._bring, self._collect, self._port = start, bring, collect, port
 
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return httpx.Client(trust_env=False)
+
     @property
     def url(self) -> str:
         """Where the router is; requests go to `<url>/score`.
@@ -149,7 +154,6 @@ class LocalEndpoint:
             known.update(url=None, pid=None)
         if control["deployments"]:
             self._write(control)
-        (self.folder / "router.json").unlink(missing_ok=True)
 
     def view(self) -> View:
         control = self._control()
@@ -229,13 +233,12 @@ class LocalEndpoint:
     def invoke(self, deployment: str, payload: Any) -> Answer:
         started = time.perf_counter()
         try:
-            found = httpx.post(
+            found = self._http.post(
                 f"{self.url}/score",
                 json=payload if not isinstance(payload, bytes) else None,
                 content=payload if isinstance(payload, bytes) else None,
                 headers={DEPLOYMENT: deployment},
                 timeout=60,
-                trust_env=False,
             )
         except httpx.HTTPError as error:
             raise EndpointError(f"the router of `{self.name}` does not answer: {error}") from None
@@ -313,15 +316,13 @@ class LocalEndpoint:
         if not known.get("url") or not _is_marked(known.get("pid"), self._mark(name)):
             return False
         try:
-            return httpx.get(f"{known['url']}/", timeout=10, trust_env=False).status_code < 500
+            return self._http.get(f"{known['url']}/", timeout=10).status_code < 500
         except httpx.HTTPError:
             return False
 
     def _metrics(self, since: float) -> dict[str, Any]:
         try:
-            found = httpx.get(
-                f"{self.url}/-/metrics", params={"since": since}, timeout=10, trust_env=False
-            )
+            found = self._http.get(f"{self.url}/-/metrics", params={"since": since}, timeout=10)
         except httpx.HTTPError as error:
             raise EndpointError(f"the router of `{self.name}` does not answer: {error}") from None
         return dict(found.json())
@@ -364,7 +365,7 @@ class LocalEndpoint:
         while time.monotonic() < until and process.poll() is None:
             if file.is_file():
                 with contextlib.suppress(httpx.HTTPError):
-                    httpx.get(f"{read_json(file)['url']}/", timeout=10, trust_env=False)
+                    self._http.get(f"{read_json(file)['url']}/", timeout=10)
                     return
             time.sleep(0.05)
         self._stop(_ROUTER)

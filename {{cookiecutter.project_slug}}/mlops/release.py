@@ -43,16 +43,8 @@ class Checks(Protocol):
         """Results of the checks of a stage: register, smoke tests or integration tests."""
 
 
-class Sender(Protocol):
-    """Live traffic for the stages that are watched."""
-
-    def __enter__(self) -> Any:
-        """Begin to send."""
-
-    def __exit__(self, *exception: object) -> Any:
-        """Send no more."""
-
-
+# Live traffic for the stages that are watched; it is sent while the context lasts.
+Sender = contextlib.AbstractContextManager[object]
 Watcher = Callable[[State, Observation], None]
 
 

@@ -77,7 +77,9 @@ def smoke(endpoint: Endpoint, state: State, rows: Rows) -> tuple[Reason, ...]:
             f"v{state.version}",
             f"v{version}",
             version == state.version,
-            "" if version == state.version else "another process has its port, or the model's name is unset",
+            ""
+            if version == state.version
+            else "another process has its port, or the model's name is unset",
         ),
         Reason(
             "smoke tests: refuses a broken request",
@@ -113,7 +115,9 @@ def integration(
             f"{len(records)} of {len(records)} rows",
             _said(answer) if wrong is None else f"{len(records) - wrong} of {len(records)} rows",
             wrong == 0,
-            "" if wrong == 0 else "features or versions of libraries differ between serving and training",
+            ""
+            if wrong == 0
+            else "features or versions of libraries differ between serving and training",
         )
     ]
     if limits.p95_ms is not None:

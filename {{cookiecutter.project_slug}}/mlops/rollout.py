@@ -354,9 +354,9 @@ def next_action(state: State, view: View, settings: Release) -> Action | None:
         return SetTraffic(want.traffic)
     if view.mirror != want.mirror:
         return SetMirror(want.mirror)
-    for name in (state.new, state.old):
-        if name is not None and name in view.deployments and name not in want.deployments:
-            return Delete(name)
+    for ours in (state.new, state.old):
+        if ours is not None and ours in view.deployments and ours not in want.deployments:
+            return Delete(ours)
     return None
 
 

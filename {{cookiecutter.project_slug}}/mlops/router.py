@@ -21,7 +21,6 @@ import math
 import os
 import random
 import socket
-import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
@@ -48,7 +47,14 @@ _BINS = 6 * _PER_DECADE
 _PERIOD = 0.25  # seconds
 _PERIODS = 4 * 3600
 # Hop by hop, or said anew by the client or the server.
-_NOT_PASSED_ON = {"host", "connection", "content-length", "transfer-encoding", "keep-alive", DEPLOYMENT}
+_NOT_PASSED_ON = {
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "keep-alive",
+    DEPLOYMENT,
+}
 
 
 @dataclass(frozen=True)
@@ -240,9 +246,7 @@ class Router:
         given[DEPLOYMENT] = name
         if status == 200:
             return Response(found.content, status, given)
-        return Response(
-            found.content, 424, {**given, STATUS: str(status), REASON: "model_error"}
-        )
+        return Response(found.content, 424, {**given, STATUS: str(status), REASON: "model_error"})
 
 
 def application(folder: Path, *, seed: int | None = None) -> Starlette:
@@ -290,7 +294,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def _listen(port: int) -> socket.socket:
     for wished in (port, 0):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With its protocol named, asyncio sends small answers at once (TCP_NODELAY).
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", wished))
@@ -324,4 +329,4 @@ def _quantile(latency: Mapping[int, int], level: float) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
