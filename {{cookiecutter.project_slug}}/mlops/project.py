@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import UsageError
 from .files import project_root
@@ -21,6 +21,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Environment(BaseModel):
+    """Where things are on Azure."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    resource_group: str
+    workspace: str
+    endpoint: str
+
+
 class Project(BaseModel):
     """The part of conf/project.yml that `mlops` reads; the rest is for infrastructure."""
 
@@ -31,6 +41,7 @@ class Project(BaseModel):
     package: str
     owner: str
     model: str
+    environments: Mapping[str, Environment] = {}
 
 
 class Evaluation(_Strict):
@@ -51,11 +62,37 @@ class PromotionGate(_Strict):
     below_champion: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Release(_Strict):
+    """How a version goes live, and how much worse than the old one it may do on the way."""
+
+    approval: Literal["automatic", "model-validator"] = "automatic"
+    mirror: Annotated[int, Field(ge=0, le=50)] = 20
+    traffic: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)] = (
+        10,
+        50,
+        100,
+    )
+    requests: Annotated[int, Field(ge=1)] = 100
+    seconds: Annotated[float, Field(ge=0)] = 5
+    patience: Annotated[float, Field(gt=0)] = 600
+    more_errors: Annotated[float, Field(ge=0, le=1)] = 0.01
+    slower_times: Annotated[float, Field(ge=1)] = 1.5
+    slower_ms: Annotated[float, Field(ge=0)] = 25
+
+    @field_validator("traffic")
+    @classmethod
+    def _rises_to_all(cls, traffic: tuple[int, ...]) -> tuple[int, ...]:
+        if traffic[-1] != 100 or list(traffic) != sorted(set(traffic)):
+            raise ValueError("percentages rise, and the last is 100")
+        return traffic
+
+
 class Gates(_Strict):
     """conf/gates.yml: every threshold a model has to pass."""
 
     evaluation: Evaluation = Evaluation()
     promotion: Mapping[Kind, PromotionGate]
+    release: Release = Release()
 
 
 def load_project(root: Path | None = None) -> Project:

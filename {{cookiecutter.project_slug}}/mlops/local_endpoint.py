@@ -1,0 +1,440 @@
+"""An online endpoint on this machine: a router and its deployments, in processes that outlive us.
+
+`.endpoints/<name>/control.json` is the truth: which deployment serves which version at which address,
+and who gets how much. It is replaced as a whole, so traffic and deployments change together. Every
+process of ours carries the endpoint's folder and its role in an environment variable; only a process
+that carries it is ever stopped, so a reused process id is nobody's end, and a server whose start was
+interrupted is found again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import psutil
+
+from .errors import UsageError
+from .files import read_json, write_json
+from .rollout import MOST_MIRRORED, Answer, Deployment, EndpointError, Metrics, View
+from .router import DEPLOYMENT, STATUS
+
+FOLDER = ".endpoints"
+MARK = "MLOPS_ENDPOINT_PROCESS"
+_ROUTER = "router"
+_READY = 60.0  # seconds a router may take to start, on a busy machine
+_DRAIN = 5.0  # seconds for requests under way, before their deployment goes
+_STOP = 10.0
+
+
+class Server(Protocol):
+    """A running server, as mlops/serving.py starts them."""
+
+    url: str
+    pid: int
+
+    def wait_ready(self) -> None:
+        """Return once it answers; raise when it never will."""
+
+
+class Start(Protocol):
+    """Starts an inference server; see mlops/serving.py."""
+
+    def __call__(
+        self,
+        root: Path,
+        model_folder: Path,
+        *,
+        name: str,
+        version: str,
+        deployment: str,
+        endpoint: str,
+        collect_to: Path | None,
+        log: Path,
+    ) -> Server: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """A deployment as `mlops endpoint status` shows it."""
+
+    name: str
+    version: str
+    healthy: bool
+    url: str | None
+    traffic: int
+    mirror: int
+    metrics: Metrics
+
+
+class LocalEndpoint:
+    """See `rollout.Endpoint`."""
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        *,
+        model: str,
+        start: Start,
+        bring: Callable[[str, Path], Path],
+        collect: bool = True,
+        port: int = 0,
+    ) -> None:
+        """An endpoint; nothing is started yet.
+
+        Args:
+            root: the project.
+            name: of the endpoint, and of its folder.
+            model: the registered model.
+            start: starts a server.
+            bring: copies the model folder of a version into a folder, and says where it is.
+            collect: inputs and outputs are collected below `.collected`.
+            port: wished for by the router.
+
+        Raises:
+            UsageError: the name cannot be a folder's.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+            raise UsageError(
+                f"an endpoint's name has at most 32 lowercase letters, digits and hyphens, found {name!r}"
+            )
+        self.root, self.name, self.model = root, name, model
+        self.folder = root / FOLDER / name
+        self._start, self._bring, self._collect, self._port = start, bring, collect, port
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return httpx.Client(trust_env=False)
+
+    @property
+    def url(self) -> str:
+        """Where the router is; requests go to `<url>/score`.
+
+        Raises:
+            EndpointError: it is not running.
+        """
+        known = self._router()
+        if known is None:
+            raise EndpointError(
+                f"endpoint `{self.name}` is not running; start it with `mlops endpoint start`"
+            )
+        return str(known["url"])
+
+    def open(self) -> None:
+        """Start the router, if it is not running; and what has traffic but is down."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "control.json").is_file():
+            self._write(_empty())
+        if self._router() is None:
+            self._start_router()
+        view = self.view()
+        for name in view.traffic:
+            if not view.deployments[name].healthy:
+                self.deploy(name, view.deployments[name].version)
+
+    def close(self) -> None:
+        """Stop everything; `open` brings it back as it was."""
+        control = self._control()
+        self._stop(_ROUTER)
+        for name, known in control["deployments"].items():
+            self._stop(name)
+            known.update(url=None, pid=None)
+        if control["deployments"]:
+            self._write(control)
+
+    def view(self) -> View:
+        control = self._control()
+        return View(
+            {
+                name: Deployment(name, known["version"], self._answers(name, known))
+                for name, known in control["deployments"].items()
+            },
+            control["traffic"],
+            control["mirror"],
+        )
+
+    def deploy(self, name: str, version: str) -> None:
+        control = self._control()
+        known = control["deployments"].get(name)
+        if known and known["version"] == version and self._answers(name, known):
+            return
+        if known and known["version"] != version and control["traffic"].get(name):
+            raise EndpointError(
+                f"deployment {name} has traffic; v{version} cannot take its place at once"
+            )
+        control["deployments"][name] = {"version": version, "url": None, "pid": None}
+        self._write(control)
+        self._stop(name)
+        try:
+            folder = self._bring(version, self.folder / "models" / f"v{version}")
+            with self._marked(name):
+                server = self._start(
+                    self.root,
+                    folder,
+                    name=self.model,
+                    version=version,
+                    deployment=name,
+                    endpoint=self.name,
+                    collect_to=self.root / ".collected" if self._collect else None,
+                    log=self._log(name),
+                )
+            server.wait_ready()
+        except Exception as error:  # whatever it is, the release goes back
+            self._stop(name)
+            raise EndpointError(
+                f"deployment {name} with v{version} does not start: {error}{self._last_words(name)}"
+            ) from error
+        self._note("deployed", name, version)
+        control["deployments"][name] = {
+            "version": version,
+            "url": server.url.rstrip("/"),
+            "pid": server.pid,
+        }
+        self._write(control)
+
+    def set_traffic(self, percent: Mapping[str, int]) -> None:
+        control = self._control()
+        traffic = {name: share for name, share in percent.items() if share}
+        self._only_known(traffic, control)
+        if sum(traffic.values()) not in (0, 100) or min(traffic.values(), default=0) < 0:
+            raise EndpointError(f"traffic sums to 100, or to 0; asked for {dict(percent)}")
+        if both := sorted(set(traffic) & set(control["mirror"])):
+            raise EndpointError(f"{both[0]} takes mirrored traffic; end that first")
+        for name in traffic:
+            if not self._answers(name, control["deployments"][name]):
+                raise EndpointError(f"deployment {name} does not answer; it gets no traffic")
+        self._write({**control, "traffic": traffic})
+
+    def set_mirror(self, percent: Mapping[str, int]) -> None:
+        control = self._control()
+        mirror = {name: share for name, share in percent.items() if share}
+        self._only_known(mirror, control)
+        if len(mirror) > 1 or not all(0 < share <= MOST_MIRRORED for share in mirror.values()):
+            raise EndpointError(
+                f"at most {MOST_MIRRORED}% is mirrored, to one deployment; asked for {dict(percent)}"
+            )
+        if both := sorted(set(mirror) & set(control["traffic"])):
+            raise EndpointError(f"{both[0]} has live traffic; it cannot take mirrored traffic too")
+        self._write({**control, "mirror": mirror})
+
+    def invoke(self, deployment: str, payload: Any) -> Answer:
+        started = time.perf_counter()
+        try:
+            found = self._http.post(
+                f"{self.url}/score",
+                json=payload if not isinstance(payload, bytes) else None,
+                content=payload if isinstance(payload, bytes) else None,
+                headers={DEPLOYMENT: deployment},
+                timeout=60,
+            )
+        except httpx.HTTPError as error:
+            raise EndpointError(f"the router of `{self.name}` does not answer: {error}") from None
+        took = (time.perf_counter() - started) * 1000
+        try:
+            body = found.json()
+        except ValueError:
+            body = found.text
+        return Answer(int(found.headers.get(STATUS, found.status_code)), body, took)
+
+    def live_metrics(self, deployment: str, since: float) -> Metrics:
+        known = self._metrics(since).get(deployment)
+        if known is None:
+            return Metrics()
+        return Metrics(**{key: value for key, value in known.items() if key != "under_way"})
+
+    def delete(self, name: str) -> None:
+        control = self._control()
+        if control["traffic"].get(name) or control["mirror"].get(name):
+            raise EndpointError(f"deployment {name} has traffic; send that elsewhere first")
+        known = control["deployments"].get(name)
+        if known is None:
+            self._stop(name)
+            return
+        # Still listed, without an address, until its processes are gone: a kill in between is seen.
+        known["url"] = None
+        self._write(control)
+        self._drain(name)
+        self._stop(name)
+        del control["deployments"][name]
+        if known["version"] not in {one["version"] for one in control["deployments"].values()}:
+            shutil.rmtree(self.folder / "models" / f"v{known['version']}", ignore_errors=True)
+        self._note("deleted", name, known["version"])
+        self._write(control)
+
+    def rows(self, since: float = 0.0) -> list[Row]:
+        """Every deployment, with what happened to its requests."""
+        view = self.view()
+        control = self._control()
+        return [
+            Row(
+                name,
+                deployment.version,
+                deployment.healthy,
+                control["deployments"][name].get("url"),
+                view.traffic.get(name, 0),
+                view.mirror.get(name, 0),
+                self.live_metrics(name, since) if self._router() else Metrics(),
+            )
+            for name, deployment in sorted(view.deployments.items())
+        ]
+
+    def _control(self) -> dict[str, Any]:
+        file = self.folder / "control.json"
+        return dict(read_json(file)) if file.is_file() else _empty()
+
+    def _write(self, control: Mapping[str, Any]) -> None:
+        write_json(self.folder / "control.json", control)
+
+    def _note(self, event: str, deployment: str, version: str) -> None:
+        """Which version was behind a deployment when; collected data are told apart by it."""
+        file = self.folder / "history.json"
+        known = read_json(file) if file.is_file() else []
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        write_json(
+            file, [*known, {"at": at, "event": event, "deployment": deployment, "version": version}]
+        )
+
+    def _only_known(self, percent: Mapping[str, int], control: Mapping[str, Any]) -> None:
+        for name in percent:
+            if name not in control["deployments"]:
+                raise EndpointError(f"endpoint `{self.name}` has no deployment {name}")
+
+    def _answers(self, name: str, known: Mapping[str, Any]) -> bool:
+        if not known.get("url") or not _is_marked(known.get("pid"), self._mark(name)):
+            return False
+        try:
+            return self._http.get(f"{known['url']}/", timeout=10).status_code < 500
+        except httpx.HTTPError:
+            return False
+
+    def _metrics(self, since: float) -> dict[str, Any]:
+        try:
+            found = self._http.get(f"{self.url}/-/metrics", params={"since": since}, timeout=10)
+        except httpx.HTTPError as error:
+            raise EndpointError(f"the router of `{self.name}` does not answer: {error}") from None
+        return dict(found.json())
+
+    def _drain(self, name: str) -> None:
+        """Let requests under way end."""
+        until = time.monotonic() + _DRAIN
+        with contextlib.suppress(EndpointError):
+            while time.monotonic() < until:
+                if not self._metrics(time.time()).get(name, {}).get("under_way"):
+                    return
+                time.sleep(0.05)
+
+    def _router(self) -> dict[str, Any] | None:
+        file = self.folder / "router.json"
+        if not file.is_file():
+            return None
+        known = read_json(file)
+        if not _is_marked(known["pid"], self._mark(_ROUTER)):
+            return None
+        return dict(known)
+
+    def _start_router(self) -> None:
+        self._stop(_ROUTER)
+        file = self.folder / "router.json"
+        port = read_json(file)["port"] if file.is_file() else self._port
+        file.unlink(missing_ok=True)
+        log = self._log(_ROUTER)
+        command = [sys.executable, "-m", "mlops.router", "--folder", str(self.folder)]
+        with log.open("ab") as output, self._marked(_ROUTER):
+            process = subprocess.Popen(  # noqa: S603
+                [*command, "--port", str(port)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd=self.root,
+            )
+        until = time.monotonic() + _READY
+        while time.monotonic() < until and process.poll() is None:
+            if file.is_file():
+                with contextlib.suppress(httpx.HTTPError):
+                    self._http.get(f"{read_json(file)['url']}/", timeout=10)
+                    return
+            time.sleep(0.05)
+        self._stop(_ROUTER)
+        raise EndpointError(
+            f"the router of `{self.name}` does not start{self._last_words(_ROUTER)}"
+        )
+
+    def _log(self, role: str) -> Path:
+        file = self.folder / "logs" / f"{role}.log"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+    def _last_words(self, role: str) -> str:
+        file = self._log(role)
+        lines = (
+            file.read_text(encoding="utf-8", errors="replace").splitlines()
+            if file.is_file()
+            else []
+        )
+        said = [line for line in lines if line.strip()][-5:]
+        return "\n" + "\n".join(said) + f"\n(all of it: {file})" if said else ""
+
+    def _mark(self, role: str) -> str:
+        return f"{self.folder.resolve()}#{role}"
+
+    @contextlib.contextmanager
+    def _marked(self, role: str) -> Iterator[None]:
+        """What is started within carries the mark."""
+        before = os.environ.get(MARK)
+        os.environ[MARK] = self._mark(role)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[MARK]
+            else:
+                os.environ[MARK] = before
+
+    def _stop(self, role: str) -> None:
+        """Stop every process of a role, with its workers."""
+        mark = self._mark(role)
+        running = [one for one in psutil.process_iter() if _has_mark(one, mark)]
+        for process in running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, left = psutil.wait_procs(running, timeout=_STOP)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=_STOP)
+
+
+def _empty() -> dict[str, Any]:
+    return {"deployments": {}, "traffic": {}, "mirror": {}}
+
+
+def _is_marked(pid: int | None, mark: str) -> bool:
+    if pid is None:
+        return False
+    try:
+        return _has_mark(psutil.Process(pid), mark)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    if process.pid == os.getpid():
+        return False
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
+    except (psutil.Error, OSError):
+        return False
