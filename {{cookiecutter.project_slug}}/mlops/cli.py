@@ -265,6 +265,58 @@ def clean(
     print(f"{len(gone)} runs deleted, {len(runs) - len(gone)} kept")
 
 
+@app.command()
+def monitor(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A monitor's file; default: azureml/monitoring/monitor.yml."),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="When it runs, e.g. 2026-05-01 (UTC); default: now.")
+    ] = None,
+    collected: Annotated[
+        Path | None, typer.Option(help="Collected data; default: .collected.")
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Table to compare with; default: what the champion was trained from."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the result; default: .monitor/<time>.")
+    ] = None,
+    follow_contract: Annotated[
+        bool,
+        typer.Option("--follow-contract", help="Write the contract's columns into the file."),
+    ] = False,
+    export_reference: Annotated[
+        bool,
+        typer.Option("--export-reference", help="Write data/reference, for Azure ML's monitor."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute Azure ML's model monitor on what was collected here; exit code 1 on a breach."""
+    from . import monitor as watching
+    from .files import project_root
+
+    root = project_root()
+    path = file or root / watching.MONITOR
+    if follow_contract:
+        print("\n".join(watching.follow_contract(root, path)) or "the file follows the contract")
+    elif export_reference:
+        print(_relative(watching.export_reference(root)))
+    else:
+        result = watching.run_monitor(
+            root,
+            path,
+            at=watching.parse_time(at),
+            collected=collected,
+            reference=reference,
+            output=output,
+        )
+        watching.show(result, _console(stderr=as_json), as_json=as_json)
+        raise typer.Exit(0 if result.verdict != watching.BREACH else 1)
+
+
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from . import report

@@ -1,0 +1,353 @@
+"""How far two samples of a column are apart, by the definitions of Azure ML's model monitoring.
+
+A column is summarised once, in batches and in bounded memory (`Numbers`, `Words`); every metric is
+then a function of the summary of the reference window and the summary of the production window.
+
+The definitions are those of Microsoft's own components: github.com/Azure/azureml-assets,
+assets/model_monitoring/components/src, files data_drift_compute_metrics/numerical_data_drift_metrics.py,
+data_drift_compute_metrics/categorical_data_drift_metrics.py and shared_utilities/histogram_utils.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+# Up to so many different numbers a summary is exact. Beyond, neighbours are merged, so that no rank
+# is off by more than one in half of that.
+MOST_POINTS = 1 << 17
+MOST_WORDS = 1 << 20  # what comes after is counted as OTHER
+OTHER = "(other)"
+EXACT_TEST_ROWS = (
+    10_000  # up to here SciPy's Kolmogorov-Smirnov test is exact, and Azure ML runs it
+)
+SMALLEST_NORM = 0.001  # Azure ML's floor for a standard deviation to divide by
+
+
+@dataclass
+class Numbers:
+    """A numerical column: its different values with their counts, and exact moments.
+
+    Attributes:
+        values: ascending (points,).
+        counts: rows of each (points,).
+        rows: all rows; NaN and infinities are not among them.
+        mean: of all rows.
+        squares: sum of squared distances from the mean.
+    """
+
+    values: Floats = field(default_factory=lambda: np.zeros(0))
+    counts: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    rows: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, numbers: Floats) -> None:
+        """Count more rows (rows,); those that are not finite are left out."""
+        numbers = np.sort(numbers[np.isfinite(numbers)])
+        if not len(numbers):
+            return
+        starts = np.flatnonzero(np.append(True, np.diff(numbers) != 0))
+        self._merge(
+            Numbers(
+                numbers[starts],
+                np.diff(np.append(starts, len(numbers))),
+                len(numbers),
+                *_moments(numbers),
+            )
+        )
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of a sample (n - 1), as Spark's stddev; NaN below two rows."""
+        return math.sqrt(self.squares / (self.rows - 1)) if self.rows > 1 else math.nan
+
+    @property
+    def low(self) -> float:
+        """The smallest value; NaN without rows."""
+        return float(self.values[0]) if self.rows else math.nan
+
+    @property
+    def high(self) -> float:
+        """The largest value; NaN without rows."""
+        return float(self.values[-1]) if self.rows else math.nan
+
+    def below(self, edges: Floats) -> Counts:
+        """Rows whose value is below each edge (edges,)."""
+        total = np.append(0, np.cumsum(self.counts))
+        return total[np.searchsorted(self.values, edges, side="left")]
+
+    def histogram(self, edges: Floats) -> Counts:
+        """Rows in each bin; a bin holds its left edge, the last one both."""
+        cumulative = self.below(edges)
+        cumulative[-1] = self.rows - int(self.counts[self.values > edges[-1]].sum())
+        return np.diff(cumulative)
+
+    def _merge(self, other: Numbers) -> None:
+        rows = self.rows + other.rows
+        shift = other.mean - self.mean
+        self.squares += other.squares + shift * shift * self.rows * other.rows / rows
+        self.mean += shift * other.rows / rows
+        self.rows = rows
+        if len(self.values):
+            values = np.concatenate([self.values, other.values])
+            order = np.argsort(values, kind="stable")
+            values, counts = values[order], np.concatenate([self.counts, other.counts])[order]
+            starts = np.flatnonzero(np.append(True, np.diff(values) != 0))
+            self.values, self.counts = values[starts], np.add.reduceat(counts, starts)
+        else:
+            self.values, self.counts = other.values, other.counts
+        if len(self.values) > MOST_POINTS:
+            self._thin()
+
+    def _thin(self) -> None:
+        """Merge neighbours into their weighted mean; the two ends stay as they are."""
+        inner, weights = self.values[1:-1], self.counts[1:-1]
+        cumulative = np.cumsum(weights)
+        groups = (cumulative - weights) * (MOST_POINTS // 2) // cumulative[-1]
+        starts = np.flatnonzero(np.append(True, np.diff(groups) != 0))
+        total = np.add.reduceat(weights, starts)
+        # A weighted mean of shares, so that sums of large values do not overflow.
+        shares = weights / np.repeat(total, np.diff(np.append(starts, len(weights))))
+        means = np.add.reduceat(inner * shares, starts)
+        self.values = np.concatenate([self.values[:1], means, self.values[-1:]])
+        self.counts = np.concatenate([self.counts[:1], total, self.counts[-1:]])
+
+
+@dataclass
+class Words:
+    """A categorical column: rows of each word; None is never counted."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, words: pa.Array | pa.ChunkedArray) -> None:
+        """Count more rows of a string or dictionary array; nulls are left out."""
+        for chunk in words.chunks if isinstance(words, pa.ChunkedArray) else [words]:
+            found = pc.value_counts(chunk)
+            values, counts = found.field(0), found.field(1)
+            if pa.types.is_dictionary(values.type):
+                values = values.dictionary_decode()
+            for word, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
+                if word is not None:
+                    known = word in self.counts or len(self.counts) < MOST_WORDS
+                    name = word if known else OTHER
+                    self.counts[name] = self.counts.get(name, 0) + count
+
+    @property
+    def rows(self) -> int:
+        """All rows that have a word."""
+        return sum(self.counts.values())
+
+
+def paired(reference: Words, production: Words) -> tuple[list[str], Counts, Counts]:
+    """Every word of either window, and its rows in both (words,)."""
+    words = sorted(reference.counts.keys() | production.counts.keys())
+    both = [
+        np.array([side.counts.get(word, 0) for word in words], dtype=np.int64)
+        for side in (reference, production)
+    ]
+    return words, both[0], both[1]
+
+
+def bin_edges(reference: Numbers, production: Numbers) -> Floats:
+    """Equal bins over the range of both windows (bins + 1,).
+
+    As many as Sturges' rule gives for the smaller window, ceil(log2(rows) + 1); a single one around
+    a constant (histogram_utils.get_dual_histogram_bin_edges).
+    """
+    low, high = min(reference.low, production.low), max(reference.high, production.high)
+    if low == high:
+        reach = abs(low) * 0.005 or 0.005
+        return np.array([low - reach, low + reach])
+    bins = math.ceil(math.log2(min(reference.rows, production.rows)) + 1)
+    # Halves, because the difference of two large numbers may be no float any more.
+    steps = np.arange(bins + 1) / bins
+    edges = 2 * (low / 2 + steps * (high / 2 - low / 2))
+    edges[0], edges[-1] = low, high
+    return edges
+
+
+def jensen_shannon_distance(reference: Counts, production: Counts) -> float:
+    """Square root of the Jensen-Shannon divergence with logarithms to base 2 (Lin 1991, IEEE Trans.
+    Inf. Theory 37:145; Endres & Schindelin 2003): 0 for equal shares, 1 where nothing overlaps.
+
+    Args:
+        reference: rows of each bin or word (k,); at least one row.
+        production: likewise.
+    """
+    p, q = reference / reference.sum(), production / production.sum()
+    middle = (p + q) / 2
+    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+    return math.sqrt(min(max(divergence / math.log(2), 0.0), 1.0))
+
+
+def population_stability_index(reference: Counts, production: Counts) -> float:
+    """Sum of (q - p) ln(q / p), one row added to every bin or word so that none is empty.
+
+    The symmetric relative entropy of Kullback & Leibler 1951, as credit scoring uses it.
+    Args as for `jensen_shannon_distance`.
+    """
+    p = (reference + 1) / (reference.sum() + len(reference))
+    q = (production + 1) / (production.sum() + len(production))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def pearsons_chi_squared_test(reference: Counts, production: Counts) -> float:
+    """P-value of Pearson's goodness-of-fit test (1900, Phil. Mag. 50:157) of the production rows
+    against the shares of the reference: small where they differ, 0 for a word that is new.
+
+    Args as for `jensen_shannon_distance`. A single word gives 1.
+    """
+    if len(reference) < 2:
+        return 1.0
+    from scipy.special import chdtrc
+
+    expected = reference / reference.sum() * production.sum()
+    if (expected == 0).any():
+        return 0.0
+    statistic = float(((production - expected) ** 2 / expected).sum())
+    return float(chdtrc(len(reference) - 1, statistic))
+
+
+def normalized_wasserstein_distance(reference: Numbers, production: Numbers) -> float:
+    """First Wasserstein distance (Vaserstein 1969), the area between the two distribution functions,
+    in standard deviations of the reference, which count as at least 0.001.
+    """
+    points, widths = _between(reference, production)
+    norm = _norm(reference)
+    apart = np.abs(
+        reference.below(points) / reference.rows - production.below(points) / production.rows
+    )
+    return float((apart * (widths / norm)).sum())
+
+
+def two_sample_kolmogorov_smirnov_test(reference: Numbers, production: Numbers) -> float:
+    """P-value of the two-sided test of the largest distance between the distribution functions
+    (Smirnov 1939; Hodges 1958, Arkiv för Matematik 3:469): small where the windows differ.
+
+    Exact while both windows have at most 10,000 rows, from there on asymptotic, as SciPy does it.
+    Azure ML itself refuses larger windows.
+    """
+    from scipy import stats
+
+    if max(reference.rows, production.rows) <= EXACT_TEST_ROWS:
+        rows = [np.repeat(side.values, side.counts) for side in (reference, production)]
+        return float(np.float64(stats.ks_2samp(*rows).pvalue))
+    points = np.nextafter(np.union1d(reference.values, production.values), np.inf)
+    apart = reference.below(points) / reference.rows - production.below(points) / production.rows
+    effective = reference.rows * production.rows / (reference.rows + production.rows)
+    chance: Floats = stats.kstwo.sf(np.abs(apart).max(), np.round(effective))
+    return min(max(float(chance), 0.0), 1.0)
+
+
+NUMERICAL: dict[str, Callable[[Numbers, Numbers], float]] = {
+    "jensen_shannon_distance": lambda r, p: _binned(jensen_shannon_distance, r, p),
+    "normalized_wasserstein_distance": normalized_wasserstein_distance,
+    "population_stability_index": lambda r, p: _binned(population_stability_index, r, p),
+    "two_sample_kolmogorov_smirnov_test": two_sample_kolmogorov_smirnov_test,
+}
+CATEGORICAL: dict[str, Callable[[Counts, Counts], float]] = {
+    "jensen_shannon_distance": jensen_shannon_distance,
+    "population_stability_index": population_stability_index,
+    "pearsons_chi_squared_test": pearsons_chi_squared_test,
+}
+
+
+def chance_level(metric: str, reference: Counts, production: Counts) -> float:
+    """What a metric of counts would come to without any drift, as samples of these sizes differ.
+
+    First order in 1/rows, from the multinomial variance with k - 1 degrees of freedom; NaN for a
+    test, whose p-value allows for the sizes already. Args as for `jensen_shannon_distance`.
+    """
+    freedom = int(((reference + production) > 0).sum()) - 1
+    spread = freedom * (1 / reference.sum() + 1 / production.sum())
+    if metric == "population_stability_index":
+        return float(spread)
+    if metric == "jensen_shannon_distance":
+        return min(math.sqrt(spread / (8 * math.log(2))), 1.0)
+    return math.nan
+
+
+def numerical_chance_level(metric: str, reference: Numbers, production: Numbers) -> float:
+    """As `chance_level`, of two windows of numbers.
+
+    For the Wasserstein distance from the Brownian bridge between the distribution functions
+    (del Barrio, Giné & Matrán 1999, Ann. Probab. 27:1009).
+    """
+    if metric != "normalized_wasserstein_distance":
+        edges = bin_edges(reference, production)
+        return chance_level(metric, reference.histogram(edges), production.histogram(edges))
+    points, widths = _between(reference, production)
+    rows = reference.rows + production.rows
+    below = (reference.below(points) + production.below(points)) / rows
+    bridge = float((np.sqrt(below * (1 - below)) * (widths / _norm(reference))).sum())
+    return bridge * math.sqrt(2 / math.pi * (1 / reference.rows + 1 / production.rows))
+
+
+def normalized_discounted_cumulative_gain(
+    reference: Sequence[float], production: Sequence[float]
+) -> float:
+    """How well the production window ranks the features by the attributions of the reference.
+
+    The gain of a feature is its attribution in the reference, discounted by log2 of its place in the
+    production window plus one; 1 for the same order (Järvelin & Kekäläinen 2002, ACM TOIS 20:422).
+    Features that tie in production share the mean of their gains (McSherry & Najork 2008), as
+    scikit-learn's ndcg_score, which Azure ML calls
+    (feature_importance_metrics/compute_feature_attribution_drift.py).
+
+    Args:
+        reference: attribution of each feature, not negative.
+        production: of the same features in the same order.
+
+    Returns:
+        Between 0 and 1; 1 where no feature has any attribution in the reference.
+    """
+    gains, scores = np.asarray(reference, dtype=float), np.asarray(production, dtype=float)
+    discount = 1 / np.log2(np.arange(len(gains)) + 2)
+    best = float(np.sort(gains)[::-1] @ discount)
+    if best <= 0:
+        return 1.0
+    _, group, size = np.unique(-scores, return_inverse=True, return_counts=True)
+    mean_gain = np.bincount(group, weights=gains) / size
+    ends = np.cumsum(discount)[np.cumsum(size) - 1]
+    return min(float(mean_gain @ np.diff(np.append(0, ends))) / best, 1.0)
+
+
+def _moments(numbers: Floats) -> tuple[float, float]:
+    """Mean, and sum of squared distances from it; infinite where floats cannot hold it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = float(numbers[0])
+        mean = start + float((numbers / len(numbers) - start / len(numbers)).sum())
+        return mean, float(((numbers - mean) ** 2).sum())
+
+
+def _relative_entropy(p: Floats, q: Floats) -> float:
+    some = p > 0
+    return float((p[some] * np.log(p[some] / q[some])).sum())
+
+
+def _binned(
+    metric: Callable[[Counts, Counts], float], reference: Numbers, production: Numbers
+) -> float:
+    edges = bin_edges(reference, production)
+    return metric(reference.histogram(edges), production.histogram(edges))
+
+
+def _norm(reference: Numbers) -> float:
+    deviation = reference.deviation
+    return max(deviation, SMALLEST_NORM) if not math.isnan(deviation) else SMALLEST_NORM
+
+
+def _between(reference: Numbers, production: Numbers) -> tuple[Floats, Floats]:
+    """Right ends and widths of the intervals between all values of both windows."""
+    points = np.union1d(reference.values, production.values)
+    return points[1:], np.diff(points)

@@ -1,0 +1,219 @@
+"""Windows of production or reference data: columns of many Parquet files, read in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from .step import StepError
+
+ROWS_AT_ONCE = 1 << 17
+COLLECTED_AT = "collected_at"
+NUMERIC = ("number", "integer")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where rows come from.
+
+    Attributes:
+        files: Parquet files; one CSV or Parquet table of any types where there are no times.
+        start: rows collected from then on (UTC); None: all rows.
+        end: rows collected before then.
+    """
+
+    files: tuple[Path, ...]
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @classmethod
+    def read(cls, plan: Mapping[str, Any]) -> Window:
+        """A window of a plan: files, and from and to where it is one of time."""
+        times = [
+            datetime.fromisoformat(plan[key]) if plan.get(key) else None for key in ("from", "to")
+        ]
+        return cls(tuple(map(Path, plan["files"])), *times)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows with canonical values: float64 for numbers and integers, words for everything else.
+
+    Attributes:
+        columns: null where a value is missing or `wrong`; NaN and infinities are null too.
+        wrong: rows whose value is not of the column's type (rows,), where there are any.
+    """
+
+    rows: int
+    columns: Mapping[str, pa.Array]
+    wrong: Mapping[str, NDArray[np.bool_]]
+
+    def complete(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
+        """The named columns of the rows that have all of them."""
+        if all(self.columns[name].null_count == 0 for name in names):
+            return self.columns
+        keep = np.ones(self.rows, dtype=bool)
+        for name in names:
+            keep &= np.asarray(self.columns[name].is_valid())
+        mask = pa.array(keep)
+        return {name: self.columns[name].filter(mask) for name in names}
+
+
+def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
+    """Rows of a window, about ROWS_AT_ONCE at a time.
+
+    Args:
+        window: what to read.
+        types: the wanted columns and their types (of the contract). One that a file lacks is null.
+
+    Raises:
+        StepError: a file is missing or damaged.
+    """
+    for table in raw_tables(window, list(types)):
+        columns, wrong = {}, {}
+        for name, kind in types.items():
+            values, bad = (
+                canonical(table.column(name), kind)
+                if name in table.column_names
+                else (
+                    pa.nulls(len(table), pa.float64() if kind in NUMERIC else pa.string()),
+                    None,
+                )
+            )
+            columns[name] = values
+            if bad is not None and bad.any():
+                wrong[name] = bad
+        yield Batch(len(table), columns, wrong)
+
+
+def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    """A column's values as `Batch` has them, and which rows are of another type (None: none are)."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), pa.float64() if kind in NUMERIC else pa.string()), None
+    if kind in NUMERIC:
+        if not _is_number(column.type):
+            return _parsed(column, kind)
+        floats = column.cast(pa.float64(), safe=False).combine_chunks()
+        finite = pc.is_finite(floats)
+        if pc.all(finite, min_count=0).as_py():
+            return floats, None
+        return pc.if_else(finite, floats, None), None
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if kind in ("category", "text"):
+            return _single(column.cast(pa.string())), None
+        return _parsed(column, kind)
+    if kind == "boolean" and not pa.types.is_boolean(column.type):
+        return _parsed(column, kind)
+    if kind == "datetime" and not pa.types.is_temporal(column.type):
+        return _parsed(column, kind)
+    if pa.types.is_floating(column.type):  # whole numbers beside missing ones, as names of classes
+        column = pc.if_else(pc.is_finite(column), column, None)
+        if pc.all(pc.equal(column, pc.floor(column)), min_count=0).as_py():
+            column = column.cast(pa.int64(), safe=False)
+    if pa.types.is_nested(column.type):
+        return _parsed(column, "text")
+    return _single(column.cast(pa.string())), None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Values of a column that was stored as another type than the contract's."""
+    from .cells import Cells, parse
+
+    parsed = parse(Cells(pa.chunked_array(column), None), kind)  # type: ignore[arg-type]
+    if kind in NUMERIC:
+        values = pa.array(
+            parsed.values.to_numpy(dtype=np.float64, na_value=np.nan), from_pandas=True
+        )
+    else:
+        values = pa.array(parsed.values, from_pandas=True).cast(pa.string())
+    return values, parsed.wrong
+
+
+def _single(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One array; text beyond 2 GB would not fit, a batch never has that much."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
+    """Columns as the files have them, about ROWS_AT_ONCE rows at a time; small files are joined."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for part in _parts(window, names):
+        if waiting and (rows + len(part) > ROWS_AT_ONCE or part.schema != waiting[0].schema):
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+        waiting.append(part)
+        rows += len(part)
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
+    for path in window.files:
+        if path.suffix.lower() not in (".parquet", ".pq"):
+            yield from _csv(path, names)
+            continue
+        try:
+            with pq.ParquetFile(path, memory_map=True) as file:
+                known = set(file.schema_arrow.names)
+                wanted = [name for name in names if name in known]
+                timed = window.start is not None or window.end is not None
+                if timed and COLLECTED_AT not in known:
+                    raise StepError(f'{path} has no column "{COLLECTED_AT}": it was not collected.')
+                extra = [COLLECTED_AT] if timed and COLLECTED_AT not in wanted else []
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=[*wanted, *extra]):
+                    part = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+                    if timed:
+                        part = _in_time(part, window)
+                    if len(part):
+                        yield part.select(wanted) if wanted else part
+        except FileNotFoundError:
+            raise StepError(f"{path} is gone: run the monitor again.") from None
+        except (pa.ArrowException, OSError) as error:
+            raise StepError(f"{path} is a damaged Parquet file ({error}): move it away.") from None
+
+
+def _in_time(part: pa.Table, window: Window) -> pa.Table:
+    times = part.column(COLLECTED_AT)
+    if not pa.types.is_timestamp(times.type):
+        raise StepError(
+            f'the collected column "{COLLECTED_AT}" holds {times.type}, not timestamps.'
+        )
+    if times.type.tz is None:
+        times = pc.assume_timezone(times, "UTC")
+    keep = pa.chunked_array([pa.array(np.ones(len(part), dtype=bool))])
+    if window.start is not None:
+        keep = pc.and_(keep, pc.greater_equal(times, pa.scalar(window.start)))
+    if window.end is not None:
+        keep = pc.and_(keep, pc.less(times, pa.scalar(window.end)))
+    return part.filter(keep)
+
+
+def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:
+    from .table import read_file
+
+    content = read_file(path).columns
+    arrays = {name: content[name].array for name in names if name in content}
+    blank = {
+        name: pc.if_else(pc.equal(pc.utf8_trim_whitespace(a), ""), None, a)
+        for name, a in arrays.items()
+    }
+    if blank:
+        yield pa.table(blank)
