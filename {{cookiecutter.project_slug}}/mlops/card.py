@@ -29,15 +29,15 @@ from .report_evidence import (
     tidy,
 )
 from .report_groups import footprint as footprint_table
-from .report_groups import group_label, written
-from .wording import MISSING, date, estimate, finite, number, percent, plural, text
+from .report_groups import group_label, ordered, written
+from .wording import MISSING, date, estimate, finite, number, percent, plural, setting, text
 
 MOST_GROUPS = 24
 MOST_FEATURES = 12
 # Reorders what stands beside it, in a reader's editor too.
 _DIRECTIONS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
-_AT_START = re.compile(r"^([#+\-=>]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^([#+\-=](?![\d.])|\d+(?=[.)](?:\s|$)))")
 _LINKS = re.compile(r"(www)(\.)|(:)(?=//)", re.IGNORECASE)
 
 
@@ -222,7 +222,7 @@ def _training(facts: Facts) -> Part | None:
     said = "Histogram gradient boosting of decision trees"
     iterations = finite(facts.training.get("iterations"))
     said += f", {plural(iterations, 'iteration')}. {stopped}" if iterations else "."
-    points = [f"{_plain(key.replace('_', ' '), 60)}: {_plain(v)}" for key, v in params.items()]
+    points = [f"{_plain(key.replace('_', ' '), 60)}: {setting(v)}" for key, v in params.items()]
     threshold = finite(facts.training.get("threshold"))
     if threshold is not None:
         points.append(f"threshold of the positive class: {number(threshold)}")
@@ -286,15 +286,7 @@ def _fairness(facts: Facts) -> Part | None:
 
 def _groups(facts: Facts, column: Mapping[str, Any]) -> Part:
     groups = records(column.get("groups"))
-    names = list(mapping(groups[0], "metrics")) if groups else []
-    names = sorted(
-        names,
-        key=lambda name: (
-            list(mapping(facts.fairness, "measured_on")).index(name)
-            if name in mapping(facts.fairness, "measured_on")
-            else len(names)
-        ),
-    )
+    names = ordered(mapping(groups[0], "metrics") if groups else [])
     rows = [
         (
             text(group.get("value"), 60),
@@ -305,8 +297,9 @@ def _groups(facts: Facts, column: Mapping[str, Any]) -> Part:
     ]
     points = []
     scale = finite(facts.fairness.get("scale"))
-    for name, given in mapping(column, "disparities").items():
-        apart = as_mapping(given)
+    disparities = mapping(column, "disparities")
+    for name in ordered(disparities):
+        apart = as_mapping(disparities[name])
         difference = as_estimate(apart.get("difference"))
         if difference is None:
             points.append(

@@ -91,6 +91,8 @@ def _moved(facts: Facts) -> Iterator[str]:
         ),
         reverse=True,
     )
+    if facts.kind == "binary":
+        moves = [move for move in moves if move[1] == facts.positive] or moves
     if moves and moves[0][0] > MOVED_SHARE:
         _, name, here, there = moves[0]
         yield (

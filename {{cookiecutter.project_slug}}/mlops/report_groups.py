@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from . import charts
@@ -16,6 +17,7 @@ from .report_evidence import (
     as_mapping,
     mapping,
     records,
+    signed_estimate,
     words,
 )
 from .wording import MISSING, estimate, finite, number, percent, plural, text
@@ -93,6 +95,12 @@ def metrics_shown(facts: Facts) -> set[str]:
     }
 
 
+def ordered(metrics: Iterable[str]) -> list[str]:
+    """Figures of groups in the order in which they are explained."""
+    order = list(GROUP_METRICS)
+    return sorted(metrics, key=lambda n: (order.index(n) if n in order else len(order), n))
+
+
 def group_label(metric: str) -> str:
     """Name a figure of a group as people do."""
     return GROUP_METRICS[metric][0] if metric in GROUP_METRICS else words(metric)
@@ -105,12 +113,13 @@ def written(metric: str, value: Any) -> str:
 
 def _column(facts: Facts, column: dict[str, Any], at: int) -> Section | None:
     groups = records(column.get("groups"))
-    names = [name for name in _metrics(groups) if name != "equalized_odds"]
+    names = ordered({name for group in groups for name in mapping(group, "metrics")})
     if not groups or not names:
         return None
     title = text(column.get("column"), 80)
     drawn = [name for name in names if name in DRAWN] or names[:1]
     shown = groups[:MOST_GROUPS]
+    disparities = mapping(column, "disparities")
     return {
         "name": title,
         "few": sum(_is_small(group) for group in groups),
@@ -120,14 +129,9 @@ def _column(facts: Facts, column: dict[str, Any], at: int) -> Section | None:
         "headings": [group_label(name) for name in names],
         "table": [_row(group, names) for group in shown],
         "left_out": len(groups) - len(shown),
-        "apart": _apart(facts, mapping(column, "disparities")),
+        "apart": _apart(facts, disparities),
+        "champion": any(as_mapping(d).get("over_champion") for d in disparities.values()),
     }
-
-
-def _metrics(groups: Rows) -> list[str]:
-    known = {name for group in groups for name in mapping(group, "metrics")}
-    order = list(GROUP_METRICS)
-    return sorted(known, key=lambda n: (order.index(n) if n in order else len(order), n))
 
 
 def _figure(groups: Rows, metric: str, name: str, column: str) -> Section | None:
@@ -181,8 +185,8 @@ def _apart(facts: Facts, disparities: dict[str, Any]) -> Rows:
     """How far the groups lie apart, by figure."""
     scale = finite(facts.fairness.get("scale"))
     table = []
-    for name, given in disparities.items():
-        apart = as_mapping(given)
+    for name in ordered(disparities):
+        apart = as_mapping(disparities[name])
         difference = as_estimate(apart.get("difference"))
         if difference is None:
             table.append({"label": group_label(name), "judged": False})
@@ -198,15 +202,12 @@ def _apart(facts: Facts, disparities: dict[str, Any]) -> Rows:
                 "difference": value,
                 "interval": ", ".join(part for part in (interval, in_spreads) if part),
                 "ratio": MISSING if ratio is None else number(ratio.value),
-                "more": "" if more is None else estimate(*more, digits=2, sign=True)[0],
+                "more": MISSING if more is None else signed_estimate(more)[0],
+                "more_interval": "" if more is None else signed_estimate(more)[1],
                 "ends": f"{text(apart.get('lowest'), 40)} to {text(apart.get('highest'), 40)}",
             }
         )
-    order = list(GROUP_METRICS.values())
-    labels = [label for label, _ in order]
-    return sorted(
-        table, key=lambda r: labels.index(r["label"]) if r["label"] in labels else len(labels)
-    )
+    return table
 
 
 def _is_small(group: dict[str, Any]) -> bool:
