@@ -235,6 +235,74 @@ def dot_rows(name: str, title: str, description: str, dots: Sequence[Dot]) -> Ma
     return _figure(name, title, description, height, body)
 
 
+def interval_rows(
+    name: str,
+    title: str,
+    description: str,
+    dots: Sequence[Dot],
+    *,
+    reference: float | None = None,
+    shares: bool = False,
+) -> Markup:
+    """Draw one line for each dot, its label to the left and its text to the right.
+
+    For many groups side by side; `dot_rows` has larger rows for a few models.
+
+    Args:
+        name: unique in the page.
+        title: what the chart shows.
+        description: what a person who cannot see it should know.
+        dots: from the top down.
+        reference: where to draw a dashed line, such as the value of all rows.
+        shares: writes the axis as percent.
+    """
+    if not dots:
+        return Markup("")
+    labels = [dot.label if len(dot.label) <= 22 else dot.label[:21] + "…" for dot in dots]
+    left = min(14 + 7.4 * max(map(len, labels)), 170.0)
+    right = WIDTH - 12 - 7.6 * max(len(dot.text) for dot in dots)
+    row, top = 25, 6
+    bottom = top + row * len(dots)
+    ends = [end for dot in dots for end in _ends(dot)]
+    low, high = padded([*ends, *([] if reference is None else [reference])], 0.06)
+
+    def x(value: float) -> float:
+        return left + (right - left) * _share(value, low, high)
+
+    body = []
+    values = ticks(low, high, 4)
+    write = _percents if shares else tick_labels
+    for value, label in zip(values, write(values), strict=True):
+        body.append(
+            Markup(
+                '<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
+                '<text class="tick" x="{0}" y="{3}" text-anchor="middle">{4}</text>'
+            ).format(_r(x(value)), top, bottom, bottom + 17, label)
+        )
+    if reference is not None:
+        body.append(
+            Markup('<line class="reference" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
+                _r(x(reference)), top, bottom
+            )
+        )
+    for index, (dot, label) in enumerate(zip(dots, labels, strict=True)):
+        line = top + row * (index + 0.5)
+        body.append(
+            Markup(
+                '<text class="label" x="{}" y="{}" text-anchor="end">{}</text>'
+                '<text class="label" x="{}" y="{}" text-anchor="end">{}</text>'
+            ).format(_r(left - 12), _r(line + 4.5), label, WIDTH, _r(line + 4.5), dot.text)
+        )
+        if dot.low is not None and dot.high is not None:
+            body.append(
+                Markup('<path class="whisker {}" d="M{} {}H{}"/>').format(
+                    dot.css, _r(x(dot.low)), _r(line), _r(x(dot.high))
+                )
+            )
+        body.append(_mark(dot.css, x(dot.value), line))
+    return _figure(name, title, description, bottom + 24, body)
+
+
 def heatmap(
     name: str,
     title: str,

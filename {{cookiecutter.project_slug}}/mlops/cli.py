@@ -231,6 +231,25 @@ def models(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def explain(
+    data: Annotated[Path, typer.Option(help="Rows to explain: CSV or Parquet.")],
+    row: Annotated[
+        int | None, typer.Option(min=1, help="One row, counted from 1; default: all.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Version of the model; default: the champion.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what each column adds to single predictions; the parts add up to the prediction."""
+    from .explain import explain as explain_rows
+    from .files import project_root
+
+    code = explain_rows(project_root(), data, row=row, version=version, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
 def check(
     pipelines: Annotated[
         list[Path] | None, typer.Argument(help="Pipeline files; default: all in azureml/pipelines.")

@@ -8,17 +8,14 @@ from typing import Any
 
 from .errors import UsageError
 from .project import Gates
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One gate: what it asked for, what it found, and what to do if that is not enough."""
-
-    gate: str
-    expected: str
-    found: str
-    passed: bool
-    advice: str = ""
+from .reasons import (
+    Reason,
+    exceptions,
+    fairness_reasons,
+    footprint_reasons,
+    number,
+    signed,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,8 @@ class Decision:
 
     Attributes:
         stage: `registered` (judged when registered), `promoted` or `refused` (by `mlops promote`).
+        notes: why a column has limits of its own.
+        decided: who promoted or refused it, and when (`by`, `at`).
     """
 
     model: str
@@ -35,6 +34,8 @@ class Decision:
     metric: str
     reasons: tuple[Reason, ...]
     stage: str = "registered"
+    notes: tuple[str, ...] = ()
+    decided: Mapping[str, str] | None = None
 
     @property
     def passed(self) -> bool:
@@ -60,6 +61,8 @@ class Decision:
                 "champion": champion,
                 "metric": self.metric,
                 "reasons": [asdict(reason) for reason in self.reasons],
+                "notes": list(self.notes),
+                "decided": dict(self.decided) if self.decided else None,
             },
         }
 
@@ -71,13 +74,16 @@ def judge(
     version: str,
     quality: Mapping[str, Any],
     evaluation: Mapping[str, Any],
+    fairness: Mapping[str, Any] | None = None,
+    footprint: Mapping[str, Any] | None = None,
     stage: str = "registered",
 ) -> Decision:
     """Hold the evidence against every gate of the problem's kind.
 
     Differences are signed so that positive means the challenger is better. Against the champion the
     lower end of the paired bootstrap interval counts: a challenger that may be worse by more than
-    the margin is refused, also when it is better on average.
+    the margin is refused, also when it is better on average. Evidence of fairness and footprint is
+    needed where conf/gates.yml has the section.
 
     Raises:
         UsageError: the evidence lacks a metric that the gates name.
@@ -103,7 +109,19 @@ def judge(
     if champion.get("version"):
         against = (details["comparisons"].get("champion") or {}).get(gate.metric)
         reasons.append(_champion(gate.metric, champion, against, gate.below_champion))
-    return Decision(model, version, champion.get("version"), gate.metric, tuple(reasons), stage)
+    if gates.fairness is not None:
+        reasons += fairness_reasons(gates.fairness, fairness)
+    if gates.footprint is not None:
+        reasons += footprint_reasons(gates.footprint, footprint)
+    return Decision(
+        model,
+        version,
+        champion.get("version"),
+        gate.metric,
+        tuple(reasons),
+        stage,
+        notes=tuple(exceptions(gates, fairness)),
+    )
 
 
 def _data(quality: Mapping[str, Any]) -> Reason:
@@ -124,7 +142,7 @@ def _floor(metric: str, value: float | None, floor: float, *, higher: bool) -> R
     return Reason(
         gate="good enough on its own",
         expected=f"{metric} {'≥' if higher else '≤'} {floor:g}",
-        found=_number(value),
+        found=number(value),
         passed=passed,
         advice="" if passed else "better features or more data; the floor stands in conf/gates.yml",
     )
@@ -166,18 +184,10 @@ def _champion(
     return Reason(name, expected, _interval(difference), passed, advice)
 
 
-def _number(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.4g}"
-
-
 def _interval(difference: Mapping[str, Any]) -> str:
     value, low, high = (difference[key] for key in ("difference", "low", "high"))
     if value is None:
         return "nothing"
     if low is None or high is None:
-        return _signed(value)
-    return f"{_signed(value)} [{_signed(low)}, {_signed(high)}]"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}" if abs(value) < 10 else f"{value:+.5g}"
+        return signed(value)
+    return f"{signed(value)} [{signed(low)}, {signed(high)}]"

@@ -39,6 +39,7 @@ class Project(BaseModel):
     title: str
     name: str
     package: str
+    description: str = ""
     owner: str
     model: str
     environments: Mapping[str, Environment] = {}
@@ -85,19 +86,93 @@ class Release(_Strict):
         if traffic[-1] != 100 or list(traffic) != sorted(set(traffic)):
             raise ValueError("percentages rise, and the last is 100")
         return traffic
+class Disparity(_Strict):
+    """How far groups may lie apart; a limit that is left out is not asked."""
+
+    difference: Annotated[float | None, Field(ge=0)] = None
+    ratio: Annotated[float | None, Field(ge=0, le=1)] = None
+
+
+class GroupLimits(_Strict):
+    """Limits by kind of problem and metric of a group."""
+
+    binary: Mapping[
+        Literal[
+            "selection_rate",
+            "true_positive_rate",
+            "false_positive_rate",
+            "equalized_odds",
+            "accuracy",
+        ],
+        Disparity,
+    ] = {}
+    multiclass: Mapping[Literal["accuracy"], Disparity] = {}
+    regression: Mapping[Literal["mae", "mean_error"], Disparity] = {}
+
+    def of(self, kind: str) -> Mapping[str, Disparity]:
+        """Limits of a kind of problem, by metric."""
+        limits: Mapping[str, Disparity] = getattr(self, kind)
+        return limits
+
+
+class ColumnLimits(GroupLimits):
+    """Limits of one column, instead of those for all; `why` is printed in the model card."""
+
+    why: Annotated[str, Field(min_length=1)]
+
+
+class FairnessGate(GroupLimits):
+    """Limits between the groups of sensitive columns."""
+
+    group_rows: Annotated[int, Field(ge=1)] = 100
+    over_champion: Annotated[float | None, Field(ge=0)] = None
+    columns: Mapping[str, ColumnLimits] = {}
+
+    def limits(self, column: str, kind: str) -> Mapping[str, Disparity]:
+        """Limits of a column: its own where it has some for the kind, else those for all."""
+        own = self.columns.get(column)
+        return (own.of(kind) if own else None) or self.of(kind)
+
+
+class Budget(_Strict):
+    """What one figure may come to, and how many times the champion's."""
+
+    most: Annotated[float, Field(gt=0)]
+    growth: Annotated[float | None, Field(ge=1)] = None
+    negligible: Annotated[float, Field(ge=0)] = 0.0
+
+
+class FootprintGate(_Strict):
+    """Budgets of what a model costs to serve; one that is left out is not asked."""
+
+    model_megabytes: Budget | None = None
+    load_seconds: Budget | None = None
+    memory_megabytes: Budget | None = None
+    latency_milliseconds: Budget | None = None
 
 
 class Gates(_Strict):
-    """conf/gates.yml: every threshold a model has to pass."""
+    """conf/gates.yml: every threshold a model has to pass; a section left out asks for nothing."""
 
     evaluation: Evaluation = Evaluation()
     promotion: Mapping[Kind, PromotionGate]
     release: Release = Release()
+    fairness: FairnessGate | None = None
+    footprint: FootprintGate | None = None
 
 
 def load_project(root: Path | None = None) -> Project:
     """Read conf/project.yml of the project at `root` (default: the one around the working folder)."""
-    return _load((root or project_root()) / "conf" / "project.yml", Project)
+    return read_project((root or project_root()) / "conf" / "project.yml")
+
+
+def read_project(path: Path) -> Project:
+    """Read a project file.
+
+    Raises:
+        UsageError: the file is missing, is not YAML, or a field is missing.
+    """
+    return _load(path, Project)
 
 
 def load_gates(path: Path) -> Gates:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import shutil
+import subprocess
 import tempfile
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import report
+from .card import write_card
 from .errors import UsageError
 from .files import read_json, write_json, write_text
 from .gates import Decision, judge
-from .project import load_gates, load_project, tracking_uri
+from .project import Project, load_gates, load_project, tracking_uri
 from .registry import CHALLENGER, CHAMPION, Registry, Version, promotion_lock
 from .run import run_pipeline
 
 COMPARE = Path("azureml") / "pipelines" / "compare.yml"
+# Evidence that depends on the champion, and the step of `COMPARE` that writes it.
+COMPARED = {"evaluation": "evaluate", "fairness": "fairness", "footprint": "footprint"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Promotion:
     """What `mlops promote` decided.
 
     Attributes:
-        folder: holds decision.json and report.html.
+        folder: holds decision.json, report.html, card.md and card.html.
         compared_again: the champion had changed since the challenger's run.
     """
 
@@ -62,27 +69,37 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
         evidence = {file.stem: read_json(file) for file in evidence_folder.glob("*.json")}
         seen = (evidence["evaluation"]["details"].get("champion") or {}).get("version")
         current = champion.number if champion else None
-        again = seen != current
+        asked = {"fairness": gates.fairness, "footprint": gates.footprint}
+        missing = [kind for kind, gate in asked.items() if gate and kind not in evidence]
+        again = seen != current or bool(missing)
         if again:
-            evidence["evaluation"] = _compare_again(root, registry, challenger, champion)
+            evidence |= _compare_again(root, registry, challenger, champion)
         decision = judge(
             gates,
             model=project.model,
             version=challenger.number,
             quality=evidence["quality"],
             evaluation=evidence["evaluation"],
+            fairness=evidence.get("fairness"),
+            footprint=evidence.get("footprint"),
         )
         if not dry_run:
-            decision = replace(decision, stage="promoted" if decision.passed else "refused")
+            decision = replace(
+                decision,
+                stage="promoted" if decision.passed else "refused",
+                decided={"by": _who(root), "at": datetime.now(UTC).isoformat(timespec="seconds")},
+            )
         evidence["decision"] = decision.evidence()
-        for kind in ("evaluation", "decision"):
+        for kind in {*COMPARED, "decision"} & evidence.keys():
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
-        _write_report(folder, evidence, project.title, registry, challenger)
+        cards = _write_pages(folder, evidence, project, registry, challenger)
         if not dry_run:
             if decision.passed:
                 registry.crown(challenger, champion)
             registry.tag(challenger, "decision", decision.stage)
             registry.client.log_artifacts(challenger.run_id, str(evidence_folder), "decision")
+            for card in cards:
+                registry.client.log_artifact(challenger.run_id, str(card), "card")
     return Promotion(decision, folder, again)
 
 
@@ -111,8 +128,12 @@ def rollback(root: Path) -> tuple[Version, Version]:
 
 def _compare_again(
     root: Path, registry: Registry, challenger: Version, champion: Version | None
-) -> dict[str, object]:
-    """Evaluate the challenger against the champion of today, on the challenger's held-out rows."""
+) -> dict[str, dict[str, object]]:
+    """Hold the challenger against the champion of today, on the challenger's held-out rows.
+
+    Returns:
+        The evidence of `COMPARED`, by kind.
+    """
     with tempfile.TemporaryDirectory(prefix="promote-") as temporary:
         place = Path(temporary)
         inputs = {
@@ -129,24 +150,43 @@ def _compare_again(
         result = run_pipeline(
             root / COMPARE, inputs=inputs | {"champion": str(rival)}, record=False
         )
-        content: dict[str, object] = read_json(
-            result.folder / "evaluate" / "evaluation" / "evaluation.json"
-        )
-    return content
+        return {
+            kind: read_json(result.folder / step / kind / f"{kind}.json")
+            for kind, step in COMPARED.items()
+        }
 
 
-def _write_report(
+def _write_pages(
     folder: Path,
     evidence: dict[str, dict[str, object]],
-    title: str,
+    project: Project,
     registry: Registry,
     version: Version,
-) -> None:
+) -> list[Path]:
+    """Write report and model card; returns the paths of the card."""
     about = {
-        "title": title,
+        "title": project.title,
         "run_id": registry.client.get_run(version.run_id).data.tags.get("mlops.run"),
         "mlflow_run_id": version.run_id,
         "git_commit": version.tags.get("git_commit"),
         "pipeline": "train",
     }
     write_text(folder / "report.html", report.render(evidence, about))
+    return write_card(folder, evidence, project, about)
+
+
+def _who(root: Path) -> str:
+    """Who decides: whoever started the pipeline in CI, else the author that git knows, else the user."""
+    for name in ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR"):
+        if os.environ.get(name):
+            return os.environ[name]
+    if git := shutil.which("git"):
+        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
+            [git, "config", "user.name"], cwd=root, capture_output=True, text=True, check=False
+        )
+        if done.stdout.strip():
+            return done.stdout.strip()
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"

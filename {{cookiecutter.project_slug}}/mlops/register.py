@@ -5,17 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from .card import write_card
 from .errors import UsageError, guarded
 from .files import digest, read_json, write_json
 from .gates import judge
-from .project import load_gates
+from .project import load_gates, read_project
 from .record import parent_run_id
 from .registry import Registry
+from .report import about_run
 
-EVIDENCE = ("quality", "data", "training", "evaluation", "importance")
+EVIDENCE = (
+    "quality",
+    "data",
+    "training",
+    "evaluation",
+    "fairness",
+    "footprint",
+    "importance",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model-name", required=True, help="name of the registered model")
     parser.add_argument("--contract", required=True, type=Path, help="conf/contract.yml")
     parser.add_argument("--gates", required=True, type=Path, help="conf/gates.yml")
+    parser.add_argument("--project", required=True, type=Path, help="conf/project.yml")
     for name in ("model", "baseline", "prepared", *EVIDENCE):
         parser.add_argument(f"--{name}", required=True, type=Path, help=f"folder with {name}")
     parser.add_argument("--decision", required=True, type=Path, help="folder to write")
@@ -55,9 +67,20 @@ def register(arguments: argparse.Namespace) -> int:
         version=version.number,
         quality=evidence["quality"],
         evaluation=evidence["evaluation"],
+        fairness=evidence["fairness"],
+        footprint=evidence["footprint"],
     )
     write_json(arguments.decision / "decision.json", decision.evidence())
     client.log_artifacts(run_id, str(arguments.decision), "evidence")
+    run_about = about_run() | {"mlflow_run_id": run_id}
+    with tempfile.TemporaryDirectory(prefix="card-") as folder:
+        write_card(
+            Path(folder),
+            evidence | {"decision": decision.evidence()},
+            read_project(arguments.project),
+            run_about,
+        )
+        client.log_artifacts(run_id, folder, "card")
     verdict = "ready to be promoted" if decision.passed else "would be refused"
     print(f"registered {arguments.model_name} v{version.number} as challenger: {verdict}")
     for reason in decision.reasons:

@@ -14,8 +14,18 @@ from typing import Any
 
 from .errors import UsageError, guarded
 from .files import write_text
+from .project import read_project
 
-KINDS = ("quality", "data", "training", "evaluation", "importance", "decision")
+KINDS = (
+    "quality",
+    "data",
+    "training",
+    "evaluation",
+    "fairness",
+    "footprint",
+    "importance",
+    "decision",
+)
 
 
 def render(evidence: Mapping[str, Mapping[str, Any] | None], run: Mapping[str, Any]) -> str:
@@ -42,7 +52,7 @@ def render(evidence: Mapping[str, Mapping[str, Any] | None], run: Mapping[str, A
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["sha256"] = _source_hash
+    environment.filters["sha256"] = source_hash
     template = environment.get_template("report.html.j2")
     return template.render(sections(evidence, run)) + "\n"
 
@@ -56,11 +66,21 @@ def read_evidence(folders: Mapping[str, Path | None]) -> dict[str, dict[str, Any
     return {kind: _read(folder, kind) for kind, folder in folders.items() if folder is not None}
 
 
+def about_run() -> dict[str, str | None]:
+    """What the runner tells its steps; nothing of it is known outside a run."""
+    folder = os.environ.get("MLOPS_RUN")
+    return {
+        "run_id": Path(folder).name if folder else None,
+        "git_commit": os.environ.get("MLOPS_GIT_COMMIT"),
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; see `--help`."""
     parser = argparse.ArgumentParser(
         prog="python -m mlops.report",
-        description="Write report.html from the evidence of a run's steps.",
+        description="Write report.html from the evidence of a run's steps; with --project also the "
+        "model card, card.md and card.html.",
     )
     for kind in KINDS:
         parser.add_argument(
@@ -68,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True)
     parser.add_argument("--title", help="heading of the report")
+    parser.add_argument("--project", type=Path, metavar="FILE", help="conf/project.yml")
     options = vars(parser.parse_args(argv))
     return guarded(lambda: _write(options))
 
@@ -77,23 +98,19 @@ def _write(options: Mapping[str, Any]) -> int:
     if not any(folders.values()):
         wanted = ", ".join(f"--{kind}" for kind in KINDS)
         raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
-    page = render(read_evidence(folders), {"title": options["title"], **_this_run()})
+    evidence = read_evidence(folders)
+    page = render(evidence, {"title": options["title"], **about_run()})
     path = options["output"] / "report.html"
     try:
         write_text(path, page)
+        if options["project"] is not None:
+            from .card import write_card
+
+            write_card(path.parent, evidence, read_project(options["project"]), about_run())
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(path)
     return 0
-
-
-def _this_run() -> dict[str, str | None]:
-    """What the runner tells its steps; nothing of it is known outside a run."""
-    folder = os.environ.get("MLOPS_RUN")
-    return {
-        "run_id": Path(folder).name if folder else None,
-        "git_commit": os.environ.get("MLOPS_GIT_COMMIT"),
-    }
 
 
 def _read(folder: Path, kind: str) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def _read(folder: Path, kind: str) -> dict[str, Any]:
     return dict(content)
 
 
-def _source_hash(style: str) -> str:
+def source_hash(style: str) -> str:
     """Return what a content security policy calls the text of a style element."""
     digest = hashlib.sha256(str(style).encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

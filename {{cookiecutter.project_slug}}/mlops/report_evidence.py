@@ -74,6 +74,40 @@ METRICS: dict[str, tuple[str, bool, str]] = {
 }
 
 
+# Figures of a group of rows: (label, in plain words).
+GROUP_METRICS: dict[str, tuple[str, str]] = {
+    "selection_rate": ("Selection rate", "Share of a group's rows that the model calls positive."),
+    "true_positive_rate": (
+        "True positive rate",
+        "Of a group's rows that are positive, the share that the model finds.",
+    ),
+    "false_positive_rate": (
+        "False positive rate",
+        "Of a group's rows that are negative, the share that the model flags all the same.",
+    ),
+    "equalized_odds": (
+        "Equalized odds",
+        "The larger of the differences in true and in false positive rate.",
+    ),
+    "accuracy": ("Accuracy", "Share of a group's rows the model gets right."),
+    "mae": ("Mean absolute error", "How far off a prediction is on average."),
+    "mean_error": (
+        "Mean error",
+        "Predicted minus actual, averaged: above zero, a group is predicted too high.",
+    ),
+}
+
+
+# Figures of the footprint: (label, where it is, what a unit is worth, unit).
+COSTS: dict[str, tuple[str, float, str]] = {
+    "model_bytes": ("Model on disk", 1e-6, "MB"),
+    "load_seconds": ("Time to load", 1.0, "s"),
+    "memory_bytes": ("Memory of a process that serves it", 1e-6, "MB"),
+    "latency_p50": ("One answer, median", 1.0, "ms"),
+    "latency_p95": ("One answer, 95th percentile", 1.0, "ms"),
+}
+
+
 class Estimate(NamedTuple):
     """A figure and its interval, whose ends may be unknown."""
 
@@ -89,6 +123,8 @@ class Facts(NamedTuple):
     data: dict[str, Any]
     training: dict[str, Any]
     evaluation: dict[str, Any]
+    fairness: dict[str, Any]
+    footprint: dict[str, Any]
     importance: dict[str, Any]
     decision: dict[str, Any]
     envelopes: dict[str, dict[str, Any]]
@@ -129,7 +165,16 @@ def gather(envelopes: dict[str, dict[str, Any]]) -> Facts:
     """Collect what several sections need, from evidence by kind."""
     details = {
         kind: mapping(envelopes.get(kind, {}), "details")
-        for kind in ("quality", "data", "training", "evaluation", "importance", "decision")
+        for kind in (
+            "quality",
+            "data",
+            "training",
+            "evaluation",
+            "fairness",
+            "footprint",
+            "importance",
+            "decision",
+        )
     }
     evaluation, decision = details["evaluation"], details["decision"]
     problem = mapping(evaluation, "problem")

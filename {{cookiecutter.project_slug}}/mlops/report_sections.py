@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from . import charts, report_figures
+from . import charts, report_figures, report_groups
 from .report_evidence import (
+    GROUP_METRICS,
     METRICS,
     Facts,
     Rows,
@@ -46,6 +47,8 @@ GLOSSARY = {
     "Calibration": "Whether a predicted 30% happens 30% of the time.",
     "Importance": "How much the main metric drops when one column is shuffled.",
     "Segment": "The rows that share one value of a column.",
+    "Group": "The rows that share one value, or range of values, of a sensitive column.",
+    "Footprint": "What a model costs to serve: bytes, seconds to load, memory, time per answer.",
     "Digest": "A fingerprint of the rows: the same digest means the same data.",
 }
 
@@ -72,6 +75,8 @@ def sections(
         "confusion": report_figures.confusion(facts),
         "residuals": report_figures.residuals(facts),
         "importance": report_figures.importance(facts),
+        "fairness": report_groups.fairness(facts),
+        "footprint": report_groups.footprint(facts),
         "segments": report_figures.segments(facts),
         "making": _making(facts, known),
     }
@@ -145,7 +150,7 @@ def _reason(facts: Facts, reason: Mapping[str, Any]) -> Section:
     passed = reason.get("passed")
     passed = passed if isinstance(passed, bool) else None
     return {
-        "gate": words(text(reason.get("gate"))),
+        "gate": _capital(text(reason.get("gate"))),
         "expected": text(reason.get("expected")).replace(metric or "\0", metric_label(metric)),
         "found": text(reason.get("found")),
         "passed": passed,
@@ -153,6 +158,10 @@ def _reason(facts: Facts, reason: Mapping[str, Any]) -> Section:
         "tone": {True: "good", False: "bad", None: "calm"}[passed],
         "advice": text(reason.get("advice"), 400) if reason.get("advice") else "",
     }
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _summary(facts: Facts) -> str:
@@ -399,6 +408,8 @@ def _making(facts: Facts, run: Mapping[str, Any]) -> Section:
         "data": "Prepare",
         "training": "Train",
         "evaluation": "Evaluate",
+        "fairness": "Compare groups",
+        "footprint": "Measure the footprint",
         "importance": "Explain",
         "decision": "Decide",
     }
@@ -441,11 +452,19 @@ def _glossary(facts: Facts, found: Mapping[str, Any]) -> list[tuple[str, str]]:
         "Calibration": found["calibration"] is not None and facts.kind != "regression",
         "Importance": found["importance"] is not None,
         "Segment": found["segments"] is not None,
+        "Group": found["fairness"] is not None,
+        "Footprint": found["footprint"] is not None,
         "Digest": facts.data.get("digest") is not None,
     }
     terms = [(term, GLOSSARY[term]) for term, wanted in needed.items() if wanted]
     shown = {name for metrics in models.values() for name in metrics}
-    return terms + [(label, said) for name, (label, _, said) in METRICS.items() if name in shown]
+    terms += [(label, said) for name, (label, _, said) in METRICS.items() if name in shown]
+    compared = report_groups.metrics_shown(facts)
+    return terms + [
+        (label, said)
+        for name, (label, said) in GROUP_METRICS.items()
+        if name in compared and label not in dict(terms)
+    ]
 
 
 def _seconds(started: Any, finished: Any) -> str:

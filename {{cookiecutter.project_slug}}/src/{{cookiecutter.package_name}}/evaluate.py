@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .console import console, shown, table
 from .contract import Contract, Kind, closest, load_contract, parse_yaml
 from .features import read_part, target_of
+from .groups import MOST_LEVELS, grouped
 from .metrics import (
     HIGHER_IS_BETTER,
     Floats,
@@ -37,10 +37,6 @@ from .model import load_model, predict, threads_for
 from .step import StepError, run, write_evidence
 
 MOST_SEGMENTS = 30
-MOST_LEVELS = 20  # a column with more has no segments, unless it is sensitive
-BANDS = 4  # of a sensitive number
-MISSING = "(missing)"
-OTHER = "(other)"
 
 
 class Evaluation(BaseModel):
@@ -159,13 +155,7 @@ def load_gates(path: Path, kind: Kind) -> Gates:
     Raises:
         StepError: when the file is missing or broken, or names a metric there is not.
     """
-    try:
-        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise StepError(f"{path} is missing: it says which metric decides.") from None
-    except ValueError as error:
-        raise StepError(f"{path}{error}") from None
-    content = content if isinstance(content, dict) else {}
+    content = read_gates(path)
     try:
         evaluation = Evaluation.model_validate(content.get("evaluation") or {})
     except ValidationError as error:
@@ -187,6 +177,21 @@ def load_gates(path: Path, kind: Kind) -> Gates:
             f"{closest(metric, known)}."
         )
     return Gates(evaluation, metric)
+
+
+def read_gates(path: Path) -> dict[str, Any]:
+    """What a gates file holds, unchecked.
+
+    Raises:
+        StepError: when it is missing or is not YAML.
+    """
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise StepError(f"{path} is missing: it says which metric decides.") from None
+    except ValueError as error:
+        raise StepError(f"{path}{error}") from None
+    return content if isinstance(content, dict) else {}
 
 
 def ask_champion(folder: Path, rows: pd.DataFrame, contract: Contract) -> Champion:
@@ -302,31 +307,16 @@ def class_labels(contract: Contract, rows: pd.DataFrame) -> list[str]:
 
 
 def segments_of(rows: pd.DataFrame, contract: Contract) -> Iterator[Segment]:
-    """Rows by value: of every sensitive column, and of categories and booleans with few values.
-
-    Sensitive numbers and datetimes are cut into bands of about as many rows; of sensitive
-    columns with many values, the rarest are taken together.
-    """
+    """Rows by value: of every sensitive column, and of categories and booleans with few values."""
     others = [n for n in contract.columns_of("category", "boolean") if n not in contract.sensitive]
     for name in [*contract.sensitive, *others]:
         sensitive = name in contract.sensitive
-        column = rows[name]
-        if contract.columns[name].type in ("number", "integer", "datetime"):
-            if column.nunique() > MOST_LEVELS:
-                column = _banded(column)
-        elif column.nunique() > MOST_LEVELS:
-            if not sensitive:
-                continue
-            common = column.value_counts().index[: MOST_LEVELS - 1]
-            column = column.where(column.isna() | column.isin(common), OTHER)
-        codes, distinct = pd.factorize(column, sort=False)
-        if len(distinct) + int((codes < 0).any()) < 2:
+        if not sensitive and rows[name].nunique() > MOST_LEVELS:
             continue
-        for code in range(-1, len(distinct)):
-            found = np.flatnonzero(codes == code)
-            if len(found):
-                value = MISSING if code < 0 else shown(distinct[code])
-                yield Segment(name, value, found, sensitive)
+        groups = grouped(rows[name], contract.columns[name].type)
+        if len(groups.names) > 1:
+            for code, value in enumerate(groups.names):
+                yield Segment(name, value, groups.rows(code), sensitive)
 
 
 def judge_segments(
@@ -432,20 +422,6 @@ def _judged(
     if kind != "multiclass":
         result |= {"target": float(actual.mean()), "predicted": float(made.score.mean())}
     return result
-
-
-def _banded(column: pd.Series) -> pd.Series:
-    """Values replaced by the band they lie in; bands hold about as many rows each."""
-    edges = np.unique(column.quantile(np.linspace(0, 1, BANDS + 1)).to_numpy())
-    band = np.clip(np.searchsorted(edges, column.to_numpy(), side="right") - 1, 0, len(edges) - 2)
-    names = [f"{_edge(low)} – {_edge(high)}" for low, high in pairwise(edges)]
-    return pd.Series(np.array(names, dtype=object)[band], index=column.index).where(column.notna())
-
-
-def _edge(value: Any) -> str:
-    if isinstance(value, np.datetime64):
-        return str(value.astype("datetime64[D]"))
-    return shown(float(value))
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from . import StepError, evaluate, metrics
+from . import StepError, evaluate, groups, metrics
 
 
 @pytest.fixture
@@ -208,8 +208,8 @@ def test_sensitive_segments_come_first_then_the_worst(grouped):
 
 def test_sensitive_numbers_are_cut_into_bands_and_missing_values_are_a_segment(grouped):
     values = {(s["column"], s["value"]) for s in segments(grouped)}
-    assert ("region", evaluate.MISSING) in values
-    assert len([value for column, value in values if column == "age"]) == evaluate.BANDS
+    assert ("region", groups.MISSING) in values
+    assert len([value for column, value in values if column == "age"]) == groups.BANDS
 
 
 def test_small_segments_are_marked_and_do_not_push_others_back(grouped):
@@ -242,8 +242,8 @@ def test_many_values_make_no_segments_unless_they_are_sensitive(bench):
     types = {"a": "category", "b": "category", "y": "boolean"}
     found = segments(bench(table, target, types, sensitive=["b"]))
     assert {s["column"] for s in found} == {"b"}
-    assert len(found) == evaluate.MOST_LEVELS
-    assert max(found, key=lambda s: s["rows"])["value"] == evaluate.OTHER
+    assert len(found) == groups.MOST_LEVELS
+    assert max(found, key=lambda s: s["rows"])["value"] == groups.OTHER
 
 
 # ---- gates ---------------------------------------------------------------------------------

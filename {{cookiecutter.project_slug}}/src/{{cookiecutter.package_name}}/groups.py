@@ -1,0 +1,70 @@
+"""Rows divided into groups by the value of a column, for segments and for fairness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .cells import Type
+from .console import shown
+
+MOST_LEVELS = 20  # groups of a column
+BANDS = 4  # of a number or a datetime with more values
+MISSING = "(missing)"
+OTHER = "(other)"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which group each row is in.
+
+    Attributes:
+        codes: index into `names` (rows,).
+        names: of the groups; `MISSING`, where values are missing, is the last.
+    """
+
+    codes: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    def rows(self, code: int) -> NDArray[np.int64]:
+        """Indices of a group's rows."""
+        return np.flatnonzero(self.codes == code)
+
+
+def grouped(column: pd.Series, kind: Type) -> Groups:
+    """Divide rows by value; missing values are a group of their own.
+
+    Numbers and datetimes with many values are cut into bands of about as many rows; of words with
+    many values, the rarest are taken together.
+    """
+    if column.nunique() > MOST_LEVELS:
+        if kind in ("number", "integer", "datetime"):
+            column = _banded(column)
+        else:
+            common = column.value_counts().index[: MOST_LEVELS - 1]
+            column = column.where(column.isna() | column.isin(common), OTHER)
+    codes, distinct = pd.factorize(column, sort=False)
+    names = [shown(value) for value in distinct]
+    if (codes < 0).any():
+        codes = np.where(codes < 0, len(names), codes)
+        names.append(MISSING)
+    return Groups(codes.astype(np.int64), tuple(names))
+
+
+def _banded(column: pd.Series) -> pd.Series:
+    """Values replaced by the band they lie in; bands hold about as many rows each."""
+    edges = np.unique(column.quantile(np.linspace(0, 1, BANDS + 1)).to_numpy())
+    band = np.clip(np.searchsorted(edges, column.to_numpy(), side="right") - 1, 0, len(edges) - 2)
+    names = [f"{_edge(low)} – {_edge(high)}" for low, high in pairwise(edges)]
+    return pd.Series(np.array(names, dtype=object)[band], index=column.index).where(column.notna())
+
+
+def _edge(value: Any) -> str:
+    if isinstance(value, np.datetime64):
+        return str(value.astype("datetime64[D]"))
+    return shown(float(value))
