@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from . import report
 from .errors import UsageError
 from .files import read_json, write_json, write_text
 from .gates import Decision, judge
-from .project import load_gates, load_project, tracking_uri
-from .registry import CHALLENGER, CHAMPION, Registry, Version, promotion_lock
+from .project import load_gates, load_project
+from .registry import CHALLENGER, CHAMPION, Registry, RegistryError, Version, promotion_lock
 from .run import run_pipeline
+from .tracking import tracking_uri
 
 COMPARE = Path("azureml") / "pipelines" / "compare.yml"
 
@@ -79,11 +81,27 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
         _write_report(folder, evidence, project.title, registry, challenger)
         if not dry_run:
-            if decision.passed:
-                registry.crown(challenger, champion)
-            registry.tag(challenger, "decision", decision.stage)
-            registry.client.log_artifacts(challenger.run_id, str(evidence_folder), "decision")
+            _carry_out(decision, registry, challenger, champion, evidence_folder)
     return Promotion(decision, folder, again)
+
+
+def _carry_out(
+    decision: Decision,
+    registry: Registry,
+    challenger: Version,
+    champion: Version | None,
+    evidence: Path,
+) -> None:
+    try:
+        if decision.passed:
+            registry.crown(challenger, champion)
+        registry.tag(challenger, "decision", decision.stage)
+        registry.keep(challenger.run_id, evidence, f"decision/{time.strftime('%Y%m%d-%H%M%S')}")
+    except RegistryError as error:
+        raise RegistryError(
+            f"{error}\nv{challenger.number} was to be {decision.stage}, and that may have happened in part: "
+            f"`mlops models` says who is champion. The decision is in {evidence}"
+        ) from error
 
 
 def rollback(root: Path) -> tuple[Version, Version]:
@@ -144,7 +162,7 @@ def _write_report(
 ) -> None:
     about = {
         "title": title,
-        "run_id": registry.client.get_run(version.run_id).data.tags.get("mlops.run"),
+        "run_id": registry.run_tags(version).get("mlops.run"),
         "mlflow_run_id": version.run_id,
         "git_commit": version.tags.get("git_commit"),
         "pipeline": "train",

@@ -14,6 +14,7 @@ from .gates import judge
 from .project import load_gates
 from .record import parent_run_id
 from .registry import Registry
+from .tracking import tracking_uri
 
 EVIDENCE = ("quality", "data", "training", "evaluation", "importance")
 
@@ -36,17 +37,14 @@ def register(arguments: argparse.Namespace) -> int:
     evidence = {name: read_json(getattr(arguments, name) / f"{name}.json") for name in EVIDENCE}
     gates = load_gates(arguments.gates)
     run_id = _run_id()
-    registry = Registry(arguments.model_name, os.environ["MLFLOW_TRACKING_URI"])
-    client = registry.client
-    client.log_artifacts(run_id, str(arguments.model), "model")
-    client.log_artifacts(run_id, str(arguments.baseline), "baseline")
-    client.log_artifacts(run_id, str(arguments.prepared), "prepared")
-    client.log_artifact(run_id, str(arguments.contract), "contract")
+    registry = Registry(arguments.model_name, tracking_uri())
+    for name in ("model", "baseline", "prepared", "contract"):
+        registry.keep(run_id, getattr(arguments, name), name)
     for name in EVIDENCE:
-        client.log_artifacts(run_id, str(getattr(arguments, name)), "evidence")
+        registry.keep(run_id, getattr(arguments, name), "evidence")
     version = registry.register(
         run_id=run_id,
-        source=f"{client.get_run(run_id).info.artifact_uri}/model",
+        source=registry.source(run_id, "model"),
         tags=_tags(evidence, arguments.model),
     )
     decision = judge(
@@ -57,7 +55,7 @@ def register(arguments: argparse.Namespace) -> int:
         evaluation=evidence["evaluation"],
     )
     write_json(arguments.decision / "decision.json", decision.evidence())
-    client.log_artifacts(run_id, str(arguments.decision), "evidence")
+    registry.keep(run_id, arguments.decision, "evidence")
     verdict = "ready to be promoted" if decision.passed else "would be refused"
     print(f"registered {arguments.model_name} v{version.number} as challenger: {verdict}")
     for reason in decision.reasons:
