@@ -49,13 +49,14 @@ class AzureModels:
         self.model = model
         self.models = MLClient(credential(), *place.groups()).models
 
-    def failures(self) -> tuple[type[Exception], ...]:
+    def failed(self, error: Exception) -> bool:
         from azure.ai.ml.exceptions import MlException
         from azure.core.exceptions import AzureError
         from mlflow.exceptions import MlflowException
 
-        # azureml-mlflow raises plain Exceptions of its own when an artifact cannot be written.
-        return MlException, AzureError, MlflowException, OSError
+        # azureml-mlflow raises plain exceptions when an artifact cannot be written or read.
+        plain = type(error) is Exception
+        return plain or isinstance(error, MlException | AzureError | MlflowException | OSError)
 
     def versions(self) -> list[Version]:
         from azure.core.exceptions import ResourceNotFoundError

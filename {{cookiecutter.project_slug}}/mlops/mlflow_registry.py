@@ -21,11 +21,11 @@ class MlflowModels:
         self.model = model
         self.client: MlflowClient = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-    def failures(self) -> tuple[type[Exception], ...]:
+    def failed(self, error: Exception) -> bool:
         from mlflow.exceptions import MlflowException
 
         # An artifact store's own client raises OSErrors, of which requests' are some.
-        return MlflowException, OSError
+        return isinstance(error, MlflowException | OSError)
 
     def versions(self) -> list[Version]:
         return list(map(_version, self.client.search_model_versions(f"name = '{self.model}'")))

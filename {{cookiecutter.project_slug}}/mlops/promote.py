@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -92,11 +93,13 @@ def _carry_out(
     champion: Version | None,
     evidence: Path,
 ) -> None:
+    # A name of its own for every decision: each is kept, and Azure ML replaces no artifact.
+    place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
         if decision.passed:
             registry.crown(challenger, champion)
         registry.tag(challenger, "decision", decision.stage)
-        registry.keep(challenger.run_id, evidence, f"decision/{time.strftime('%Y%m%d-%H%M%S')}")
+        registry.keep(challenger.run_id, evidence, place)
     except RegistryError as error:
         raise RegistryError(
             f"{error}\nv{challenger.number} was to be {decision.stage}, and that may have happened in part: "

@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
-from .errors import UsageError
+from .errors import MlopsError, UsageError
 from .tracking import MLFLOW_SETTINGS, reason, shown_uri
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Version:
 class Backend(Protocol):
     """Where the versions of one model are kept; each write happens or does not."""
 
-    def failures(self) -> tuple[type[Exception], ...]:
-        """What its client raises when it fails."""
+    def failed(self, error: Exception) -> bool:
+        """Whether an exception says that the registry failed, and not this code."""
         ...
 
     def versions(self) -> list[Version]:
@@ -97,7 +97,11 @@ def _answered(
     def asked(self: Registry, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return ask(self, *args, **kwargs)
-        except self.backend.failures() as error:
+        except MlopsError:
+            raise
+        except Exception as error:
+            if not self.backend.failed(error):
+                raise
             raise RegistryError(
                 f"the model registry at {shown_uri(self.uri)} failed: {reason(error, self.uri)}. "
                 "Is it running, and does MLFLOW_TRACKING_URI name it?"
