@@ -18,6 +18,7 @@ from .registry import Version
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model
     from azure.core.credentials import TokenCredential
+    from mlflow.tracking import MlflowClient
 
 _RUN = "mlops.run_id"  # a property: unlike tags, nobody edits those
 _WORKSPACE = re.compile(
@@ -46,7 +47,10 @@ class AzureModels:
                 "MLFLOW_TRACKING_URI is an Azure ML workspace; the packages for it are in "
                 "requirements/cloud.txt, which has an environment of its own"
             ) from None
+        from mlflow.tracking import MlflowClient
+
         self.model = model
+        self.client: MlflowClient = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self.models = MLClient(credential(), *place.groups()).models
 
     def failed(self, error: Exception) -> bool:

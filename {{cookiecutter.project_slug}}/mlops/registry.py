@@ -53,7 +53,13 @@ class Version:
 
 
 class Backend(Protocol):
-    """Where the versions of one model are kept; each write happens or does not."""
+    """Where the versions of one model are kept; each write happens or does not.
+
+    Attributes:
+        client: runs and their artifacts.
+    """
+
+    client: MlflowClient
 
     def failed(self, error: Exception) -> bool:
         """Whether an exception says that the registry failed, and not this code."""
@@ -102,10 +108,7 @@ def _answered(
         except Exception as error:
             if not self.backend.failed(error):
                 raise
-            raise RegistryError(
-                f"the model registry at {shown_uri(self.uri)} failed: {reason(error, self.uri)}. "
-                "Is it running, and does MLFLOW_TRACKING_URI name it?"
-            ) from error
+            raise _failure(error, self.uri) from error
 
     return asked
 
@@ -116,20 +119,15 @@ class Registry:
     def __init__(self, model: str, uri: str) -> None:
         for name, value in MLFLOW_SETTINGS.items():
             os.environ.setdefault(name, value)
-        from mlflow.tracking import MlflowClient
-
         self.model = model
         self.uri = uri
-        self.backend: Backend
-        if uri.startswith("azureml:"):
-            from .azure_registry import AzureModels
-
-            self.backend = AzureModels(model, uri)
-        else:
-            from .mlflow_registry import MlflowModels
-
-            self.backend = MlflowModels(model, uri)
-        self.client: MlflowClient = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        try:
+            self.backend = _open(model, uri)
+        except MlopsError:
+            raise
+        except Exception as error:  # whatever its driver finds wrong with the address
+            raise _failure(error, uri) from error
+        self.client = self.backend.client
 
     @_answered
     def version(self, number: str) -> Version:
@@ -245,6 +243,23 @@ class Registry:
                 "moment; look at `mlops models`, then decide again"
             )
         self.reconcile()
+
+
+def _open(model: str, uri: str) -> Backend:
+    if uri.startswith("azureml:"):
+        from .azure_registry import AzureModels
+
+        return AzureModels(model, uri)
+    from .mlflow_registry import MlflowModels
+
+    return MlflowModels(model, uri)
+
+
+def _failure(error: Exception, uri: str) -> RegistryError:
+    return RegistryError(
+        f"the model registry at {shown_uri(uri)} failed: {reason(error, uri)}. "
+        "Is it running, and does MLFLOW_TRACKING_URI name it?"
+    )
 
 
 @contextlib.contextmanager
