@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from .errors import guarded
 from .files import link_tree, write_json
 from .registry import CHAMPION, Registry, champion_in_sqlite
+from .tracking import tracking_uri
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def bring_champion(model: str, output: Path) -> int:
     """See `main`."""
-    uri = os.environ["MLFLOW_TRACKING_URI"]
+    uri = tracking_uri()
     number: str | None = None
     try:
         if not uri.startswith("sqlite:"):

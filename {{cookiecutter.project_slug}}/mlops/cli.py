@@ -197,8 +197,9 @@ def models(as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from .files import project_root
-    from .project import load_project, tracking_uri
+    from .project import load_project
     from .registry import CHAMPION, Registry
+    from .tracking import tracking_uri
 
     root = project_root()
     registry = Registry(load_project(root).model, tracking_uri(root))

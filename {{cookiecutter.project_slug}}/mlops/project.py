@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import UsageError
 from .files import project_root
+from .tracking import local_store as local_store
+from .tracking import tracking_uri as tracking_uri
 
 Kind = Literal["binary", "multiclass", "regression"]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -182,16 +183,6 @@ def load_gates(path: Path) -> Gates:
         UsageError: the file is missing, is not YAML, or a field is unknown or out of range.
     """
     return _load(path, Gates)
-
-
-def tracking_uri(root: Path | None = None) -> str:
-    """MLFLOW_TRACKING_URI, else the project's own sqlite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{local_store(root)}"
-
-
-def local_store(root: Path | None = None) -> Path:
-    """The embedded MLflow database."""
-    return (root or project_root()) / ".mlflow" / "mlflow.db"
 
 
 def _load(path: Path, model: type[_Model]) -> _Model:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +18,10 @@ from .card import write_card
 from .errors import UsageError
 from .files import read_json, write_json, write_text
 from .gates import Decision, judge
-from .project import Project, load_gates, load_project, tracking_uri
-from .registry import CHALLENGER, CHAMPION, Registry, Version, promotion_lock
+from .project import Project, load_gates, load_project
+from .registry import CHALLENGER, CHAMPION, Registry, RegistryError, Version, promotion_lock
 from .run import run_pipeline
+from .tracking import tracking_uri
 
 COMPARE = Path("azureml") / "pipelines" / "compare.yml"
 # Evidence that depends on the champion, and the step of `COMPARE` that writes it.
@@ -94,13 +97,30 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
         cards = _write_pages(folder, evidence, project, registry, challenger)
         if not dry_run:
-            if decision.passed:
-                registry.crown(challenger, champion)
-            registry.tag(challenger, "decision", decision.stage)
-            registry.client.log_artifacts(challenger.run_id, str(evidence_folder), "decision")
-            for card in cards:
-                registry.client.log_artifact(challenger.run_id, str(card), "card")
+            _carry_out(decision, registry, challenger, champion, [evidence_folder, *cards])
     return Promotion(decision, folder, again)
+
+
+def _carry_out(
+    decision: Decision,
+    registry: Registry,
+    challenger: Version,
+    champion: Version | None,
+    evidence: list[Path],
+) -> None:
+    # A name of its own for every decision: each is kept, and Azure ML replaces no artifact.
+    place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    try:
+        if decision.passed:
+            registry.crown(challenger, champion)
+        registry.tag(challenger, "decision", decision.stage)
+        for one in evidence:
+            registry.keep(challenger.run_id, one, place)
+    except RegistryError as error:
+        raise RegistryError(
+            f"{error}\nv{challenger.number} was to be {decision.stage}, and that may have happened in part: "
+            f"`mlops models` says who is champion. The decision is in {evidence[0]}"
+        ) from error
 
 
 def rollback(root: Path) -> tuple[Version, Version]:
@@ -166,7 +186,7 @@ def _write_pages(
     """Write report and model card; returns the paths of the card."""
     about = {
         "title": project.title,
-        "run_id": registry.client.get_run(version.run_id).data.tags.get("mlops.run"),
+        "run_id": registry.run_tags(version).get("mlops.run"),
         "mlflow_run_id": version.run_id,
         "git_commit": version.tags.get("git_commit"),
         "pipeline": "train",

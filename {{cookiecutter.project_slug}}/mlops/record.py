@@ -15,12 +15,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import read_json, write_json
+from .errors import UsageError
+from .files import read_json, write_json, write_text
 from .store import RunFolder, StepState, open_run
+from .tracking import reason, shown_uri, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
+GAVE_UP = "mlflow-failed.txt"
 _PARAM_LENGTH = 6000  # MLflow refuses longer values
 _BATCH = 1000  # metrics in one call
 _PAUSE = 0.1
@@ -62,11 +65,17 @@ def record(folder: Path) -> None:
 
 
 def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
-    """The MLflow run of a run folder, waiting for the recorder to open it; None if it never does."""
+    """The MLflow run of a run folder, waiting for the recorder to open it; None if it never does.
+
+    Raises:
+        UsageError: the recorder has given up.
+    """
     until = time.monotonic() + patience
     while time.monotonic() < until:
         if (folder / "mlflow.json").is_file():
             return str(read_json(folder / "mlflow.json")["parent"])
+        if (folder / GAVE_UP).is_file():
+            raise UsageError((folder / GAVE_UP).read_text(encoding="utf-8").strip())
         time.sleep(_PAUSE / 2)
     return None
 
@@ -213,5 +222,20 @@ def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds * 1000)
 
 
+def main(folder: Path) -> int:
+    """Record; a server that does not answer ends it with a message, for people and for `register`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        record(folder)
+    except (MlflowException, OSError) as error:
+        uri = tracking_uri()
+        message = f"MLflow at {shown_uri(uri)} failed: {reason(error, uri)}"
+        print(message, file=sys.stderr)
+        write_text(folder / GAVE_UP, message + "\n")
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    record(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))

@@ -17,6 +17,7 @@ from .project import load_gates, read_project
 from .record import parent_run_id
 from .registry import Registry
 from .report import about_run
+from .tracking import tracking_uri
 
 EVIDENCE = (
     "quality",
@@ -48,17 +49,14 @@ def register(arguments: argparse.Namespace) -> int:
     evidence = {name: read_json(getattr(arguments, name) / f"{name}.json") for name in EVIDENCE}
     gates = load_gates(arguments.gates)
     run_id = _run_id()
-    registry = Registry(arguments.model_name, os.environ["MLFLOW_TRACKING_URI"])
-    client = registry.client
-    client.log_artifacts(run_id, str(arguments.model), "model")
-    client.log_artifacts(run_id, str(arguments.baseline), "baseline")
-    client.log_artifacts(run_id, str(arguments.prepared), "prepared")
-    client.log_artifact(run_id, str(arguments.contract), "contract")
+    registry = Registry(arguments.model_name, tracking_uri())
+    for name in ("model", "baseline", "prepared", "contract"):
+        registry.keep(run_id, getattr(arguments, name), name)
     for name in EVIDENCE:
-        client.log_artifacts(run_id, str(getattr(arguments, name)), "evidence")
+        registry.keep(run_id, getattr(arguments, name), "evidence")
     version = registry.register(
         run_id=run_id,
-        source=f"{client.get_run(run_id).info.artifact_uri}/model",
+        source=registry.source(run_id, "model"),
         tags=_tags(evidence, arguments.model),
     )
     decision = judge(
@@ -71,7 +69,7 @@ def register(arguments: argparse.Namespace) -> int:
         footprint=evidence["footprint"],
     )
     write_json(arguments.decision / "decision.json", decision.evidence())
-    client.log_artifacts(run_id, str(arguments.decision), "evidence")
+    registry.keep(run_id, arguments.decision, "evidence")
     run_about = about_run() | {"mlflow_run_id": run_id}
     with tempfile.TemporaryDirectory(prefix="card-") as folder:
         write_card(
@@ -80,7 +78,7 @@ def register(arguments: argparse.Namespace) -> int:
             read_project(arguments.project),
             run_about,
         )
-        client.log_artifacts(run_id, folder, "card")
+        registry.keep(run_id, Path(folder), "card")
     verdict = "ready to be promoted" if decision.passed else "would be refused"
     print(f"registered {arguments.model_name} v{version.number} as challenger: {verdict}")
     for reason in decision.reasons:

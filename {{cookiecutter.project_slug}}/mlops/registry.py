@@ -1,31 +1,39 @@
 """The model registry: versions, one champion, and the evidence each version came with.
 
-The alias `champion` is the only truth about who serves, because setting it is one atomic write.
-Tags tell people the same (role, previous champion, decision) and are brought in line afterwards.
+Who serves has one truth, because appointing a champion is one atomic write: an alias where the
+registry has aliases, else what `azure_registry` keeps. Tags tell people the same (role, previous
+champion, decision) and are brought in line afterwards.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
-from .errors import UsageError
+from .errors import MlopsError, UsageError
+from .tracking import MLFLOW_SETTINGS, reason, shown_uri
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER, RETIRED = "champion", "challenger", "retired"
 _LOCK_PATIENCE = 120.0
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class RegistryError(UsageError):
+    """The registry cannot be reached, or does not do what it is asked."""
 
 
 @dataclass(frozen=True)
@@ -44,81 +52,140 @@ class Version:
         return self.tags.get("previous_champion") or None
 
 
+class Backend(Protocol):
+    """Where the versions of one model are kept; each write happens or does not.
+
+    Attributes:
+        client: runs and their artifacts.
+    """
+
+    client: MlflowClient
+
+    def failed(self, error: Exception) -> bool:
+        """Whether an exception says that the registry failed, and not this code."""
+        ...
+
+    def versions(self) -> list[Version]:
+        """All versions, in any order."""
+        ...
+
+    def version(self, number: str) -> Version | None:
+        """A version by number."""
+        ...
+
+    def source(self, run_id: str, artifact: str) -> str:
+        """The address of a run's artifact, as `create` takes it."""
+        ...
+
+    def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        """A new version."""
+        ...
+
+    def tag(self, number: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        ...
+
+    def holder(self, role: str) -> Version | None:
+        """Who has a role that one version has at a time."""
+        ...
+
+    def appoint(self, number: str, role: str) -> None:
+        """Give a role to a version, and with the same write take it from who had it."""
+        ...
+
+
+def _answered(
+    ask: Callable[Concatenate[Registry, _P], _T],
+) -> Callable[Concatenate[Registry, _P], _T]:
+    """Turn what the registry's client raises into one message."""
+
+    @functools.wraps(ask)
+    def asked(self: Registry, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return ask(self, *args, **kwargs)
+        except MlopsError:
+            raise
+        except Exception as error:
+            if not self.backend.failed(error):
+                raise
+            raise _failure(error, self.uri) from error
+
+    return asked
+
+
 class Registry:
-    """One registered model of an MLflow registry."""
+    """One registered model: of an MLflow registry, or of an Azure ML workspace (`azureml://…`)."""
 
     def __init__(self, model: str, uri: str) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow.tracking import MlflowClient
-
+        for name, value in MLFLOW_SETTINGS.items():
+            os.environ.setdefault(name, value)
         self.model = model
-        self.client: MlflowClient = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.uri = uri
+        try:
+            self.backend = _open(model, uri)
+        except MlopsError:
+            raise
+        except Exception as error:  # whatever its driver finds wrong with the address
+            raise _failure(error, uri) from error
+        self.client = self.backend.client
 
+    @_answered
     def version(self, number: str) -> Version:
         """A version by number.
 
         Raises:
             UsageError: it does not exist.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return _version(self.client.get_model_version(self.model, number))
-        except MlflowException:
+        found = self.backend.version(number) if number.isdecimal() else None
+        if found is None:
             known = ", ".join(v.number for v in self.versions()) or "none yet"
-            raise UsageError(
-                f"model `{self.model}` has no version {number}; versions: {known}"
-            ) from None
+            raise UsageError(f"model `{self.model}` has no version {number}; versions: {known}")
+        return found
 
+    @_answered
     def versions(self) -> list[Version]:
         """All versions, newest first."""
-        found = self.client.search_model_versions(f"name = '{self.model}'")
-        return sorted(map(_version, found), key=lambda v: int(v.number), reverse=True)
+        return sorted(self.backend.versions(), key=lambda v: int(v.number), reverse=True)
 
+    @_answered
     def holder(self, alias: str) -> Version | None:
-        """The version that has an alias, if any."""
-        from mlflow.exceptions import MlflowException
+        """The version that is CHAMPION, or that was registered last (CHALLENGER), if any."""
+        return self.backend.holder(alias)
 
-        try:
-            return _version(self.client.get_model_version_by_alias(self.model, alias))
-        except MlflowException:
-            return None
+    @_answered
+    def source(self, run_id: str, artifact: str) -> str:
+        """The address of a run's artifact, as `register` takes it."""
+        return self.backend.source(run_id, artifact)
 
+    @_answered
     def register(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         """Register a model of a run as the challenger; again for the same run and key: the same version."""
-        from mlflow.exceptions import MlflowException
-
-        with contextlib.suppress(MlflowException):
-            self.client.create_registered_model(self.model)
         for known in self.versions():
             if known.run_id == run_id and known.tags.get("model_digest") == tags["model_digest"]:
                 found = known
                 break
         else:
-            found = _version(
-                self.client.create_model_version(
-                    self.model, source, run_id, tags={**tags, "role": CHALLENGER}
-                )
+            found = self.backend.create(
+                run_id=run_id, source=source, tags={**tags, "role": CHALLENGER}
             )
-        self.client.set_registered_model_alias(self.model, CHALLENGER, found.number)
+        self.backend.appoint(found.number, CHALLENGER)
         return found
 
+    @_answered
     def crown(self, version: Version, previous: Version | None) -> None:
         """Make `version` the champion. What a crash interrupts, `reconcile` finishes."""
         if previous is not None:
-            self.client.set_model_version_tag(
-                self.model, version.number, "previous_champion", previous.number
-            )
-        self.client.set_registered_model_alias(self.model, CHAMPION, version.number)
-        self.reconcile()
+            self.backend.tag(version.number, {"previous_champion": previous.number})
+        self._appoint(version)
 
+    @_answered
     def restore(self, version: Version) -> None:
         """Make an earlier champion the champion again."""
-        self.client.set_registered_model_alias(self.model, CHAMPION, version.number)
-        self.reconcile()
+        self._appoint(version)
 
+    @_answered
     def reconcile(self) -> None:
-        """Bring the role tags in line with the alias."""
+        """Bring the role tags in line with who is champion."""
         champion = self.holder(CHAMPION)
         for version in self.versions():
             role = version.tags.get("role")
@@ -129,25 +196,70 @@ class Registry:
             else:
                 continue
             if role != wanted:
-                self.client.set_model_version_tag(self.model, version.number, "role", wanted)
+                self.backend.tag(version.number, {"role": wanted})
 
+    @_answered
     def tag(self, version: Version, key: str, value: str) -> None:
         """Set a tag."""
-        self.client.set_model_version_tag(self.model, version.number, key, value)
+        self.backend.tag(version.number, {key: value})
 
+    @_answered
+    def keep(self, run_id: str, source: Path, artifact: str) -> None:
+        """Copy a file, or what is in a folder, to the folder `artifact` of a run's artifacts.
+
+        Names that are new there: Azure ML refuses to replace an artifact.
+        """
+        if source.is_dir():
+            self.client.log_artifacts(run_id, str(source), artifact)
+        else:
+            self.client.log_artifact(run_id, str(source), artifact)
+
+    @_answered
     def fetch(self, version: Version, artifact: str, target: Path) -> Path:
         """Copy one of the artifacts that were registered with a version; returns where it is."""
         from mlflow.artifacts import download_artifacts
 
         target.mkdir(parents=True, exist_ok=True)
+        # Not by `run_id`: that asks for logged models too, and hides why a download failed.
+        place = self.client.get_run(version.run_id).info.artifact_uri
         return Path(
             download_artifacts(
-                run_id=version.run_id,
-                artifact_path=artifact,
-                dst_path=str(target),
-                tracking_uri=self.client.tracking_uri,
+                artifact_uri=f"{place}/{artifact}", dst_path=str(target), tracking_uri=self.uri
             )
         )
+
+    @_answered
+    def run_tags(self, version: Version) -> dict[str, str]:
+        """Tags of the run that a version came from."""
+        return dict(self.client.get_run(version.run_id).data.tags)
+
+    def _appoint(self, version: Version) -> None:
+        self.backend.appoint(version.number, CHAMPION)
+        champion = self.backend.holder(CHAMPION)
+        if champion is None or champion.number != version.number:
+            now = f"v{champion.number}" if champion else "nobody"
+            raise RegistryError(
+                f"v{version.number} was to be champion, but {now} is: somebody else decided at the same "
+                "moment; look at `mlops models`, then decide again"
+            )
+        self.reconcile()
+
+
+def _open(model: str, uri: str) -> Backend:
+    if uri.startswith("azureml:"):
+        from .azure_registry import AzureModels
+
+        return AzureModels(model, uri)
+    from .mlflow_registry import MlflowModels
+
+    return MlflowModels(model, uri)
+
+
+def _failure(error: Exception, uri: str) -> RegistryError:
+    return RegistryError(
+        f"the model registry at {shown_uri(uri)} failed: {reason(error, uri)}. "
+        "Is it running, and does MLFLOW_TRACKING_URI name it?"
+    )
 
 
 @contextlib.contextmanager
@@ -195,13 +307,3 @@ def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
 
 def _local_path(source: str) -> Path:
     return Path(url2pathname(urlparse(source).path)) if source.startswith("file:") else Path(source)
-
-
-def _version(entity: ModelVersion) -> Version:
-    return Version(
-        name=entity.name,
-        number=str(entity.version),
-        run_id=str(entity.run_id),
-        source=str(entity.source),
-        tags=dict(entity.tags),
-    )

@@ -15,8 +15,9 @@ from .code import StepCode, step_code
 from .errors import CheckFailed, MlopsError, UsageError
 from .files import digest, project_root
 from .pipeline import Data, Literal, Pipeline, Step, StepOutput, load_pipeline, shell_line, words
-from .project import local_store, tracking_uri
+from .record import GAVE_UP
 from .store import RunFolder, StepState, interrupted_run, new_run, reusable, step_key
+from .tracking import MLFLOW_SETTINGS, local_store, tracking_uri
 from .warm import Job, Launcher, Running, environment
 
 _POLL = 0.01
@@ -137,9 +138,9 @@ class _Execution:
         self.active: dict[str, _Active] = {}
         self.recorder: Running | None = None
         self.env = environment(
-            {
+            {name: os.environ.get(name, value) for name, value in MLFLOW_SETTINGS.items()}
+            | {
                 "MLFLOW_TRACKING_URI": self.store,
-                "MLFLOW_DISABLE_TELEMETRY": "true",
                 "MLOPS_RUN": str(run.path),
                 "MLOPS_ROOT": str(root),
                 "PYTHONUNBUFFERED": "1",
@@ -150,6 +151,7 @@ class _Execution:
     def run(self, jobs: int) -> Result:
         run, state = self.run_folder, self.run_folder.state
         run.clear_attempts()
+        (run.path / GAVE_UP).unlink(missing_ok=True)
         state.status = "running"
         state.git_commit = _git_commit(self.root)
         if state.git_commit:
@@ -298,6 +300,8 @@ class _Execution:
         """Libraries in the order in which steps need them; what functions import comes last."""
         first = [name for step in self.pipeline.steps for name in self.code[step.name].imports]
         later = [name for step in self.pipeline.steps for name in self.code[step.name].later]
+        if not self.store.startswith("azureml:"):
+            later = [name for name in later if not name.startswith("azure")]
         recorder = ["mlflow"] if self.record else []
         if self.record and self.store.startswith("sqlite:"):
             recorder += EMBEDDED_STORE

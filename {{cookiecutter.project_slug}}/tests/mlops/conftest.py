@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from mlops.registry import Registry
+
 from .small_project import make_small_project
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables; making one takes seconds, copying it does not."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    Registry("test", f"sqlite:///{file}").versions()
+    return file
 
 
 @pytest.fixture

@@ -77,11 +77,17 @@ owner: team@example.com
 model: test
 """
 
+GATES = """\
+promotion:
+  binary: {metric: roc_auc, floor: 0.6, over_baseline: 0.0, below_champion: 0.02}
+"""
+
 
 def make_small_project(root: Path) -> Path:
     """Write the project below `root`; returns the pipeline's path."""
     files = {
         "conf/project.yml": PROJECT,
+        "conf/gates.yml": GATES,
         "text.txt": "start\n",
         "code/steps/__init__.py": "",
         "code/steps/text.py": STEPS,

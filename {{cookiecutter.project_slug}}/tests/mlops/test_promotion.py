@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mlops.errors import UsageError
 from mlops.promote import promote, rollback
@@ -20,27 +19,11 @@ from .evidence_samples import envelope
 from .small_project import make_small_project
 from .test_gates import evaluation
 
-GATES = {
-    "promotion": {
-        "binary": {"metric": "roc_auc", "floor": 0.6, "over_baseline": 0.0, "below_champion": 0.02}
-    }
-}
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database with its tables; making one takes seconds, copying it does not."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    Registry("test", f"sqlite:///{file}").versions()
-    return file
-
-
 @pytest.fixture
 def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     make_small_project(tmp_path)
-    (tmp_path / "conf" / "gates.yml").write_text(yaml.safe_dump(GATES), encoding="utf-8")
     (tmp_path / ".mlflow").mkdir()
     shutil.copy(empty_store, tmp_path / ".mlflow" / "mlflow.db")
     return tmp_path
