@@ -7,6 +7,7 @@ from {{ cookiecutter.package_name }} import (
     explain,
     features,
     infer,
+    live,
     metrics,
     model,
     prepare,
