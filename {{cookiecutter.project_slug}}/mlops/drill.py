@@ -29,7 +29,8 @@ from filelock import FileLock, Timeout
 from .errors import MlopsError, UsageError
 from .files import read_json, write_json, write_text
 from .local_endpoint import LocalEndpoint
-from .project import Release, load_gates, load_project, tracking_uri
+from .project import Release, load_gates, load_project
+from .tracking import tracking_uri
 from .promote import promote, rollback
 from .rehearsal import Rows, as_json
 from .registry import Registry

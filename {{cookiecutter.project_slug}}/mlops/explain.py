@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from .errors import UsageError
-from .project import load_project, tracking_uri
+from .project import load_project
+from .tracking import tracking_uri
 from .registry import CHAMPION, Registry, champion_in_sqlite
 
 

@@ -83,3 +83,11 @@ def link_tree(source: Path, target: Path) -> None:
             shutil.copy2(one, other)
 
     shutil.copytree(source, target, copy_function=link)
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """The last lines of a log, indented."""
+    if not log.is_file():
+        return "    (no output)"
+    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    return "\n".join(f"    {line}" for line in text[-lines:]) or "    (no output)"

@@ -33,7 +33,8 @@ from .monitor_file import (
     load_monitor,
 )
 from .pipeline import Problem, _did_you_mean
-from .project import Project, load_project, tracking_uri
+from .project import Project, load_project
+from .tracking import tracking_uri
 from .registry import CHAMPION, Registry, champion_in_sqlite
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import graphlib
 import re
 import shlex
@@ -14,6 +13,8 @@ from typing import Any, cast
 import yaml
 
 from .errors import UsageError
+from .located_yaml import LocatedMapping, LocatingLoader, Problem, did_you_mean
+from .sweep_node import SWEEP_FIELDS, Sweep, read_sweep
 
 DATA_TYPES = {"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"}
 FOLDER_TYPES = DATA_TYPES - {"uri_file"}
@@ -54,6 +55,7 @@ NODE_FIELDS = {
     "limits",
     "queue_settings",
 }
+SWEEP_NODE_FIELDS = NODE_FIELDS - {"component", "environment_variables"} | SWEEP_FIELDS | {"trial"}
 COMPONENT_FIELDS = {
     "$schema",
     "type",
@@ -75,18 +77,6 @@ COMPONENT_FIELDS = {
 
 _REFERENCE = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong, and where."""
-
-    file: Path
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
 
 
 class PipelineError(UsageError):
@@ -128,10 +118,7 @@ class Component:
     @property
     def module(self) -> str | None:
         """The Python module of a plain `python -m module …` command, else None."""
-        if re.search(r"[|&;<>`\n]|\$\(", _REFERENCE.sub("", self.command).strip()):
-            return None
-        words = shlex.split(self.command)
-        return words[2] if words[:2] == ["python", "-m"] and len(words) > 2 else None
+        return module_of(self.command)
 
 
 @dataclass(frozen=True)
@@ -161,11 +148,12 @@ Binding = Literal | Data | StepOutput
 
 @dataclass(frozen=True)
 class Step:
-    """One node of the pipeline, every input resolved."""
+    """One node of the pipeline, every input resolved; with `sweep`, `component` is its trial."""
 
     name: str
     component: Component
     inputs: Mapping[str, Binding]
+    sweep: Sweep | None = None
 
     @property
     def needs(self) -> set[str]:
@@ -182,41 +170,6 @@ class Pipeline:
     experiment: str | None
     steps: tuple[Step, ...]
     tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class _Mapping(dict[Any, Any]):
-    """A YAML mapping that knows on which line each key stands."""
-
-    line: int = 1
-    lines: dict[Any, int]
-
-    def line_of(self, key: Any) -> int:
-        return self.lines.get(key, self.line)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe loading that keeps line numbers and refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> _Mapping:
-        self.flatten_mapping(node)
-        result = _Mapping()
-        result.line = node.start_mark.line + 1
-        result.lines = {}
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in result:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            result.lines[key] = key_node.start_mark.line + 1
-            result[key] = self.construct_object(value_node, deep=True)
-        return result
-
-
-_Loader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
-    lambda loader, node: loader.construct_mapping(node),
-)
 
 
 def load_pipeline(
@@ -267,7 +220,7 @@ class _Reader:
             self.problem(
                 self.path,
                 document.line_of("inputs"),
-                f"--input {name}: the pipeline has no such input{_did_you_mean(name, inputs)}",
+                f"--input {name}: the pipeline has no such input{did_you_mean(name, inputs)}",
             )
         components = {
             name: self.node_component(name, node)
@@ -279,7 +232,10 @@ class _Reader:
         }
         steps = {
             name: Step(
-                name, component, self.bindings(name, jobs, component, components, inputs, resolved)
+                name,
+                component,
+                self.bindings(name, jobs, component, components, inputs, resolved),
+                self.sweep(name, jobs[name], component),
             )
             for name, component in components.items()
             if component is not None
@@ -298,9 +254,9 @@ class _Reader:
     def problem(self, file: Path, line: int, message: str) -> None:
         self.problems.append(Problem(file, line, message))
 
-    def document(self, path: Path, kind: str, fields: set[str]) -> _Mapping | None:
+    def document(self, path: Path, kind: str, fields: set[str]) -> LocatedMapping | None:
         try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=LocatingLoader)  # noqa: S506 (a safe loader)
         except FileNotFoundError:
             self.problem(path, 1, "the file does not exist")
             return None
@@ -312,7 +268,7 @@ class _Reader:
             reason = getattr(error, "problem", None) or str(error)
             self.problem(path, mark.line + 1 if mark else 1, f"not valid YAML: {reason}")
             return None
-        if not isinstance(content, _Mapping):
+        if not isinstance(content, LocatedMapping):
             self.problem(path, 1, f"expected a {kind} (a mapping), found {type(content).__name__}")
             return None
         self.unknown_fields(content, fields, path, kind)
@@ -325,45 +281,56 @@ class _Reader:
             return None
         return content
 
-    def unknown_fields(self, content: _Mapping, fields: set[str], path: Path, what: str) -> None:
+    def unknown_fields(
+        self, content: LocatedMapping, fields: set[str], path: Path, what: str
+    ) -> None:
         for key in content:
             if key not in fields:
                 self.problem(
                     path,
                     content.line_of(key),
-                    f"a {what} has no field `{key}`{_did_you_mean(key, fields)}",
+                    f"a {what} has no field `{key}`{did_you_mean(key, fields)}",
                 )
 
-    def section(self, content: _Mapping, key: str, path: Path) -> _Mapping:
+    def section(self, content: LocatedMapping, key: str, path: Path) -> LocatedMapping:
         value = content.get(key)
-        if isinstance(value, _Mapping):
+        if isinstance(value, LocatedMapping):
             return value
         if value is not None:
             self.problem(path, content.line_of(key), f"`{key}` must be a mapping")
-        empty = _Mapping()
+        empty = LocatedMapping()
         empty.line, empty.lines = content.line_of(key), {}
         return empty
 
-    def is_node(self, jobs: _Mapping, name: str) -> bool:
+    def is_node(self, jobs: LocatedMapping, name: str) -> bool:
         node = jobs[name]
         if not str(name).isidentifier():
             self.problem(
                 self.path, jobs.line_of(name), f"step name `{name}` must be a Python identifier"
             )
-        if not isinstance(node, _Mapping):
+        if not isinstance(node, LocatedMapping):
             self.problem(self.path, jobs.line_of(name), f"step `{name}` must be a mapping")
             return False
-        self.unknown_fields(node, NODE_FIELDS, self.path, "step")
-        if node.get("type", "command") != "command":
+        kind = node.get("type", "command")
+        if kind not in ("command", "sweep"):
             self.problem(
                 self.path,
                 node.line_of("type"),
-                f"step `{name}`: only `type: command` runs locally, found {node['type']!r}",
+                f"step `{name}`: only `type: command` and `type: sweep` run locally, found {kind!r}",
             )
             return False
+        fields = SWEEP_NODE_FIELDS if kind == "sweep" else NODE_FIELDS
+        self.unknown_fields(node, fields, self.path, f"step of type {kind}")
         return True
 
-    def is_used(self, name: str, jobs: _Mapping) -> bool:
+    def sweep(self, name: str, node: LocatedMapping, component: Component) -> Sweep | None:
+        if node.get("type") != "sweep":
+            return None
+        return read_sweep(
+            name, node, component.inputs, lambda line, said: self.problem(self.path, line, said)
+        )
+
+    def is_used(self, name: str, jobs: LocatedMapping) -> bool:
         """An input that no step reads needs no data."""
         wanted = f"parent.inputs.{name}"
         return any(
@@ -373,14 +340,15 @@ class _Reader:
             for value in map(_reference_text, node["inputs"].values())
         )
 
-    def node_component(self, name: str, node: _Mapping) -> Component | None:
-        reference = node.get("component")
-        line = node.line_of("component")
-        if isinstance(reference, _Mapping):
+    def node_component(self, name: str, node: LocatedMapping) -> Component | None:
+        key = "trial" if node.get("type") == "sweep" else "component"
+        reference = node.get(key)
+        line = node.line_of(key)
+        if isinstance(reference, LocatedMapping):
             self.unknown_fields(reference, COMPONENT_FIELDS, self.path, "component")
             return self.component(reference, self.path)
         if not isinstance(reference, str):
-            self.problem(self.path, line, f"step `{name}` needs `component: path/to/component.yml`")
+            self.problem(self.path, line, f"step `{name}` needs `{key}: path/to/component.yml`")
             return None
         if reference.startswith("azureml:"):
             self.problem(
@@ -395,7 +363,7 @@ class _Reader:
             self.problem(
                 self.path,
                 line,
-                f"component file {reference} does not exist{_did_you_mean(file.name, near)}",
+                f"component file {reference} does not exist{did_you_mean(file.name, near)}",
             )
             return None
         if file not in self.components:
@@ -403,7 +371,7 @@ class _Reader:
             self.components[file] = self.component(document, _shown(file)) if document else None
         return self.components[file]
 
-    def component(self, content: _Mapping, file: Path) -> Component | None:
+    def component(self, content: LocatedMapping, file: Path) -> Component | None:
         before = len(self.problems)
         command = content.get("command")
         if not isinstance(command, str) or not command.strip():
@@ -433,7 +401,7 @@ class _Reader:
         )
 
     def ports(
-        self, content: _Mapping, key: str, file: Path, types: Iterable[str]
+        self, content: LocatedMapping, key: str, file: Path, types: Iterable[str]
     ) -> dict[str, Port]:
         result = {}
         section = self.section(content, key, file)
@@ -460,7 +428,7 @@ class _Reader:
 
     def command_references(
         self,
-        content: _Mapping,
+        content: LocatedMapping,
         command: str,
         inputs: dict[str, Port],
         outputs: dict[str, Port],
@@ -476,7 +444,7 @@ class _Reader:
                 self.problem(
                     file,
                     line,
-                    f"the command names ${{{{{reference}}}}}, which is not declared{_did_you_mean(reference, choices)}",
+                    f"the command names ${{{{{reference}}}}}, which is not declared{did_you_mean(reference, choices)}",
                 )
             elif (
                 kind == "inputs"
@@ -487,10 +455,10 @@ class _Reader:
                     file, line, f"input `{name}` is optional: put its argument inside $[[ ]]"
                 )
 
-    def pipeline_input(self, name: str, inputs: _Mapping) -> Binding | None:
+    def pipeline_input(self, name: str, inputs: LocatedMapping) -> Binding | None:
         spec, line = inputs[name], inputs.line_of(name)
         override = self.overrides.get(name)
-        if not isinstance(spec, _Mapping):
+        if not isinstance(spec, LocatedMapping):
             return Literal(_parse(override) if override is not None else spec)
         if spec.get("type") in LITERAL_TYPES:
             value = spec.get("default", spec.get("value"))
@@ -553,19 +521,21 @@ class _Reader:
     def bindings(
         self,
         name: str,
-        jobs: _Mapping,
+        jobs: LocatedMapping,
         component: Component,
         components: Mapping[str, Component | None],
-        inputs: _Mapping,
+        inputs: LocatedMapping,
         resolved: Mapping[str, Binding | None],
     ) -> dict[str, Binding]:
         given = self.section(jobs[name], "inputs", self.path)
+        swept = jobs[name].get("search_space")
+        drawn = swept if jobs[name].get("type") == "sweep" and isinstance(swept, dict) else {}
         result: dict[str, Binding] = {}
         for key in given.keys() - component.inputs.keys():
             self.problem(
                 self.path,
                 given.line_of(key),
-                f"step `{name}`: component {component.name} has no input `{key}`{_did_you_mean(key, component.inputs)}",
+                f"step `{name}`: component {component.name} has no input `{key}`{did_you_mean(key, component.inputs)}",
             )
         for key, port in component.inputs.items():
             if key in given:
@@ -574,6 +544,8 @@ class _Reader:
                 )
                 if bound is not None:
                     result[key] = bound
+            elif key in drawn:
+                continue
             elif port.default is not None:
                 result[key] = Literal(port.default)
             elif not port.optional:
@@ -587,7 +559,7 @@ class _Reader:
             self.problem(
                 self.path,
                 node_outputs.line_of(key),
-                f"step `{name}`: component {component.name} has no output `{key}`{_did_you_mean(key, component.outputs)}",
+                f"step `{name}`: component {component.name} has no output `{key}`{did_you_mean(key, component.outputs)}",
             )
         return result
 
@@ -598,7 +570,7 @@ class _Reader:
         value: Any,
         line: int,
         components: Mapping[str, Component | None],
-        inputs: _Mapping,
+        inputs: LocatedMapping,
         resolved: Mapping[str, Binding | None],
     ) -> Binding | None:
         def wrong(message: str) -> None:
@@ -629,12 +601,12 @@ class _Reader:
         self,
         port: Port,
         name: str,
-        inputs: _Mapping,
+        inputs: LocatedMapping,
         resolved: Mapping[str, Binding | None],
         wrong: Callable[[str], None],
     ) -> Binding | None:
         if name not in inputs:
-            wrong(f"the pipeline has no input `{name}`{_did_you_mean(name, inputs)}")
+            wrong(f"the pipeline has no input `{name}`{did_you_mean(name, inputs)}")
             return None
         bound = resolved.get(name)
         if isinstance(bound, Literal):
@@ -664,7 +636,7 @@ class _Reader:
             return Literal(value)
         return None
 
-    def order(self, steps: Mapping[str, Step], jobs: _Mapping) -> list[str]:
+    def order(self, steps: Mapping[str, Step], jobs: LocatedMapping) -> list[str]:
         try:
             return list(
                 graphlib.TopologicalSorter({n: s.needs for n, s in steps.items()}).static_order()
@@ -685,13 +657,13 @@ def _bind_output(
     wrong: Callable[[str], None],
 ) -> StepOutput | None:
     if step not in components:
-        wrong(f"there is no step `{step}`{_did_you_mean(step, components)}")
+        wrong(f"there is no step `{step}`{did_you_mean(step, components)}")
         return None
     producer = components[step]
     if producer is None:
         return None
     if output not in producer.outputs:
-        wrong(f"step `{step}` has no output `{output}`{_did_you_mean(output, producer.outputs)}")
+        wrong(f"step `{step}` has no output `{output}`{did_you_mean(output, producer.outputs)}")
         return None
     if not _fits(producer.outputs[output].type, port.type):
         wrong(
@@ -699,6 +671,14 @@ def _bind_output(
         )
         return None
     return StepOutput(step, output)
+
+
+def module_of(command: str) -> str | None:
+    """The Python module of a plain `python -m module …` command, else None."""
+    if re.search(r"[|&;<>`\n]|\$\(", _REFERENCE.sub("", command).strip()):
+        return None
+    parts = shlex.split(command)
+    return parts[2] if parts[:2] == ["python", "-m"] and len(parts) > 2 else None
 
 
 def words(command: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> list[str]:
@@ -751,14 +731,6 @@ def _fits(produced: str, wanted: str) -> bool:
 
 def _parse(text: str) -> Any:
     return yaml.safe_load(text)
-
-
-def _did_you_mean(name: str, choices: Iterable[str]) -> str:
-    names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    if close:
-        return f"; did you mean `{close[0]}`?"
-    return f"; there is: {', '.join(names)}" if 0 < len(names) <= 8 else ""
 
 
 def _shown(path: Path) -> Path:

@@ -25,7 +25,8 @@ from .errors import CheckFailed, MlopsError, UsageError
 from .files import read_json, write_json
 from .gates import Reason
 from .local_endpoint import FOLDER, LocalEndpoint
-from .project import Gates, Release, load_gates, load_project, tracking_uri
+from .project import Gates, Release, load_gates, load_project
+from .tracking import tracking_uri
 from .registry import CHAMPION, Registry
 from .rehearsal import Rehearsal, Rows, read_rows
 from .rollout import Action, Endpoint, Limits, Metrics, Observation, State, View

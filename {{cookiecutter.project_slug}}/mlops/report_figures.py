@@ -139,6 +139,7 @@ def learning(facts: Facts) -> Section | None:
     sentence = f"{main.label} was lowest after {plural(best.x, 'iteration')} ({number(best.y)})."
     stopped = {
         "early": "Training then stopped early, because it no longer improved.",
+        "diverged": "Training then diverged and was ended; its best iteration is the model's.",
         "limit": "Training ran to its limit: more iterations might still help.",
     }.get(str(facts.training.get("stopped")), "")
     drawn = [line._replace(points=_thinned(line.points, 240)) for line in series]

@@ -12,11 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .code import StepCode, step_code
-from .errors import CheckFailed, MlopsError, UsageError
-from .files import digest, project_root
-from .pipeline import Data, Literal, Pipeline, Step, StepOutput, load_pipeline, shell_line, words
+from .errors import CheckFailed, MlopsError
+from .files import digest, project_root, tail
+from .jobs import component_job, make_outputs
+from .pipeline import Data, Literal, Pipeline, Step, StepOutput, load_pipeline
 from .record import GAVE_UP
-from .store import RunFolder, StepState, interrupted_run, new_run, reusable, step_key
+from .store import (
+    RunFolder,
+    StepState,
+    interrupted_run,
+    new_run,
+    reusable,
+    step_key,
+    trials_folder,
+)
+from .sweep import EVIDENCE, Plan, write_plan
+from .sweep_node import Sweep
 from .tracking import MLFLOW_SETTINGS, local_store, tracking_uri
 from .warm import Job, Launcher, Running, environment
 
@@ -137,6 +148,7 @@ class _Execution:
         self.outputs: dict[str, dict[str, str]] = {}
         self.active: dict[str, _Active] = {}
         self.recorder: Running | None = None
+        self.jobs = 1
         self.env = environment(
             {name: os.environ.get(name, value) for name, value in MLFLOW_SETTINGS.items()}
             | {
@@ -149,6 +161,7 @@ class _Execution:
         )
 
     def run(self, jobs: int) -> Result:
+        self.jobs = jobs
         run, state = self.run_folder, self.run_folder.state
         run.clear_attempts()
         (run.path / GAVE_UP).unlink(missing_ok=True)
@@ -205,6 +218,7 @@ class _Execution:
         """Take an earlier result for the step, or start it."""
         state = self._state(step.name)
         names = list(step.component.outputs)
+        types = {name: port.type for name, port in step.component.outputs.items()}
         key = self._key(step) if step.component.deterministic else None
         if key is not None and self.reuse:
             found = reusable(self.runs, key, names)
@@ -215,10 +229,7 @@ class _Execution:
                 state.reused_from = folder.parent.name
                 return
         attempt = self.run_folder.attempt(step.name)
-        outputs = {name: str(attempt / name) for name in names}
-        for name, port in step.component.outputs.items():
-            if port.type != "uri_file":
-                Path(outputs[name]).mkdir()
+        outputs = make_outputs(attempt, types)
         if key is not None and self.record and self.recorder is None:
             self.recorder = launcher.start(self._recorder_job())
         running = launcher.start(self._job(step, attempt, outputs), cold=key is None)
@@ -255,16 +266,51 @@ class _Execution:
 
     def _job(self, step: Step, attempt: Path, outputs: Mapping[str, str]) -> Job:
         component, inputs = step.component, self._inputs(step)
-        log, cwd = str(attempt / "log.txt"), str(component.code or attempt)
-        if component.module is not None:
-            code = self.code[step.name]
-            _, _, module, *argv = words(component.command, inputs, outputs)
-            return Job(argv, cwd, self.env, log, module=module, imports=code.imports)
-        line = shell_line(component.command, inputs, outputs)
-        shell = shutil.which("bash") or shutil.which("sh")
-        if shell is None:
-            raise UsageError(f"step `{step.name}` needs a shell (bash) for: {line}")
-        return Job([shell, "-c", line], cwd, self.env | _python_first(), log)
+        if step.sweep is not None:
+            return self._sweep_job(step, step.sweep, attempt)
+        return component_job(
+            component.command,
+            code=component.code,
+            imports=self.code[step.name].imports,
+            inputs=inputs,
+            outputs=outputs,
+            env=self.env,
+            attempt=attempt,
+        )
+
+    def _sweep_job(self, step: Step, sweep: Sweep, attempt: Path) -> Job:
+        """The process that runs a sweep's trials; see `mlops.sweep`."""
+        component, code = step.component, self.code[step.name]
+        limits = sweep.limits
+        plan = Plan(
+            step=step.name,
+            sweep=sweep.model_dump(mode="json", exclude_none=True),
+            command=component.command,
+            code=str(component.code) if component.code else None,
+            imports=list(code.imports),
+            preload=[*code.imports, *code.later],
+            whole=[name for name, port in component.inputs.items() if port.type == "integer"],
+            inputs=self._inputs(step),
+            fingerprints=self._fingerprints(step),
+            outputs={name: port.type for name, port in component.outputs.items()},
+            key_parts={
+                "code": code.digest,
+                "environment": component.environment,
+                "store": self.store,
+            },
+            runs=str(self.runs),
+            trials=str(trials_folder(self.run_folder.path, step.name)),
+            attempt=str(attempt),
+            at_once=min(limits.max_concurrent_trials or limits.max_total_trials, self.jobs),
+            reuse=self.reuse,
+        )
+        return Job(
+            argv=[str(write_plan(plan))],
+            cwd=str(self.root),
+            env=self.env,
+            log=str(attempt / "log.txt"),
+            module="mlops.sweep",
+        )
 
     def _inputs(self, step: Step) -> dict[str, str]:
         values = {}
@@ -279,19 +325,25 @@ class _Execution:
 
     def _key(self, step: Step) -> str:
         return step_key(
-            command=step.component.command,
+            command=step.component.command + (step.sweep.model_dump_json() if step.sweep else ""),
             code=self.code[step.name].digest,
             environment=step.component.environment,
-            inputs={name: self._fingerprint(binding) for name, binding in step.inputs.items()},
+            inputs=self._fingerprints(step),
             outputs=list(step.component.outputs),
             store=self.store,
         )
+
+    def _fingerprints(self, step: Step) -> dict[str, str]:
+        return {name: self._fingerprint(binding) for name, binding in step.inputs.items()}
 
     def _fingerprint(self, binding: Literal | Data | StepOutput) -> str:
         if isinstance(binding, Literal):
             return f"value:{binding.value!r}"
         if isinstance(binding, StepOutput):
-            return self.outputs[binding.step][binding.output]
+            # Evidence of a sweep says more than its best trial's outputs: what is made of it counts it.
+            sweep = self.run_folder.path / binding.step / EVIDENCE / f"{EVIDENCE}.json"
+            seen = digest(sweep) if sweep.is_file() else ""
+            return self.outputs[binding.step][binding.output] + seen
         if binding.path not in self.data_digests:
             self.data_digests[binding.path] = digest(binding.path)
         return self.data_digests[binding.path]
@@ -358,14 +410,6 @@ class _Execution:
         return RunFailed("\n".join(parts), 1 if said_no else 2, self.run_folder.path)
 
 
-def tail(log: Path, lines: int = 25) -> str:
-    """The last lines of a log, indented."""
-    if not log.is_file():
-        return "    (no output)"
-    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
-    return "\n".join(f"    {line}" for line in text[-lines:]) or "    (no output)"
-
-
 def _exit_words(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {-code} (killed; out of memory?)" if code == -9 else f"signal {-code}"
@@ -375,11 +419,6 @@ def _exit_words(code: int | None) -> str:
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _python_first() -> dict[str, str]:
-    """`python` in a component's command means the project's interpreter."""
-    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def _git_commit(root: Path) -> str | None:

@@ -81,42 +81,64 @@ class RunFolder:
 
     def attempt(self, step: str) -> Path:
         """A new empty folder for one attempt at a step."""
-        folder = self.path / f".{step}-{secrets.token_hex(3)}"
-        folder.mkdir()
-        return folder
+        return new_attempt(self.path / step)
 
     def keep(self, step: str, attempt: Path, *, key: str | None, outputs: dict[str, str]) -> None:
         """Make an attempt the step's result; with a key it can be reused."""
-        write_json(attempt / "done.json", {"key": key, "outputs": outputs, "format": _FORMAT})
-        self._replace(step, attempt)
-        if key is not None:
-            write_json(
-                self.path.parent / "index" / f"{key}.json", {"folder": f"{self.path.name}/{step}"}
-            )
+        keep_result(self.path.parent, self.path / step, attempt, key=key, outputs=outputs)
 
     def keep_failed(self, step: str, attempt: Path) -> None:
         """Keep a failed attempt's log and files for a person to read; never for reuse."""
         (attempt / "done.json").unlink(missing_ok=True)
-        self._replace(step, attempt)
+        replace_folder(self.path / step, attempt)
 
     def reuse(self, step: str, source: Path) -> None:
         """Make another run's result this run's, without copying bytes where the disk allows."""
-        if source == self.path / step:
-            return
-        attempt = self.path / f".{step}-{secrets.token_hex(3)}"
-        link_tree(source, attempt)
-        self._replace(step, attempt)
+        link_result(source, self.path / step)
 
     def clear_attempts(self) -> None:
         """Remove what killed attempts left."""
         for folder in self.path.glob(".*-??????"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _replace(self, step: str, attempt: Path) -> None:
-        target = self.path / step
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(attempt, target)
+
+def trials_folder(run: Path, step: str) -> Path:
+    """Where the trials of a sweep are kept, one folder each; unlike attempts they outlive a kill."""
+    return run / f"{step}.trials"
+
+
+def new_attempt(target: Path) -> Path:
+    """A new empty folder beside `target`, which it may become."""
+    folder = target.parent / f".{target.name}-{secrets.token_hex(3)}"
+    folder.mkdir()
+    return folder
+
+
+def keep_result(
+    runs: Path, target: Path, attempt: Path, *, key: str | None, outputs: dict[str, str]
+) -> None:
+    """Make an attempt the result at `target`; with a key it is found by `reusable`."""
+    write_json(attempt / "done.json", {"key": key, "outputs": outputs, "format": _FORMAT})
+    replace_folder(target, attempt)
+    if key is not None:
+        folder = target.relative_to(runs).as_posix()
+        write_json(runs / "index" / f"{key}.json", {"folder": folder})
+
+
+def link_result(source: Path, target: Path) -> None:
+    """Make another result this one, without copying bytes where the disk allows."""
+    if source == target:
+        return
+    attempt = target.parent / f".{target.name}-{secrets.token_hex(3)}"
+    link_tree(source, attempt)
+    replace_folder(target, attempt)
+
+
+def replace_folder(target: Path, attempt: Path) -> None:
+    """Put `attempt` where `target` is."""
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(attempt, target)
 
 
 def new_run(runs: Path, pipeline: str, experiment: str, tags: dict[str, str]) -> RunFolder:

@@ -51,6 +51,10 @@ class Running(Protocol):
         """The exit code, or None while it runs (negative: killed by that signal)."""
         ...
 
+    def terminate(self) -> None:
+        """Ask it and its children to end."""
+        ...
+
     def kill(self) -> None:
         """End it and its children at once."""
         ...
@@ -75,6 +79,13 @@ class _Cold:
     def poll(self) -> int | None:
         return self.process.poll()
 
+    def terminate(self) -> None:
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+        else:
+            self.process.terminate()
+
     def kill(self) -> None:
         if os.name == "posix":
             with contextlib.suppress(ProcessLookupError):
@@ -96,8 +107,11 @@ class _Forked:
             return -signal.SIGKILL
         return self.server.exits.get(self.number)
 
+    def terminate(self) -> None:
+        self.server.send({"kill": self.number, "signal": signal.SIGTERM})
+
     def kill(self) -> None:
-        self.server.send({"kill": self.number})
+        self.server.send({"kill": self.number, "signal": signal.SIGKILL})
 
 
 class WarmServer:
@@ -204,7 +218,7 @@ def serve(preload: Sequence[str]) -> None:
                 if "kill" in message:
                     for pid, number in children.items():
                         if number == message["kill"]:
-                            _kill(pid)
+                            _kill(pid, message["signal"])
                 else:
                     waiting.append((message["start"], Job(**message["job"])))
         for number, job in list(waiting):
@@ -272,9 +286,9 @@ def _run_module(job: Job) -> int:
     return 0
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, how: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, how)
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -36,7 +36,11 @@ ROWS_PER_THREAD = 200_000
 
 
 class Settings(BaseModel):
-    """What boosting is told. See scikit-learn's HistGradientBoostingClassifier for the meanings."""
+    """What boosting is told. See scikit-learn's HistGradientBoostingClassifier for the meanings.
+
+    Training stalls when `patience` iterations together lower the validation loss by no more than
+    `tolerance`, a share of the loss that a constant has.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -46,6 +50,7 @@ class Settings(BaseModel):
     min_samples_leaf: int = Field(default=20, ge=1)
     l2: float = Field(default=0.0, ge=0)
     patience: int = Field(default=20, ge=1)
+    tolerance: float = Field(default=1e-5, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     def adapted(self, rows: int) -> Settings:

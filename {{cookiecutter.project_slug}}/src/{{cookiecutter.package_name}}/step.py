@@ -58,6 +58,7 @@ def write_evidence(
     tags: Mapping[str, str] | None = None,
     series: Mapping[str, list[float]] | None = None,
     details: Mapping[str, Any] | None = None,
+    series_logged: bool = False,
 ) -> Path:
     """Write `<folder>/<kind>.json`: the same input gives the same bytes.
 
@@ -72,6 +73,7 @@ def write_evidence(
         tags: short texts.
         series: one number per iteration, from 0.
         details: everything else, as deep as needed.
+        series_logged: the series went to MLflow while they grew.
 
     Returns:
         The path of the file.
@@ -89,7 +91,7 @@ def write_evidence(
     write_text(path, text + "\n")
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
-        _log(run_id, evidence)
+        _log(run_id, evidence | {"series": {}} if series_logged else evidence)
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import re
 import sys
 import time
 import warnings
@@ -29,11 +28,13 @@ from .features import (
     encoder,
     read_part,
 )
+from .live import LiveMetrics
 from .metrics import best_threshold
 from .model import Settings, assembled, boosting, save_model, shallow_tree, threads_for
 from .step import StepError, run, write_evidence
 
 PROGRESS_SECONDS = 2.0
+EXPLODED = 10.0  # times the loss of a constant
 FOLDS = 3
 THRESHOLD_ROWS = 50_000  # more say the same
 
@@ -46,13 +47,18 @@ class Learned:
         losses: on the validation rows, from a constant prediction on (iterations + 1,).
         training_losses: on a sample of the training rows, likewise.
         iterations: after which the loss was lowest.
-        stopped: early, or at the limit of iterations.
+        stopped: early because it stalled, as it diverged after a good start, or at the limit of
+            iterations.
+        reason: the same in words.
+        logged: whether MLflow has the losses already.
     """
 
     losses: list[float]
     training_losses: list[float]
     iterations: int
-    stopped: Literal["early", "limit"]
+    stopped: Literal["early", "diverged", "limit"]
+    reason: str
+    logged: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,9 @@ def train(
             "threshold": made.threshold,
             "iterations": learned.iterations,
             "stopped": learned.stopped,
+            "reason": learned.reason,
         },
+        series_logged=learned.logged,
     )
 
 
@@ -198,7 +206,7 @@ def rehearse(
     """Boost on training rows only, until the loss on the validation rows no longer falls.
 
     Raises:
-        StepError: when it diverges.
+        StepError: as soon as it diverges, unless earlier iterations were better than a constant.
     """
     target = _labels(rows, contract)
     encode = encoder(features, contract.kind, settings.seed)
@@ -210,20 +218,23 @@ def rehearse(
         max_iter=settings.max_iterations,
         early_stopping=True,
         n_iter_no_change=settings.patience,
+        tol=0,  # the tolerance is for `ending` to apply
         verbose=2,
     )
-    with _progress(), np.errstate(all="ignore"):
-        learner.fit(
-            inputs, target, X_val=encode.transform(held_out), y_val=_labels(held_out, contract)
-        )
-    losses = [-float(score) for score in learner.validation_score_]
+    validation = {
+        "X_val": encode.transform(held_out),
+        "y_val": _labels(held_out, contract),
+    }
+    with LiveMetrics() as live, np.errstate(all="ignore"):
+        watch = _Watch(learner, settings, live, sys.stdout)
+        with contextlib.redirect_stdout(watch), contextlib.suppress(_Enough):
+            learner.fit(inputs, target, **validation)
+    best = max(1, int(np.argmin(watch.losses)))
+    stopped, reason = watch.verdict or ("limit", _limit(settings))
     learned = Learned(
-        losses,
-        [-float(score) for score in learner.train_score_],
-        _best_iteration(losses, settings),
-        "early" if learner.n_iter_ < settings.max_iterations else "limit",
+        watch.losses, watch.training_losses, best, stopped, reason, logged=live.delivered
     )
-    _tell(learned, settings)
+    _tell(learned)
     return learned
 
 
@@ -267,34 +278,55 @@ def without_empty(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(empty, 0.0, inputs) if empty.any() else inputs
 
 
-def _best_iteration(losses: list[float], settings: Settings) -> int:
-    """The iteration of the lowest loss, at least 1.
+def ending(
+    losses: list[float], settings: Settings
+) -> tuple[Literal["early", "diverged"], str] | None:
+    """Say whether training ought to end after these losses, and why.
+
+    Args:
+        losses: on the validation rows, from a constant prediction on; all but the last were fine.
+        settings: patience, tolerance and the learning rate.
 
     Raises:
-        StepError: when the loss is not finite, or grows from the start.
+        StepError: when it diverges: the loss is not finite, or it grows beyond ten times the loss
+            of a constant before any iteration was better than that.
     """
-    best = int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
-    grows = best == 0 and losses[-1] > 10 * losses[0] > 0
-    if not np.isfinite(losses).all() or grows:
-        shown = ", ".join(f"{loss:.3g}" for loss in losses[:4])
+    last, first = losses[-1], losses[0]
+    if not np.isfinite(last) or last > EXPLODED * first > 0:
+        at = len(losses) - 1
+        if np.isfinite(last) and min(losses) < first:
+            return "diverged", f"diverged at iteration {at}: a validation loss of {last:.3g}"
+        shown = ", ".join(f"{loss:.3g}" for loss in losses[-4:])
         raise StepError(
-            f"training diverges: the validation loss goes {shown}, … with a learning rate of "
-            f"{settings.learning_rate:g}. Lower --learning-rate (0.06 suits most tables); if it is "
-            "low already, look for extreme values of the target."
+            f"training diverges, ended at iteration {at}: the validation loss goes "
+            f"{'… ' if at > 3 else ''}{shown} with a learning rate of {settings.learning_rate:g}. "
+            "Lower --learning-rate (0.06 suits most tables); if it is low already, look for "
+            "extreme values of the target."
         )
-    return max(1, best)
+    if len(losses) > settings.patience:
+        *_, before = losses[: -settings.patience]
+        if min(losses[-settings.patience :]) >= before - settings.tolerance * abs(first):
+            return "early", _stalled(settings)
+    return None
 
 
-def _tell(learned: Learned, settings: Settings) -> None:
-    first, best = learned.losses[0], learned.losses[learned.iterations]
-    why = (
-        f"stopped early: no better for {settings.patience} iterations"
-        if learned.stopped == "early"
-        else f"stopped at the limit of {settings.max_iterations} iterations, more may help"
+def _stalled(settings: Settings) -> str:
+    return (
+        f"no better by more than {settings.tolerance:g} of a constant's loss for "
+        f"{settings.patience} iterations"
     )
+
+
+def _limit(settings: Settings) -> str:
+    return f"the limit of {settings.max_iterations} iterations was reached, more may help"
+
+
+def _tell(learned: Learned) -> None:
+    first, best = learned.losses[0], learned.losses[learned.iterations]
+    words = {"early": "stopped early", "diverged": "stopped early", "limit": "stopped"}
     print(
         f"{len(learned.losses) - 1} iterations, best {learned.iterations}: validation loss "
-        f"{best:.5g} (a constant has {first:.5g}); {why}",
+        f"{best:.5g} (a constant has {first:.5g}); {words[learned.stopped]}: {learned.reason}",
         flush=True,
     )
     if best >= first:
@@ -303,6 +335,8 @@ def _tell(learned: Learned, settings: Settings) -> None:
             "say nothing about the target there, or its level has changed since the training rows",
             flush=True,
         )
+    if learned.stopped == "diverged":
+        print("warning: a lower --learning-rate may train longer and better", flush=True)
 
 
 def _option(name: str) -> str:
@@ -323,32 +357,43 @@ def _calm() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[None]:
-    """Turn boosting's line per iteration into one every few seconds."""
-    with contextlib.redirect_stdout(_Thinned(sys.stdout)):
-        yield
+class _Enough(Exception):
+    """Ends boosting from within."""
 
 
-class _Thinned(io.TextIOBase):
-    """Takes scikit-learn's progress, and writes a short line of it when some time has passed."""
+class _Watch(io.TextIOBase):
+    """Looks at boosting after every iteration: passes the losses on, and ends what leads nowhere.
 
-    def __init__(self, out: Any) -> None:
-        self.out = out
-        self.line = ""
+    Scikit-learn's boosting calls nobody back, but prints a line per iteration; its public lists
+    of scores hold the exact values by then. Of the lines, one every few seconds is shown.
+    """
+
+    def __init__(self, learner: Any, settings: Settings, live: LiveMetrics, out: Any) -> None:
+        self.learner, self.settings, self.live, self.out = learner, settings, live, out
+        self.losses: list[float] = []
+        self.training_losses: list[float] = []
+        self.verdict: tuple[Literal["early", "diverged"], str] | None = None
         self.last = time.monotonic()
 
     def write(self, text: str) -> int:
-        self.line += text
-        if text.endswith("\n"):
-            found = re.search(r"\[(\d+)/\d+\].* val loss: ([^,\s]+)", self.line)
-            if found and time.monotonic() - self.last > PROGRESS_SECONDS:
-                print(
-                    f"iteration {found[1]}: validation loss {found[2]}", file=self.out, flush=True
-                )
-                self.last = time.monotonic()
-            self.line = ""
+        if "\n" in text:
+            scores = getattr(self.learner, "validation_score_", ())
+            for position in range(len(self.losses), len(scores)):
+                self._look(position, -float(scores[position]))
         return len(text)
+
+    def _look(self, iteration: int, loss: float) -> None:
+        training_loss = -float(self.learner.train_score_[iteration])
+        self.losses.append(loss)
+        self.training_losses.append(training_loss)
+        if iteration:  # what a constant has is the same in every training on these rows
+            self.live.log(iteration, {"validation_loss": loss, "training_loss": training_loss})
+        self.verdict = ending(self.losses, self.settings)
+        if self.verdict:
+            raise _Enough
+        if iteration and time.monotonic() - self.last > PROGRESS_SECONDS:
+            print(f"iteration {iteration}: validation loss {loss:.5g}", file=self.out, flush=True)
+            self.last = time.monotonic()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from {{ cookiecutter.package_name }} import (
     footprint,
     groups,
     infer,
+    live,
     metrics,
     model,
     prepare,

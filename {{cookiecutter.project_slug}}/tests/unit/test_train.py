@@ -43,6 +43,7 @@ def test_the_evidence_says_how_it_went(mixed_bench):
     details, losses = evidence["details"], evidence["series"]["validation_loss"]
     assert evidence["params"]["patience"] == 5 and evidence["params"]["learning_rate"] == 0.1
     assert details["iterations"] == int(np.argmin(losses))
+    assert details["reason"].endswith("for 5 iterations")
     assert details["stopped"] == "early" and len(losses) == details["iterations"] + 6
     assert evidence["metrics"]["validation_loss"] == min(losses)
     assert 0 < details["threshold"] < 1
@@ -55,7 +56,7 @@ def test_the_evidence_says_how_it_went(mixed_bench):
 def test_the_limit_of_iterations_is_kept(mixed_bench, capsys):
     assert mixed_bench.train("--max-iterations", "3") == 0
     assert mixed_bench.evidence("training")["details"]["stopped"] == "limit"
-    assert "limit of 3 iterations" in capsys.readouterr().out
+    assert "the limit of 3 iterations was reached" in capsys.readouterr().out
 
 
 def test_numbers_are_predicted(bench, mixed):
@@ -196,12 +197,48 @@ def test_divergence_is_an_error_that_says_what_to_do(bench, random, capsys, rate
     assert not (place.folder / "model").exists()
 
 
+def endings(losses: list[float], **settings: float) -> list[object]:
+    """What is said after each loss."""
+    return [
+        train.ending(losses[: count + 1], model.Settings(**settings))
+        for count in range(len(losses))
+    ]
+
+
 @pytest.mark.parametrize(
     "losses", [[1.0, math.nan], [1.0, 0.5, math.inf], [math.nan], [1.0, 5.0, 11.0]]
 )
 def test_losses_that_are_not_finite_or_only_grow_are_divergence(losses):
-    with pytest.raises(StepError, match="training diverges"):
-        train._best_iteration(losses, model.Settings())
+    assert not any(endings(losses[:-1]))
+    with pytest.raises(StepError, match=f"training diverges, ended at iteration {len(losses) - 1}"):
+        endings(losses)
+
+
+def test_a_loss_that_explodes_after_a_good_start_ends_training_with_what_was_good():
+    *before, last = endings([1.0, 0.5, 3.0, 10.5])
+    assert not any(before)
+    assert last == ("diverged", "diverged at iteration 3: a validation loss of 10.5")
+
+
+def test_progress_below_the_tolerance_is_a_stall():
+    crawling = [1.0 - n / 1000 for n in range(30)]
+    assert not any(endings(crawling, patience=5, tolerance=0.0049))
+    *_, last = endings(crawling, patience=5, tolerance=0.0051)
+    assert last == ("early", "no better by more than 0.0051 of a constant's loss for 5 iterations")
+
+
+def test_the_tolerance_does_not_depend_on_the_unit_of_the_target():
+    crawling = [1.0 - n / 1000 for n in range(30)]
+    for unit in (1e-9, 1e9):
+        losses = [loss * unit for loss in crawling]
+        assert endings(losses, patience=5, tolerance=0.0051)[5][0] == "early"
+
+
+def test_divergence_ends_training_at_once(bench, random, capsys):
+    x = random.normal(size=ROWS)
+    place = bench(pd.DataFrame({"x": x, "y": x**3}), REGRESSION, {"x": "number", "y": "number"})
+    assert place.train("--learning-rate", "1000", "--max-iterations", "5000") == 2
+    assert "ended at iteration 1:" in capsys.readouterr().err
 
 
 def test_a_target_too_large_for_its_squares_is_divergence(bench, random, capsys):

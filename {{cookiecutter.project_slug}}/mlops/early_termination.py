@@ -1,0 +1,117 @@
+"""The rules by which Azure ML ends trials of a sweep that lead nowhere.
+
+Source: https://learn.microsoft.com/azure/machine-learning/how-to-tune-hyperparameters#early-termination
+(sections Bandit policy, Median stopping policy, Truncation selection policy).
+
+Here every rule sees losses: the metric as it is where it is minimised, negated where it is
+maximised. A trial's k-th report of the primary metric is its interval k.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Losses = Mapping[int, Sequence[float]]  # by trial, in the order of reports
+
+
+class _Policy(BaseModel):
+    """When a rule is applied: at each multiple of the interval that is not below the delay."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evaluation_interval: Annotated[int, Field(strict=True, ge=1)] = 1
+    delay_evaluation: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    def applies_at(self, interval: int) -> bool:
+        """Whether the rule is applied when a trial has reported for the `interval`-th time."""
+        return interval % self.evaluation_interval == 0 and interval >= self.delay_evaluation
+
+    def stops(self, losses: Losses, trial: int, interval: int) -> bool:
+        """Whether the rule ends `trial` at its `interval`-th report.
+
+        Args:
+            losses: all reports of all trials so far, ended ones too; at least `interval` of `trial`.
+            trial: which is judged; it is compared with those that have got as far.
+            interval: from 1.
+        """
+        if not self.applies_at(interval):
+            return False
+        reached = {n: seen[:interval] for n, seen in losses.items() if len(seen) >= interval}
+        return self._stops(reached, trial)
+
+    @abstractmethod
+    def _stops(self, reached: Losses, trial: int) -> bool:
+        """The rule itself, on as many reports of each trial."""
+
+
+class Bandit(_Policy):
+    """Ends a trial whose best value is worse than the best trial's by more than a slack.
+
+    "Assume that the best performing job at interval 10 reported a primary metric is 0.8 with a goal
+    to maximize the primary metric. If the policy specifies a slack_factor of 0.2, any training jobs
+    whose best metric at interval 10 is less than 0.66 (0.8/(1+slack_factor)) will be terminated."
+    With slack_amount the bound is the best value less that amount. Azure documents neither the
+    minimised nor the negative metric; they follow by symmetry: best · (1 + slack_factor).
+    """
+
+    type: Literal["bandit"]
+    slack_factor: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    slack_amount: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_slack(self) -> Bandit:
+        if (self.slack_factor is None) == (self.slack_amount is None):
+            raise ValueError("give one of slack_factor and slack_amount")
+        return self
+
+    def _stops(self, reached: Losses, trial: int) -> bool:
+        best = min(min(seen) for seen in reached.values())
+        if math.isinf(best):
+            return False
+        return min(reached[trial]) > self._bound(best)
+
+    def _bound(self, best: float) -> float:
+        if self.slack_amount is not None:
+            return best + self.slack_amount
+        ratio = 1 + (self.slack_factor or 0.0)
+        return best * ratio if best >= 0 else best / ratio
+
+
+class MedianStopping(_Policy):
+    """Ends a trial whose best value is worse than the median of all trials' running averages.
+
+    "A job is stopped at interval 5 if its best primary metric is worse than the median of the
+    running averages over intervals 1:5 across all training jobs."
+    """
+
+    type: Literal["median_stopping"]
+
+    def _stops(self, reached: Losses, trial: int) -> bool:
+        averages = [math.fsum(seen) / len(seen) for seen in reached.values()]
+        return min(reached[trial]) > median(averages)
+
+
+class TruncationSelection(_Policy):
+    """Ends the lowest share of trials at each evaluation.
+
+    "A job terminates at interval 5 if its performance at interval 5 is in the lowest 20% of
+    performance of all jobs at interval 5." The number of trials in the share is rounded down, and
+    trials of equal performance are spared together.
+    """
+
+    type: Literal["truncation_selection"]
+    truncation_percentage: Annotated[int, Field(strict=True, ge=1, le=99)]
+
+    def _stops(self, reached: Losses, trial: int) -> bool:
+        kept = len(reached) - len(reached) * self.truncation_percentage // 100
+        better = sum(seen[-1] < reached[trial][-1] for seen in reached.values())
+        return better >= kept
+
+
+Policy = Annotated[Bandit | MedianStopping | TruncationSelection, Field(discriminator="type")]
