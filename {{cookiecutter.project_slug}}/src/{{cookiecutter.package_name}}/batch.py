@@ -43,6 +43,7 @@ from .stream import Chunk, Stream, open_stream
 
 PART_ROWS = 1_000_000
 CHUNK_ROWS = 100_000  # asked at once: more is hardly faster, and takes more memory
+PATIENCE = 3.0  # seconds; so long may a killed job take to let its folder go
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 # First and last position, and what was made of the rows between.
@@ -316,7 +317,7 @@ def _alone_in(output: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(output / ".lock", timeout=0):
+        with FileLock(output / ".lock", timeout=PATIENCE):
             yield
     except Timeout:
         raise StepError(

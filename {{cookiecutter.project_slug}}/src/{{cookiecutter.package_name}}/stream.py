@@ -20,6 +20,7 @@ from .table import (
     BLOCK_BYTES,
     INDEX_COLUMN,
     PARQUET,
+    check_last_quote,
     column_names,
     csv_error,
     first_bytes,
@@ -29,6 +30,7 @@ from .table import (
 
 BATCH_ROWS = 1 << 16
 READ_BYTES = 1 << 20  # of a Parquet column at a time, however long its row groups are
+OPEN_QUOTE = "a quote that is never closed"
 SHOWN = 120  # characters of a row that is no row
 
 Positions = NDArray[np.int64]
@@ -138,11 +140,11 @@ def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:
         else:
             layout = sniff(path, start)
             names = _header(path, layout)
+        _check_columns(path, columns, names)
     except StepError:
         if looks is None:
             raise
         raise StepError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
-    _check_columns(path, columns, names)
     return Stream(path, {name: names[name] for name in columns}, None, {}, layout)
 
 
@@ -190,7 +192,10 @@ def _csv_rows(stream: Stream, layout: tuple[str, int], refused: deque[_Refused])
     """All rows but the header; those with a wrong number of fields go to `refused`."""
     position = -1  # of the header
     passed: deque[_Refused] = deque()
-    with _csv_reader(stream.path, layout, list(stream.columns.values()), passed) as reader:
+    wanted = list(stream.columns.values())
+    last_column, last_value = f"f{layout[1] - 1}", ""
+    columns = [*wanted, *({last_column} - set(wanted))]
+    with _csv_reader(stream.path, layout, columns, passed) as reader:
         while True:
             try:
                 batch = reader.read_next_batch()
@@ -198,15 +203,21 @@ def _csv_rows(stream: Stream, layout: tuple[str, int], refused: deque[_Refused])
                 break
             except pa.ArrowException as error:
                 raise csv_error(stream.path, str(error), *layout) from None
+            if not len(batch):
+                continue
             # The parser is at least as far as the batch: it has refused all that lies between.
             places = np.array([place for place, _ in passed], dtype=np.int64)
             ordinals = np.arange(position, position + len(batch), dtype=np.int64)
             before = np.searchsorted(places - np.arange(len(places)), ordinals, side="right")
             positions = ordinals + before
-            refused.extend(passed.popleft() for _ in range(int(before.max(initial=0))))
-            position = int(positions[-1]) + 1 if len(positions) else position
-            skip = int(len(positions) > 0 and positions[0] == -1)
+            refused.extend(passed.popleft() for _ in range(int(before[-1])))
+            position = int(positions[-1]) + 1
+            last_value = batch[last_column][-1].as_py()
+            skip = int(positions[0] == -1)
             yield positions[skip:], batch.slice(skip)
+    check_last_quote(stream.path, last_value)
+    if passed and passed[-1][1] == OPEN_QUOTE:  # all further lines are in this row
+        raise StepError(f"{stream.path} has {OPEN_QUOTE} in row {passed[-1][0] + 1:,}.")
     refused.extend(passed)
 
 
@@ -217,7 +228,12 @@ def _csv_reader(path: Path, layout: tuple[str, int], columns: list[str], refused
 
     def keep_place(row: Any) -> str:
         text = row.text if len(row.text) <= SHOWN else row.text[:SHOWN] + "…"
-        what = f"expected {row.expected_columns} fields, found {row.actual_columns}: {text}"
+        is_open = "\n" in row.text and row.text.count('"') % 2
+        what = (
+            OPEN_QUOTE
+            if is_open
+            else f"expected {row.expected_columns} fields, found {row.actual_columns}: {text}"
+        )
         refused.append((row.number - 2, what))  # rows count from 1, and the header is one
         return "skip"
 

@@ -100,6 +100,7 @@ def _read_csv(path: Path, start: bytes) -> Table:
         if looks is None:
             raise
         raise StepError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
+    check_last_quote(path, content.column(width - 1)[-1].as_py())
     header = [content.column(i)[0].as_py() for i in range(content.num_columns)]
     content = content.slice(1)
     return _table(path, column_names(header, path), content.columns, delimiter)
@@ -169,6 +170,24 @@ def column_names(names: list[str], path: Path) -> list[str]:
         listed = ", ".join(f'"{name}"' for name in twice[:5])
         raise StepError(f"{path} has more than one column named {listed}: give each its own name.")
     return stripped
+
+
+def check_last_quote(path: Path, value: str) -> None:
+    """Refuse a CSV whose last value, in its last column, runs to the end: pyarrow is silent then.
+
+    Raises:
+        StepError: when the quote before the value is never closed.
+    """
+    if "\n" not in value:
+        return
+    open_ended = b'"' + value.replace('"', '""').encode()
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - len(open_ended)))
+        if stream.read() == open_ended:
+            lines = value.count("\n")
+            raise StepError(
+                f"{path} has a quote that is never closed; the last {lines:,} lines are one value."
+            )
 
 
 def csv_error(path: Path, message: str, delimiter: str, width: int) -> StepError:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    batch,
     contract,
     evaluate,
     explain,
@@ -11,6 +12,7 @@ from {{ cookiecutter.package_name }} import (
     model,
     prepare,
     step,
+    stream,
     train,
     validate,
 )
