@@ -337,6 +337,54 @@ def monitor(
         raise typer.Exit(0 if result.verdict != watching.BREACH else 1)
 
 
+@app.command()
+def score(
+    data: Annotated[
+        Path, typer.Option(help="The table, CSV or Parquet, or a folder of such tables.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the scored rows, this job's only.")],
+    version: Annotated[
+        str | None, typer.Option(help="Version of the model; default: the champion.")
+    ] = None,
+    part_rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of the table per file of the output; default: 1,000,000."),
+    ] = None,
+    max_rejected: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of rows that may break the contract; more: exit code 1."
+        ),
+    ] = 0.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete what another job left in the output.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score tables of any size with the script of the batch endpoint; an interrupted job resumes."""
+    from .files import project_root
+    from .score import ScoreProgress
+    from .score import score as score_tables
+
+    console = _console(stderr=as_json)
+    with ScoreProgress(console) as watch:
+        result = score_tables(
+            project_root(),
+            data,
+            output,
+            version=version,
+            part_rows=part_rows,
+            max_rejected=max_rejected,
+            overwrite=overwrite,
+            watch=watch,
+        )
+    if as_json:
+        print(json.dumps(result.summary))
+    else:
+        result.print(console, _relative(output))
+    raise typer.Exit(1 if result.complaint else 0)
+
+
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from . import report

@@ -14,6 +14,9 @@ from .cells import Cells
 from .step import StepError
 
 DELIMITERS = ",;\t|"
+PARQUET = b"PAR1"
+INDEX_COLUMN = r"__index_level_\d+__"  # pandas writes its row labels under such names
+BLOCK_BYTES = 1 << 23  # of a CSV, parsed at a time; no row may be longer
 FORMATS_ELSEWHERE = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\x1f\x8b": "compressed with gzip",
@@ -43,6 +46,16 @@ def read_file(path: Path | str) -> Table:
         StepError: when it is missing, empty, a directory, or not a table.
     """
     path = Path(path)
+    start = first_bytes(path)
+    return _read_parquet(path) if start.startswith(PARQUET) else _read_csv(path, start)
+
+
+def first_bytes(path: Path) -> bytes:
+    """How a file begins, up to 64 KiB, if that is how a Parquet file or a text begins.
+
+    Raises:
+        StepError: when it is missing, empty, a directory, or neither of the two.
+    """
     if path.is_dir():
         raise StepError(f"{path} is a directory: name one CSV or Parquet file.")
     if not path.exists():
@@ -51,8 +64,8 @@ def read_file(path: Path | str) -> Table:
         start = stream.read(1 << 16)
     if not start.strip():
         raise StepError(f"{path} is empty: expected a table with a header and rows.")
-    if start.startswith(b"PAR1"):
-        return _read_parquet(path)
+    if start.startswith(PARQUET):
+        return start
     if path.suffix.lower() in {".parquet", ".pq"}:
         raise StepError(
             f"{path} is named as Parquet but is not: it starts with {start[:4]!r}. "
@@ -63,7 +76,7 @@ def read_file(path: Path | str) -> Table:
             raise StepError(f"{path} is {what}: save the table as CSV (UTF-8) or Parquet.")
     if b"\0" in start:
         raise StepError(f"{path} is a binary file: save the table as CSV (UTF-8) or Parquet.")
-    return _read_csv(path, start)
+    return start
 
 
 def _read_parquet(path: Path) -> Table:
@@ -73,25 +86,24 @@ def _read_parquet(path: Path) -> Table:
         content = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise StepError(f"{path} is a damaged Parquet file ({error}): write it again.") from None
-    keep = [
-        i for i, n in enumerate(content.column_names) if not re.fullmatch(r"__index_level_\d+__", n)
-    ]
-    names = _names([content.column_names[i] for i in keep], path)
+    keep = [i for i, n in enumerate(content.column_names) if not re.fullmatch(INDEX_COLUMN, n)]
+    names = column_names([content.column_names[i] for i in keep], path)
     return _table(path, names, [content.column(i) for i in keep], None)
 
 
 def _read_csv(path: Path, start: bytes) -> Table:
     looks = {b"{": "JSON", b"[": "JSON", b"<": "HTML or XML"}.get(start.lstrip()[:1])
     try:
-        delimiter, width = _sniff(path, start)
+        delimiter, width = sniff(path, start)
         content = _parse_csv(path, delimiter, width)
     except StepError:
         if looks is None:
             raise
         raise StepError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
+    check_last_quote(path, content.column(width - 1)[-1].as_py())
     header = [content.column(i)[0].as_py() for i in range(content.num_columns)]
     content = content.slice(1)
-    return _table(path, _names(header, path), content.columns, delimiter)
+    return _table(path, column_names(header, path), content.columns, delimiter)
 
 
 def _parse_csv(path: Path, delimiter: str, width: int) -> pa.Table:
@@ -104,11 +116,11 @@ def _parse_csv(path: Path, delimiter: str, width: int) -> pa.Table:
             column_types={f"f{i}": pa.string() for i in range(width)}, strings_can_be_null=False
         ),
     }
-    reading = {"autogenerate_column_names": True, "block_size": 1 << 23}
+    reading = {"autogenerate_column_names": True, "block_size": BLOCK_BYTES}
     try:
         return pacsv.read_csv(path, read_options=pacsv.ReadOptions(**reading), **options)
     except pa.ArrowInvalid as error:
-        raise _csv_error(path, str(error), delimiter, width) from None
+        raise csv_error(path, str(error), delimiter, width) from None
 
 
 def _table(
@@ -117,15 +129,16 @@ def _table(
     rows = len(columns[0]) if columns else 0
     if rows == 0:
         raise StepError(f"{path} has a header but no rows.")
-    plain = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in columns
-    ]
-    cells = [Cells(column, delimiter) for column in plain]
+    cells = [Cells(without_dictionary(column), delimiter) for column in columns]
     return Table(path, dict(zip(names, cells, strict=True)), rows)
 
 
-def _sniff(path: Path, start: bytes) -> tuple[str, int]:
+def without_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Plain values of a column that a Parquet file keeps as codes."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def sniff(path: Path, start: bytes) -> tuple[str, int]:
     """Delimiter, and number of columns: of those every row agrees on, the one with most columns."""
     text = start.decode("utf-8-sig", errors="replace")
     if len(start) == 1 << 16:
@@ -149,7 +162,8 @@ def _sniff(path: Path, start: bytes) -> tuple[str, int]:
     return best, wide[best][1]
 
 
-def _names(names: list[str], path: Path) -> list[str]:
+def column_names(names: list[str], path: Path) -> list[str]:
+    """Names without blanks around them; columns without a name are numbered."""
     stripped = [name.strip() or f"column_{i}" for i, name in enumerate(names, start=1)]
     twice = sorted({name for name in stripped if stripped.count(name) > 1})
     if twice:
@@ -158,7 +172,26 @@ def _names(names: list[str], path: Path) -> list[str]:
     return stripped
 
 
-def _csv_error(path: Path, message: str, delimiter: str, width: int) -> StepError:
+def check_last_quote(path: Path, value: str) -> None:
+    """Refuse a CSV whose last value, in its last column, runs to the end: pyarrow is silent then.
+
+    Raises:
+        StepError: when the quote before the value is never closed.
+    """
+    if "\n" not in value:
+        return
+    open_ended = b'"' + value.replace('"', '""').encode()
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - len(open_ended)))
+        if stream.read() == open_ended:
+            lines = value.count("\n")
+            raise StepError(
+                f"{path} has a quote that is never closed; the last {lines:,} lines are one value."
+            )
+
+
+def csv_error(path: Path, message: str, delimiter: str, width: int) -> StepError:
+    """What pyarrow's message about a CSV means to the person who has the file."""
     if "UTF8" in message or "UTF-8" in message:
         return _encoding_error(path)
     ragged = re.search(r"Expected (\d+) columns, got (\d+)", message)
@@ -169,19 +202,23 @@ def _csv_error(path: Path, message: str, delimiter: str, width: int) -> StepErro
             f"{path}, line {line}: expected {width} fields as in the header, found {fields} "
             f'(delimiter "{name}"). Quote values that contain it, and close every quote.'
         )
+    if "straddling" in message:
+        return StepError(
+            f"{path} has a row longer than {BLOCK_BYTES >> 20} MiB, or a quote that is never closed."
+        )
     return StepError(f"{path} cannot be read as CSV: {message.splitlines()[0]}")
 
 
 def _encoding_error(path: Path) -> StepError:
-    content = path.read_bytes()
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return StepError(
-            f"{path}, line {line}: expected UTF-8 text, found the byte "
-            f"0x{content[error.start]:02x}. Save the file as UTF-8."
-        )
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return StepError(
+                    f"{path}, line {number}: expected UTF-8 text, found the byte "
+                    f"0x{line[error.start]:02x}. Save the file as UTF-8."
+                )
     return StepError(f"{path} is not UTF-8 text. Save the file as UTF-8.")
 
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    batch,
     contract,
     evaluate,
     explain,
@@ -18,6 +19,7 @@ from {{ cookiecutter.package_name }} import (
     probe,
     replay,
     step,
+    stream,
     train,
     validate,
 )

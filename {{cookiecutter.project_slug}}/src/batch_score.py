@@ -1,0 +1,10 @@
+"""What the batch endpoint on Azure ML calls, and `mlops score` on a laptop."""
+
+import sys
+
+from {{ cookiecutter.package_name }}.batch import init, main, run
+
+__all__ = ["init", "run"]
+
+if __name__ == "__main__":
+    sys.exit(main())
