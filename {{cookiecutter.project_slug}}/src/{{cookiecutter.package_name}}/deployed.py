@@ -1,4 +1,4 @@
-"""The model that Azure ML has put on this machine, or `mlops` in its place."""
+"""What a deployment on Azure ML tells its scoring script: which model, and where it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,37 @@ from .contract import Contract, load_contract
 from .model import CONTRACT_FILE, load_model
 from .step import StepError
 
+DESCRIPTION = "MLmodel"
 UNKNOWN = "unknown"
+
+
+def model_folder() -> Path:
+    """The folder of the MLflow model at or below AZUREML_MODEL_DIR, at most two levels down.
+
+    Raises:
+        StepError: when there is none, or more than one.
+    """
+    given = os.environ.get("AZUREML_MODEL_DIR")
+    if not given:
+        raise StepError("AZUREML_MODEL_DIR is not set: name the folder of the model.")
+    top = Path(given)
+    for pattern in (DESCRIPTION, f"*/{DESCRIPTION}", f"*/*/{DESCRIPTION}"):
+        found = sorted(top.glob(pattern))
+        if len(found) > 1:
+            raise StepError(f"{top} holds {len(found)} models: name the folder of one.")
+        if found:
+            return found[0].parent
+    raise StepError(f"{top} holds no MLflow model: expected a file {DESCRIPTION} in or below it.")
+
+
+def model_identity() -> tuple[str, str]:
+    """Name and version: MODEL_NAME and MODEL_VERSION, else Azure's path of the model."""
+    parts = Path(os.environ.get("AZUREML_MODEL_DIR", "")).parts
+    name = version = UNKNOWN
+    if "azureml-models" in parts:
+        below = parts[parts.index("azureml-models") + 1 :]
+        name, version = (*below, UNKNOWN, UNKNOWN)[:2]
+    return os.environ.get("MODEL_NAME") or name, os.environ.get("MODEL_VERSION") or version
 
 
 @dataclass(frozen=True)
@@ -40,32 +70,9 @@ class Deployed:
 def load_deployed() -> Deployed:
     """Load the model below AZUREML_MODEL_DIR.
 
-    Name and version: MODEL_NAME and MODEL_VERSION, else the folders that Azure ML puts a
-    registered model into (…/azureml-models/<name>/<version>), else "unknown".
-
     Raises:
         StepError: when there is none, or it cannot be loaded here.
     """
-    place = os.environ.get("AZUREML_MODEL_DIR")
-    if not place:
-        raise StepError("AZUREML_MODEL_DIR is not set: expected the folder that holds the model.")
-    folder = _model_folder(Path(place))
+    folder = model_folder()
     contract = load_contract(folder / CONTRACT_FILE)
-    parts = folder.absolute().parts
-    at = parts.index("azureml-models") if "azureml-models" in parts else len(parts)
-    name, version = (*parts[at + 1 : at + 3], UNKNOWN, UNKNOWN)[:2]
-    return Deployed(
-        folder,
-        os.environ.get("MODEL_NAME") or name,
-        os.environ.get("MODEL_VERSION") or version,
-        load_model(folder),
-        contract,
-    )
-
-
-def _model_folder(place: Path) -> Path:
-    for pattern in ("MLmodel", "*/MLmodel", "*/*/MLmodel"):
-        found = sorted(place.glob(pattern))
-        if found:
-            return found[0].parent
-    raise StepError(f"{place} holds no MLflow model: expected a file MLmodel in it or below it.")
+    return Deployed(folder, *model_identity(), load_model(folder), contract)
