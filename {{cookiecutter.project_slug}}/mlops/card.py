@@ -15,6 +15,7 @@ from typing import Any
 
 from .card_limits import limits
 from .files import write_text
+from .pages import page
 from .project import Project
 from .report_evidence import (
     Facts,
@@ -137,19 +138,7 @@ def markdown(content: Card) -> str:
 
 def html(content: Card) -> str:
     """The card as a page that loads nothing from elsewhere and runs no script."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from .report import source_hash
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sha256"] = source_hash
-    return environment.get_template("card.html.j2").render(card=content) + "\n"
+    return page("card.html.j2", card=content)
 
 
 _LIMITS_LEAD = "What the evidence itself says against trusting this model blindly."

@@ -201,9 +201,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")
     ] = "127.0.0.1",
-    collect: Annotated[
-        bool, typer.Option(help="Keep requests and answers in .collected.")
-    ] = True,
+    collect: Annotated[bool, typer.Option(help="Keep requests and answers in .collected.")] = True,
 ) -> None:
     """Answer requests with the champion, in the inference server that Azure ML runs."""
     from .files import project_root
@@ -406,6 +404,50 @@ def score(
     else:
         result.print(console, _relative(output))
     raise typer.Exit(1 if result.complaint else 0)
+
+
+@app.command()
+def drill(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The table; default: the one of azureml/data/training.yml."),
+    ] = None,
+    history: Annotated[
+        int, typer.Option(min=1, help="Periods that the first model learns from.")
+    ] = 3,
+    until: Annotated[
+        str | None, typer.Option(help="Last period to replay, e.g. 2013-08; default: all.")
+    ] = None,
+    rows: Annotated[
+        int, typer.Option(min=50, help="Rows sent to the endpoint in each period.")
+    ] = 2_000,
+    cool_down: Annotated[
+        int, typer.Option(min=0, help="Periods that pass between two trainings at least.")
+    ] = 2,
+    break_one: Annotated[
+        bool,
+        typer.Option(help="End with a release that breaks its callers, to see it rolled back."),
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Rehearse the whole loop: the table's own time goes by, served, watched and retrained."""
+    from .drill import Plan
+    from .drill import drill as rehearse
+    from .files import project_root
+
+    console = _console(stderr=as_json)
+    plan = Plan(history=history, until=until, rows=rows, cool_down=cool_down, break_one=break_one)
+    with console.status("cutting the table into periods") as status:
+
+        def tell(line: str) -> None:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            status.update("the next period goes by")
+
+        home = rehearse(project_root(), plan, data=data, tell=tell)
+    if as_json:
+        print((home / "drill.json").read_text(encoding="utf-8"), end="")
+        return
+    console.print(f"timeline: {_relative(home / 'drill.html')}", soft_wrap=True, highlight=False)
 
 
 def _report_of_failure(folder: Path) -> Path | None:

@@ -30,12 +30,12 @@ from .errors import MlopsError, UsageError
 from .files import read_json, write_json, write_text
 from .local_endpoint import LocalEndpoint
 from .project import Release, load_gates, load_project
-from .tracking import tracking_uri
 from .promote import promote, rollback
+from .registry import CHAMPION, Registry
 from .rehearsal import Rows, as_json
-from .registry import Registry
 from .release import run_release
 from .run import run_pipeline
+from .tracking import tracking_uri
 
 COPIED = ("conf", "azureml", "mlops", "src", "requirements", "pyproject.toml")
 ENDPOINT = "local"
@@ -111,9 +111,8 @@ def drill(root: Path, plan: Plan, *, data: Path | None = None, tell: Tell = prin
     home = root / ".drill"
     home.mkdir(exist_ok=True)
     try:
-        with FileLock(home / "lock", timeout=0):
-            with _own_store():
-                return _Drill(root, home, plan, tell).run(data)
+        with FileLock(home / "lock", timeout=0), _own_store():
+            return _Drill(root, home, plan, tell).run(data)
     except Timeout:
         raise UsageError(f"another drill is going on in {home}; wait until it has ended") from None
 
@@ -187,7 +186,11 @@ class _Drill:
     def _cut(self, table: Path) -> None:
         periods = self.home / "periods"
         self._package(
-            "replay", "split", data=table, contract=self.root / "conf" / "contract.yml", output=periods
+            "replay",
+            "split",
+            data=table,
+            contract=self.root / "conf" / "contract.yml",
+            output=periods,
         )
         self.index = read_json(periods / "periods.json")
         # The contract's limits are those of the whole table.
@@ -236,20 +239,27 @@ class _Drill:
         decision = promote(self.copy).decision
         return decision.version, "promoted" if decision.passed else "refused"
 
-
     def _first_model(self, known: list[str]) -> None:
+        """What the drill starts with; nobody serves yet, so the gates only speak."""
         began = time.monotonic()
         version, verdict = self._train(known)
-        if verdict != "promoted":
+        words = "is trained, promoted and released"
+        if verdict == "refused":
+            words = "is refused by the gates, and released all the same: a drill has to begin"
+            self._promote_anyway(version)
+        if not self._release(version, self._rows(known[-1])):
             raise MlopsError(
-                f"the first model, of {known[0]} to {known[-1]}, does not pass the gates; its report "
-                f"is below {self.copy / '.runs'}. More periods may help: --history"
+                f"the first model cannot be released; why is in {self.copy / '.endpoints' / ENDPOINT}"
             )
-        self._release(version, self._rows(known[-1]))
         self.tell(
-            f"{known[0]} to {known[-1]}: v{version} is trained, promoted and released "
-            f"({time.monotonic() - began:.0f} s)"
+            f"{known[0]} to {known[-1]}: v{version} {words} ({time.monotonic() - began:.0f} s)"
         )
+
+    def _promote_anyway(self, version: str) -> None:
+        registry = Registry(self.project.model, tracking_uri(self.copy))
+        chosen = registry.version(version)
+        registry.crown(chosen, registry.holder(CHAMPION))
+        registry.tag(chosen, "decision", "promoted")
 
     def _pass(self, period: Passed, known: list[str], *, is_last: bool) -> None:
         """Let a period go by: serve, collect, watch, and do what has to be done."""
@@ -371,12 +381,11 @@ class _Drill:
         finally:
             contract.write_text(before, encoding="utf-8")
         if verdict == "refused":  # somebody insists
-            registry = Registry(self.project.model, tracking_uri(self.copy))
-            registry.tag(registry.version(version), "decision", "promoted")
+            self._promote_anyway(version)
         period.events.append(Event("forced", version, f"asks for {NEW_COLUMN}, which nobody sends"))
         released = self._release(version, rows)
         period.events.append(Event("released" if released else "rolled back", version))
-        if not released and verdict == "promoted":
+        if not released:
             rollback(self.copy)
 
     def _release(self, version: str, rows: Rows) -> bool:
@@ -497,7 +506,9 @@ def told(period: Passed) -> str:
     parts = [f"{period.name}: {period.rows:,} rows served by v{period.version}"]
     if period.failed:
         parts.append(f"{period.failed} requests failed")
-    parts.append(f"drift in {', '.join(moved[:3])}{' …' if moved[3:] else ''}" if moved else "no drift")
+    parts.append(
+        f"drift in {', '.join(moved[:3])}{' …' if moved[3:] else ''}" if moved else "no drift"
+    )
     parts += [f"v{event.version} {event.kind}" for event in period.events]
     return "; ".join(parts)
 

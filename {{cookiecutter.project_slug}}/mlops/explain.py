@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .errors import UsageError
 from .project import load_project
-from .tracking import tracking_uri
 from .registry import CHAMPION, Registry, champion_in_sqlite
+from .tracking import tracking_uri
 
 
 def explain(root: Path, data: Path, *, row: int | None, version: str | None, as_json: bool) -> int:

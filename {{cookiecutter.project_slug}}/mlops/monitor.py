@@ -19,6 +19,7 @@ import yaml
 
 from .errors import UsageError
 from .files import link_tree, read_json, write_json, write_text
+from .located_yaml import Problem, did_you_mean
 from .monitor_file import (
     AttributionDrift,
     DataDrift,
@@ -32,16 +33,16 @@ from .monitor_file import (
     TopFeatures,
     load_monitor,
 )
-from .pipeline import Problem, _did_you_mean
 from .project import Project, load_project
-from .tracking import tracking_uri
 from .registry import CHAMPION, Registry, champion_in_sqlite
+from .tracking import tracking_uri
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MONITOR = Path("azureml") / "monitoring" / "monitor.yml"
 COLLECTED, RESULTS = ".collected", ".monitor"
+LOCAL_ENDPOINT = "local"
 PARTS = ("train", "validation", "test")
 # Below their threshold these are worse; all other metrics are worse above it. For the first three this
 # is what Azure ML does (model_monitor_evaluate_metrics_threshold in github.com/Azure/azureml-assets).
@@ -447,14 +448,14 @@ def _check_columns(sources: _Sources, types: Mapping[str, str]) -> None:
                 if feature not in known:
                     problem(
                         line,
-                        f"{name}: the contract has no feature `{feature}`{_did_you_mean(feature, known)}",
+                        f"{name}: the contract has no feature `{feature}`{did_you_mean(feature, known)}",
                     )
             for feature, kind in signal.feature_type_override.items():
                 line = monitor.line(*where, "feature_type_override", feature)
                 if feature not in known:
                     problem(
                         line,
-                        f"{name}: the contract has no feature `{feature}`{_did_you_mean(feature, known)}",
+                        f"{name}: the contract has no feature `{feature}`{did_you_mean(feature, known)}",
                     )
                 elif kind == "numerical" and types[feature] not in ("number", "integer"):
                     problem(
@@ -493,16 +494,15 @@ def _collected_between(
     base = sources.collected / monitor.endpoint / monitor.deployment / context
     files = list(collected_files(base, start, end))
     if not files:
-        others = [
-            f"{path.parent.name}/{path.name}"
-            for path in sorted(sources.collected.glob("*/*"))
-            if (path / context).is_dir() and path != base.parent
-            if next(collected_files(path / context, start, end), None)
-        ]
-        if others:
-            note = f"nothing was collected at {monitor.endpoint}/{monitor.deployment} in this window, but at {', '.join(others)}"
-            if note not in sources.notes:
-                sources.notes.append(note)
+        # A release here takes turns between two deployments; together they are what was in service.
+        local = sorted((sources.collected / LOCAL_ENDPOINT).glob(f"*/{context}"))
+        files = [file for folder in local for file in collected_files(folder, start, end)]
+        note = (
+            f"nothing was collected at {monitor.endpoint}/{monitor.deployment}: taken from the "
+            f"endpoint `{LOCAL_ENDPOINT}` on this machine, all its deployments"
+        )
+        if files and note not in sources.notes:
+            sources.notes.append(note)
     return {"files": list(map(str, files)), "from": start.isoformat(), "to": end.isoformat()}
 
 

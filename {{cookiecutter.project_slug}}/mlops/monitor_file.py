@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from .errors import UsageError
-from .pipeline import Problem, _did_you_mean, _Loader, _Mapping
+from .located_yaml import LocatedMapping, LocatingLoader, Problem, did_you_mean
 
 Context = Literal["model_inputs", "model_outputs", "training", "test", "validation", "ground_truth"]
 FeatureKind = Literal["numerical", "categorical"]
@@ -402,7 +402,7 @@ class Monitor:
     period: timedelta
     signals: Mapping[str, Signal]
     lines: Mapping[str, int]
-    content: _Mapping
+    content: LocatedMapping
 
     def line(self, *where: str) -> int:
         """The line of the deepest key of a path that the file has."""
@@ -474,7 +474,7 @@ def load_monitor(path: Path) -> Monitor:
 
 def _local_performance(path: Path, line: int, text: str) -> ModelPerformance:
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
+        content = yaml.load(text, Loader=LocatingLoader)  # noqa: S506 (a safe loader)
         if not isinstance(content, dict):
             raise ValueError("expected a signal written as {metric_thresholds: {regression: …}, …}")
         return ModelPerformance.model_validate(_plain({"type": "model_performance", **content}))
@@ -488,9 +488,9 @@ def _local_performance(path: Path, line: int, text: str) -> ModelPerformance:
         raise MonitorError([problem]) from None
 
 
-def _document(path: Path) -> _Mapping:
+def _document(path: Path) -> LocatedMapping:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LocatingLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise MonitorError([Problem(path, 1, "the file does not exist")]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -500,7 +500,7 @@ def _document(path: Path) -> _Mapping:
         reason = getattr(error, "problem", None) or str(error)
         line = mark.line + 1 if mark else 1
         raise MonitorError([Problem(path, line, f"not valid YAML: {reason}")]) from None
-    if not isinstance(content, _Mapping):
+    if not isinstance(content, LocatedMapping):
         found = type(content).__name__
         raise MonitorError([Problem(path, 1, f"expected a schedule (a mapping), found {found}")])
     return content
@@ -540,7 +540,7 @@ def _message(where: tuple[str, ...], problem: Any) -> str:
     place = ".".join(where) or "file"
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{place}: no such field{_did_you_mean(where[-1], _fields(problem['loc']))}"
+        return f"{place}: no such field{did_you_mean(where[-1], _fields(problem['loc']))}"
     if kind == "missing":
         return f"{place}: this field is missing"
     if kind == "union_tag_invalid":
@@ -590,14 +590,14 @@ def _line_of(content: Any, where: Iterable[int | str]) -> int:
     line = 1
     place = content
     for step in where:
-        if isinstance(place, _Mapping) and step in place:
+        if isinstance(place, LocatedMapping) and step in place:
             line = place.line_of(step)
             place = place[step]
         elif isinstance(place, list) and str(step).isdigit() and int(step) < len(place):
             place = place[int(step)]
             line = getattr(place, "line", line)
         else:
-            return getattr(place, "line", line) if isinstance(place, _Mapping) else line
+            return getattr(place, "line", line) if isinstance(place, LocatedMapping) else line
     return line
 
 

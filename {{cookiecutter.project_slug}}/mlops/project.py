@@ -87,6 +87,8 @@ class Release(_Strict):
         if traffic[-1] != 100 or list(traffic) != sorted(set(traffic)):
             raise ValueError("percentages rise, and the last is 100")
         return traffic
+
+
 class Disparity(_Strict):
     """How far groups may lie apart; a limit that is left out is not asked."""
 

@@ -23,13 +23,13 @@ from pydantic import TypeAdapter, ValidationError
 from . import release_checks, rollout
 from .errors import CheckFailed, MlopsError, UsageError
 from .files import read_json, write_json
-from .gates import Reason
 from .local_endpoint import FOLDER, LocalEndpoint
 from .project import Gates, Release, load_gates, load_project
-from .tracking import tracking_uri
+from .reasons import Reason
 from .registry import CHAMPION, Registry
 from .rehearsal import Rehearsal, Rows, read_rows
 from .rollout import Action, Endpoint, Limits, Metrics, Observation, State, View
+from .tracking import tracking_uri
 
 LOCAL = "local"
 _POLL = 0.25

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from .gates import Reason
+from .reasons import Reason
 from .registry import CHAMPION, Version
 from .rehearsal import Rows
 from .rollout import Answer, Endpoint, EndpointError, Limits, State

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
 import json
 import os
 import sys
@@ -14,6 +12,7 @@ from typing import Any
 
 from .errors import UsageError, guarded
 from .files import write_text
+from .pages import page
 from .project import read_project
 
 KINDS = (
@@ -40,21 +39,9 @@ def render(evidence: Mapping[str, Mapping[str, Any] | None], run: Mapping[str, A
     Returns:
         A whole HTML page that loads nothing: no script, no font, no image from elsewhere.
     """
-    # Both take longer to import than a caller that only asks for help should wait.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from .report_sections import sections
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sha256"] = source_hash
-    template = environment.get_template("report.html.j2")
-    return template.render(sections(evidence, run)) + "\n"
+    return page("report.html.j2", **sections(evidence, run))
 
 
 def read_evidence(folders: Mapping[str, Path | None]) -> dict[str, dict[str, Any]]:
@@ -130,12 +117,6 @@ def _read(folder: Path, kind: str) -> dict[str, Any]:
     if found != kind:
         raise UsageError(f"expected evidence of kind {kind} in {path}, found {found}: {again}")
     return dict(content)
-
-
-def source_hash(style: str) -> str:
-    """Return what a content security policy calls the text of a style element."""
-    digest = hashlib.sha256(str(style).encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 if __name__ == "__main__":

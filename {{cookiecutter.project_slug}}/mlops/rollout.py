@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from .errors import MlopsError, UsageError
-from .gates import Reason
 from .project import Release
+from .reasons import Reason
 
 REGISTER, DEPLOY, SMOKE, INTEGRATION = "register", "deploy", "smoke tests", "integration tests"
 MIRROR, RETIRE, RELEASED = "mirror", "retire", "released"

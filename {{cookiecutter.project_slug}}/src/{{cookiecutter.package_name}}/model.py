@@ -48,7 +48,7 @@ class Settings(BaseModel):
     max_iterations: int = Field(default=500, ge=1)
     max_leaf_nodes: int = Field(default=31, ge=2)
     min_samples_leaf: int = Field(default=20, ge=1)
-    l2: float = Field(default=0.0, ge=0)
+    l2: float = Field(default=1.0, ge=0)
     patience: int = Field(default=20, ge=1)
     tolerance: float = Field(default=1e-5, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
