@@ -257,7 +257,10 @@ def test_a_model_that_grew_beyond_the_champion_is_refused_within_its_budget(
 
 
 def test_growth_of_what_costs_next_to_nothing_does_not_matter() -> None:
-    assert footprint_verdict(BUDGETS, costs(model_bytes=1e6, latency_p95=9.9)).passed
+    decision = footprint_verdict(BUDGETS, costs(model_bytes=1e6, latency_p95=9.9))
+    assert decision.passed
+    said = next(r.found for r in decision.reasons if r.gate == "model on disk")
+    assert said == "1 MB, 4.17 ×, which does not matter below 1 MB"
 
 
 def test_what_a_system_does_not_tell_is_not_judged() -> None:
