@@ -170,7 +170,7 @@ def test_groups_are_printed_with_what_sets_them_apart_and_small_ones_are_marked(
     assert "Equalized odds 0.150 0.130 to 0.170 0.680 +0.010 −0.010 to +0.030 UA to WN" in page.text
     assert re.search(r"HA 61 51\.0% .*? few rows", page.text)
     said = [a["id"] for tag, a in page.tags if tag == "desc" and "fair-" in str(a.get("id"))]
-    assert len(said) == 3
+    assert len(said) == 4
 
 
 def test_without_sensitive_columns_the_report_says_that_nothing_was_compared() -> None:
