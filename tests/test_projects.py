@@ -29,9 +29,9 @@ AWKWARD = {
 }
 PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make(list(CHOICES.values()))]
 RUN_TABLE = {
-    "breast_cancer": ("binary", "roc_auc"),
-    "wine": ("multiclass", "balanced_accuracy"),
-    "diabetes": ("regression", None),
+    "breast_cancer": ("binary", "roc_auc", ""),
+    "wine": ("multiclass", "roc_auc_ovr", "proline"),
+    "diabetes": ("regression", "r2", "sex,age"),
 }
 WRITE_TABLE = """
 import sys
@@ -152,19 +152,24 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs_its_demo(
 def test_a_table_of_ones_own_goes_through_contract_run_and_promote(
     installed: Installed, tmp_path: Path, name: str
 ) -> None:
-    kind, metric = RUN_TABLE[name]
+    kind, metric, sensitive = RUN_TABLE[name]
     project = installed.copy(tmp_path / "project")
     before = {
         p: p.read_bytes() for p in project.project.path.rglob("*.py") if ".venv" not in p.parts
     }
-    bring_table(project, name)
+    bring_table(project, name, *(["--sensitive", sensitive] if sensitive else []))
     assert project.project.yaml("conf/contract.yml")["target"]["kind"] == kind
     result = project.json("run", "azureml/pipelines/train.yml")
     assert result["decision"]["verdict"] == "promote", result["decision"]["reasons"]
-    if metric:
-        assert result["decision"]["metric"] == metric
+    assert result["decision"]["metric"] == metric
     assert Path(result["report"]).stat().st_size > 10_000
+    card = Path(result["report"]).with_name("card.md").read_text(encoding="utf-8")
+    assert "None yet: nobody has promoted" in card
+    assert ("names no sensitive column" in card) == (not sensitive)
+    assert all(f"### Groups of {column}" in card for column in sensitive.split(",") if column)
     assert project.json("promote")["stage"] == "promoted"
+    decided = next(project.project.path.glob(".mlflow/decisions/*/card.md"))
+    assert "promoted to champion by" in decided.read_text(encoding="utf-8")
     assert project.champion() == "1"
     assert project.json("run", "azureml/pipelines/train.yml")["run"] != result["run"]
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -196,6 +201,32 @@ def test_another_good_model_replaces_the_champion_and_rollback_restores_it(mine:
     said = mine.mlops("promote", "--version", "1")
     assert "compared again" in said
     assert mine.champion() == "1"
+
+
+def test_a_model_that_outgrew_its_champion_is_refused(mine: Installed) -> None:
+    gates = mine.project.path / "conf" / "gates.yml"
+    strict = re.sub(
+        r"model_megabytes: .*",
+        "model_megabytes: {most: 500, growth: 1.0}",
+        gates.read_text("utf-8"),
+    )
+    gates.write_text(strict.replace("below_champion: 0.01", "below_champion: 0.5"), "utf-8")
+    more = ("max_iterations=400", "learning_rate=0.02")
+    words = [word for value in more for word in ("--input", value)]
+    mine.mlops("run", "azureml/pipelines/train.yml", *words)
+    said = mine.mlops("promote", code=1)
+    assert "it grew beyond the champion" in said
+    assert mine.champion() == "1"
+
+
+def test_a_prediction_of_the_champion_is_explained(mine: Installed) -> None:
+    words = ("--data", "data/breast_cancer.csv", "--row", "3")
+    found = mine.json("explain", *words)["explanations"][0]
+    total = found["base"] + sum(part["contribution"] for part in found["contributions"])
+    assert abs(total - found["prediction"]) < 1e-9
+    assert "row 3: chance of target" in mine.mlops("explain", *words)
+    said = mine.mlops("explain", "--data", "data/breast_cancer.csv", "--version", "9", code=2)
+    assert "has no version 9; versions: 1" in said
 
 
 def change_table(project: Installed, change: Callable[[list[str]], list[str]]) -> None:
@@ -279,7 +310,7 @@ print(json.dumps({
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["done"] == ["FINISHED"]
     assert found["steps"] == sorted(
-        ["champion", "validate", "prepare", "train", "evaluate", "explain", "register", "report"]
+        "champion validate prepare train evaluate explain footprint fairness register report".split()
     )
     assert found["tags"]["purpose"] == "retraining"
     assert found["metrics"]["roc_auc"] > 0.9

@@ -22,6 +22,7 @@ from .report_evidence import (
     as_estimate,
     as_mapping,
     gather,
+    listed,
     mapping,
     metric_label,
     outcome,
@@ -269,7 +270,7 @@ def _fairness(facts: Facts) -> Part | None:
         "rows: it is shown, and was not judged. Limits differ by use; equal figures do not make a "
         "model fair, and unequal ones ask for a reason."
     )
-    notes = [_plain(note, 600) for note in facts.decision.get("notes") or [] if note]
+    notes = [_plain(note, 600) for note in listed(facts.decision.get("notes")) if note]
     return Part("Fairness", (lead, *notes), parts=[_groups(facts, column) for column in columns])
 
 

@@ -177,14 +177,14 @@ def _cost(
     if other is None:
         return Reason(label, expected, f"{found}; the champion was not measured", passed=True)
     times = own / other if other > 0 else float("inf")
+    found += f", {times:.3g} ×"
+    if times <= budget.growth:
+        return Reason(label, expected, found, passed=True)
     if own <= budget.negligible:
-        within = (
-            f"{found}, {times:.3g} ×; growth below {budget.negligible:g} {sign} does not matter"
-        )
-        return Reason(label, expected, within, passed=True)
-    grown = times > budget.growth
+        found += f", which does not matter below {budget.negligible:g} {sign}"
+        return Reason(label, expected, found, passed=True)
     advice = "it grew beyond the champion: a smaller model, or more growth in conf/gates.yml"
-    return Reason(label, expected, f"{found}, {times:.3g} ×", not grown, advice if grown else "")
+    return Reason(label, expected, found, passed=False, advice=advice)
 
 
 def _figure(model: Mapping[str, Any] | None, key: str, unit: float) -> float | None:

@@ -23,7 +23,6 @@ from .report_evidence import (
 from .wording import MISSING, estimate, finite, number, percent, plural, text
 
 MOST_GROUPS = 24
-DRAWN = ("selection_rate", "true_positive_rate", "false_positive_rate", "mae", "mean_error")
 
 
 def fairness(facts: Facts) -> Section | None:
@@ -117,14 +116,13 @@ def _column(facts: Facts, column: dict[str, Any], at: int) -> Section | None:
     if not groups or not names:
         return None
     title = text(column.get("column"), 80)
-    drawn = [name for name in names if name in DRAWN] or names[:1]
     shown = groups[:MOST_GROUPS]
     disparities = mapping(column, "disparities")
     return {
         "name": title,
         "few": sum(_is_small(group) for group in groups),
         "figures": [
-            figure for name in drawn if (figure := _figure(shown, name, f"{at}-{name}", title))
+            figure for name in names if (figure := _figure(shown, name, f"{at}-{name}", title))
         ],
         "headings": [group_label(name) for name in names],
         "table": [_row(group, names) for group in shown],

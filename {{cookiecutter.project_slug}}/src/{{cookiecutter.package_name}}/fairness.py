@@ -297,7 +297,9 @@ def _column(
             disparities[metric] = _disparity(found, parts, judged, groups, confidence)
     return {
         "column": name,
-        "groups": sorted(described, key=lambda group: (-group["rows"], group["value"])),
+        "groups": described
+        if groups.is_ordered
+        else sorted(described, key=lambda group: (-group["rows"], group["value"])),
         "disparities": disparities,
     }
 
@@ -359,16 +361,39 @@ def _framed(
         "false_positive_rate": false_positive_rate,
         "accuracy": accuracy_score,
         "mae": mean_absolute_error,
-        "mean_error": lambda actual, predicted: float((predicted - actual).mean()),
+        "mean_error": _mean_error,
     }
-    is_binary = kind == "binary"
+    actual, predicted, codes, weights = _distinct(kind, truth, prediction, groups)
+    names = list(MEASURED_ON[kind])
     frame = MetricFrame(
-        metrics={name: known[name] for name in MEASURED_ON[kind]},
-        y_true=truth.astype(np.int64) if is_binary else truth,
-        y_pred=prediction.label.astype(np.int64) if is_binary else prediction.label,
-        sensitive_features=groups.codes,
+        metrics={name: known[name] for name in names},
+        y_true=actual,
+        y_pred=predicted,
+        sensitive_features=codes,
+        sample_params={name: {"sample_weight": weights} for name in names},
     )
     return frame.by_group.sort_index()
+
+
+def _distinct(
+    kind: Kind, truth: NDArray[Any], prediction: Prediction, groups: Groups
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[Any]]:
+    """Actual, predicted, group, weight: rows that are alike are taken together, since fairlearn
+    handles rows one by one.
+    """
+    if kind == "regression":
+        return truth, prediction.score, groups.codes, np.ones(len(truth))
+    actual, predicted = truth.astype(np.int64), prediction.label.astype(np.int64)
+    if kind == "multiclass":  # all that accuracy asks
+        actual, predicted = np.ones(len(truth), dtype=np.int64), (actual == predicted).astype(int)
+    cell, counts = np.unique(groups.codes * 4 + actual * 2 + predicted, return_counts=True)
+    return cell // 2 % 2, cell % 2, cell // 4, counts
+
+
+def _mean_error(
+    actual: NDArray[Any], predicted: NDArray[Any], sample_weight: NDArray[Any] | None = None
+) -> float:
+    return float(np.average(predicted - actual, weights=sample_weight))
 
 
 def _support(kind: Kind, truth: NDArray[Any], groups: Groups) -> dict[str, NDArray[np.int64]]:

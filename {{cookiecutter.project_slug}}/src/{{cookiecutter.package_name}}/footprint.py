@@ -30,7 +30,7 @@ from .step import StepError, run, write_evidence
 # Other steps run at the same time, on the same cores. Each figure is therefore the median of several
 # rounds, in which the models take turns: what disturbs one disturbs the other.
 ROUNDS = 5
-ASKED = 30  # rows in a round; its 95th percentile is the second slowest
+ASKED = 20  # rows in a round
 WARM_UP = 10
 MOST_ROWS = 200
 

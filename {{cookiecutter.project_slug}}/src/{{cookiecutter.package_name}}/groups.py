@@ -26,10 +26,12 @@ class Groups:
     Attributes:
         codes: index into `names` (rows,).
         names: of the groups; `MISSING`, where values are missing, is the last.
+        is_ordered: the groups are numbers or dates, and stand in their order.
     """
 
     codes: NDArray[np.int64]
     names: tuple[str, ...]
+    is_ordered: bool = False
 
     def rows(self, code: int) -> NDArray[np.int64]:
         """Indices of a group's rows."""
@@ -42,26 +44,27 @@ def grouped(column: pd.Series, kind: Type) -> Groups:
     Numbers and datetimes with many values are cut into bands of about as many rows; of words with
     many values, the rarest are taken together.
     """
-    if column.nunique() > MOST_LEVELS:
-        if kind in ("number", "integer", "datetime"):
-            column = _banded(column)
-        else:
+    is_ordered = kind in ("number", "integer", "datetime")
+    if is_ordered and column.nunique() > MOST_LEVELS:
+        codes, names = _banded(column)
+    else:
+        if column.nunique() > MOST_LEVELS:
             common = column.value_counts().index[: MOST_LEVELS - 1]
             column = column.where(column.isna() | column.isin(common), OTHER)
-    codes, distinct = pd.factorize(column, sort=False)
-    names = [shown(value) for value in distinct]
+        codes, distinct = pd.factorize(column, sort=is_ordered)
+        names = [shown(value) for value in distinct]
     if (codes < 0).any():
         codes = np.where(codes < 0, len(names), codes)
-        names.append(MISSING)
-    return Groups(codes.astype(np.int64), tuple(names))
+        names = [*names, MISSING]
+    return Groups(codes.astype(np.int64), tuple(names), is_ordered)
 
 
-def _banded(column: pd.Series) -> pd.Series:
-    """Values replaced by the band they lie in; bands hold about as many rows each."""
+def _banded(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Band of each value (-1 missing), about as many rows in each, and the bands' names."""
     edges = np.unique(column.quantile(np.linspace(0, 1, BANDS + 1)).to_numpy())
     band = np.clip(np.searchsorted(edges, column.to_numpy(), side="right") - 1, 0, len(edges) - 2)
     names = [f"{_edge(low)} – {_edge(high)}" for low, high in pairwise(edges)]
-    return pd.Series(np.array(names, dtype=object)[band], index=column.index).where(column.notna())
+    return np.where(column.isna(), -1, band), names
 
 
 def _edge(value: Any) -> str:

@@ -239,6 +239,10 @@ def decided(
             "champion": {"name": "flight-delays", "version": champion} if champion else None,
             "metric": metric,
             "reasons": [dict(zip(keys, reason, strict=True)) for reason in reasons],
+            "notes": ['"carrier" has limits of its own: airlines are companies'],
+            "decided": None
+            if stage == "registered"
+            else {"by": "Ada Lovelace", "at": "2026-09-11T09:30:00+00:00"},
         },
     )
 
@@ -287,6 +291,90 @@ def segment(column_: str, value: str, rows: int, metric: str, size: float) -> di
         "predicted": 0.19 + size / 9,
         "small": rows < 50,
     }
+
+
+GROUP_FIGURES = {
+    "binary": ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"),
+    "multiclass": ("accuracy",),
+    "regression": ("mae", "mean_error"),
+}
+
+
+def fair(kind: str, *, champion: bool = True, columns: tuple[str, ...] = ("carrier",)) -> Any:
+    """fairness.json: groups of each column, the last of them too small to judge."""
+    figures = GROUP_FIGURES[kind]
+    sizes = {"UA": 11_500, "EV": 10_400, "WN": 2_531, "HA": 61}
+
+    def figure(at: int, rows: int) -> dict[str, Any]:
+        ends = interval(0.3 + 0.07 * at, 0.9 / math.sqrt(rows))
+        return {**ends, "rows": rows, "judged": rows >= 100}
+
+    def apart(size: float) -> dict[str, Any]:
+        return {
+            "groups": 3,
+            "lowest": "UA",
+            "highest": "WN",
+            "difference": interval(size, 0.02),
+            "ratio": interval(0.68, 0.03),
+            "over_champion": interval(0.01, 0.02) if champion else None,
+        }
+
+    disparities = {name: apart(0.14 + 0.01 * i) for i, name in enumerate(figures)}
+    if kind == "binary":
+        disparities["equalized_odds"] = apart(0.15)
+    return envelope(
+        "fairness",
+        params={"group_rows": 100, "confidence": 0.95, "resamples": 500, "seed": 0},
+        metrics={f"{name}_difference": 0.14 for name in disparities},
+        details={
+            "kind": kind,
+            "rows": 65_469,
+            "sensitive": list(columns),
+            "group_rows": 100,
+            "measured_on": dict.fromkeys(figures, "rows"),
+            "scale": 44.6 if kind == "regression" else None,
+            "champion": {"name": "m", "version": "3" if champion else None, "error": None},
+            "columns": [
+                {
+                    "column": name,
+                    "groups": [
+                        {
+                            "value": value,
+                            "rows": rows,
+                            "metrics": {name: figure(at, rows) for name in figures},
+                        }
+                        for at, (value, rows) in enumerate(sizes.items())
+                    ],
+                    "disparities": disparities,
+                }
+                for name in columns
+            ],
+        },
+    )
+
+
+def costs(*, champion: bool = True, **changed: float | None) -> dict[str, Any]:
+    """footprint.json; figures of the challenger may be changed."""
+    own = {
+        "model_bytes": 240_000,
+        "load_seconds": 0.012,
+        "memory_bytes": 235_000_000,
+        "latency_p50": 3.1,
+        "latency_p95": 4.2,
+    }
+    return envelope(
+        "footprint",
+        params={"rounds": 5},
+        metrics=own,
+        details={
+            "models": {
+                "challenger": {**own, **changed},
+                "champion": dict(own) if champion else None,
+            },
+            "champion": {"name": "m", "version": "3" if champion else None, "error": None},
+            "machine": {"system": "Linux", "processor": "x86_64", "cores": 2, "python": "3.12.1"},
+        },
+    )
 
 
 def binary(*, champion: bool = True, passed: bool = True, stage: str = "registered") -> Evidence:
@@ -366,6 +454,8 @@ def binary(*, champion: bool = True, passed: bool = True, stage: str = "register
             metrics=challenger,
             details=details,
         ),
+        "fairness": fair("binary", champion=champion),
+        "footprint": costs(champion=champion),
         "importance": explained(names),
         "decision": decided(
             "roc_auc", passed=passed, stage=stage, champion="3" if champion else None
@@ -425,6 +515,7 @@ def multiclass(classes: int = 3) -> Evidence:
             "segments": [],
         },
     )
+    evidence["fairness"] = fair("multiclass", champion=False, columns=())
     evidence["decision"] = decided("balanced_accuracy", champion=None)
     return evidence
 
@@ -481,6 +572,7 @@ def regression(*, champion: bool = True) -> Evidence:
     evidence["evaluation"] = envelope(
         "evaluation", params={"confidence": 0.95}, metrics=challenger, details=details
     )
+    evidence["fairness"] = fair("regression", champion=champion)
     evidence["decision"] = decided("r2", champion="3" if champion else None)
     return evidence
 

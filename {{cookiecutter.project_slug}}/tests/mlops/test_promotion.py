@@ -15,7 +15,7 @@ from mlops.errors import UsageError
 from mlops.promote import promote, rollback
 from mlops.registry import CHAMPION, Registry, champion_in_sqlite
 
-from .evidence_samples import envelope
+from .evidence_samples import costs, envelope, fair
 from .small_project import make_small_project
 from .test_gates import evaluation
 
@@ -112,6 +112,51 @@ def test_a_better_challenger_replaces_the_champion_and_rollback_brings_it_back(
     assert (restored.number, replaced.number) == ("1", "2")
     assert champion(project) == "1"
     assert roles(project) == {"1": "champion", "2": "retired"}
+
+
+def test_evidence_that_a_gate_asks_for_and_that_is_missing_is_made_before_judging(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = {"model_megabytes": {"most": 0.2}}
+    asked = {**GATES, "fairness": {}, "footprint": budget}
+    (project / "conf" / "gates.yml").write_text(yaml.safe_dump(asked), encoding="utf-8")
+    register(project)
+    seen: list[str | None] = []
+
+    def compared(root: Path, registry: Registry, challenger: Any, champion: Any) -> Any:
+        seen.append(champion and champion.number)
+        made = {"fairness": fair("binary", champion=False), "footprint": costs(champion=False)}
+        return {"evaluation": envelope("evaluation", **evaluation()), **made}
+
+    monkeypatch.setattr("mlops.promote._compare_again", compared)
+    result = promote(project)
+    assert seen == [None] and result.compared_again
+    assert [r.gate for r in result.decision.reasons if not r.passed] == ["model on disk"]
+    assert champion(project) is None
+    assert (result.folder / "evidence" / "footprint.json").is_file()
+
+
+def test_a_decision_is_signed_and_its_card_is_kept_with_the_version(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTOR", "ada")
+    register(project)
+    promote(project, dry_run=True)
+    folder = promote(project).folder
+    said = (folder / "card.md").read_text(encoding="utf-8")
+    assert "promoted to champion by ada on 20" in said
+    decided = json.loads((folder / "evidence" / "decision.json").read_text(encoding="utf-8"))
+    assert decided["details"]["decided"]["by"] == "ada"
+    registry = registry_of(project)
+    kept = registry.fetch(registry.version("1"), "card", tmp_path_factory.mktemp("kept"))
+    assert (kept / "card.md").read_text(encoding="utf-8") == said
+    assert (kept / "card.html").is_file()
+
+
+def test_a_dry_run_is_no_approval(project: Path) -> None:
+    register(project)
+    said = (promote(project, dry_run=True).folder / "card.md").read_text(encoding="utf-8")
+    assert "None yet" in said
 
 
 def test_a_dry_run_changes_nothing(project: Path) -> None:

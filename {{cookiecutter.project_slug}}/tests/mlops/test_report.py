@@ -22,6 +22,7 @@ from .evidence_samples import (
     RUN,
     Evidence,
     binary,
+    costs,
     decided,
     envelope,
     flights,
@@ -93,7 +94,10 @@ def test_every_element_is_closed_and_every_id_is_unique(html: str) -> None:
 
 
 def test_nothing_missing_is_printed_as_python_would(html: str) -> None:
-    assert not re.search(r"\b(None|nan|NaN|inf|undefined|True|False(?! alarms))\b", Page(html).text)
+    assert not re.search(
+        r"\b(None|nan|NaN|inf|undefined|True(?! positive)|False(?! alarms| positive))\b",
+        Page(html).text,
+    )
 
 
 def test_the_page_loads_nothing_and_runs_nothing(html: str) -> None:
@@ -152,9 +156,38 @@ def test_the_same_evidence_gives_the_same_page() -> None:
 @pytest.mark.parametrize("kind", ["binary", "three classes", "regression"])
 def test_every_section_is_there(kind: str) -> None:
     found = Page(render(CASES[kind](), RUN)).sections()
-    wanted = ["verdict", "data", "metrics", "behaviour", "importance", "segments", "making"]
+    wanted = ["verdict", "data", "metrics", "behaviour", "importance", "fairness", "segments"]
+    wanted += ["footprint", "making"]
     absent = ["segments"] if kind == "three classes" else []
     assert found == [name for name in wanted if name not in absent] + ["glossary"]
+
+
+def test_groups_are_printed_with_what_sets_them_apart_and_small_ones_are_marked() -> None:
+    page = Page(render(binary(), RUN))
+    assert (
+        "1 group rests on fewer than 100 rows in some figure and is shown, not judged." in page.text
+    )
+    assert "Equalized odds 0.150 0.130 to 0.170 0.680 +0.010 −0.010 to +0.030 UA to WN" in page.text
+    assert re.search(r"HA 61 51\.0% .*? few rows", page.text)
+    said = [a["id"] for tag, a in page.tags if tag == "desc" and "fair-" in str(a.get("id"))]
+    assert len(said) == 4
+
+
+def test_without_sensitive_columns_the_report_says_that_nothing_was_compared() -> None:
+    text = Page(render(multiclass(), RUN)).text
+    assert "The contract names no sensitive column, so no groups were compared." in text
+
+
+def test_errors_of_groups_are_held_against_the_spread_of_the_target() -> None:
+    text = Page(render(regression(), RUN)).text
+    assert "0.0034 standard deviations" in text
+
+
+def test_what_a_model_costs_stands_beside_the_champion() -> None:
+    grown = binary() | {"footprint": costs(model_bytes=2_400_000)}
+    assert "Model on disk 2.40 MB 0.240 MB 10 ×" in Page(render(grown, RUN)).text
+    alone = Page(render(binary(champion=False), RUN)).text
+    assert "Model on disk 0.240 MB Time to load" in alone
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from . import contract, evaluate, explain, read_evidence, train
+from . import contract, evaluate, explain, fairness, footprint, read_evidence, train
 
 GATES = Path(__file__).parents[2] / "conf" / "gates.yml"
 
@@ -44,6 +46,21 @@ class Bench:
         return evaluate.main(
             [*self._paths("baseline", "champion", "gates"), "--model", str(self.folder / model)]
         )
+
+    def fairness(self, model: str = "model") -> int:
+        return fairness.main(
+            [*self._paths("champion", "gates"), "--model", str(self.folder / model)]
+        )
+
+    def footprint(self) -> int:
+        return footprint.main(self._paths("model", "champion"))
+
+    def crown(self, version: str = "3", model: str | None = "model") -> None:
+        """Make a model the champion; without one, a champion whose files are gone."""
+        place = self.folder / "champion"
+        (place / "champion.json").write_text(json.dumps({"name": "m", "version": version}))
+        if model:
+            shutil.copytree(self.folder / model, place / "model")
 
     def explain(self) -> int:
         return explain.main(self._paths("model", "gates"))

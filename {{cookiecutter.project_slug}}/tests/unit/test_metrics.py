@@ -143,12 +143,48 @@ def test_a_class_without_rows_does_not_count_and_an_unknown_one_is_a_mistake():
     assert metrics.confusion(np.array([0, 1, 1]), prediction.label, 3)[1] == [0, 1, 0]
 
 
-def test_very_many_classes_are_not_ranked_one_against_the_rest():
-    size = metrics.MOST_RANKED_CLASSES + 1
-    truth = np.arange(size)
-    found = metrics.values("multiclass", truth, metrics.Prediction(np.eye(size), truth))
-    assert "roc_auc_ovr" not in found
-    assert found["accuracy"] == 1.0
+def many_classes(classes: int, rows: int, seed: int = 3):
+    """Truth and a prediction that knows something of it."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, classes, rows)
+    score = random.random((rows, classes)).round(2)  # with ties
+    score[np.arange(rows), truth] += 0.4
+    score /= score.sum(axis=1, keepdims=True)
+    return truth, metrics.Prediction(score, score.argmax(axis=1))
+
+
+def test_many_classes_are_ranked_exactly_on_the_rows_as_they_are():
+    truth, prediction = many_classes(metrics.MOST_RANKED_CLASSES + 4, 700)
+    found = metrics.values("multiclass", truth, prediction)["roc_auc_ovr"]
+    assert found == pytest.approx(
+        known.roc_auc_score(truth, prediction.score, multi_class="ovr", average="macro")
+    )
+
+
+def test_resamples_of_many_classes_give_nearly_the_interval_of_ranking_each_anew(monkeypatch):
+    classes = metrics.MOST_RANKED_CLASSES + 2
+    truth, prediction = many_classes(classes, 900)
+    shared = drawn("multiclass", truth, model=prediction)["model"]["roc_auc_ovr"]
+    monkeypatch.setattr(metrics, "MOST_RANKED_CLASSES", classes)
+    anew = drawn("multiclass", truth, model=prediction)["model"]["roc_auc_ovr"]
+    assert shared[0] == pytest.approx(anew[0])
+    assert np.abs(shared - anew).max() < 0.2 * (anew.max() - anew.min())
+    one, other = metrics.interval(shared, 0.9), metrics.interval(anew, 0.9)
+    assert one.low == pytest.approx(other.low, abs=0.1 * (other.high - other.low))
+    assert one.high == pytest.approx(other.high, abs=0.1 * (other.high - other.low))
+
+
+def test_a_class_without_rows_does_not_count_among_many():
+    classes = metrics.MOST_RANKED_CLASSES + 2
+    truth, prediction = many_classes(classes, 400)
+    keep = truth != 1
+    found = metrics.values("multiclass", truth[keep], prediction.at(keep))["roc_auc_ovr"]
+    areas = [
+        known.roc_auc_score(truth[keep] == i, prediction.score[keep, i])
+        for i in range(classes)
+        if i != 1
+    ]
+    assert found == pytest.approx(np.mean(areas))
 
 
 # ---- intervals and differences -------------------------------------------------------------
