@@ -308,7 +308,7 @@ def trend(
     """
     if not points:
         return Markup("")
-    height, top, bottom = 170, 16, 30
+    height, top, bottom = 240, 18, 32
     span = (min(p.x for p in points), max(p.x for p in points))
     low, high = padded([*(p.y for p in points), limit, 0.0], 0.08)
     low = 0.0 if min(*(p.y for p in points), limit) >= 0 else low
@@ -321,7 +321,7 @@ def trend(
         return top + (height - top - bottom) * (1 - _share(value, low, high))
 
     body = []
-    ups = ticks(low, high, 3)
+    ups = ticks(low, high, 4)
     for value, label in zip(ups, tick_labels(ups), strict=True):
         body.append(
             Markup(
@@ -514,8 +514,12 @@ def bar(
     low: float | None = None,
     high: float | None = None,
     css: str = "challenger",
+    reference: float | None = None,
 ) -> Markup:
-    """Draw a bar from zero to `value`, with whiskers where there is an interval."""
+    """Draw a bar from zero to `value`, with whiskers where there is an interval.
+
+    `reference` is where to draw a dashed line.
+    """
     zero, end = _part(0, domain), _part(value, domain)
     body = [
         Markup('<rect class="bar {}" x="{}%" width="{}%" y="4" height="12" rx="2"/>').format(
@@ -529,6 +533,12 @@ def bar(
                 '<line class="error" x1="{0}" x2="{0}" y1="6.5" y2="13.5"/>'
                 '<line class="error" x1="{1}" x2="{1}" y1="6.5" y2="13.5"/>'
             ).format(_at(low, domain), _at(high, domain))
+        )
+    if reference is not None:
+        body.append(
+            Markup('<line class="mark-line" x1="{0}" x2="{0}" y1="0" y2="20"/>').format(
+                _at(reference, domain)
+            )
         )
     return _strip("strip", 20, body)
 

@@ -83,6 +83,8 @@ METRICS: dict[str, tuple[str, bool, str]] = {
         "How far off predictions were, large errors counting more.",
     ),
 }
+BEST_AT_ONE = {"normalized_discounted_cumulative_gain", "accuracy", "precision", "recall"}
+FURTHEST = 1000.0
 SIGNALS = {
     "data_drift": ("Inputs", "Are the inputs distributed as in the table the model is from?"),
     "data_quality": ("Data quality", "Do inputs miss values, or hold others than they should?"),
@@ -262,23 +264,28 @@ def _closest(signals: Mapping[str, Any]) -> Section | None:
                 min(nearness, furthest),
                 (0, furthest),
                 css="bad" if verdict == "breach" else "challenger",
+                reference=1.0,
             ),
         }
         for nearness, label, verdict in shown
     ]
-    return {"rows": rows, "line": f"{100 / furthest:.2f}%", "at": round(100 / furthest)}
+    return {"rows": rows}
 
 
 def _nearness(measure: Mapping[str, Any]) -> float | None:
-    """The value in limits: above 1 it is beyond."""
-    value, limit = finite(measure["value"]), finite(measure["limit"])
-    if value is None or limit is None:
+    """How much of what the threshold leaves room for is used up: above 1 it is beyond."""
+    value, limit, threshold = (finite(measure[key]) for key in ("value", "limit", "threshold"))
+    if value is None or limit is None or threshold is None:
         return None
-    if METRICS[measure["metric"]][1]:
-        value, limit = limit, value
-    if limit <= 0:
-        return 0.0 if value <= 0 else 1000.0
-    return min(value / limit, 1000.0)
+    if measure["metric"] in BEST_AT_ONE:
+        used, room = 1 - value, 1 - limit
+    elif METRICS[measure["metric"]][1]:
+        used, room = limit, value
+    else:
+        used, room = value - (limit - threshold), threshold
+    if room <= 0:
+        return 0.0 if used <= 0 else FURTHEST
+    return max(min(used / room, FURTHEST), 0.0)
 
 
 def _signal(name: str, signal: Mapping[str, Any]) -> Section:
@@ -288,6 +295,7 @@ def _signal(name: str, signal: Mapping[str, Any]) -> Section:
     judged = [m for m in signal["measures"] if m["verdict"] != "not judged"]
     if signal["verdict"] == "not judged":
         found = str(signal.get("reason") or "")
+        found = found[:1].upper() + found[1:]
     elif features:
         found = f"{_joined(dict.fromkeys(features[:5]))} of {plural(len({m['feature'] for m in judged}), 'column')}"
     elif judged and not judged[0]["feature"]:
@@ -301,7 +309,7 @@ def _signal(name: str, signal: Mapping[str, Any]) -> Section:
         "question": SIGNALS[signal["type"]][1],
         "tone": tone,
         "word": word,
-        "found": found[:1].upper() + found[1:],
+        "found": found,
         "rows": number(rows.get("production")) if rows else MISSING,
         "reference_rows": number(rows.get("reference")) if rows else MISSING,
         "advice": ADVICE[signal["type"]] if beyond else "",
@@ -324,14 +332,14 @@ def _drift(name: str, signal: Mapping[str, Any], details: Mapping[str, Any]) -> 
     measures = sorted(signal["measures"], key=lambda m: -(_nearness(m) or 0))
     features = [_feature(f"{name}-{i}", m, details) for i, m in enumerate(measures)]
     loud = [f for f in features if f["tone"] == "bad"]
-    shown = loud or features[:2]
+    shown = loud or features[:1]
     return {
         "name": name,
         "rows": features,
         "shown": shown[:MOST_OPEN],
         "rest": [f for f in features if f not in shown[:MOST_OPEN]],
         "sentence": _rows_sentence(signal),
-        "metrics": list(dict.fromkeys(METRICS[m["metric"]][0] for m in measures)),
+        "lasting": bool(loud),
     }
 
 
@@ -461,6 +469,8 @@ def _quality(name: str, signal: Mapping[str, Any]) -> Section:
         "headings": [(metric, METRICS[metric][0]) for metric in metrics],
         "rows": told,
         "clean": len(rows) - len(told),
+        "new": any(row["examples"] for row in told),
+        "lasting": any(row["since"] for row in told),
         "sentence": f"{number(mapping(signal, 'rows').get('production'))} rows of this window.",
     }
 

@@ -2,7 +2,9 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    attribution,
     contract,
+    drift,
     evaluate,
     explain,
     features,
@@ -13,6 +15,8 @@ from {{ cookiecutter.package_name }} import (
     step,
     train,
     validate,
+    watch,
+    windows,
 )
 from {{ cookiecutter.package_name }}.step import StepError, read_evidence
 from {{ cookiecutter.package_name }}.table import read_file
