@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from .wording import fixed, number
+from .wording import fixed, number, percent
 
 WIDTH = 440
 HEIGHT = 320
@@ -53,6 +53,16 @@ class Dot(NamedTuple):
     low: float | None = None
     high: float | None = None
     text: str = ""
+
+
+class Moment(NamedTuple):
+    """A value at a time; `beyond` where it is on the wrong side of its limit."""
+
+    x: float
+    y: float
+    label: str
+    beyond: bool = False
+    note: str = ""
 
 
 class Mark(NamedTuple):
@@ -193,6 +203,173 @@ def histogram(
         )
     body += _verticals(axes, marks)
     return _figure(name, title, description, HEIGHT, body)
+
+
+def compared_histogram(
+    name: str,
+    title: str,
+    description: str,
+    edges: Sequence[float],
+    before: Sequence[float],
+    now: Sequence[float],
+    *,
+    x_label: str,
+) -> Markup:
+    """Draw shares of bins now as columns, and those before as a line of steps over them.
+
+    Args:
+        name: unique in the page.
+        title: what the chart shows.
+        description: what a person who cannot see it should know.
+        edges: of the bins, one more than shares.
+        before: share of each bin, between 0 and 1.
+        now: likewise.
+        x_label: under the axis.
+
+    Returns:
+        The SVG; empty where the numbers do not fit each other.
+    """
+    if not now or not len(edges) - 1 == len(now) == len(before) or edges[-1] <= edges[0]:
+        return Markup("")
+    highest = max(*now, *before) * 1.08
+    axes = _axes((edges[0], edges[-1]), (0, highest), x_label, "share of rows", up_shares=True)
+    body = list(axes.grid)
+    base = axes.y(0)
+    steps = f"M{_r(axes.x(edges[0]))} {_r(base)}"
+    for (left, right), was, share in zip(pairwise(edges), before, now, strict=True):
+        start, end, top = axes.x(left), axes.x(right), axes.y(share)
+        note = f"{number(left)} to {number(right)}: {percent(was)} before, {percent(share)} now"
+        body.append(
+            Markup(
+                '<rect class="column" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>'
+            ).format(
+                _r(start + 0.5),
+                _r(top),
+                _r(max(end - start - 1, 0.5)),
+                _r(max(base - top, 0)),
+                note,
+            )
+        )
+        steps += f"V{_r(axes.y(was))}H{_r(end)}"
+    body.append(Markup('<path class="line before" d="{}"/>').format(f"{steps}V{_r(base)}"))
+    return _figure(name, title, description, HEIGHT, body)
+
+
+def compared_bars(
+    name: str, title: str, description: str, rows: Sequence[tuple[str, float, float]]
+) -> Markup:
+    """Draw two bars for each label, the share before above the share now; empty without rows."""
+    if not rows:
+        return Markup("")
+    row, top, left, right = 40, 4, 8.0, WIDTH - 64.0
+    longest = max(max(before, now) for _, before, now in rows) or 1.0
+    body = []
+    for index, (label, before, now) in enumerate(rows):
+        line = top + row * index
+        shown = label if len(label) <= 46 else label[:45] + "…"
+        body.append(
+            Markup('<text class="label" x="{}" y="{}">{}</text>').format(left, line + 13, shown)
+        )
+        for share, css, height in ((before, "before", line + 18), (now, "challenger", line + 26)):
+            body.append(
+                Markup(
+                    '<rect class="bar {}" x="{}" y="{}" width="{}" height="7" rx="1.5"/>'
+                ).format(css, left, height, _r(max((right - left) * share / longest, 0.6)))
+            )
+        body.append(
+            Markup('<text class="value" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                WIDTH - 2, line + 32, percent(now)
+            )
+        )
+        body.append(
+            Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                WIDTH - 2, line + 15, percent(before)
+            )
+        )
+    return _figure(name, title, description, top + row * len(rows) + 2, body)
+
+
+def trend(
+    name: str,
+    title: str,
+    description: str,
+    points: Sequence[Moment],
+    limit: float,
+) -> Markup:
+    """Draw a value over time with its limit as a dashed line; empty without points.
+
+    Args:
+        name: unique in the page.
+        title: what the chart shows.
+        description: what a person who cannot see it should know.
+        points: from the first to the last, x in any unit; of their labels as many as fit are
+            written, the last one always.
+        limit: where to draw the dashed line.
+    """
+    if not points:
+        return Markup("")
+    height, top, bottom = 240, 18, 32
+    span = (min(p.x for p in points), max(p.x for p in points))
+    low, high = padded([*(p.y for p in points), limit, 0.0], 0.08)
+    low = 0.0 if min(*(p.y for p in points), limit) >= 0 else low
+    left, right = 44.0, WIDTH - 14.0
+
+    def x(value: float) -> float:
+        return left + (right - left) * (_share(value, *span) if len(points) > 1 else 1.0)
+
+    def y(value: float) -> float:
+        return top + (height - top - bottom) * (1 - _share(value, low, high))
+
+    body = []
+    ups = ticks(low, high, 4)
+    for value, label in zip(ups, tick_labels(ups), strict=True):
+        body.append(
+            Markup(
+                '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+                '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
+            ).format(left, right, _r(y(value)), _r(y(value)), left - 8, _r(y(value) + 4), label)
+        )
+    body.append(
+        Markup('<line class="limit" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+            left, right, _r(y(limit)), _r(y(limit))
+        )
+    )
+    path = "".join(
+        f"{'L' if index else 'M'}{_r(x(p.x))} {_r(y(p.y))}" for index, p in enumerate(points)
+    )
+    body.append(Markup('<path class="line challenger" d="{}"/>').format(path))
+    free = math.inf
+    for point in reversed(points):
+        across, width = x(point.x), 7.4 * len(point.label)
+        if across <= free:
+            anchor = "end" if free == math.inf else "middle"
+            body.append(
+                Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>').format(
+                    _r(across + (4 if anchor == "end" else 0)), height - 8, anchor, point.label
+                )
+            )
+            free = across - width * (1.5 if anchor == "end" else 1) - 6
+        css = "bad" if point.beyond else "challenger"
+        note = Markup("<title>{}</title>").format(point.note) if point.note else Markup("")
+        body.append(Markup("<g>{}{}</g>").format(note, _mark(css, across, y(point.y))))
+    return _figure(name, title, description, height, body)
+
+
+def sparkline(values: Sequence[float], limit: float) -> Markup:
+    """Draw a value over time for a table cell, its limit dashed; empty with fewer than two values."""
+    if len(values) < 2:
+        return Markup("")
+    low, high = padded([*values, limit], 0.12)
+    points = [
+        f"{_r(100 * index / (len(values) - 1))} {_r(24 * (1 - _share(value, low, high)))}"
+        for index, value in enumerate(values)
+    ]
+    across = _r(24 * (1 - _share(limit, low, high)))
+    return Markup(
+        '<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true" '
+        'focusable="false"><path class="limit" d="M0 {0}H100"/><path class="line challenger" '
+        'd="M{1}"/></svg>'
+    ).format(across, "L".join(points))
 
 
 def dot_rows(name: str, title: str, description: str, dots: Sequence[Dot]) -> Markup:
@@ -405,8 +582,12 @@ def bar(
     low: float | None = None,
     high: float | None = None,
     css: str = "challenger",
+    reference: float | None = None,
 ) -> Markup:
-    """Draw a bar from zero to `value`, with whiskers where there is an interval."""
+    """Draw a bar from zero to `value`, with whiskers where there is an interval.
+
+    `reference` is where to draw a dashed line.
+    """
     zero, end = _part(0, domain), _part(value, domain)
     body = [
         Markup('<rect class="bar {}" x="{}%" width="{}%" y="4" height="12" rx="2"/>').format(
@@ -420,6 +601,12 @@ def bar(
                 '<line class="error" x1="{0}" x2="{0}" y1="6.5" y2="13.5"/>'
                 '<line class="error" x1="{1}" x2="{1}" y1="6.5" y2="13.5"/>'
             ).format(_at(low, domain), _at(high, domain))
+        )
+    if reference is not None:
+        body.append(
+            Markup('<line class="mark-line" x1="{0}" x2="{0}" y1="0" y2="20"/>').format(
+                _at(reference, domain)
+            )
         )
     return _strip("strip", 20, body)
 
@@ -498,10 +685,12 @@ def _axes(
     x_label: str,
     y_label: str,
     shares: bool = False,
+    *,
+    up_shares: bool = False,
 ) -> _Axes:
     across, up = ticks(*x_range), ticks(*y_range)
     labels = _percents if shares else tick_labels
-    up_labels = labels(up)
+    up_labels = (_percents if shares or up_shares else tick_labels)(up)
     left = 16 + 6.6 * max(map(len, up_labels))
     grid: list[Markup] = []
     axes = _Axes(x_range, y_range, left, grid)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from .drift import (
     CATEGORICAL,
@@ -34,7 +35,18 @@ from .drift import (
     paired,
 )
 from .step import StepError, run, write_evidence
-from .windows import NUMERIC, Batch, Window, batches, canonical
+from .windows import (
+    NUMERIC,
+    STORED,
+    Batch,
+    Window,
+    batches,
+    canonical,
+    floats,
+    indices,
+    microseconds,
+    within,
+)
 
 FEWEST_ROWS = 100  # of either window: with fewer, nothing is judged
 # Azure ML takes a whole number for a category where few of its values differ (df_utils.py).
@@ -66,7 +78,7 @@ class Column:
         self.rows += len(values)
         self.nulls += values.null_count
         if isinstance(self.summary, Numbers):
-            self.summary.add(values.drop_null().to_numpy())
+            self.summary.add(floats(values.drop_null()))
         else:
             self.summary.add(values)
 
@@ -302,15 +314,18 @@ def _performance(signal: Mapping[str, Any], types: Mapping[str, str]) -> Measure
     kind = types[target]
     made = _identified(Window.read(signal["production"]), {"prediction": kind})
     truth = _truth(signal["reference"], target, kind)
-    joined = made.join(truth, CORRELATION_ID, join_type="inner").drop_null()
-    rows = {"predictions": len(made), "production": len(joined), "reference": len(truth)}
+    place = pc.index_in(made.column(CORRELATION_ID), value_set=truth.column(CORRELATION_ID))
+    predicted = made.column("prediction").combine_chunks()
+    actual = truth.column("truth").combine_chunks().take(place.combine_chunks())
+    both = pc.and_(predicted.is_valid(), actual.is_valid())
+    predicted, actual = predicted.filter(both), actual.filter(both)
+    rows = {"predictions": len(made), "production": len(predicted), "reference": len(truth)}
     result: Measurement = {"rows": rows, "measures": []}
-    if len(joined) < FEWEST_ROWS:
-        said = f"the truth of {len(joined):,} of {len(made):,} predictions is known"
+    if len(predicted) < FEWEST_ROWS:
+        said = f"the truth of {len(predicted):,} of {len(made):,} predictions is known"
         return result | {"unmeasured": f"{said}; at least {FEWEST_ROWS} are needed"}
-    predicted, actual = joined.column("prediction"), joined.column("truth")
     if signal["kind"] == "regression":
-        found = errors(predicted.to_numpy(), actual.to_numpy())
+        found = errors(floats(predicted), floats(actual))
     else:
         found = hits(predicted, actual)
     for metric in signal["metrics"]:
@@ -320,27 +335,22 @@ def _performance(signal: Mapping[str, Any], types: Mapping[str, str]) -> Measure
     return result
 
 
-def errors(predicted: Any, actual: Any) -> dict[str, float]:
+def errors(predicted: Floats, actual: Floats) -> dict[str, float]:
     """Mean absolute and mean squared error, and the root of it, in the target's unit."""
     apart = predicted - actual
     squared = float((apart**2).mean())
     return {"mae": float(np.abs(apart).mean()), "mse": squared, "rmse": math.sqrt(squared)}
 
 
-def hits(predicted: pa.ChunkedArray, actual: pa.ChunkedArray) -> dict[str, float]:
+def hits(predicted: pa.Array, actual: pa.Array) -> dict[str, float]:
     """Accuracy, and precision and recall averaged over all classes seen in either column.
 
     A class that is never predicted has precision 0, one that never happens recall 0.
     """
-    pairs = pa.table({"predicted": predicted, "actual": actual}).group_by(["predicted", "actual"])
-    counted = pairs.aggregate([([], "count_all")]).to_pydict()
-    classes = sorted({*counted["predicted"], *counted["actual"]})
-    place = {name: i for i, name in enumerate(classes)}
-    confusion = np.zeros((len(classes), len(classes)))
-    for made, was, count in zip(
-        counted["predicted"], counted["actual"], counted["count_all"], strict=True
-    ):
-        confusion[place[was], place[made]] = count
+    both = pa.chunked_array([predicted, actual]).combine_chunks().dictionary_encode()
+    codes, size = np.from_dlpack(both.indices).astype(np.int64), len(both.dictionary)
+    made, was = codes[: len(predicted)], codes[len(predicted) :]
+    confusion = np.bincount(was * size + made, minlength=size * size).reshape(size, size)
     right, by_actual, by_made = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     return {
         "accuracy": float(right.sum() / confusion.sum()),
@@ -353,22 +363,18 @@ def _identified(window: Window, types: Mapping[str, str]) -> pa.Table:
     """Columns with their correlation ids; rows without one are left out."""
     wanted = {CORRELATION_ID: "text", **types}
     parts = [pa.table(dict(batch.columns)) for batch in batches(window, wanted)]
-    empty = {
-        n: pa.array([], pa.float64() if k in NUMERIC else pa.string()) for n, k in wanted.items()
-    }
-    table = pa.concat_tables([pa.table(empty), *parts])
+    none = {name: pa.nulls(0, STORED.get(kind, pa.string())) for name, kind in wanted.items()}
+    table = pa.concat_tables([pa.table(none), *parts])
     return table.filter(pc.is_valid(table.column(CORRELATION_ID)))
 
 
 def _truth(reference: Mapping[str, Any], target: str, kind: str) -> pa.Table:
-    """What was known of each correlation id at the end of the window: the latest word counts."""
-    import pyarrow.parquet as pq
-
-    end = pa.scalar(datetime.fromisoformat(reference["to"]))
+    """What was known of each correlation id before the window ended: the latest word counts."""
+    end = datetime.fromisoformat(reference["to"])
     parts = []
     for file in reference["files"]:
         try:
-            part = pq.read_table(file, partitioning=None)
+            part = pq.ParquetFile(file).read()
         except (pa.ArrowException, OSError) as error:
             raise StepError(
                 f"{file} cannot be read as Parquet ({error}): write it again."
@@ -384,28 +390,24 @@ def _truth(reference: Mapping[str, Any], target: str, kind: str) -> pa.Table:
             raise StepError(
                 f'{file}, column "{KNOWN_AT}": expected timestamps, found {times.type}.'
             )
-        if times.type.tz is None:
-            times = pc.assume_timezone(times, "UTC")
-        times = times.cast(pa.timestamp("us", "UTC"), safe=False)
         table = pa.table(
             {
                 CORRELATION_ID: part.column(CORRELATION_ID).cast(pa.string()),
                 "truth": canonical(part.column(target), kind)[0],
-                KNOWN_AT: times,
+                KNOWN_AT: times.cast(pa.timestamp("us"), safe=False),
             }
         )
-        parts.append(table.filter(pc.less_equal(times, end)))
-    none = pa.float64() if kind in NUMERIC else pa.string()
-    empty = pa.table(
-        {
-            CORRELATION_ID: pa.array([], pa.string()),
-            "truth": pa.array([], none),
-            KNOWN_AT: pa.array([], pa.timestamp("us", "UTC")),
-        }
-    )
-    known = pa.concat_tables([empty, *parts]).drop_null().sort_by(KNOWN_AT)
-    last = known.group_by(CORRELATION_ID, use_threads=False).aggregate([("truth", "last")])
-    return last.rename_columns({"truth_last": "truth"})
+        known = within(times, None, end)
+        parts.append(table if known is None else table.filter(known))
+    none = {
+        CORRELATION_ID: pa.nulls(0, pa.string()),
+        "truth": pa.nulls(0, STORED.get(kind, pa.string())),
+        KNOWN_AT: pa.nulls(0, pa.timestamp("us")),
+    }
+    known = pa.concat_tables([pa.table(none), *parts]).drop_null()
+    # The latest first: whoever looks for an id finds that.
+    order = np.argsort(-microseconds(known.column(KNOWN_AT)), kind="stable")
+    return known if (np.diff(order) == 1).all() else known.take(indices(order))
 
 
 def top_words(words: Sequence[str], reference: Counts, production: Counts) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .step import StepError
 ROWS_AT_ONCE = 1 << 17
 COLLECTED_AT = "collected_at"
 NUMERIC = ("number", "integer")
+STORED = dict.fromkeys(NUMERIC, pa.float64())  # in a batch; all other types are strings there
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Window:
     files: tuple[Path, ...]
     start: datetime | None = None
     end: datetime | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is one of time."""
+        return self.start is not None or self.end is not None
 
     @classmethod
     def read(cls, plan: Mapping[str, Any]) -> Window:
@@ -59,13 +66,11 @@ class Batch:
 
     def complete(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
         """The named columns of the rows that have all of them."""
-        if all(self.columns[name].null_count == 0 for name in names):
+        gaps = [self.columns[name] for name in names if self.columns[name].null_count]
+        if not gaps:
             return self.columns
-        keep = np.ones(self.rows, dtype=bool)
-        for name in names:
-            keep &= np.asarray(self.columns[name].is_valid())
-        mask = pa.array(keep)
-        return {name: self.columns[name].filter(mask) for name in names}
+        keep = reduce(pc.and_, (column.is_valid() for column in gaps))
+        return {name: self.columns[name].filter(keep) for name in names}
 
 
 def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
@@ -85,7 +90,7 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
                 canonical(table.column(name), kind)
                 if name in table.column_names
                 else (
-                    pa.nulls(len(table), pa.float64() if kind in NUMERIC else pa.string()),
+                    pa.nulls(len(table), STORED.get(kind, pa.string())),
                     None,
                 )
             )
@@ -100,7 +105,7 @@ def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
-        return pa.nulls(len(column), pa.float64() if kind in NUMERIC else pa.string()), None
+        return pa.nulls(len(column), STORED.get(kind, pa.string())), None
     if kind in NUMERIC:
         if not _is_number(column.type):
             return _parsed(column, kind)
@@ -108,7 +113,7 @@ def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.
         finite = pc.is_finite(floats)
         if pc.all(finite, min_count=0).as_py():
             return floats, None
-        return pc.if_else(finite, floats, None), None
+        return pc.if_else(finite, floats, pa.nulls(len(floats), pa.float64())), None
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         if kind in ("category", "text"):
             return _single(column.cast(pa.string())), None
@@ -118,7 +123,7 @@ def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.
     if kind == "datetime" and not pa.types.is_temporal(column.type):
         return _parsed(column, kind)
     if pa.types.is_floating(column.type):  # whole numbers beside missing ones, as names of classes
-        column = pc.if_else(pc.is_finite(column), column, None)
+        column = pc.if_else(pc.is_finite(column), column, pa.nulls(len(column), column.type))
         if pc.all(pc.equal(column, pc.floor(column)), min_count=0).as_py():
             column = column.cast(pa.int64(), safe=False)
     if pa.types.is_nested(column.type):
@@ -157,12 +162,12 @@ def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
     rows = 0
     for part in _parts(window, names):
         if waiting and (rows + len(part) > ROWS_AT_ONCE or part.schema != waiting[0].schema):
-            yield pa.concat_tables(waiting)
+            yield _in_time(pa.concat_tables(waiting), window)
             waiting, rows = [], 0
         waiting.append(part)
         rows += len(part)
     if waiting:
-        yield pa.concat_tables(waiting)
+        yield _in_time(pa.concat_tables(waiting), window)
 
 
 def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
@@ -174,16 +179,18 @@ def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
             with pq.ParquetFile(path, memory_map=True) as file:
                 known = set(file.schema_arrow.names)
                 wanted = [name for name in names if name in known]
-                timed = window.start is not None or window.end is not None
-                if timed and COLLECTED_AT not in known:
-                    raise StepError(f'{path} has no column "{COLLECTED_AT}": it was not collected.')
-                extra = [COLLECTED_AT] if timed and COLLECTED_AT not in wanted else []
-                for batch in file.iter_batches(ROWS_AT_ONCE, columns=[*wanted, *extra]):
-                    part = pa.Table.from_batches([batch]).replace_schema_metadata(None)
-                    if timed:
-                        part = _in_time(part, window)
-                    if len(part):
-                        yield part.select(wanted) if wanted else part
+                if window.timed:
+                    if COLLECTED_AT not in known:
+                        raise StepError(
+                            f'{path} has no column "{COLLECTED_AT}": not collected data.'
+                        )
+                    wanted = list(dict.fromkeys([*wanted, COLLECTED_AT]))
+                if file.metadata.num_rows <= ROWS_AT_ONCE:
+                    # In one piece and without threads: a day of small files is read in no time.
+                    yield file.read(wanted, use_threads=False).replace_schema_metadata(None)
+                    continue
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         except FileNotFoundError:
             raise StepError(f"{path} is gone: run the monitor again.") from None
         except (pa.ArrowException, OSError) as error:
@@ -191,19 +198,47 @@ def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
 
 
 def _in_time(part: pa.Table, window: Window) -> pa.Table:
+    """The rows that were collected within the window."""
+    if not window.timed:
+        return part
     times = part.column(COLLECTED_AT)
     if not pa.types.is_timestamp(times.type):
         raise StepError(
             f'the collected column "{COLLECTED_AT}" holds {times.type}, not timestamps.'
         )
-    if times.type.tz is None:
-        times = pc.assume_timezone(times, "UTC")
-    keep = pa.chunked_array([pa.array(np.ones(len(part), dtype=bool))])
-    if window.start is not None:
-        keep = pc.and_(keep, pc.greater_equal(times, pa.scalar(window.start)))
-    if window.end is not None:
-        keep = pc.and_(keep, pc.less(times, pa.scalar(window.end)))
-    return part.filter(keep)
+    inside = within(times, window.start, window.end)
+    return part if inside is None else part.filter(inside)
+
+
+def within(times: pa.ChunkedArray, start: datetime | None, end: datetime | None) -> pa.Array | None:
+    """A mask of the times from start to before end (UTC where they have no zone); None: all are."""
+    micro = microseconds(times)
+    inside = np.ones(len(micro), dtype=bool)
+    if start is not None:
+        inside &= micro >= round(start.timestamp() * 1e6)
+    if end is not None:
+        inside &= micro < round(end.timestamp() * 1e6)
+    if inside.all():
+        return None
+    # pa.array and pa.scalar would import pandas, which takes half a second.
+    bits = pa.py_buffer(np.packbits(inside, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(inside), [None, bits])
+
+
+def microseconds(times: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Microseconds since 1970 (rows,); no time may be null."""
+    ticks = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+    return np.asarray(np.from_dlpack(ticks.combine_chunks()), dtype=np.int64)
+
+
+def floats(values: pa.Array) -> NDArray[np.float64]:
+    """A float64 array without nulls; `to_numpy` would import pandas."""
+    return np.asarray(np.from_dlpack(values), dtype=np.float64)
+
+
+def indices(places: NDArray[np.int64]) -> pa.Array:
+    """Positions to take rows at; `pa.array` would import pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])
 
 
 def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:

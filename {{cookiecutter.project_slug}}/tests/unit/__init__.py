@@ -2,8 +2,10 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    attribution,
     batch,
     contract,
+    drift,
     evaluate,
     explain,
     explain_rows,
@@ -22,6 +24,8 @@ from {{ cookiecutter.package_name }} import (
     stream,
     train,
     validate,
+    watch,
+    windows,
 )
 from {{ cookiecutter.package_name }}.step import StepError, read_evidence
 from {{ cookiecutter.package_name }}.table import read_file
