@@ -192,6 +192,29 @@ def rollback(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 5001,
+    version: Annotated[
+        str | None, typer.Option(help="Version to serve; default: the champion.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")
+    ] = "127.0.0.1",
+    collect: Annotated[
+        bool, typer.Option(help="Keep requests and answers in .collected.")
+    ] = True,
+) -> None:
+    """Answer requests with the champion, in the inference server that Azure ML runs."""
+    from .files import project_root
+    from .serving import serve as run_server
+
+    run_server(
+        project_root(), port=port, version=version, workers=workers, host=host, collect=collect
+    )
+
+
+@app.command()
 def models(as_json: JsonOption = False) -> None:
     """List the registered versions, newest first."""
     from rich.table import Table
