@@ -291,6 +291,133 @@ def check(
 
 
 @app.command()
+def release(
+    version: Annotated[
+        str | None, typer.Option(help="Version to release; default: the champion.")
+    ] = None,
+    endpoint: Annotated[
+        str, typer.Option(help="`local`, or an environment of conf/project.yml (needs Azure).")
+    ] = "local",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Fewer requests per stage than conf/gates.yml asks for.")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Call off the release under way, or undo the last.")
+    ] = False,
+    approved_by: Annotated[
+        str | None, typer.Option(help="Who approves it, where conf/gates.yml asks for approval.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Release a version beside the old one: test, mirror, shift traffic; roll back if it is worse."""
+    from .files import project_root
+    from .project import load_gates
+    from .release import evidence, force_rollback, run_release
+    from .release_progress import ReleaseProgress
+
+    root = project_root()
+    console = _console(stderr=as_json)
+    settings = load_gates(root / "conf" / "gates.yml").release
+    settings = settings.faster() if fast else settings
+    with ReleaseProgress(console) as watch:
+        if rollback:
+            result = force_rollback(root, endpoint=endpoint, watch=watch, settings=settings)
+        else:
+            result = run_release(
+                root,
+                version,
+                endpoint=endpoint,
+                watch=watch,
+                settings=settings,
+                approved_by=approved_by,
+                say=watch.say,
+            )
+    if result.state is None or result.folder is None:
+        print(json.dumps({"unchanged": True}) if as_json else f"`{endpoint}` serves it already")
+        return
+    details = evidence(result.state)["details"]
+    if as_json:
+        print(json.dumps(details))
+    else:
+        _print_reasons(console, details["reasons"])
+        name = f"{result.state.model} v{result.state.version}"
+        words = f"{name} is {result.state.stage}: endpoint `{result.state.endpoint}`"
+        console.print(words, style="bold green" if result.released else "bold red")
+        console.print(f"evidence: {_relative(result.folder)}", soft_wrap=True, highlight=False)
+    raise typer.Exit(0 if result.released or rollback else 1)
+
+
+endpoint_app = typer.Typer(help="Look at, start and stop a local endpoint.", no_args_is_help=True)
+app.add_typer(endpoint_app, name="endpoint")
+EndpointOption = Annotated[str, typer.Option("--endpoint", help="Name of a local endpoint.")]
+
+
+@endpoint_app.command()
+def status(endpoint: EndpointOption = "local", as_json: JsonOption = False) -> None:
+    """Show its deployments, who gets how much traffic, and how they do."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from .files import project_root
+    from .release import load_state, open_local
+
+    here = open_local(project_root(), endpoint)
+    rows, state = here.rows(), load_state(here.folder)
+    under_way = state.stage if state and not state.ended else None
+    if as_json:
+        address = here.url if here.is_running else None
+        found = {"url": address, "release": under_way, "deployments": [asdict(row) for row in rows]}
+        print(json.dumps(found))
+        return
+    if not rows:
+        print(f"endpoint `{endpoint}` has no deployment; `mlops release` makes one")
+        return
+    headings = ("version", "", "traffic", "mirror", "requests", "errors", "p50 ms", "p95 ms")
+    table = Table("deployment", *headings)
+    for row in rows:
+        measured = row.metrics
+        table.add_row(
+            row.name,
+            row.version,
+            "answers" if row.healthy else "down",
+            f"{row.traffic}%",
+            f"{row.mirror}%",
+            str(measured.requests),
+            str(measured.errors),
+            *("" if ms is None else f"{ms:.1f}" for ms in (measured.p50_ms, measured.p95_ms)),
+        )
+    _console().print(table)
+    print(f"{here.url}/score" if here.is_running else "stopped; `mlops endpoint start` starts it")
+    if under_way:
+        print(f"a release is under way: {under_way}; `mlops release` resumes it")
+
+
+@endpoint_app.command()
+def start(endpoint: EndpointOption = "local") -> None:
+    """Bring it back as it was, with its deployments and traffic."""
+    from .files import project_root
+    from .release import alone, open_local
+
+    here = open_local(project_root(), endpoint)
+    with alone(here.folder):
+        here.open()
+    print(f"{here.url}/score")
+
+
+@endpoint_app.command()
+def stop(endpoint: EndpointOption = "local") -> None:
+    """Stop its router and deployments; `start` brings them back."""
+    from .files import project_root
+    from .release import alone, open_local
+
+    here = open_local(project_root(), endpoint)
+    with alone(here.folder):
+        here.close()
+    print(f"endpoint `{endpoint}` is stopped")
+
+
+@app.command()
 def clean(
     keep: Annotated[int, typer.Option(min=0, help="How many of the newest runs to keep.")] = 5,
 ) -> None:
@@ -485,15 +612,11 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _print_decision(console: Console, details: dict[str, object]) -> None:
+def _print_reasons(console: Console, reasons: list[dict[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    model = details["model"]
-    assert isinstance(model, dict)  # noqa: S101 (our own evidence)
     table = Table("gate", "expected", "found", "")
-    reasons = details["reasons"]
-    assert isinstance(reasons, list)  # noqa: S101 (our own evidence)
     for reason in reasons:
         passed = Text("yes", "green") if reason["passed"] else Text("no", "bold red")
         table.add_row(Text(reason["gate"]), Text(reason["expected"]), Text(reason["found"]), passed)
@@ -501,6 +624,16 @@ def _print_decision(console: Console, details: dict[str, object]) -> None:
     for reason in reasons:
         if reason["advice"]:
             console.print(Text(f"{reason['gate']}: {reason['advice']}"))
+
+
+def _print_decision(console: Console, details: dict[str, object]) -> None:
+    from rich.text import Text
+
+    model = details["model"]
+    assert isinstance(model, dict)  # noqa: S101 (our own evidence)
+    reasons = details["reasons"]
+    assert isinstance(reasons, list)  # noqa: S101 (our own evidence)
+    _print_reasons(console, reasons)
     name = f"{model['name']} v{model['version']}"
     verdict = {
         ("promote", "registered"): f"{name} is a challenger, ready to be promoted: mlops promote",

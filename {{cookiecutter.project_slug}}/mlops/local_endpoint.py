@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,7 +33,7 @@ from .router import DEPLOYMENT, STATUS
 
 FOLDER = ".endpoints"
 MARK = "MLOPS_ENDPOINT_PROCESS"
-_ROUTER = "router"
+_ROUTER, _RECEIVER = "router", "-receiver"
 _READY = 60.0  # seconds a router may take to start, on a busy machine
 _DRAIN = 5.0  # seconds for requests under way, before their deployment goes
 _STOP = 10.0
@@ -44,6 +44,7 @@ class Server(Protocol):
 
     url: str
     pid: int
+    folder: Path | None
 
     def wait_ready(self) -> None:
         """Return once it answers; raise when it never will."""
@@ -61,8 +62,10 @@ class Start(Protocol):
         version: str,
         deployment: str,
         endpoint: str,
-        collect_to: Path | None,
+        collect_to: str | None,
         log: Path,
+        detached: bool,
+        environment: Mapping[str, str],
     ) -> Server: ...
 
 
@@ -133,6 +136,11 @@ class LocalEndpoint:
             )
         return str(known["url"])
 
+    @property
+    def is_running(self) -> bool:
+        """Its router takes requests."""
+        return self._router() is not None
+
     def open(self) -> None:
         """Start the router, if it is not running; and what has traffic but is down."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +158,7 @@ class LocalEndpoint:
         control = self._control()
         self._stop(_ROUTER)
         for name, known in control["deployments"].items():
-            self._stop(name)
+            self._stop_deployment(name, known)
             known.update(url=None, pid=None)
         if control["deployments"]:
             self._write(control)
@@ -177,23 +185,24 @@ class LocalEndpoint:
             )
         control["deployments"][name] = {"version": version, "url": None, "pid": None}
         self._write(control)
-        self._stop(name)
+        self._stop_deployment(name, known)
         try:
             folder = self._bring(version, self.folder / "models" / f"v{version}")
-            with self._marked(name):
-                server = self._start(
-                    self.root,
-                    folder,
-                    name=self.model,
-                    version=version,
-                    deployment=name,
-                    endpoint=self.name,
-                    collect_to=self.root / ".collected" if self._collect else None,
-                    log=self._log(name),
-                )
+            server = self._start(
+                self.root,
+                folder,
+                name=self.model,
+                version=version,
+                deployment=name,
+                endpoint=self.name,
+                collect_to=self._start_receiver(name, folder) if self._collect else None,
+                log=self._log(name),
+                detached=True,
+                environment={MARK: self._mark(name)},
+            )
             server.wait_ready()
         except Exception as error:  # whatever it is, the release goes back
-            self._stop(name)
+            self._stop_deployment(name, None)
             raise EndpointError(
                 f"deployment {name} with v{version} does not start: {error}{self._last_words(name)}"
             ) from error
@@ -202,6 +211,7 @@ class LocalEndpoint:
             "version": version,
             "url": server.url.rstrip("/"),
             "pid": server.pid,
+            "folder": str(server.folder) if server.folder else None,
         }
         self._write(control)
 
@@ -261,13 +271,13 @@ class LocalEndpoint:
             raise EndpointError(f"deployment {name} has traffic; send that elsewhere first")
         known = control["deployments"].get(name)
         if known is None:
-            self._stop(name)
+            self._stop_deployment(name, None)
             return
         # Still listed, without an address, until its processes are gone: a kill in between is seen.
         known["url"] = None
         self._write(control)
         self._drain(name)
-        self._stop(name)
+        self._stop_deployment(name, known)
         del control["deployments"][name]
         if known["version"] not in {one["version"] for one in control["deployments"].values()}:
             shutil.rmtree(self.folder / "models" / f"v{known['version']}", ignore_errors=True)
@@ -286,7 +296,7 @@ class LocalEndpoint:
                 control["deployments"][name].get("url"),
                 view.traffic.get(name, 0),
                 view.mirror.get(name, 0),
-                self.live_metrics(name, since) if self._router() else Metrics(),
+                self.live_metrics(name, since) if self.is_running else Metrics(),
             )
             for name, deployment in sorted(view.deployments.items())
         ]
@@ -350,27 +360,51 @@ class LocalEndpoint:
         file = self.folder / "router.json"
         port = read_json(file)["port"] if file.is_file() else self._port
         file.unlink(missing_ok=True)
-        log = self._log(_ROUTER)
-        command = [sys.executable, "-m", "mlops.router", "--folder", str(self.folder)]
-        with log.open("ab") as output, self._marked(_ROUTER):
-            process = subprocess.Popen(  # noqa: S603
-                [*command, "--port", str(port)],
+        self._spawn(_ROUTER, "mlops.router", "--folder", self.folder, "--port", port)
+        self._await(file, _ROUTER)
+        with contextlib.suppress(httpx.HTTPError):
+            self._http.get(f"{read_json(file)['url']}/", timeout=10)
+
+    def _start_receiver(self, name: str, model_folder: Path) -> str:
+        """Start what keeps a deployment's collected rows; returns its address."""
+        role = f"{name}{_RECEIVER}"
+        file = self.folder / f"{role}.json"
+        file.unlink(missing_ok=True)
+        contract = model_folder / "contract.yml"
+        collected = self.root / ".collected"
+        self._spawn(
+            role,
+            "mlops.collecting",
+            *("--folder", collected, "--contract", contract, "--address", file),
+        )
+        self._await(file, role)
+        return str(read_json(file)["address"])
+
+    def _spawn(self, role: str, module: str, *words: object) -> None:
+        """Start a process of ours that outlives this one."""
+        with self._log(role).open("ab") as output:
+            subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", module, *map(str, words)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 cwd=self.root,
+                env={**os.environ, MARK: self._mark(role)},
             )
+
+    def _await(self, file: Path, role: str) -> None:
+        """Return when a process has written where it is."""
         until = time.monotonic() + _READY
-        while time.monotonic() < until and process.poll() is None:
+        while time.monotonic() < until:
             if file.is_file():
-                with contextlib.suppress(httpx.HTTPError):
-                    self._http.get(f"{read_json(file)['url']}/", timeout=10)
-                    return
+                return
+            if not self._processes(role):
+                break
             time.sleep(0.05)
-        self._stop(_ROUTER)
+        self._stop(role)
         raise EndpointError(
-            f"the router of `{self.name}` does not start{self._last_words(_ROUTER)}"
+            f"the {role} of `{self.name}` does not start{self._last_words(role)}"
         )
 
     def _log(self, role: str) -> Path:
@@ -391,31 +425,31 @@ class LocalEndpoint:
     def _mark(self, role: str) -> str:
         return f"{self.folder.resolve()}#{role}"
 
-    @contextlib.contextmanager
-    def _marked(self, role: str) -> Iterator[None]:
-        """What is started within carries the mark."""
-        before = os.environ.get(MARK)
-        os.environ[MARK] = self._mark(role)
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[MARK]
-            else:
-                os.environ[MARK] = before
+    def _stop_deployment(self, name: str, known: Mapping[str, Any] | None) -> None:
+        """Stop its server, then what keeps its rows: the last come when the server ends."""
+        self._stop(name)
+        self._stop(f"{name}{_RECEIVER}")
+        if known and known.get("folder"):
+            shutil.rmtree(known["folder"], ignore_errors=True)
 
     def _stop(self, role: str) -> None:
-        """Stop every process of a role, with its workers."""
-        mark = self._mark(role)
-        running = [one for one in psutil.process_iter() if _has_mark(one, mark)]
+        """Stop every process of a role: those at the top end by themselves, and end their workers."""
+        running = self._processes(role)
+        pids = {one.pid for one in running}
         for process in running:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-        _, left = psutil.wait_procs(running, timeout=_STOP)
+            with contextlib.suppress(psutil.Error):
+                if process.ppid() not in pids:
+                    process.terminate()
+        psutil.wait_procs(running, timeout=_STOP)
+        left = self._processes(role)
         for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, timeout=_STOP)
+
+    def _processes(self, role: str) -> list[psutil.Process]:
+        mark = self._mark(role)
+        return [one for one in psutil.process_iter() if _has_mark(one, mark)]
 
 
 def _empty() -> dict[str, Any]:

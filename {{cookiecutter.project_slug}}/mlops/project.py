@@ -81,6 +81,11 @@ class Release(_Strict):
     slower_times: Annotated[float, Field(ge=1)] = 1.5
     slower_ms: Annotated[float, Field(ge=0)] = 25
 
+    def faster(self) -> Release:
+        """For a look at how it goes: fewer requests per stage, no time to wait."""
+        fewer = max(20, self.requests // 4)
+        return self.model_copy(update={"requests": min(fewer, self.requests), "seconds": 0.0})
+
     @field_validator("traffic")
     @classmethod
     def _rises_to_all(cls, traffic: tuple[int, ...]) -> tuple[int, ...]:

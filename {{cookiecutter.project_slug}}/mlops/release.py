@@ -7,6 +7,7 @@ up by the next call, or rolled back by it.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import tempfile
 import time
@@ -373,6 +374,7 @@ class _Workplace:
         limits: Limits | None,
         say: Callable[[str], None],
     ) -> None:
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         gates = load_gates(root / "conf" / "gates.yml")
         self.root, self.say = root, say
         self.project = load_project(root)

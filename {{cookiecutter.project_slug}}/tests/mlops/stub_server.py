@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,19 +18,34 @@ from typing import Any
 class StubServer:
     url: str
     pid: int
+    folder: Path | None = None
 
     def wait_ready(self) -> None:
         """It listened before it was returned."""
 
 
 def start_stub(
-    root: Path, model_folder: Path, *, name: str, version: str, log: Path, **rest: Any
+    root: Path,
+    model_folder: Path,
+    *,
+    name: str,
+    version: str,
+    log: Path,
+    environment: Mapping[str, str],
+    **rest: Any,
 ) -> StubServer:
     """Start one in a process of its own that outlives this one; see mlops/serving.py."""
     place = log.with_name(f"{log.stem}-{os.getpid()}-{time.monotonic_ns()}.port")
     command = [sys.executable, __file__, str(model_folder), name, version, str(place)]
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stderr=output, stdout=output, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
     while not place.is_file():
         if process.poll() is not None:
             raise RuntimeError(f"ended with code {process.returncode}")

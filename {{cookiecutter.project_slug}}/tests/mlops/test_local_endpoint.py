@@ -42,6 +42,7 @@ def local(root: Path) -> LocalEndpoint:
         model="test",
         start=start_stub,
         bring=lambda version, target: bring(root, version, target),
+        collect=False,
     )
 
 
@@ -250,14 +251,14 @@ def test_a_process_that_only_has_the_number_of_ours_is_left_alone(
 def test_a_server_whose_start_was_interrupted_does_not_stay_behind(
     endpoint: LocalEndpoint,
 ) -> None:
-    with endpoint._marked("green"):
-        stray = start_stub(
-            endpoint.root,
-            endpoint.folder / "models" / "v2",
-            name="test",
-            version="2",
-            log=endpoint.folder / "logs" / "green.log",
-        )
+    stray = start_stub(
+        endpoint.root,
+        endpoint.folder / "models" / "v2",
+        name="test",
+        version="2",
+        log=endpoint.folder / "logs" / "green.log",
+        environment={MARK: f"{endpoint.folder.resolve()}#green"},
+    )
     assert len(marked(endpoint, "green")) == 2
     endpoint.delete("green")
     assert marked(endpoint, "green") == []
