@@ -201,9 +201,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")
     ] = "127.0.0.1",
-    collect: Annotated[
-        bool, typer.Option(help="Keep requests and answers in .collected.")
-    ] = True,
+    collect: Annotated[bool, typer.Option(help="Keep requests and answers in .collected.")] = True,
 ) -> None:
     """Answer requests with the champion, in the inference server that Azure ML runs."""
     from .files import project_root

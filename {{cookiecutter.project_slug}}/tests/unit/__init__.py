@@ -2,14 +2,21 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    cells,
+    collect,
     contract,
+    deployed,
     evaluate,
     explain,
     features,
+    flat,
     infer,
     metrics,
     model,
+    openapi,
+    payload,
     prepare,
+    service,
     step,
     train,
     validate,
