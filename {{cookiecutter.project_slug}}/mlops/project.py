@@ -159,10 +159,19 @@ class FootprintGate(_Strict):
     latency_milliseconds: Budget | None = None
 
 
+class ServingGate(_Strict):
+    """What an endpoint has to keep to."""
+
+    p95_milliseconds: Annotated[float, Field(gt=0)] = 100.0
+    memory_megabytes: Annotated[float, Field(gt=0)] = 700.0
+    error_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
 class Gates(_Strict):
     """conf/gates.yml: every threshold a model has to pass; a section left out asks for nothing."""
 
     evaluation: Evaluation = Evaluation()
+    serving: ServingGate = ServingGate()
     promotion: Mapping[Kind, PromotionGate]
     release: Release = Release()
     fairness: FairnessGate | None = None

@@ -141,7 +141,7 @@ def read_limits() -> Limits:
     Raises:
         StepError: when one of them is not a whole number above zero.
     """
-    found = {}
+    found: dict[str, int] = {}
     for name in ("rows", "bytes"):
         variable = f"MAX_REQUEST_{name.upper()}"
         text = os.environ.get(variable, "")
@@ -176,9 +176,7 @@ def frame(rows: Sequence[Sequence[Any]], contract: Contract) -> pd.DataFrame:
 def read_example(folder: Path, reader: Reader) -> list[list[Any]]:
     """The rows that the model was saved with; none where they are missing or outdated."""
     try:
-        return reader.read(
-            json.dumps({"input_data": example_of(folder)}).encode()
-        ).values
+        return reader.read(json.dumps({"input_data": example_of(folder)}).encode()).values
     except (OSError, ValueError, BadRequest):
         return []
 
