@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from azure.ai.ml import load_component, load_data, load_environment, load_job
+from azure.ai.ml import (
+    load_batch_endpoint,
+    load_component,
+    load_data,
+    load_environment,
+    load_job,
+)
+from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
-LOADERS = {
-    "pipelines": load_job,
-    "components": load_component,
+REGION = "westeurope"
+
+
+def load_validated(load: Callable[[Path], Any]) -> Callable[[Path], None]:
+    """Also what the SDK itself checks before it submits."""
+
+    def check(file: Path) -> None:
+        problems = load(file)._validate().error_messages
+        if problems:
+            raise ValueError(problems)
+
+    return check
+
+
+# By folder, or by file where files of one folder differ.
+LOADERS: dict[str, Callable[[Path], Any]] = {
+    "pipelines": load_validated(load_job),
+    "components": load_validated(load_component),
     "environments": load_environment,
     "data": load_data,
+    "batch-endpoint.yml": lambda file: load_batch_endpoint(file)._to_rest_batch_endpoint(REGION),
+    "batch-deployment.yml": lambda file: load_model_batch_deployment(file)._to_rest_object(REGION),
 }
 
 failed = False
 for file in sorted(Path("azureml").rglob("*.yml")):
     try:
-        loaded = LOADERS[file.parent.name](file)
-        if file.parent.name in ("pipelines", "components"):
-            problems = loaded._validate().error_messages
-            if problems:
-                raise ValueError(problems)
+        (LOADERS.get(file.name) or LOADERS[file.parent.name])(file)
         print(file.as_posix())
     except Exception as error:
         failed = True

@@ -129,7 +129,8 @@ def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
                 if event["event"] == "scoring":
                     started = time.monotonic()
                 new_rows += event["rows"] if event["event"] == "scored" else 0
-                summary = event if event["event"] == "finished" else None
+                if event["event"] == "finished":
+                    summary = {name: value for name, value in event.items() if name != "event"}
                 watch(event)
             code = process.wait()
         finally:
@@ -144,7 +145,6 @@ def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
         )
     if summary is None:
         raise UsageError(message.removeprefix("error: ") or f"{SCRIPT} ended with code {code}")
-    del summary["event"]
     return Scored(summary, new_rows, time.monotonic() - started, message if code else "")
 
 
