@@ -35,7 +35,8 @@ def mirror_trials(
         run: the run's folder.
         step: its name; nothing happens for one that is no sweep.
         known: what MLflow has, by trial; changed in place.
-        experiment, parent: ids of the experiment and of the step's run.
+        experiment: its id.
+        parent: id of the step's run.
         save: called after each change of `known`.
     """
     folder = trials_folder(run, step)
@@ -63,6 +64,7 @@ def end_left_over(client: MlflowClient, known: Mapping[str, dict[str, Any]]) -> 
     """Mark trials as killed that nobody runs any more."""
     for have in known.values():
         if not have["ended"]:
+            client.set_tag(have["run"], "mlops.state", "interrupted")
             client.set_terminated(have["run"], status="KILLED")
             have["ended"] = True
 
