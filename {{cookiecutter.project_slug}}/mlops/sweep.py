@@ -99,6 +99,11 @@ class Trial:
         """The lowest loss so far."""
         return min(self.losses, default=math.inf)
 
+    def cut(self) -> None:
+        """Forget what the trial has reported after it was stopped."""
+        if self.stopped_at is not None:
+            del self.losses[self.stopped_at :], self.steps[self.stopped_at :]
+
     def shown(self) -> dict[str, Any]:
         """What trials.json says of it."""
         return {
@@ -247,7 +252,7 @@ class _Execution:
         trial.started = trial.finished = time.time()
         trial.id = _content(place / "trial.json").get("id", trial.key)
         self._read(trial, place, 0)
-        del trial.losses[trial.stopped_at :], trial.steps[trial.stopped_at :]
+        trial.cut()
         return True
 
     def _start(self, trial: Trial) -> None:
@@ -289,14 +294,15 @@ class _Execution:
         trial, policy = active.trial, self.sweep.early_termination
         seen = len(trial.losses)
         active.offset = self._read(trial, active.attempt, active.offset)
+        trial.cut()
         if trial.stopped_by is not None:
-            del trial.losses[trial.stopped_at :], trial.steps[trial.stopped_at :]
             return
         losses = {other.number: other.losses for other in self.trials}
+        finished = {other.number for other in self.trials if other.state == "completed"}
         for interval in range(seen + 1, len(trial.losses) + 1):
-            if policy is not None and policy.stops(losses, trial.number, interval):
+            if policy is not None and policy.stops(losses, trial.number, interval, finished):
                 trial.stopped_by, trial.stopped_at = policy.type, interval
-                del trial.losses[interval:], trial.steps[interval:]
+                trial.cut()
                 self._end_early(active)
                 return
         limit = self.sweep.limits.trial_timeout

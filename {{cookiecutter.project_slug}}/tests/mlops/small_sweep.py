@@ -11,15 +11,23 @@ from mlops.sweep_node import Sweep
 
 from .small_project import PROJECT
 
-# The loss falls from 2 · level to level. What goes wrong is asked for by `mood`.
+# The loss falls from 2 · level to level. What goes wrong is asked for by `mood`; `endless` is for
+# levels from 10 on, so that a sweep can have a trial that ends and one that goes on for ever.
 TRIAL = '''
 """A trial for tests: `python -m steps.trial LEVEL MOOD REPORTS OUT`."""
 import json, os, pathlib, signal, sys, time
 
 def main(level, mood, reports, out):
     level, reports = float(level), int(reports)
+    if mood == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if mood in ("endless", "stubborn") and level >= 10:
+        (pathlib.Path(out) / "half.txt").write_text("half")
+        reports = 10**6
     with pathlib.Path(os.environ["MLOPS_METRICS"]).open("a") as file:
         for step in range(1, reports + 1):
+            if reports == 10**6:
+                time.sleep(0.01)
             loss = level * (1 + 1 / step)
             name = "other" if mood == "silent" else "loss"
             line = {"step": step, "time": time.time(), "metrics": {name: loss}}
@@ -28,11 +36,6 @@ def main(level, mood, reports, out):
     if mood == "fail":
         print("the reason of the failure")
         raise SystemExit(1)
-    if mood == "stubborn":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if mood in ("endless", "stubborn"):
-        (pathlib.Path(out) / "half.txt").write_text("half")
-        time.sleep(120)
     (pathlib.Path(out) / "level.txt").write_text(str(level))
     with (pathlib.Path(out).parents[3] / "executed.txt").open("a") as file:
         file.write(f"{level:g}\\n")

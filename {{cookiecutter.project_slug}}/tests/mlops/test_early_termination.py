@@ -17,8 +17,14 @@ NUMBERS = st.floats(-100, 100)
 HISTORIES = st.lists(st.lists(NUMBERS, min_size=1, max_size=12), min_size=1, max_size=8)
 
 
-def stops(policy: Any, histories: list[list[float]], trial: int, interval: int) -> bool:
-    return bool(policy.stops(dict(enumerate(histories)), trial, interval))
+def stops(
+    policy: Any,
+    histories: list[list[float]],
+    trial: int,
+    interval: int,
+    finished: frozenset[int] = frozenset(),
+) -> bool:
+    return bool(policy.stops(dict(enumerate(histories)), trial, interval, finished))
 
 
 def peers(histories: list[list[float]], interval: int) -> list[list[float]]:
@@ -83,11 +89,11 @@ def test_truncation_ends_the_lowest_share_at_that_interval(
     moment: tuple[list[list[float]], int, int], percentage: int
 ) -> None:
     histories, trial, interval = moment
-    ranked = sorted(history[-1] for history in peers(histories, interval))
+    ranked = sorted(min(history) for history in peers(histories, interval))
     count = math.floor(len(ranked) * percentage / 100)
     worst = ranked[len(ranked) - count :]
     kept = ranked[: len(ranked) - count]
-    own = histories[trial][interval - 1]
+    own = min(histories[trial][:interval])
     expected = own in worst and own not in kept  # equals are spared together
     policy = TruncationSelection(type="truncation_selection", truncation_percentage=percentage)
     assert stops(policy, *moment) is expected
@@ -109,10 +115,16 @@ def test_the_best_trial_is_never_ended(
     policy: Any = TypeAdapter(Policy).validate_python(rule)
     histories, trial, interval = moment
     reached = peers(histories, interval)
-    is_best = min(histories[trial][:interval]) == min(min(history) for history in reached)
-    is_last_best = histories[trial][interval - 1] == min(history[-1] for history in reached)
-    if is_best and is_last_best:
+    if min(histories[trial][:interval]) == min(min(history) for history in reached):
         assert not stops(policy, *moment)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_trial_that_has_completed_counts_beyond_its_last_report(rule: Any) -> None:
+    policy: Any = TypeAdapter(Policy).validate_python(rule)
+    histories = [[1.0, 1.0], [9.0, 9.0, 9.0]]
+    assert stops(policy, histories, 1, 3, frozenset({0}))
+    assert not stops(policy, histories, 1, 3)
 
 
 @pytest.mark.parametrize("rule", RULES)

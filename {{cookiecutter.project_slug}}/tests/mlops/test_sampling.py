@@ -32,7 +32,9 @@ def expression(**fields: Any) -> Any:
     return TypeAdapter(Distribution).validate_python(fields)
 
 
-def values(sweep: Sweep, count: int, *, whole: frozenset[str] = frozenset(), at_once: int = 1) -> Any:
+def values(
+    sweep: Sweep, count: int, *, whole: frozenset[str] = frozenset(), at_once: int = 1
+) -> Any:
     """The first draws; results are made of the first parameter."""
     source, ended, found = draws(sweep, set(whole), at_once), [], []
     for _ in range(min(count, source.total)):
