@@ -14,6 +14,7 @@ from .gates import judge
 from .project import load_gates
 from .record import parent_run_id
 from .registry import Registry
+from .report import sweep_of_run
 
 EVIDENCE = ("quality", "data", "training", "evaluation", "importance")
 
@@ -44,6 +45,8 @@ def register(arguments: argparse.Namespace) -> int:
     client.log_artifact(run_id, str(arguments.contract), "contract")
     for name in EVIDENCE:
         client.log_artifacts(run_id, str(getattr(arguments, name)), "evidence")
+    if (sweep := sweep_of_run()) is not None:
+        client.log_artifacts(run_id, str(sweep), "evidence")
     version = registry.register(
         run_id=run_id,
         source=f"{client.get_run(run_id).info.artifact_uri}/model",

@@ -15,7 +15,7 @@ from typing import Any
 from .errors import UsageError, guarded
 from .files import write_text
 
-KINDS = ("quality", "data", "training", "evaluation", "importance", "decision")
+KINDS = ("quality", "data", "training", "evaluation", "importance", "decision", "sweep")
 
 
 def render(evidence: Mapping[str, Mapping[str, Any] | None], run: Mapping[str, Any]) -> str:
@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(options: Mapping[str, Any]) -> int:
     folders = {kind: options[kind] for kind in KINDS}
+    folders["sweep"] = folders["sweep"] or sweep_of_run()
     if not any(folders.values()):
         wanted = ", ".join(f"--{kind}" for kind in KINDS)
         raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
@@ -85,6 +86,16 @@ def _write(options: Mapping[str, Any]) -> int:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(path)
     return 0
+
+
+def sweep_of_run() -> Path | None:
+    """The folder with sweep.json of the run around this step, if the run has swept.
+
+    On Azure ML a sweep node has the outputs of its best trial and no others, so there is none.
+    """
+    run = os.environ.get("MLOPS_RUN")
+    found = sorted(Path(run).glob("[!.]*/sweep/sweep.json")) if run else []
+    return found[0].parent if found else None
 
 
 def _this_run() -> dict[str, str | None]:

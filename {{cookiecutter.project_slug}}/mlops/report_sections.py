@@ -27,6 +27,7 @@ from .report_evidence import (
     tidy,
     words,
 )
+from .report_sweep import sweep
 from .wording import MISSING, date, estimate, finite, number, percent, plural, setting, text
 
 SPLITS = ("train", "validation", "test")
@@ -73,6 +74,7 @@ def sections(
         "residuals": report_figures.residuals(facts),
         "importance": report_figures.importance(facts),
         "segments": report_figures.segments(facts),
+        "sweep": sweep(as_mapping(tidy(evidence.get("sweep")))),
         "making": _making(facts, known),
     }
     return {
