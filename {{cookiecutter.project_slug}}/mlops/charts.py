@@ -37,11 +37,12 @@ class Point(NamedTuple):
 
 
 class Series(NamedTuple):
-    """Points of one colour; `css` is the class that names it."""
+    """Points of one colour; `css` is the class that names it, `dotted` whether points may have marks."""
 
     label: str
     css: str
     points: Sequence[Point]
+    dotted: bool = True
 
 
 class Dot(NamedTuple):
@@ -166,7 +167,7 @@ def plot(
             body.append(Markup('<path class="reference" d="{}"/>').format(path))
     body += _verticals(axes, marks)
     for line in series:
-        body += _line(axes, line, dots)
+        body += _line(axes, line, dots and line.dotted)
     return _figure(name, title, description, HEIGHT, body)
 
 

@@ -423,9 +423,12 @@ def clean(
 ) -> None:
     """Delete old runs from .runs; registered models and their evidence stay in MLflow."""
     from .files import project_root
+    from .record import close_with_mlflow
     from .store import all_runs
 
-    runs = all_runs(project_root() / ".runs")
+    root = project_root()
+    close_with_mlflow(root)
+    runs = all_runs(root / ".runs")
     gone = [run for run in runs[keep:] if run.acquire()]
     for run in gone:
         run.release()

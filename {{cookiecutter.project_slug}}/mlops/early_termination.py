@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from statistics import median
 from typing import Annotated, Literal
 
@@ -32,17 +33,28 @@ class _Policy(BaseModel):
         """Whether the rule is applied when a trial has reported for the `interval`-th time."""
         return interval % self.evaluation_interval == 0 and interval >= self.delay_evaluation
 
-    def stops(self, losses: Losses, trial: int, interval: int) -> bool:
+    def stops(
+        self,
+        losses: Losses,
+        trial: int,
+        interval: int,
+        finished: AbstractSet[int] = frozenset(),
+    ) -> bool:
         """Whether the rule ends `trial` at its `interval`-th report.
 
         Args:
             losses: all reports of all trials so far, ended ones too; at least `interval` of `trial`.
             trial: which is judged; it is compared with those that have got as far.
             interval: from 1.
+            finished: trials that have completed; they count with what they had, however short.
         """
         if not self.applies_at(interval):
             return False
-        reached = {n: seen[:interval] for n, seen in losses.items() if len(seen) >= interval}
+        reached = {
+            number: seen[:interval]
+            for number, seen in losses.items()
+            if len(seen) >= interval or (number in finished and seen)
+        }
         return self._stops(reached, trial)
 
     @abstractmethod
@@ -101,8 +113,8 @@ class TruncationSelection(_Policy):
     """Ends the lowest share of trials at each evaluation.
 
     "A job terminates at interval 5 if its performance at interval 5 is in the lowest 20% of
-    performance of all jobs at interval 5." The number of trials in the share is rounded down, and
-    trials of equal performance are spared together.
+    performance of all jobs at interval 5." Performance is the best value so far, as in the other
+    rules; the number of trials in the share is rounded down, and equals are spared together.
     """
 
     type: Literal["truncation_selection"]
@@ -110,7 +122,8 @@ class TruncationSelection(_Policy):
 
     def _stops(self, reached: Losses, trial: int) -> bool:
         kept = len(reached) - len(reached) * self.truncation_percentage // 100
-        better = sum(seen[-1] < reached[trial][-1] for seen in reached.values())
+        own = min(reached[trial])
+        better = sum(min(seen) < own for seen in reached.values())
         return better >= kept
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from .store import RunFolder, StepState
+from .store import RunFolder, StepState, trials_folder
 
 _LOOK = {
     "waiting": ("·", "dim"),
@@ -30,6 +30,7 @@ class Progress:
         self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
         self._shown: dict[str, str] = {}
         self._next = 0.0
+        self._read: dict[str, int] = {}
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -58,10 +59,24 @@ class Progress:
 
     def _print_changes(self, run: RunFolder) -> None:
         for name, step in run.state.steps.items():
+            if trials_folder(run.path, name).is_dir() and step.started is not None:
+                self._print_trials(run, name)
             if step.status != self._shown.get(name, "waiting"):
                 self._shown[name] = step.status
                 mark, _ = _LOOK[step.status]
                 self._console.print(f"{mark} {name}: {_words(step)}", highlight=False)
+
+    def _print_trials(self, run: RunFolder, name: str) -> None:
+        """Print what a sweep has added to its log: a line per trial."""
+        for folder in (*run.path.glob(f".{name}-??????"), run.path / name):
+            log = folder / "log.txt"
+            if log.is_file():
+                text = log.read_bytes()[self._read.get(name, 0) :]
+                whole = text[: text.rfind(b"\n") + 1]
+                self._read[name] = self._read.get(name, 0) + len(whole)
+                for line in whole.decode("utf-8", errors="replace").splitlines():
+                    self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+                return
 
 
 def _table(run: RunFolder) -> Table:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
 from .files import read_json, write_json, write_text
-from .store import RunFolder, StepState, open_run
-from .tracking import reason, shown_uri, tracking_uri
+from .record_trials import end_left_over, mirror_trials
+from .store import RunFolder, StepState, all_runs, open_run
+from .tracking import MLFLOW_SETTINGS, local_store, reason, shown_uri, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -31,12 +32,14 @@ _PAUSE = 0.1
 
 @dataclass
 class Recorded:
-    """What MLflow already has of a run."""
+    """What MLflow already has of a run; `abandoned` where it was marked as killed."""
 
     experiment: str
     parent: str
     steps: dict[str, str] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
+    trials: dict[str, dict[str, Any]] = field(default_factory=dict)
+    abandoned: bool = False
 
 
 def record(folder: Path) -> None:
@@ -50,9 +53,12 @@ def record(folder: Path) -> None:
         run = open_run(folder)
         if run is None:
             return
-        recorded = recorded or _open(client, run)
+        if recorded is None:
+            recorded = _open(client, run)
+            close_abandoned(client, folder.parent)
         _mirror(client, run, recorded)
         if run.state.status != "running":
+            end_left_over(client, recorded.trials)
             client.set_terminated(
                 recorded.parent,
                 status={"completed": "FINISHED", "failed": "FAILED"}.get(
@@ -62,6 +68,70 @@ def record(folder: Path) -> None:
             )
             return
         time.sleep(_PAUSE)
+
+
+def close_abandoned(client: MlflowClient, runs: Path) -> list[str]:
+    """Mark as killed in MLflow what died before it ended and is not running again.
+
+    A run that is resumed later is opened again.
+
+    Args:
+        client: of the tracking server.
+        runs: the folder `.runs`.
+
+    Returns:
+        Ids of the runs that were marked.
+    """
+    return [run.state.id for run in all_runs(runs) if _close(client, run)]
+
+
+def close_with_mlflow(root: Path) -> None:
+    """The same for a project, importing MLflow only if there is something to mark."""
+    runs, uri = root / ".runs", tracking_uri(root)
+    if not any(map(was_abandoned, all_runs(runs))):
+        return
+    if uri == f"sqlite:///{local_store(root)}" and not local_store(root).is_file():
+        return
+    for name, value in MLFLOW_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    close_abandoned(MlflowClient(tracking_uri=uri, registry_uri=uri), runs)
+
+
+def was_abandoned(run: RunFolder) -> bool:
+    """Whether MLflow believes that this run goes on, unless a process still works on it."""
+    file = run.path / "mlflow.json"
+    return (
+        run.state.status in ("running", "interrupted")
+        and file.is_file()
+        and not read_json(file).get("abandoned")
+    )
+
+
+def _close(client: MlflowClient, run: RunFolder) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    if not was_abandoned(run) or not run.acquire():
+        return False
+    try:
+        fresh = open_run(run.path)
+        if fresh is None or not was_abandoned(fresh):
+            return False
+        recorded = Recorded(**read_json(run.path / "mlflow.json"))
+        open_steps = [at for name, at in recorded.steps.items() if name not in recorded.logged]
+        try:
+            end_left_over(client, recorded.trials)
+            for run_id in (*open_steps, recorded.parent):
+                client.set_terminated(run_id, status="KILLED")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                return False  # the next run tries again
+        recorded.abandoned = True
+        write_json(run.path / "mlflow.json", asdict(recorded))
+        return True
+    finally:
+        run.release()
 
 
 def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
@@ -101,7 +171,12 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
 def _open(client: MlflowClient, run: RunFolder) -> Recorded:
     file = run.path / "mlflow.json"
     if file.is_file():
-        return Recorded(**read_json(file))
+        recorded = Recorded(**read_json(file))
+        if recorded.abandoned:
+            recorded.abandoned = False
+            client.update_run(recorded.parent, status="RUNNING")
+            write_json(file, asdict(recorded))
+        return recorded
     state = run.state
     experiment = ensure_experiment(client, state.experiment, run.path.parents[1])
     tags = state.tags | {"mlops.run": state.id, "mlops.pipeline": state.pipeline}
@@ -135,6 +210,15 @@ def _mirror(client: MlflowClient, run: RunFolder, recorded: Recorded) -> None:
             )
             recorded.steps[name] = child.info.run_id
             write_json(run.path / "mlflow.json", asdict(recorded))
+        mirror_trials(
+            client,
+            run.path,
+            name,
+            recorded.trials,
+            experiment=recorded.experiment,
+            parent=recorded.steps[name],
+            save=lambda: write_json(run.path / "mlflow.json", asdict(recorded)),
+        )
         if name not in recorded.logged and step.status in ("completed", "reused", "failed"):
             _log_step(client, run, recorded, name, step)
             recorded.logged.append(name)

@@ -16,7 +16,7 @@ from .gates import judge
 from .project import load_gates, read_project
 from .record import parent_run_id
 from .registry import Registry
-from .report import about_run
+from .report import about_run, sweep_of_run
 from .tracking import tracking_uri
 
 EVIDENCE = (
@@ -54,6 +54,8 @@ def register(arguments: argparse.Namespace) -> int:
         registry.keep(run_id, getattr(arguments, name), name)
     for name in EVIDENCE:
         registry.keep(run_id, getattr(arguments, name), "evidence")
+    if (sweep := sweep_of_run()) is not None:
+        registry.keep(run_id, sweep, "evidence")
     version = registry.register(
         run_id=run_id,
         source=registry.source(run_id, "model"),

@@ -24,6 +24,7 @@ KINDS = (
     "footprint",
     "importance",
     "decision",
+    "sweep",
 )
 
 
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(options: Mapping[str, Any]) -> int:
     folders = {kind: options[kind] for kind in KINDS}
+    folders["sweep"] = folders["sweep"] or sweep_of_run()
     if not any(folders.values()):
         wanted = ", ".join(f"--{kind}" for kind in KINDS)
         raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
@@ -98,6 +100,16 @@ def _write(options: Mapping[str, Any]) -> int:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(path)
     return 0
+
+
+def sweep_of_run() -> Path | None:
+    """The folder with sweep.json of the run around this step, if the run has swept.
+
+    On Azure ML a sweep node has the outputs of its best trial and no others, so there is none.
+    """
+    run = os.environ.get("MLOPS_RUN")
+    found = sorted(Path(run).glob("[!.]*/sweep/sweep.json")) if run else []
+    return found[0].parent if found else None
 
 
 def _read(folder: Path, kind: str) -> dict[str, Any]:

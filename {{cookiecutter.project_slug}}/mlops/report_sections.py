@@ -28,6 +28,7 @@ from .report_evidence import (
     tidy,
     words,
 )
+from .report_sweep import sweep
 from .wording import MISSING, date, estimate, finite, number, percent, plural, setting, text
 
 SPLITS = ("train", "validation", "test")
@@ -78,6 +79,7 @@ def sections(
         "fairness": report_groups.fairness(facts),
         "footprint": report_groups.footprint(facts),
         "segments": report_figures.segments(facts),
+        "sweep": sweep(as_mapping(tidy(evidence.get("sweep")))),
         "making": _making(facts, known),
     }
     return {

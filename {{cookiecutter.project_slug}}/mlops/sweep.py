@@ -81,6 +81,7 @@ class Trial:
     number: int
     params: dict[str, Value]
     state: State = "running"
+    id: str = ""
     folder: Path | None = None
     key: str = ""
     stopped_by: str | None = None
@@ -98,9 +99,15 @@ class Trial:
         """The lowest loss so far."""
         return min(self.losses, default=math.inf)
 
+    def cut(self) -> None:
+        """Forget what the trial has reported after it was stopped."""
+        if self.stopped_at is not None:
+            del self.losses[self.stopped_at :], self.steps[self.stopped_at :]
+
     def shown(self) -> dict[str, Any]:
         """What trials.json says of it."""
         return {
+            "id": self.id,
             "number": self.number,
             "params": self.params,
             "state": self.state,
@@ -229,7 +236,7 @@ class _Execution:
     def _known(self, trial: Trial) -> bool:
         """Whether the trial has ended before, here or in an earlier sweep; then it is filled in."""
         place = self.folder / str(trial.number)
-        record = _record(place)
+        record = _content(place / "stopped.json")
         if record.get("key") == trial.key and record.get("rules") == self.rules:
             trial.stopped_by, trial.stopped_at = record["stopped_by"], record["stopped_at"]
             trial.state, trial.folder = "stopped", place
@@ -243,8 +250,9 @@ class _Execution:
             trial.state, trial.folder = "completed", place
             trial.reused_from = found[0].relative_to(self.plan.runs).parts[0]
         trial.started = trial.finished = time.time()
+        trial.id = _content(place / "trial.json").get("id", trial.key)
         self._read(trial, place, 0)
-        del trial.losses[trial.stopped_at :], trial.steps[trial.stopped_at :]
+        trial.cut()
         return True
 
     def _start(self, trial: Trial) -> None:
@@ -253,6 +261,8 @@ class _Execution:
         attempt = new_attempt(place)
         metrics = attempt / "metrics.jsonl"
         metrics.touch()
+        trial.id = attempt.name
+        write_json(attempt / "trial.json", {"id": trial.id, "params": trial.params})
         job = component_job(
             self.plan.command,
             code=Path(self.plan.code) if self.plan.code else None,
@@ -284,14 +294,15 @@ class _Execution:
         trial, policy = active.trial, self.sweep.early_termination
         seen = len(trial.losses)
         active.offset = self._read(trial, active.attempt, active.offset)
+        trial.cut()
         if trial.stopped_by is not None:
-            del trial.losses[trial.stopped_at :], trial.steps[trial.stopped_at :]
             return
         losses = {other.number: other.losses for other in self.trials}
+        finished = {other.number for other in self.trials if other.state == "completed"}
         for interval in range(seen + 1, len(trial.losses) + 1):
-            if policy is not None and policy.stops(losses, trial.number, interval):
+            if policy is not None and policy.stops(losses, trial.number, interval, finished):
                 trial.stopped_by, trial.stopped_at = policy.type, interval
-                del trial.losses[interval:], trial.steps[interval:]
+                trial.cut()
                 self._end_early(active)
                 return
         limit = self.sweep.limits.trial_timeout
@@ -494,9 +505,10 @@ def _reports(lines: bytes) -> Iterator[tuple[int, dict[str, float | None]]]:
             continue  # a line of someone else's
 
 
-def _record(place: Path) -> dict[str, Any]:
+def _content(file: Path) -> dict[str, Any]:
+    """What a file of ours holds; nothing where it is missing or half written."""
     try:
-        return dict(json.loads((place / "stopped.json").read_text(encoding="utf-8")))
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
 

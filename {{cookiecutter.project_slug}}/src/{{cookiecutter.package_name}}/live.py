@@ -68,8 +68,9 @@ class LiveMetrics:
             step: the iteration.
             metrics: value by name; what is not finite is left to the end of the training to say.
         """
+        now = time.time()
         if self._file is not None:
-            line = json.dumps({"step": step, "metrics": metrics})
+            line = json.dumps({"step": step, "time": round(now, 3), "metrics": metrics})
             try:
                 self._file.write(line + "\n")
                 self._file.flush()
@@ -77,8 +78,8 @@ class LiveMetrics:
                 _warn(error)
                 self._file = None
         if self._thread is not None:
-            now = int(time.time() * 1000)
-            self._pending += [(name, value, now, step) for name, value in metrics.items()]
+            at = int(now * 1000)
+            self._pending += [(name, value, at, step) for name, value in metrics.items()]
 
     def _send(self) -> None:
         """Send what has come up, every second and once more at the end."""

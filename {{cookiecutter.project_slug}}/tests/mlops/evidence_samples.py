@@ -580,3 +580,45 @@ def regression(*, champion: bool = True) -> Evidence:
 def stopped() -> Evidence:
     """A run that ended at validation."""
     return {"quality": flights(violations())}
+
+
+def trials() -> dict[str, Any]:
+    """sweep.json of six trials, one ended early and one failed."""
+
+    def trial(number: int, rate: float, leaves: int, best: float | None, **more: Any) -> Any:
+        history = [] if best is None else [[n, best * (1 + 1 / n)] for n in range(1, 30)]
+        return {
+            "number": number,
+            "params": {"learning_rate": rate, "max_leaf_nodes": leaves, "mood": "calm"},
+            "state": "completed",
+            "best": best,
+            "reports": len(history),
+            "stopped_by": None,
+            "stopped_at": None,
+            "history": history[: more.get("stopped_at")],
+            **more,
+        }
+
+    return envelope(
+        "sweep",
+        params={
+            "primary_metric": "validation_loss",
+            "goal": "minimize",
+            "sampling_algorithm": "random",
+            "early_termination": "bandit",
+        },
+        metrics={"trials": 6, "completed": 4, "stopped": 1, "failed": 1, "best": 0.313},
+        series={"best_so_far": [0.331, 0.331, 0.331, 0.313, 0.313, 0.313]},
+        details={
+            "best": 3,
+            "sweep": {"search_space": {"learning_rate": {"type": "loguniform"}}},
+            "trials": [
+                trial(0, 0.2, 31, 0.331),
+                trial(1, 0.02, 7, 0.39, state="stopped", stopped_by="bandit", stopped_at=20),
+                trial(2, 0.29, 127, None, state="failed"),
+                trial(3, 0.08, 15, 0.313),
+                trial(4, 0.1, 31, 0.3175),
+                trial(5, 0.05, 63, 0.32),
+            ],
+        },
+    )

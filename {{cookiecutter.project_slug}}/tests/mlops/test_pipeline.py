@@ -89,8 +89,8 @@ def test_a_sound_pipeline_is_ordered_by_its_bindings(pipeline: Path) -> None:
         ("  first:\n", "  fir-st:\n", "must be a Python identifier"),
         (
             "    type: command\n",
-            "    type: sweep\n",
-            "only `type: command` runs locally, found 'sweep'",
+            "    type: spark\n",
+            "only `type: command` and `type: sweep` run locally, found 'spark'",
         ),
     ],
 )

@@ -29,6 +29,7 @@ from .evidence_samples import (
     multiclass,
     regression,
     stopped,
+    trials,
     violations,
 )
 
@@ -157,7 +158,7 @@ def test_the_same_evidence_gives_the_same_page() -> None:
 def test_every_section_is_there(kind: str) -> None:
     found = Page(render(CASES[kind](), RUN)).sections()
     wanted = ["verdict", "data", "metrics", "behaviour", "importance", "fairness", "segments"]
-    wanted += ["footprint", "making"]
+    wanted += ["footprint", "trials", "making"]
     absent = ["segments"] if kind == "three classes" else []
     assert found == [name for name in wanted if name not in absent] + ["glossary"]
 
@@ -247,6 +248,36 @@ def test_figures_of_a_binary_model_are_printed_with_their_intervals() -> None:
         "0.0830 0.0772 to 0.0888",
     ):
         assert expected in text, expected
+
+
+def test_trials_of_a_sweep_are_listed_best_first_with_what_became_of_them() -> None:
+    text = Page(render(binary(), RUN)).text
+    for expected in (
+        "6 trials drawn at random: 4 completed, 1 stopped early by the rule bandit, 1 failed. Trial 4 "
+        "has the best validation loss, 0.3130; its model goes on.",
+        "4 0.3130 0.0800 15 calm best 5 0.3175 0.100 31 calm completed",
+        "1 0.3310 0.200 31 calm completed 2 0.3900 0.0200 7 calm stopped by bandit at 20",
+        "Best so far",
+    ):
+        assert expected in text, expected
+
+
+def test_the_best_of_a_maximised_metric_is_the_highest() -> None:
+    evidence = {"sweep": trials()}
+    evidence["sweep"]["params"]["goal"] = "maximize"
+    text = Page(render(evidence, {})).text
+    assert text.index("1 0.3310 0.200") < text.index("4 0.3130 0.0800")
+
+
+def test_the_report_of_a_run_that_swept_finds_its_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = write(tmp_path, {"quality": flights()})
+    write(tmp_path / "run" / "train", {"sweep": trials()})
+    monkeypatch.setenv("MLOPS_RUN", str(tmp_path / "run"))
+    assert main([*options, "--output", str(tmp_path)]) == 0
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "trials" in page.sections()
 
 
 def test_every_metric_of_every_model_is_printed() -> None:
