@@ -37,7 +37,12 @@ class Crash(BaseException):
 
 def token() -> str:
     """A bearer token that says nothing but what its readers look at."""
-    claims = {"aud": "https://ml.azure.com", "exp": int(time.time()) + 86400, "oid": "o", "tid": "t"}
+    claims = {
+        "aud": "https://ml.azure.com",
+        "exp": int(time.time()) + 86400,
+        "oid": "o",
+        "tid": "t",
+    }
     parts = [{"alg": "none"}, claims]
     encoded = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts]
     return ".".join([*encoded, "AAAA"])
@@ -78,10 +83,10 @@ class FakeAzure:
         """Find the service that a request is for."""
         address = urlsplit(str(request.url))
         path, query = unquote(address.path), parse_qs(address.query)
-        body = request.body
+        body: Any = request.body or b""
         if hasattr(body, "read"):
             body = body.read()
-        content = body.encode() if isinstance(body, str) else bytes(body or b"")
+        content = body.encode() if isinstance(body, str) else bytes(body)
         host = address.netloc
         if host == "login.microsoftonline.com":
             return self.login(request, path)
@@ -110,6 +115,8 @@ class FakeAzure:
         self, request: requests.PreparedRequest, path: str, content: bytes
     ) -> requests.Response:
         """Models of the workspace; nothing else is asked for."""
+        if path == "/metadata/endpoints":
+            return _answer(request, 200, [])
         place = re.fullmatch(r"/models/([^/]+)(/versions(?:/([^/]+))?)?", path)
         if place is None:
             return _unknown(request)
@@ -136,7 +143,9 @@ class FakeAzure:
         last = max(map(int, versions))
         properties = {"latestVersion": str(last), "nextVersion": str(last + 1), "isArchived": False}
         return _answer(
-            request, 200, {"id": f"{WORKSPACE}/models/{name}", "name": name, "properties": properties}
+            request,
+            200,
+            {"id": f"{WORKSPACE}/models/{name}", "name": name, "properties": properties},
         )
 
     def mlflow(
@@ -173,6 +182,10 @@ class FakeAzure:
             return _unknown(request)
         run, verb = place.groups()
         held = self.artifacts.setdefault(run, {})
+
+        def information(one: str) -> dict[str, str]:
+            return {"path": one, "container": run, "origin": "r", "contentUri": _blob(run, one)}
+
         if verb == "/batch/metadata":
             paths = [one["path"] for one in json.loads(content)["paths"]]
             errors = {
@@ -180,11 +193,8 @@ class FakeAzure:
                 for one in paths
                 if one in held
             }
-            information = {
-                one: {"path": one, "container": run, "origin": "r", "contentUri": _blob(run, one)}
-                for one in paths
-            }
-            found = {"artifacts": {}, "artifactContentInformation": information, "errors": errors}
+            places = {one: information(one) for one in paths}
+            found = {"artifacts": {}, "artifactContentInformation": places, "errors": errors}
             return _answer(request, 200, found)
         if verb == "":
             listed = [{"path": one, "container": run, "origin": "r"} for one in sorted(held)]
@@ -193,8 +203,7 @@ class FakeAzure:
             one = query["path"][0]
             if one not in held:
                 return _answer(request, 404, _error("NotFound", one))
-            found = {"path": one, "container": run, "origin": "r", "contentUri": _blob(run, one)}
-            return _answer(request, 200, found)
+            return _answer(request, 200, information(one))
         return _unknown(request)
 
     def blob(

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 sys.path.insert(1, str(Path.cwd()))
 
@@ -69,7 +70,9 @@ def job(name: str) -> Iterator[None]:
         del os.environ["MLFLOW_RUN_ID"]
 
 
-def register(azure: FakeAzure, name: str, *, change: Callable[[Path], None] = lambda run: None) -> int:
+def register(
+    azure: FakeAzure, name: str, *, change: Callable[[Path], None] = lambda run: None
+) -> int:
     """Run the step `register` as the job `name` does, on a copy of the run that `change` has changed."""
     azure.runs[name] = {"mlops.run": RUN.name}
     with tempfile.TemporaryDirectory() as folder, job(name):
@@ -82,7 +85,7 @@ def register(azure: FakeAzure, name: str, *, change: Callable[[Path], None] = la
         for port, place in PLACES.items():
             words += [f"--{port}", str(run / place)]
         (run / "out").mkdir()
-        return mlops.register.main([*words, "--decision", str(run / "out")])
+        return int(mlops.register.main([*words, "--decision", str(run / "out")]))
 
 
 def with_a_violation(run: Path) -> None:
@@ -97,6 +100,15 @@ def said(command: Callable[[], object]) -> str:
     with contextlib.redirect_stdout(out):
         command()
     return out.getvalue()
+
+
+def refusal(command: Callable[[], object]) -> UsageError:
+    """Why a command refuses."""
+    try:
+        command()
+    except UsageError as error:
+        return error
+    raise AssertionError("it did not refuse")
 
 
 def a_job_registers_its_model_with_its_evidence(azure: FakeAzure) -> None:
@@ -133,7 +145,9 @@ def a_good_challenger_becomes_champion(azure: FakeAzure) -> None:
     assert promote(ROOT).decision.stage == "promoted"
     assert champion() == "1"
     assert roles() == {"1": "champion"}
-    [decision] = [p for p in azure.artifacts["job-1"] if p.endswith("/decision.json") and p[:9] == "decision/"]
+    [decision] = [
+        p for p in azure.artifacts["job-1"] if p.endswith("/decision.json") and p[:9] == "decision/"
+    ]
     content = json.loads(azure.artifacts["job-1"][decision])
     assert content["details"]["stage"] == "promoted"
 
@@ -162,7 +176,9 @@ def a_refused_version_leaves_the_champion(azure: FakeAzure) -> None:
     result = promote(ROOT)
     assert result.decision.stage == "refused"
     assert roles() == {"1": "retired", "2": "champion", "3": "challenger"}
-    promote(ROOT)  # a second refusal of the same version keeps its evidence beside that of the first
+    promote(
+        ROOT
+    )  # a second refusal of the same version keeps its evidence beside that of the first
 
 
 def the_versions_are_listed(azure: FakeAzure) -> None:
@@ -201,7 +217,7 @@ def a_crash_before_any_write_leaves_exactly_one_champion(azure: FakeAzure) -> No
         except Crash:
             crashed = True
         azure.before_write = lambda what: None
-        seen.append(champion())
+        seen.append(str(champion()))
         registry().reconcile()
         assert list(roles().values()).count("champion") == 1
         assert roles()[str(champion())] == "champion"
@@ -213,26 +229,16 @@ def a_crash_before_any_write_leaves_exactly_one_champion(azure: FakeAzure) -> No
 
 
 def a_number_that_somebody_else_takes_first_is_not_lost(azure: FakeAzure) -> None:
-    def somebody_else(what: str) -> None:
-        azure.before_write = lambda _: None
-        azure.models[MODEL]["4"] = copy.deepcopy(azure.models[MODEL]["3"])
-        azure.models[MODEL]["4"]["tags"] = {"role": "challenger"}
+    answer = azure.manager
 
-    def before(what: str) -> None:
-        if what.startswith("artifact evidence/"):  # the last before the registration
-            azure.before_write = lambda _: None
-            original = azure.manager
+    def manager(request: Any, path: str, content: bytes) -> Any:
+        if request.method == "PUT" and path.endswith("/versions/4"):
+            taken = copy.deepcopy(azure.models[MODEL]["3"])
+            azure.models[MODEL].setdefault("4", taken | {"tags": {"role": "challenger"}})
+        return answer(request, path, content)
 
-            def manager(request: Any, path: str, content: bytes) -> Any:
-                if request.method == "PUT":
-                    azure.manager = original  # type: ignore[method-assign]
-                    somebody_else(path)
-                return original(request, path, content)
-
-            azure.manager = manager  # type: ignore[method-assign]
-
-    azure.before_write = before
-    register(azure, "job-5")
+    with mock.patch.object(azure, "manager", manager):
+        register(azure, "job-5")
     assert registry().version("5").run_id == "job-5"
     assert registry().version("4").run_id == "job-3"
 
@@ -248,12 +254,9 @@ def of_two_who_promote_at_once_one_is_told(azure: FakeAzure) -> None:
             azure.models[MODEL][other.number]["tags"]["champion_turn"] = str(turn + 1)
 
     azure.before_write = before
-    try:
-        registry().restore(one)
-    except RegistryError as error:
-        assert "v1 was to be champion, but v5 is" in str(error)
-    else:
-        raise AssertionError("nobody was told")
+    told = refusal(lambda: registry().restore(one))
+    assert isinstance(told, RegistryError)
+    assert "v1 was to be champion, but v5 is" in str(told)
     registry().reconcile()
     assert [number for number, role in roles().items() if role == "champion"] == ["5"]
 
@@ -261,27 +264,20 @@ def of_two_who_promote_at_once_one_is_told(azure: FakeAzure) -> None:
 def a_workspace_that_does_not_answer_changes_nothing(azure: FakeAzure) -> None:
     before = copy.deepcopy(azure.models)
     azure.down = True
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    for command in (lambda: promote(ROOT, "2"), lambda: rollback(ROOT), lambda: models(as_json=True)):
-        try:
-            command()
-        except UsageError as error:
-            assert error.exit_code == 2
-            assert "the model registry at azureml://" in str(error)
-            assert "nobody answers there" in str(error)
-        else:
-            raise AssertionError("it went on without a registry")
+    commands = (lambda: promote(ROOT, "2"), lambda: rollback(ROOT), lambda: models(as_json=True))
+    for command in commands:
+        with mock.patch("time.sleep"):  # between attempts
+            error = refusal(command)
+        assert error.exit_code == 2
+        assert "the model registry at azureml://" in str(error)
+        assert "nobody answers there" in str(error)
     azure.down = False
     assert azure.models == before
 
 
 def an_address_without_a_workspace_is_refused(azure: FakeAzure) -> None:
-    try:
-        Registry(MODEL, "azureml://westeurope.api.azureml.ms/mlflow/v1.0")
-    except UsageError as error:
-        assert "names no workspace" in str(error)
-    else:
-        raise AssertionError("it was taken")
+    nowhere = "azureml://westeurope.api.azureml.ms/mlflow/v1.0"
+    assert "names no workspace" in str(refusal(lambda: Registry(MODEL, nowhere)))
 
 
 def a_job_asks_as_its_user_or_its_compute(azure: FakeAzure) -> None:

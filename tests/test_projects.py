@@ -339,33 +339,41 @@ def test_commits_are_checked_without_a_network(installed: Installed, tmp_path: P
     assert re.search(r"ruff check\.+Failed", second.stdout)
 
 
-def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
-    installed: Installed, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="session")
+def azure_python(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment made from requirements/cloud.txt, as on Azure ML."""
     uv = str(installed.bin / "uv")
-    environment = tmp_path / "azure"
-    project = installed.project
-    subprocess.run(
-        [uv, "venv", "--quiet", "--python", str(installed.bin / "python"), environment], check=True
-    )
+    environment = tmp_path_factory.mktemp("azure") / "environment"
+    base = str(installed.bin / "python")
+    subprocess.run([uv, "venv", "--quiet", "--python", base, environment], check=True)
     python = str(environment / "bin" / "python")
-    done = project.run(
-        uv,
-        "pip",
-        "sync",
-        "--quiet",
-        "--python",
-        python,
-        "--require-hashes",
-        "requirements/cloud.txt",
-    )
+    pinned = ("--require-hashes", "requirements/cloud.txt")
+    done = installed.project.run(uv, "pip", "sync", "--quiet", "--python", python, *pinned)
     assert done.returncode == 0, done.stderr
-    seen = project.run(python, "-W", "ignore", str(ROOT / "tests" / "azure_accepts.py"))
+    return python
+
+
+def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
+    installed: Installed, azure_python: str
+) -> None:
+    project = installed.project
+    seen = project.run(azure_python, "-W", "ignore", str(ROOT / "tests" / "azure_accepts.py"))
     assert seen.returncode == 0, seen.stdout + seen.stderr
     files = {
         p.relative_to(project.path).as_posix() for p in (project.path / "azureml").rglob("*.yml")
     }
     assert set(seen.stdout.split()) == files
+
+
+def test_models_are_registered_promoted_and_rolled_back_in_an_azure_ml_workspace(
+    mine: Installed, azure_python: str
+) -> None:
+    script = ROOT / "tests" / "azure_registry.py"
+    done = mine.project.run(azure_python, "-W", "ignore", str(script))
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = re.findall(r"^    (\w+),$", script.read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.findall(r"^ok (\w+)$", done.stdout, re.MULTILINE) == checks
+    assert len(checks) >= 15
 
 
 def test_every_command_in_the_documents_exists(installed: Installed) -> None:
