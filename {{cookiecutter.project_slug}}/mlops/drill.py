@@ -33,7 +33,7 @@ from .project import Release, load_gates, load_project
 from .promote import promote, rollback
 from .registry import CHAMPION, Registry
 from .rehearsal import Rows, as_json
-from .release import run_release
+from .release import bring_model, run_release
 from .run import run_pipeline
 from .tracking import tracking_uri
 
@@ -182,6 +182,11 @@ class _Drill:
                 shutil.copytree(source, self.copy / name, ignore=ignore)
             else:
                 shutil.copy2(source, self.copy / name)
+        # The serving environment is large and the same.
+        environments = self.root / ".environments"
+        environments.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):  # Windows asks for a privilege; then it is made again
+            (self.copy / ".environments").symlink_to(environments, target_is_directory=True)
 
     def _cut(self, table: Path) -> None:
         periods = self.home / "periods"
@@ -273,7 +278,7 @@ class _Drill:
         self.quiet += 1
         if is_last and self.plan.break_one:
             self._break_callers(period, known, rows)
-        elif period.monitor["breached"] and self.quiet > self.plan.cool_down and not is_last:
+        elif period.monitor["breached"] and self.quiet >= self.plan.cool_down and not is_last:
             self._retrain(period, known, rows)
         self.passed.append(period)
         self.tell(f"{told(period)} ({time.monotonic() - began:.0f} s)")
@@ -418,9 +423,7 @@ class _Drill:
                 start=lambda *words, **options: start_server(
                     *words, **{**options, "collect_to": receiver.address}
                 ),
-                bring=lambda version, folder: registry.fetch(
-                    registry.version(version), "model", folder
-                ),
+                bring=lambda version, folder: bring_model(registry, version, folder),
             )
             self.endpoint.open()
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .pages import page
+from .report_evidence import metric_label
 from .timeline import timeline
 from .wording import fixed, number, plural, span
 
@@ -46,10 +47,11 @@ def render(content: Mapping[str, Any]) -> str:
     back = [e for p in periods for e in p["events"] if e["kind"] == "rolled back"]
     breaches = sum(bool(p["monitor"] and p["monitor"]["breached"]) for p in periods)
     history = content["history"]
+    metric = metric_label(content["metric"])
     return page(
         "drill.html.j2",
         title=content["title"],
-        metric=content["metric"],
+        metric=metric,
         unit=content["unit"],
         subtitle=[
             ("learnt from", f"{history[0]} to {history[-1]}"),
@@ -61,7 +63,7 @@ def render(content: Mapping[str, Any]) -> str:
             f"The monitor saw drift in {breaches} of them; {plural(len(trained), 'training')} followed, "
             f"and {plural(len(back), 'release')} had to be rolled back."
         ),
-        timeline=timeline(periods, content["metric"]),
+        timeline=timeline(periods, metric),
         rows=[_row(period) for period in periods],
         glossary=_GLOSSARY,
     )
@@ -70,7 +72,7 @@ def render(content: Mapping[str, Any]) -> str:
 def standalone(content: Mapping[str, Any]) -> str:
     """The timeline as an SVG file of its own, in light colours."""
     style = (Path(__file__).parent / "timeline.css").read_text(encoding="utf-8")
-    drawn = str(timeline(content["periods"], content["metric"]))
+    drawn = str(timeline(content["periods"], metric_label(content["metric"])))
     opened = '<svg xmlns="http://www.w3.org/2000/svg" class="figure timeline"'
     return drawn.replace('<svg class="figure timeline"', opened, 1).replace(
         "</title>", f"</title><style>{style}</style>", 1

@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from . import charts
-from .pages import page
 from .charts import Moment
+from .pages import page
 from .report_evidence import listed, mapping, records, tidy
 from .wording import MISSING, date, finite, number, percent, plural, text
 

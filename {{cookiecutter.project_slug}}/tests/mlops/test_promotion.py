@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mlops.errors import UsageError
 from mlops.promote import promote, rollback
 from mlops.registry import CHAMPION, Registry, champion_in_sqlite
 
 from .evidence_samples import costs, envelope, fair
-from .small_project import make_small_project
+from .small_project import GATES, make_small_project
 from .test_gates import evaluation
+
 
 @pytest.fixture
 def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -118,7 +120,7 @@ def test_evidence_that_a_gate_asks_for_and_that_is_missing_is_made_before_judgin
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budget = {"model_megabytes": {"most": 0.2}}
-    asked = {**GATES, "fairness": {}, "footprint": budget}
+    asked = {**yaml.safe_load(GATES), "fairness": {}, "footprint": budget}
     (project / "conf" / "gates.yml").write_text(yaml.safe_dump(asked), encoding="utf-8")
     register(project)
     seen: list[str | None] = []
@@ -148,9 +150,10 @@ def test_a_decision_is_signed_and_its_card_is_kept_with_the_version(
     decided = json.loads((folder / "evidence" / "decision.json").read_text(encoding="utf-8"))
     assert decided["details"]["decided"]["by"] == "ada"
     registry = registry_of(project)
-    kept = registry.fetch(registry.version("1"), "card", tmp_path_factory.mktemp("kept"))
-    assert (kept / "card.md").read_text(encoding="utf-8") == said
-    assert (kept / "card.html").is_file()
+    kept = registry.fetch(registry.version("1"), "decision", tmp_path_factory.mktemp("kept"))
+    (card,) = kept.glob("*/card.md")
+    assert card.read_text(encoding="utf-8") == said
+    assert card.with_suffix(".html").is_file()
 
 
 def test_a_dry_run_is_no_approval(project: Path) -> None:
