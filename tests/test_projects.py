@@ -310,7 +310,18 @@ print(json.dumps({
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["done"] == ["FINISHED"]
     assert found["steps"] == sorted(
-        "champion validate prepare train evaluate explain footprint fairness register report".split()
+        [
+            "champion",
+            "validate",
+            "prepare",
+            "train",
+            "evaluate",
+            "explain",
+            "footprint",
+            "fairness",
+            "register",
+            "report",
+        ]
     )
     assert found["tags"]["purpose"] == "retraining"
     assert found["metrics"]["roc_auc"] > 0.9
