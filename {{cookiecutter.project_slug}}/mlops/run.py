@@ -226,7 +226,7 @@ class _Execution:
                 folder, self.outputs[step.name] = found
                 self.run_folder.reuse(step.name, folder)
                 state.status, state.key = "reused", key
-                state.reused_from = folder.parent.name
+                state.reused_from = folder.relative_to(self.runs).parts[0]
                 return
         attempt = self.run_folder.attempt(step.name)
         outputs = make_outputs(attempt, types)

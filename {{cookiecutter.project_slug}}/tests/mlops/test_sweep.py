@@ -88,6 +88,22 @@ def test_what_is_made_of_a_sweep_is_made_again_when_its_trials_change(tune: Path
     assert state["steps"]["read"]["status"] == "completed"
 
 
+def test_training_with_the_values_of_a_trial_takes_its_result(tune: Path, tmp_path: Path) -> None:
+    swept = run_pipeline(tune, record=False)
+    plain = yaml.safe_load(tune.read_text(encoding="utf-8"))
+    plain["jobs"]["tune"] = {
+        "type": "command",
+        "component": "../components/trial.yml",
+        "inputs": {"text": "${{parent.inputs.text}}", "level": 2.0},
+    }
+    tune.with_name("plain.yml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    result = run_pipeline(tune.with_name("plain.yml"), record=False)
+    assert (result.folder / "read" / "out" / "level.txt").read_text() == "2.0"
+    state = json.loads((result.folder / "run.json").read_text())["steps"]["tune"]
+    assert (state["status"], state["reused_from"]) == ("reused", swept.run_id)
+    assert len(executed(tmp_path)) == 4
+
+
 def test_no_reuse_runs_every_trial_again(tune: Path, tmp_path: Path) -> None:
     run_pipeline(tune, record=False)
     run_pipeline(tune, record=False, reuse=False)
