@@ -13,8 +13,10 @@ from azure.ai.ml import (
     load_data,
     load_environment,
     load_job,
+    load_online_deployment,
+    load_online_endpoint,
 )
-from azure.ai.ml.entities._load_functions import load_model_batch_deployment
+from azure.ai.ml.entities._load_functions import load_model_batch_deployment, load_schedule
 
 REGION = "westeurope"
 
@@ -36,8 +38,11 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
     "components": load_validated(load_component),
     "environments": load_environment,
     "data": load_data,
+    "monitoring": lambda file: load_schedule(file)._to_rest_object(),
     "batch-endpoint.yml": lambda file: load_batch_endpoint(file)._to_rest_batch_endpoint(REGION),
     "batch-deployment.yml": lambda file: load_model_batch_deployment(file)._to_rest_object(REGION),
+    "online-endpoint.yml": lambda file: load_online_endpoint(file)._to_rest_online_endpoint(REGION),
+    "online-deployment.yml": lambda file: load_online_deployment(file)._to_rest_object(REGION),
 }
 
 failed = False
@@ -47,5 +52,7 @@ for file in sorted(Path("azureml").rglob("*.yml")):
         print(file.as_posix())
     except Exception as error:
         failed = True
-        print(f"{file}: {type(error).__name__}: {error}", file=sys.stderr)
+        # A monitor's real message is on the context of an empty NotImplementedError.
+        reason = error.__context__ if not str(error) else error
+        print(f"{file}: {type(error).__name__}: {reason}", file=sys.stderr)
 sys.exit(failed)

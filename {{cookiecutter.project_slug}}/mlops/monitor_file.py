@@ -447,7 +447,7 @@ def load_monitor(path: Path) -> Monitor:
     try:
         schedule = MonitorSchedule.model_validate(_plain(content))
     except ValidationError as error:
-        raise MonitorError(_problems(path, content, error)) from None
+        raise MonitorError(_problems(path, content, error, MonitorSchedule)) from None
     definition = schedule.create_monitor
     signals: dict[str, Signal] = dict(definition.monitoring_signals)
     where = ("create_monitor", "monitoring_signals")
@@ -481,7 +481,7 @@ def _local_performance(path: Path, line: int, text: str) -> ModelPerformance:
     except ValidationError as error:
         raise MonitorError(
             Problem(path, line, f"properties.{LOCAL_PERFORMANCE}.{problem.message}")
-            for problem in _problems(path, content, error)
+            for problem in _problems(path, content, error, ModelPerformance)
         ) from None
     except (yaml.YAMLError, ValueError) as error:
         problem = Problem(path, line, f"properties.{LOCAL_PERFORMANCE}: {error}")
@@ -513,12 +513,14 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _problems(path: Path, content: Any, error: ValidationError) -> list[Problem]:
+def _problems(
+    path: Path, content: Any, error: ValidationError, root: type[BaseModel]
+) -> list[Problem]:
     found = []
     for problem in error.errors():
         # Pydantic names the branch of a union; the file has no such key.
         where = tuple(str(step) for step in _in_file(content, problem["loc"]))
-        found.append(Problem(path, _line_of(content, where), _message(where, problem)))
+        found.append(Problem(path, _line_of(content, where), _message(where, problem, root)))
     # The branches of a union that were not meant complain as well; the deepest line tells most.
     return list({(p.line, p.message): p for p in found}.values())
 
@@ -536,11 +538,11 @@ def _in_file(content: Any, loc: tuple[int | str, ...]) -> list[int | str]:
     return steps
 
 
-def _message(where: tuple[str, ...], problem: Any) -> str:
+def _message(where: tuple[str, ...], problem: Any, root: type[BaseModel]) -> str:
     place = ".".join(where) or "file"
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{place}: no such field{did_you_mean(where[-1], _fields(problem['loc']))}"
+        return f"{place}: no such field{did_you_mean(where[-1], _fields(root, problem['loc']))}"
     if kind == "missing":
         return f"{place}: this field is missing"
     if kind == "union_tag_invalid":
@@ -555,15 +557,16 @@ def _message(where: tuple[str, ...], problem: Any) -> str:
     return f"{place}: {text[0].lower()}{text[1:]}{shown}"
 
 
-def _fields(loc: tuple[int | str, ...]) -> list[str]:
+def _fields(root: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """Names that would be right beside one that is not."""
-    model: Any = MonitorSchedule
+    place: Any = root
     for step in loc[:-1]:
-        model = _next_model(model, str(step))
-        if model is None:
-            return []
-    fields = getattr(model, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
+        place = _next_model(place, str(step))
+    return [
+        field.alias or name
+        for model in _models(place)
+        for name, field in model.model_fields.items()
+    ]
 
 
 def _next_model(model: Any, step: str) -> Any:
