@@ -212,7 +212,7 @@ class Forest:
         self._leaves = np.concatenate([tree.leaves for tree in flat])
         self._first_leaf = np.cumsum([0, *(len(tree.leaves) for tree in flat[:-1])])
         self._classes = len(predictors[0])
-        self._baseline = np.asarray(learner._baseline_prediction, dtype=np.float64).ravel()
+        self._baseline = np.array(learner._baseline_prediction, dtype=np.float64).ravel()
         self._loss = learner._loss
         self._is_classifier = hasattr(learner, "predict_proba")
 

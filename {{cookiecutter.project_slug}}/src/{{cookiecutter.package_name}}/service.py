@@ -59,7 +59,8 @@ class Service:
         """Load the model, prove the fast path equal to it, and answer once to be warm.
 
         Raises:
-            StepError: when the folder holds no model, or no contract.
+            StepError: when the folder holds no model, no contract, or a model that cannot answer
+                the rows it was saved with.
         """
         self.contract = load_contract(folder / CONTRACT_FILE)
         self.model = load_model(folder)
@@ -69,9 +70,7 @@ class Service:
         self.flat = self._proven(flatten(self.model, self.contract.features))
         self.collect = collect
         self._label = _labels(self.model, self.contract)
-        for rows in (self.example[:1], self.example):
-            if rows:
-                self.predict(rows)
+        self._warm()
 
     def answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
         """HTTP status and JSON content for the body of a request."""
@@ -105,6 +104,14 @@ class Service:
         if not np.isfinite(scores).all():
             raise _no_answer("it gives no finite number")
         return self._label(scores)
+
+    def _warm(self) -> None:
+        try:
+            for rows in (self.example[:1], self.example):
+                if rows:
+                    self.predict(rows)
+        except BadRequest as refusal:
+            raise StepError(f"of the rows it was saved with, {refusal}.") from None
 
     def _ask(self, rows: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
         given = frame(rows, self.contract)
