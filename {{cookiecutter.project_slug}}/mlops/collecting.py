@@ -16,7 +16,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.collecting", description=__doc__)
     parser.add_argument("--folder", required=True, type=Path, help=".collected of the project")
     parser.add_argument("--contract", required=True, type=Path, help="of the model that is served")
-    parser.add_argument("--address", required=True, type=Path, help="file that will say where it is")
+    parser.add_argument(
+        "--address", required=True, type=Path, help="file that will say where it is"
+    )
     arguments = parser.parse_args(argv)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -403,9 +403,7 @@ class LocalEndpoint:
                 break
             time.sleep(0.05)
         self._stop(role)
-        raise EndpointError(
-            f"the {role} of `{self.name}` does not start{self._last_words(role)}"
-        )
+        raise EndpointError(f"the {role} of `{self.name}` does not start{self._last_words(role)}")
 
     def _log(self, role: str) -> Path:
         file = self.folder / "logs" / f"{role}.log"

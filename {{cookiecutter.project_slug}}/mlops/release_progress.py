@@ -57,7 +57,9 @@ class ReleaseProgress:
 
 def stage_table(state: State, seen: Observation | None = None) -> Table:
     """Stages that are over, the one under way, and those to come."""
-    table = Table("", "stage", "time", f"new v{state.version}", _old(state), box=None, pad_edge=False)
+    table = Table(
+        "", "stage", "time", f"new v{state.version}", _old(state), box=None, pad_edge=False
+    )
     for visit in state.history:
         failed = _failed(visit, state)
         table.add_row(

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    ab,
     contract,
     evaluate,
     explain,
