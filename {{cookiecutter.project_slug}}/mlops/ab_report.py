@@ -9,8 +9,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .files import read_json
-from .local_endpoint import FOLDER
-from .project import load_project
+from .project import endpoint_folder, load_project
 
 
 def ab_report(
@@ -37,7 +36,7 @@ def ab_report(
     Raises:
         UsageError: a version was never deployed there.
     """
-    folder = root / FOLDER / endpoint / "ab"
+    folder = endpoint_folder(root, endpoint) / "ab"
     command = [sys.executable, "-m", f"{load_project(root).package}.ab"]
     command += ["--contract", str(contract or root / "conf" / "contract.yml")]
     command += ["--gates", str(root / "conf" / "gates.yml"), "--endpoint", endpoint]
@@ -61,7 +60,7 @@ def deployed(root: Path, endpoint: str, version: str) -> list[str]:
     Raises:
         UsageError: it never was deployed.
     """
-    file = root / FOLDER / endpoint / "history.json"
+    file = endpoint_folder(root, endpoint) / "history.json"
     history = read_json(file) if file.is_file() else []
     stretches, known = [], set()
     for number, event in enumerate(history):

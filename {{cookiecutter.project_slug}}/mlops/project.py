@@ -124,6 +124,11 @@ def local_store(root: Path | None = None) -> Path:
     return (root or project_root()) / ".mlflow" / "mlflow.db"
 
 
+def endpoint_folder(root: Path, endpoint: str) -> Path:
+    """Where the state of an online endpoint and of its releases is kept."""
+    return root / ".endpoints" / endpoint
+
+
 def _load(path: Path, model: type[_Model]) -> _Model:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -267,8 +267,8 @@ def join(sides: list[Side], endpoint: Path, truth: pd.DataFrame, contract: Contr
         classes = list(contract.target.classes or ())
         columns = [f"probability_{shown(value)}" for value in classes]
         index = {value: i for i, value in enumerate(classes)}
-        label = rows["prediction"].map(index).fillna(-1).to_numpy(dtype=np.int64)
-        prediction = Prediction(rows[columns].to_numpy(dtype=np.float64), label)
+        predicted = rows["prediction"].map(index).fillna(-1).to_numpy(dtype=np.int64)
+        prediction = Prediction(rows[columns].to_numpy(dtype=np.float64), predicted)
     return Joined(rows[ID].to_numpy(), target_of(rows, contract), prediction, len(outputs))
 
 
@@ -303,8 +303,7 @@ def read_outputs(side: Side, endpoint: Path, contract: Contract) -> pd.DataFrame
 def pair(sides: dict[str, Joined]) -> tuple[bool, dict[str, Joined]]:
     """Whether most rows were answered by both (mirrored traffic); then only those are compared."""
     a, b = sides["A"], sides["B"]
-    found: Any = np.intersect1d(a.ids, b.ids, return_indices=True)
-    _, in_a, in_b = found
+    in_a, in_b = np.intersect1d(a.ids, b.ids, return_indices=True)[1:]
     if not len(in_a) or len(in_a) < PAIRED_SHARE * min(len(a.ids), len(b.ids)):
         return False, sides
     return True, {"A": a.at(in_a), "B": b.at(in_b)}

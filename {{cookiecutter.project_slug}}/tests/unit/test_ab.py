@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from . import StepError, ab, contract, metrics, read_evidence
+from . import ab, contract, metrics, read_evidence
 
 ALPHA = 0.05
 CONTRACT = """\
