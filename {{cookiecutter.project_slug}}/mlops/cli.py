@@ -417,6 +417,34 @@ def stop(endpoint: EndpointOption = "local") -> None:
     print(f"endpoint `{endpoint}` is stopped")
 
 
+@app.command("ab-report")
+def ab_report(
+    a: Annotated[str, typer.Option("--a", help="A version, such as v1, or a deployment.")],
+    b: Annotated[str, typer.Option("--b", help="The one to compare it with.")],
+    endpoint: Annotated[str, typer.Option(help="Where both were deployed.")] = "local",
+    minimal_difference: Annotated[
+        float | None,
+        typer.Option(help="What is worth a decision; default: below_champion of the gates."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two versions by what really happened: decide, wait for more rows, or stop."""
+    from .ab_report import ab_report as compare
+    from .files import project_root
+
+    code, file = compare(
+        project_root(),
+        a,
+        b,
+        endpoint=endpoint,
+        minimal_difference=minimal_difference,
+        quiet=as_json,
+    )
+    if as_json and code == 0:
+        print(json.dumps(json.loads(file.read_text(encoding="utf-8"))["details"]))
+    raise typer.Exit(code)
+
+
 @app.command()
 def clean(
     keep: Annotated[int, typer.Option(min=0, help="How many of the newest runs to keep.")] = 5,

@@ -32,7 +32,7 @@ from .local_endpoint import LocalEndpoint
 from .project import Release, load_gates, load_project
 from .promote import promote, rollback
 from .registry import CHAMPION, Registry
-from .rehearsal import Rows, as_json
+from .rows import Rows, as_json
 from .release import bring_model, run_release
 from .run import run_pipeline
 from .tracking import tracking_uri

@@ -28,10 +28,18 @@ import psutil
 
 from .errors import UsageError
 from .files import read_json, write_json
-from .rollout import MOST_MIRRORED, Answer, Deployment, EndpointError, Metrics, View
-from .router import DEPLOYMENT, STATUS
+from .project import endpoint_folder
+from .rollout import (
+    DEPLOYMENT_HEADER,
+    MOST_MIRRORED,
+    STATUS_HEADER,
+    Answer,
+    Deployment,
+    EndpointError,
+    Metrics,
+    View,
+)
 
-FOLDER = ".endpoints"
 MARK = "MLOPS_ENDPOINT_PROCESS"
 _ROUTER, _RECEIVER = "router", "-receiver"
 _READY = 60.0  # seconds a router may take to start, on a busy machine
@@ -85,6 +93,8 @@ class Row:
 class LocalEndpoint:
     """See `rollout.Endpoint`."""
 
+    pause = 0.25
+
     def __init__(
         self,
         root: Path,
@@ -115,7 +125,7 @@ class LocalEndpoint:
                 f"an endpoint's name has at most 32 lowercase letters, digits and hyphens, found {name!r}"
             )
         self.root, self.name, self.model = root, name, model
-        self.folder = root / FOLDER / name
+        self.folder = endpoint_folder(root, name)
         self._start, self._bring, self._collect, self._port = start, bring, collect, port
 
     @cached_property
@@ -162,6 +172,9 @@ class LocalEndpoint:
             known.update(url=None, pid=None)
         if control["deployments"]:
             self._write(control)
+
+    def rehearsal_url(self) -> str:
+        return self.url
 
     def view(self) -> View:
         control = self._control()
@@ -247,7 +260,7 @@ class LocalEndpoint:
                 f"{self.url}/score",
                 json=payload if not isinstance(payload, bytes) else None,
                 content=payload if isinstance(payload, bytes) else None,
-                headers={DEPLOYMENT: deployment},
+                headers={DEPLOYMENT_HEADER: deployment},
                 timeout=60,
             )
         except httpx.HTTPError as error:
@@ -257,7 +270,7 @@ class LocalEndpoint:
             body = found.json()
         except ValueError:
             body = found.text
-        return Answer(int(found.headers.get(STATUS, found.status_code)), body, took)
+        return Answer(int(found.headers.get(STATUS_HEADER, found.status_code)), body, took)
 
     def live_metrics(self, deployment: str, since: float) -> Metrics:
         known = self._metrics(since).get(deployment)

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import UsageError
 from .files import project_root
-from .tracking import local_store as local_store
-from .tracking import tracking_uri as tracking_uri
 
 Kind = Literal["binary", "multiclass", "regression"]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -199,6 +197,11 @@ def load_gates(path: Path) -> Gates:
         UsageError: the file is missing, is not YAML, or a field is unknown or out of range.
     """
     return _load(path, Gates)
+
+
+def endpoint_folder(root: Path, endpoint: str) -> Path:
+    """Where the state of an online endpoint and of its releases is kept."""
+    return root / ".endpoints" / endpoint
 
 
 def _load(path: Path, model: type[_Model]) -> _Model:

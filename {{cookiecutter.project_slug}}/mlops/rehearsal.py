@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
-import yaml
 
-from .errors import UsageError
+from .rows import Rows
 
-MOST_ROWS = 500
 CLIENTS = 2
 _REST = 0.05  # seconds, after a request that failed
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows that no model was trained on.
-
-    Attributes:
-        records: the features of each, as JSON takes them.
-        truth: the target of each.
-    """
-
-    records: Sequence[Mapping[str, Any]]
-    truth: Sequence[Any]
-    target: str
-
-
-def read_rows(parquet: Path, model_folder: Path, most: int = MOST_ROWS) -> Rows:
-    """Rows of a prepared part, spread evenly over it, with the columns that a model takes.
-
-    Raises:
-        UsageError: the model folder or the part lacks something.
-    """
-    import pyarrow.parquet as pq
-
-    contract_file = model_folder / "contract.yml"
-    if not contract_file.is_file():
-        raise UsageError(f"{model_folder} has no contract.yml; register the model again")
-    contract = yaml.safe_load(contract_file.read_text(encoding="utf-8"))
-    description = yaml.safe_load((model_folder / "MLmodel").read_text(encoding="utf-8"))
-    features = [one["name"] for one in yaml.safe_load(description["signature"]["inputs"])]
-    target = contract["target"]["column"]
-    file = pq.ParquetFile(parquet)
-    missing = sorted({*features, target} - set(file.schema_arrow.names))
-    if missing:
-        raise UsageError(f"{parquet} lacks {', '.join(missing)}; run the training pipeline again")
-    table = file.read(columns=[*features, target])
-    step = max(1, len(table) // most)
-    content = table.take(list(range(0, len(table), step))[:most]).to_pylist()
-    types = {name: rule["type"] for name, rule in contract["columns"].items()}
-    return Rows(
-        [{name: as_json(row[name], types[name]) for name in features} for row in content],
-        [as_json(row[target], types[target]) for row in content],
-        target,
-    )
-
-
-def as_json(value: Any, kind: str) -> Any:
-    """A cell as JSON has it; an integer column with gaps comes as floats."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if kind == "integer":
-        return int(value)
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 class Rehearsal:
@@ -121,7 +63,9 @@ class Rehearsal:
                 except httpx.HTTPError:
                     time.sleep(_REST)
                     continue
-                if answer.status_code == 200:
+                if answer.status_code == 200 and at < len(
+                    self._rows.records
+                ):  # once is a fact, twice none
                     self._sent.append((id, self._rows.truth[row]))
                 at += CLIENTS
 

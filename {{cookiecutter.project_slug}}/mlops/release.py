@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
@@ -24,16 +24,17 @@ from pydantic import TypeAdapter, ValidationError
 from . import release_checks, rollout
 from .errors import CheckFailed, MlopsError, UsageError
 from .files import read_json, write_json
-from .local_endpoint import FOLDER, LocalEndpoint
-from .project import Gates, Release, load_gates, load_project
+from .project import Gates, Release, endpoint_folder, load_gates, load_project
 from .reasons import Reason
 from .registry import CHAMPION, Registry
-from .rehearsal import Rehearsal, Rows, read_rows
 from .rollout import Action, Endpoint, Limits, Metrics, Observation, State, View
 from .tracking import tracking_uri
 
+if TYPE_CHECKING:
+    from .local_endpoint import LocalEndpoint
+    from .rows import Rows
+
 LOCAL = "local"
-_POLL = 0.25
 _RECENT = 3.0  # seconds; requests newer than that mean that somebody sends some
 _STATE = TypeAdapter(State)
 
@@ -106,7 +107,7 @@ def run_release(
     here = _Workplace(root, endpoint, settings, limits, say)
     with alone(here.folder):
         state = load_state(here.folder)
-        here.open()
+        here.endpoint.open()
         if state is None or state.ended:
             number = version or here.champion()
             view = here.endpoint.view()
@@ -157,7 +158,7 @@ def force_rollback(
             raise UsageError(f"nothing was ever released to `{here.endpoint.name}`")
         now = time.time()
         state = rollout.reopen(state, now) if state.ended else rollout.resume(state, now)
-        here.open()
+        here.endpoint.open()
         state = here.drive(state, watch, call_off=True)
         return ReleaseResult(state, here.conclude(state))
 
@@ -254,7 +255,7 @@ def _perform(
         case rollout.Check(stage):
             return checks(stage, state, endpoint)
         case rollout.Watch():
-            sleep(_POLL)
+            sleep(endpoint.pause)
     return None
 
 
@@ -381,17 +382,12 @@ class _Workplace:
         self.settings = settings or gates.release
         self.limits = limits or serving_limits(gates)
         self.endpoint = open_endpoint(root, endpoint) if isinstance(endpoint, str) else endpoint
-        self.folder = root / FOLDER / self.endpoint.name
+        self.folder = endpoint_folder(root, self.endpoint.name)
 
     @cached_property
     def registry(self) -> Registry:
         """The model's registry."""
         return Registry(self.project.model, tracking_uri(self.root))
-
-    def open(self) -> None:
-        """Bring a local endpoint up."""
-        if isinstance(self.endpoint, LocalEndpoint):
-            self.endpoint.open()
 
     def champion(self) -> str:
         """Number of the version to release when none is named."""
@@ -436,18 +432,21 @@ class _Workplace:
 
     def traffic(self, version: str, given: Callable[[str], Sender] | None) -> Sender:
         """The caller's own traffic; else held-out rows, where nobody sends any."""
-        if not isinstance(self.endpoint, LocalEndpoint):
+        url = self.endpoint.rehearsal_url()
+        if url is None:
             return contextlib.nullcontext()
         if given is not None:
-            return given(self.endpoint.url)
+            return given(url)
         recent = time.time() - _RECENT
         serving = self.endpoint.view().traffic
         if any(self.endpoint.live_metrics(name, recent).requests for name in serving):
             self.say("live requests are coming in; they are what the new version is judged by")
             return contextlib.nullcontext()
         self.say(f"nobody sends requests: held-out rows of v{version} are sent in their place")
+        from .rehearsal import Rehearsal
+
         truth = self.root / ".collected" / "ground_truth"
-        return Rehearsal(self.endpoint.url, self.rows(version), ground_truth=truth)
+        return Rehearsal(url, self.rows(version), ground_truth=truth)
 
     def model_folder(self, version: str) -> Path:
         """A version's model, copied from the registry."""
@@ -455,6 +454,8 @@ class _Workplace:
 
     def rows(self, version: str) -> Rows:
         """Held-out rows of a version."""
+        from .rows import read_rows
+
         with tempfile.TemporaryDirectory(prefix="release-") as temporary:
             file = self.registry.fetch(
                 self.registry.version(version), "prepared/test.parquet", Path(temporary)
@@ -487,6 +488,7 @@ def open_endpoint(root: Path, name: str) -> Endpoint:
 
 def open_local(root: Path, name: str = LOCAL) -> LocalEndpoint:
     """A local endpoint; nothing is started yet."""
+    from .local_endpoint import LocalEndpoint
     from .serving import start_server
 
     project = load_project(root)

@@ -11,8 +11,8 @@ import yaml
 
 from .reasons import Reason
 from .registry import CHAMPION, Version
-from .rehearsal import Rows
 from .rollout import Answer, Endpoint, EndpointError, Limits, State
+from .rows import Rows
 
 INTEGRATION_ROWS = 100
 SINGLE_REQUESTS = 30

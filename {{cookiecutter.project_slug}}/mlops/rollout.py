@@ -21,6 +21,9 @@ ROLLING_BACK, ROLLED_BACK, REFUSED = "rolling back", "rolled back", "refused"
 ENDED = (RELEASED, ROLLED_BACK, REFUSED)
 _CHECKED = (REGISTER, SMOKE, INTEGRATION)
 COLOURS = ("blue", "green")
+# Azure's names: who should answer, or has; and the status of an answer of the model other than 200.
+DEPLOYMENT_HEADER = "azureml-model-deployment"
+STATUS_HEADER = "ms-azureml-model-error-statuscode"
 # Azure: "The maximum percentage of traffic you can mirror is 50 percent", and only to one deployment,
 # which then takes no live traffic (how-to-safely-rollout-online-endpoints).
 MOST_MIRRORED = 50
@@ -94,6 +97,13 @@ class Endpoint(Protocol):
     """
 
     name: str
+    pause: float  # seconds between two looks at a stage that is watched
+
+    def open(self) -> None:
+        """Bring it up, where it is ours to bring up."""
+
+    def rehearsal_url(self) -> str | None:
+        """Where a rehearsal may send requests; None: only real ones count."""
 
     def view(self) -> View:
         """How the endpoint looks now."""

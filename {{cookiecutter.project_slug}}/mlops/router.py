@@ -36,9 +36,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .files import write_json
+from .rollout import DEPLOYMENT_HEADER, STATUS_HEADER
 
-DEPLOYMENT = "azureml-model-deployment"
-STATUS, REASON = "ms-azureml-model-error-statuscode", "ms-azureml-model-error-reason"
+REASON_HEADER = "ms-azureml-model-error-reason"
 TIMEOUT = 90.0  # seconds; Azure's own is 5 by default, a busy laptop may need longer
 MOST_MIRRORS = 64  # copies under way; beyond, a rehearsal's mirror must not slow the live requests
 _PER_DECADE = 40
@@ -53,7 +53,7 @@ _NOT_PASSED_ON = {
     "content-length",
     "transfer-encoding",
     "keep-alive",
-    DEPLOYMENT,
+    DEPLOYMENT_HEADER,
 }
 
 
@@ -151,7 +151,7 @@ class Router:
         routes = self.routes
         body = await request.body()
         headers = [(k, v) for k, v in request.headers.items() if k not in _NOT_PASSED_ON]
-        named = request.headers.get(DEPLOYMENT)
+        named = request.headers.get(DEPLOYMENT_HEADER)
         if named is not None:
             if named not in routes.urls:
                 return _problem(404, f"the endpoint has no deployment {named!r}")
@@ -191,7 +191,7 @@ class Router:
                     f"{routes.urls[name]}/swagger.json", params=request.query_params
                 )
                 return Response(
-                    found.content, found.status_code, {DEPLOYMENT: name}, "application/json"
+                    found.content, found.status_code, {DEPLOYMENT_HEADER: name}, "application/json"
                 )
         return _problem(404, "the endpoint has no deployment with positive traffic")
 
@@ -243,10 +243,12 @@ class Router:
             if count:
                 counters.add(status, time.perf_counter() - started, time.time())
         given = {k: v for k, v in found.headers.items() if k not in _NOT_PASSED_ON}
-        given[DEPLOYMENT] = name
+        given[DEPLOYMENT_HEADER] = name
         if status == 200:
             return Response(found.content, status, given)
-        return Response(found.content, 424, {**given, STATUS: str(status), REASON: "model_error"})
+        return Response(
+            found.content, 424, {**given, STATUS_HEADER: str(status), REASON_HEADER: "model_error"}
+        )
 
 
 def application(folder: Path, *, seed: int | None = None) -> Starlette:
@@ -307,7 +309,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _problem(status: int, message: str, deployment: str | None = None) -> JSONResponse:
-    headers = {DEPLOYMENT: deployment} if deployment else None
+    headers = {DEPLOYMENT_HEADER: deployment} if deployment else None
     return JSONResponse({"error": {"message": message}}, status, headers)
 
 

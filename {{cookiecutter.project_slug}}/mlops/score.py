@@ -27,7 +27,8 @@ from rich.progress import (
 )
 
 from .errors import MlopsError, UsageError
-from .project import load_project, tracking_uri
+from .project import load_project
+from .tracking import tracking_uri
 from .registry import CHAMPION, Registry, champion_in_sqlite
 
 SCRIPT = Path("src") / "batch_score.py"

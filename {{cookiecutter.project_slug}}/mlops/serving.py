@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .environments import serving_python
 from .errors import MlopsError, UsageError
 from .files import link_tree
-from .project import load_project, tracking_uri
+from .project import load_project
+from .tracking import tracking_uri
 
 DEPLOYMENT = Path("azureml") / "endpoints" / "online-deployment.yml"
 LOOPBACK = "127.0.0.1"

@@ -25,6 +25,7 @@ class FakeEndpoint:
     """
 
     name = "fake"
+    pause = 1.0
 
     def __init__(self) -> None:
         self.now = 1000.0

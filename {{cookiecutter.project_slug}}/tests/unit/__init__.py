@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
+    ab,
     attribution,
     batch,
     cells,
