@@ -32,8 +32,8 @@ from .local_endpoint import LocalEndpoint
 from .project import Release, load_gates, load_project
 from .promote import promote, rollback
 from .registry import CHAMPION, Registry
-from .rows import Rows, as_json
 from .release import bring_model, run_release
+from .rows import Rows, as_json
 from .run import run_pipeline
 from .tracking import tracking_uri
 

@@ -28,8 +28,8 @@ from rich.progress import (
 
 from .errors import MlopsError, UsageError
 from .project import load_project
-from .tracking import tracking_uri
 from .registry import CHAMPION, Registry, champion_in_sqlite
+from .tracking import tracking_uri
 
 SCRIPT = Path("src") / "batch_score.py"
 SECONDS_PER_LINE = 5.0  # of progress, where there is no terminal
