@@ -51,7 +51,6 @@ def _folder(root: Path, model: str, number: str | None, temporary: Path) -> Path
         if found is not None and (found[1].parent / "prepared").is_dir():
             return found[1].parent
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     registry = Registry(model, uri)
     version = registry.version(number) if number else registry.holder(CHAMPION)
     if version is None:
