@@ -7,6 +7,7 @@ from {{ cookiecutter.package_name }} import (
     explain,
     features,
     infer,
+    leakage,
     live,
     metrics,
     model,
