@@ -272,6 +272,7 @@ def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from . import report
     from .files import read_json, write_text
+    from .project import load_project
 
     found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
     evidence = {kind: found[kind] for kind in report.KINDS if kind in found}
@@ -280,6 +281,7 @@ def _report_of_failure(folder: Path) -> Path | None:
     page = folder / "report.html"
     state = read_json(folder / "run.json")
     about = {
+        "title": load_project(folder.parents[1]).title,
         "run_id": folder.name,
         "git_commit": state["git_commit"],
         "pipeline": state["pipeline"],

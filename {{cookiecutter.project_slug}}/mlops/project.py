@@ -60,7 +60,16 @@ class Gates(_Strict):
 
 def load_project(root: Path | None = None) -> Project:
     """Read conf/project.yml of the project at `root` (default: the one around the working folder)."""
-    return _load((root or project_root()) / "conf" / "project.yml", Project)
+    return read_project((root or project_root()) / "conf" / "project.yml")
+
+
+def read_project(path: Path) -> Project:
+    """Read a project file.
+
+    Raises:
+        UsageError: the file is missing, is not YAML, or lacks a field.
+    """
+    return _load(path, Project)
 
 
 def load_gates(path: Path) -> Gates:

@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import UsageError, guarded
 from .files import write_text
+from .project import read_project
 
 KINDS = ("quality", "data", "training", "evaluation", "importance", "decision", "sweep")
 
@@ -67,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--{kind}", type=Path, metavar="DIR", help=f"folder that holds {kind}.json"
         )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True)
-    parser.add_argument("--title", help="heading of the report")
+    parser.add_argument(
+        "--project", type=Path, metavar="FILE", help="conf/project.yml, whose title is the heading"
+    )
     options = vars(parser.parse_args(argv))
     return guarded(lambda: _write(options))
 
@@ -78,7 +81,9 @@ def _write(options: Mapping[str, Any]) -> int:
     if not any(folders.values()):
         wanted = ", ".join(f"--{kind}" for kind in KINDS)
         raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
-    page = render(read_evidence(folders), {"title": options["title"], **_this_run()})
+    project = options["project"]
+    title = read_project(project).title if project else None
+    page = render(read_evidence(folders), {"title": title, **_this_run()})
     path = options["output"] / "report.html"
     try:
         write_text(path, page)

@@ -31,6 +31,7 @@ from .evidence_samples import (
     trials,
     violations,
 )
+from .small_project import PROJECT
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 CASES: dict[str, Callable[[], Evidence]] = {
@@ -490,7 +491,9 @@ def write(folder: Path, evidence: Evidence) -> list[str]:
 def test_the_command_writes_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "new" / "folder"
     options = write(tmp_path, binary())
-    assert main([*options, "--output", str(output), "--title", "Is it late?"]) == 0
+    project = tmp_path / "project.yml"
+    project.write_text(PROJECT.replace("title: Test", "title: Is it late?"), encoding="utf-8")
+    assert main([*options, "--output", str(output), "--project", str(project)]) == 0
     assert [path.name for path in output.iterdir()] == ["report.html"]
     page = (output / "report.html").read_text(encoding="utf-8")
     assert page == render(binary(), {"title": "Is it late?"})
