@@ -469,6 +469,7 @@ def multiclass(classes: int = 3) -> Evidence:
         },
     )
     evidence["decision"] = decided("balanced_accuracy", champion=None)
+    del evidence["sweep"]
     return evidence
 
 
@@ -525,6 +526,7 @@ def regression(*, champion: bool = True) -> Evidence:
         "evaluation", params={"confidence": 0.95}, metrics=challenger, details=details
     )
     evidence["decision"] = decided("r2", champion="3" if champion else None)
+    del evidence["sweep"]
     return evidence
 
 
