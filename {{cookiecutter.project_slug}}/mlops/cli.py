@@ -268,6 +268,21 @@ def clean(
     print(f"{len(gone)} runs deleted, {len(runs) - len(gone)} kept")
 
 
+@app.command()
+def relocate() -> None:
+    """Mend the MLflow store after the project's folder was moved, renamed or copied."""
+    from .files import project_root
+    from .project import local_store
+    from .relocate import relocate as mend
+
+    root = project_root()
+    former = mend(local_store(root), root)
+    if not former:
+        print("nothing to do: the store points to this folder")
+    for place in former:
+        print(f"what was below {place} is below {root} now")
+
+
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from . import report

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import UsageError
 from .files import project_root
+from .relocate import check_place
 
 Kind = Literal["binary", "multiclass", "regression"]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -82,8 +83,16 @@ def load_gates(path: Path) -> Gates:
 
 
 def tracking_uri(root: Path | None = None) -> str:
-    """MLFLOW_TRACKING_URI, else the project's own sqlite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{local_store(root)}"
+    """MLFLOW_TRACKING_URI, else the project's own sqlite file.
+
+    Raises:
+        UsageError: that file is of a project folder that has been moved since.
+    """
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    root = root or project_root()
+    check_place(local_store(root), root)
+    return f"sqlite:///{local_store(root)}"
 
 
 def local_store(root: Path | None = None) -> Path:
