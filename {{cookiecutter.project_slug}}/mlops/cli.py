@@ -608,10 +608,26 @@ def drill(
     console.print(f"timeline: {_relative(home / 'drill.html')}", soft_wrap=True, highlight=False)
 
 
+@app.command()
+def relocate() -> None:
+    """Mend the MLflow store after the project's folder was moved, renamed or copied."""
+    from .files import project_root
+    from .tracking import local_store
+    from .relocate import relocate as mend
+
+    root = project_root()
+    former = mend(local_store(root), root)
+    if not former:
+        print("nothing to do: the store points to this folder")
+    for place in former:
+        print(f"what was below {place} is below {root} now")
+
+
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from . import report
     from .files import read_json, write_text
+    from .project import load_project
 
     found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
     evidence = {kind: found[kind] for kind in report.KINDS if kind in found}
@@ -620,6 +636,7 @@ def _report_of_failure(folder: Path) -> Path | None:
     page = folder / "report.html"
     state = read_json(folder / "run.json")
     about = {
+        "title": load_project(folder.parents[1]).title,
         "run_id": folder.name,
         "git_commit": state["git_commit"],
         "pipeline": state["pipeline"],

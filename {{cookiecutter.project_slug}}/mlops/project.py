@@ -185,7 +185,7 @@ def read_project(path: Path) -> Project:
     """Read a project file.
 
     Raises:
-        UsageError: the file is missing, is not YAML, or a field is missing.
+        UsageError: the file is missing, is not YAML, or lacks a field.
     """
     return _load(path, Project)
 

@@ -75,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--{kind}", type=Path, metavar="DIR", help=f"folder that holds {kind}.json"
         )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True)
-    parser.add_argument("--title", help="heading of the report")
-    parser.add_argument("--project", type=Path, metavar="FILE", help="conf/project.yml")
+    parser.add_argument(
+        "--project", type=Path, metavar="FILE", help="conf/project.yml, whose title is the heading"
+    )
     options = vars(parser.parse_args(argv))
     return guarded(lambda: _write(options))
 
@@ -88,14 +89,15 @@ def _write(options: Mapping[str, Any]) -> int:
         wanted = ", ".join(f"--{kind}" for kind in KINDS)
         raise UsageError(f"expected the evidence of at least one step, found none: give {wanted}")
     evidence = read_evidence(folders)
-    page = render(evidence, {"title": options["title"], **about_run()})
+    project = read_project(options["project"]) if options["project"] else None
+    report = render(evidence, {"title": project.title if project else None, **about_run()})
     path = options["output"] / "report.html"
     try:
-        write_text(path, page)
-        if options["project"] is not None:
+        write_text(path, report)
+        if project is not None:
             from .card import write_card
 
-            write_card(path.parent, evidence, read_project(options["project"]), about_run())
+            write_card(path.parent, evidence, project, about_run())
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(path)

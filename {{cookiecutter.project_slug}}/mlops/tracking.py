@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from .files import project_root
+from .relocate import check_place
 
 # Each counts where the environment says nothing else.
 MLFLOW_SETTINGS = {
@@ -22,9 +23,14 @@ def tracking_uri(root: Path | None = None) -> str:
 
     A user and a password in a server's address move to the variables in which MLflow looks for them, here
     and for every process started from here: an address is printed and kept, those are not.
+
+    Raises:
+        UsageError: the project's own file is of a folder that has been moved since.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if not given:
+        root = root or project_root()
+        check_place(local_store(root), root)
         return f"sqlite:///{local_store(root)}"
     address = urlsplit(given)
     if address.scheme in ("http", "https") and "@" in address.netloc:

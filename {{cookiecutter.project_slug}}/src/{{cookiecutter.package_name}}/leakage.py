@@ -14,6 +14,11 @@ BINS = 64
 NEARLY_ALL = 0.95  # share of errors (or of variance) that one feature alone removes
 NEARLY_PERFECT = 0.995  # area under the ROC curve of one number
 CHANCE = 1e-6
+MUCH = 0.5  # share of the target's variance that a column explains alone
+FAR_ABOVE = 5.0  # times what the best of the other columns explains
+FEWEST_OTHERS = 3
+MOST_TOGETHER = 3  # more good columns than that are a good table, not a leak
+CAUTION = 5.0  # rows' worth of belief in the mean, so that rare values explain nothing by chance
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,53 @@ def suspicions(
     goal = target.iloc[rows]
     answer = goal.to_numpy(float) if is_number else pd.factorize(goal)[0]
     found = {}
+    explained = {}
     for name, feature in features.items():
         values = feature.iloc[rows]
         suspicion = _suspicion(values, answer, goal, is_number=is_number)
         if suspicion:
             found[name] = suspicion
-    return found
+        else:
+            explained[name] = _explained(_bins(values), answer, is_number=is_number)
+    return found | _standing_out(explained)
+
+
+def _standing_out(explained: Mapping[str, float]) -> dict[str, Suspicion]:
+    """Columns that explain much alone where no other column explains more than a fifth of that.
+
+    What is known before the outcome comes in several columns that each say something. A column far
+    above all the rest often was written down together with the outcome: the delay of a departure,
+    where the delay of the arrival is asked for. Columns are not added up, since many say the same.
+    """
+    strong = [name for name, share in explained.items() if share >= MUCH]
+    others = {name: share for name, share in explained.items() if name not in strong}
+    if len(others) < FEWEST_OTHERS or not 1 <= len(strong) <= MOST_TOGETHER:
+        return {}
+    best = max(others, key=lambda name: others[name])
+    if min(explained[name] for name in strong) < FAR_ABOVE * others[best]:
+        return {}
+    return {
+        name: Suspicion(
+            f"alone it explains {explained[name]:.0%} of the target's variance, the best of the "
+            f'other columns, "{best}", {max(0.0, others[best]):.0%}'
+        )
+        for name in strong
+    }
+
+
+def _explained(bins: np.ndarray, answer: np.ndarray, *, is_number: bool) -> float:
+    """Share of the variance (of each class's indicator) explained in rows not learnt from."""
+    seen, known, new, truth = _halves(bins, answer)
+    counts = np.bincount(seen, minlength=int(bins.max()) + 1)
+    left = total = 0.0
+    for part in (None,) if is_number else range(int(answer.max()) + 1):
+        given, asked = (known, truth) if part is None else (known == part, truth == part)
+        mean = float(given.mean())
+        sums = np.bincount(seen, weights=given, minlength=len(counts))
+        means = (sums + CAUTION * mean) / (counts + CAUTION)
+        left += float(((asked - means[new]) ** 2).sum())
+        total += float(((asked - mean) ** 2).sum())
+    return 1 - left / total if total else 0.0
 
 
 def _suspicion(

@@ -19,6 +19,7 @@ from {{ cookiecutter.package_name }} import (
     footprint,
     groups,
     infer,
+    leakage,
     live,
     metrics,
     model,
