@@ -1,4 +1,4 @@
-"""`python -m benchmarks [generate run journey]`: measure, print a table, write build/benchmarks.json.
+"""`python -m benchmarks [generate run journey monitor]`: measure, print a table, write build/benchmarks.json.
 
 Exit code 1 if a ratio or a limit is missed.
 """
@@ -9,13 +9,14 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import generate, project
+from benchmarks import generate, monitor, project
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,
+    "monitor": monitor.measure,
 }
 
 

@@ -124,6 +124,7 @@ class _Sources:
     champion: _Champion | None
     contract: Mapping[str, Any]
     notes: list[str] = field(default_factory=list)
+    listed: dict[tuple[str, datetime, datetime], list[Path]] = field(default_factory=dict)
 
 
 def run_monitor(
@@ -490,7 +491,10 @@ def _collected_between(
 ) -> dict[str, Any]:
     monitor = sources.monitor
     base = sources.collected / monitor.endpoint / monitor.deployment / context
-    files = list(collected_files(base, start, end))
+    key = (context, start, end)
+    if key not in sources.listed:
+        sources.listed[key] = list(collected_files(base, start, end))
+    files = sources.listed[key]
     if not files:
         others = [
             f"{path.parent.name}/{path.name}"
