@@ -1,4 +1,4 @@
-"""`python -m benchmarks [generate run journey serving fuzz]`: measure, print a table, write build/benchmarks.json.
+"""`python -m benchmarks [NAME …]`: measure, print a table, write build/benchmarks.json. Without names: all.
 
 Exit code 1 if a ratio or a limit is missed.
 """
@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import fuzz, generate, project, serving
+from benchmarks import fuzz, generate, monitor, project, serving
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "journey": project.measure_journey,
     "serving": serving.measure,
     "fuzz": fuzz.measure,
+    "monitor": monitor.measure,
 }
 
 

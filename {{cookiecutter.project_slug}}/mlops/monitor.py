@@ -126,6 +126,7 @@ class _Sources:
     champion: _Champion | None
     contract: Mapping[str, Any]
     notes: list[str] = field(default_factory=list)
+    listed: dict[tuple[str, datetime, datetime], list[str]] = field(default_factory=dict)
 
 
 def run_monitor(
@@ -492,37 +493,51 @@ def _collected_between(
 ) -> dict[str, Any]:
     monitor = sources.monitor
     base = sources.collected / monitor.endpoint / monitor.deployment / context
-    files = list(collected_files(base, start, end))
+    key = (context, start, end)
+    if key not in sources.listed:
+        sources.listed[key] = list(collected_files(base, start, end))
+    files = sources.listed[key]
     if not files:
         # A release here takes turns between two deployments; together they are what was in service.
         local = sorted((sources.collected / LOCAL_ENDPOINT).glob(f"*/{context}"))
         files = [file for folder in local for file in collected_files(folder, start, end)]
-        note = (
-            f"nothing was collected at {monitor.endpoint}/{monitor.deployment}: taken from the "
-            f"endpoint `{LOCAL_ENDPOINT}` on this machine, all its deployments"
-        )
-        if files and note not in sources.notes:
+        sources.listed[key] = files
+        others = [
+            f"{path.parent.name}/{path.name}"
+            for path in sorted(sources.collected.glob("*/*"))
+            if (path / context).is_dir() and path != base.parent
+            if next(collected_files(path / context, start, end), None)
+        ]
+        note = f"nothing was collected at {monitor.endpoint}/{monitor.deployment} in this window, but at {', '.join(others)}"
+        if files:
+            note = (
+                f"nothing was collected at {monitor.endpoint}/{monitor.deployment}: taken from the "
+                f"endpoint `{LOCAL_ENDPOINT}` on this machine, all its deployments"
+            )
+        if others and note not in sources.notes:
             sources.notes.append(note)
-    return {"files": list(map(str, files)), "from": start.isoformat(), "to": end.isoformat()}
+    return {"files": files, "from": start.isoformat(), "to": end.isoformat()}
 
 
-def collected_files(base: Path, start: datetime, end: datetime) -> Iterator[Path]:
+def collected_files(base: Path, start: datetime, end: datetime) -> Iterator[str]:
     """Parquet files below `<yyyy>/<MM>/<dd>/<HH>/` of hours that a window touches, in order."""
     first, last = (time.astimezone(UTC).strftime("%Y/%m/%d/%H") for time in (start, end))
 
-    def below(folder: Path, prefix: str, depth: int) -> Iterator[Path]:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            names = sorted(entry.name for entry in os.scandir(folder))
-            for name in names:
-                if depth == 4:
-                    if name.endswith(".parquet") and not name.startswith("."):
-                        yield folder / name
-                    continue
-                path = f"{prefix}/{name}" if prefix else name
-                if first[: len(path)] <= path <= last[: len(path)]:
-                    yield from below(folder / name, path, depth + 1)
+    def below(folder: str, prefix: str, depth: int) -> Iterator[str]:
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208 (there may be thousands)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            if depth == 4:
+                if name.endswith(".parquet") and not name.startswith("."):
+                    yield f"{folder}/{name}"
+                continue
+            path = f"{prefix}/{name}" if prefix else name
+            if first[: len(path)] <= path <= last[: len(path)]:
+                yield from below(f"{folder}/{name}", path, depth + 1)
 
-    yield from below(base, "", 0)
+    yield from below(str(base), "", 0)
 
 
 def _reference(

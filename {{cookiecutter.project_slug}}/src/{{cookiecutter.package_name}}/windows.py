@@ -33,7 +33,7 @@ class Window:
         end: rows collected before then.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]  # a Path each would take as long as reading it, where they are many
     start: datetime | None = None
     end: datetime | None = None
 
@@ -48,7 +48,7 @@ class Window:
         times = [
             datetime.fromisoformat(plan[key]) if plan.get(key) else None for key in ("from", "to")
         ]
-        return cls(tuple(map(Path, plan["files"])), *times)
+        return cls(tuple(plan["files"]), *times)
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,11 @@ def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
 
 def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
     for path in window.files:
-        if path.suffix.lower() not in (".parquet", ".pq"):
-            yield from _csv(path, names)
+        if not path.lower().endswith((".parquet", ".pq")):
+            yield from _csv(Path(path), names)
             continue
         try:
-            with pq.ParquetFile(path, memory_map=True) as file:
+            with pa.memory_map(path) as source, pq.ParquetFile(source) as file:
                 known = set(file.schema_arrow.names)
                 wanted = [name for name in names if name in known]
                 if window.timed:

@@ -387,6 +387,6 @@ def test_only_hours_that_the_window_touches_are_read(
         (folder / "a.parquet").touch()
         (folder / ".b.parquet").touch()
     end = start + size
-    found = {path.relative_to(base).parent.as_posix() for path in collected_files(base, start, end)}
+    found = {Path(p).relative_to(base).parent.as_posix() for p in collected_files(base, start, end)}
     first, last = f"{start:%Y/%m/%d/%H}", f"{end:%Y/%m/%d/%H}"
     assert found == {f"{s:%Y/%m/%d/%H}" for s in stamps if first <= f"{s:%Y/%m/%d/%H}" <= last}

