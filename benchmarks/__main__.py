@@ -1,4 +1,4 @@
-"""`python -m benchmarks [generate run journey]`: measure, print a table, write build/benchmarks.json.
+"""`python -m benchmarks [generate run journey batch]`: measure, print a table, write build/benchmarks.json.
 
 Exit code 1 if a ratio or a limit is missed.
 """
@@ -9,13 +9,14 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import generate, project
+from benchmarks import batch, generate, project
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,
+    "batch": batch.measure,
 }
 
 
@@ -31,12 +32,13 @@ def main() -> int:
     for name in names:
         print(f"{name} …", flush=True)
         figures += BENCHMARKS[name]()
-    print(f"\n{'what':<58} {'measured':>9} {'against':>9} {'figure':>8} {'limit':>7}")
+    print(f"\n{'what':<58} {'measured':>10} {'against':>10} {'figure':>8} {'limit':>7}")
     for figure in figures:
         mark = "" if figure.met else "  MISSED"
-        against = f"{figure.against:.2f} s" if figure.against else ""
+        measured = f"{figure.seconds:.2f} {figure.unit}"
+        against = f"{figure.against:.2f} {figure.unit}" if figure.against else ""
         print(
-            f"{figure.name:<58} {figure.seconds:>7.2f} s {against:>9} "
+            f"{figure.name:<58} {measured:>10} {against:>10} "
             f"{figure.value:>8.2f} {figure.limit:>7.2f}{mark}"
         )
     out = Path("build") / "benchmarks.json"
