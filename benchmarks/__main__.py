@@ -9,13 +9,14 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import fuzz, generate, monitor, project, serving
+from benchmarks import batch, fuzz, generate, monitor, project, serving
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,
+    "batch": batch.measure,
     "serving": serving.measure,
     "fuzz": fuzz.measure,
     "monitor": monitor.measure,
@@ -34,12 +35,13 @@ def main() -> int:
     for name in names:
         print(f"{name} …", flush=True)
         figures += BENCHMARKS[name]()
-    print(f"\n{'what':<58} {'measured':>9} {'against':>9} {'figure':>8} {'limit':>7}")
+    print(f"\n{'what':<58} {'measured':>10} {'against':>10} {'figure':>8} {'limit':>7}")
     for figure in figures:
         mark = "" if figure.met else "  MISSED"
-        against = f"{figure.against:.3g} s" if figure.against else ""
+        measured = f"{figure.seconds:.3g} {figure.unit}"
+        against = f"{figure.against:.3g} {figure.unit}" if figure.against else ""
         print(
-            f"{figure.name:<58} {figure.seconds:>7.3g} s {against:>9} "
+            f"{figure.name:<58} {measured:>10} {against:>10} "
             f"{figure.value:>8.2f} {figure.limit:>7.2f}{mark}"
         )
     out = Path("build") / "benchmarks.json"

@@ -13,16 +13,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """A measurement and its limit; `against` None means that the limit is in seconds."""
+    """A measurement and its limit; `against` None means that the limit is in the unit itself."""
 
     name: str
     seconds: float
     limit: float
     against: float | None = None
+    unit: str = "s"
 
     @property
     def value(self) -> float:
-        """What is held against the limit: a ratio, or seconds."""
+        """What is held against the limit: a ratio, or the measurement itself."""
         return self.seconds / self.against if self.against else self.seconds
 
     @property

@@ -42,7 +42,7 @@ from .step import run as exit_code
 from .stream import Chunk, Stream, open_stream
 
 PART_ROWS = 1_000_000
-CHUNK_ROWS = 100_000  # asked at once: more is hardly faster, and takes more memory
+CHUNK_ROWS = 50_000  # asked at once: more is hardly faster, and takes more memory
 PATIENCE = 3.0  # seconds; so long may a killed job take to let its folder go
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .cells import Cells, Parsed, Type, parse
@@ -138,13 +139,21 @@ def _breaches(name: str, cells: Cells, rule: Column, parsed: Parsed) -> Iterator
         for row in np.flatnonzero(parsed.nulls):
             yield int(row), f"{name}: missing, and the contract allows no missing value"
     if rule.categories is not None and rule.unseen == "refuse":
-        unseen = parsed.values.notna() & ~parsed.values.isin(rule.categories)
-        for row in np.flatnonzero(unseen):
+        for row in np.flatnonzero(_unseen(cells, parsed, rule.categories)):
             found = _quoted(parsed.values.iloc[row])
             yield (
                 int(row),
                 f"{name}: {found} is none of the contract's {len(rule.categories)} categories",
             )
+
+
+def _unseen(cells: Cells, parsed: Parsed, known: Sequence[str]) -> NDArray[np.bool_]:
+    """Rows with another category; of text each distinct word is looked up once."""
+    if not cells.is_text:
+        return (parsed.values.notna() & ~parsed.values.isin(known)).to_numpy()
+    codes, words = cells.encoded
+    is_known = pc.is_in(words, pa.array(known, words.type))
+    return ~np.append(np.asarray(is_known, dtype=bool), True)[codes]
 
 
 def _quoted(text: str) -> str:

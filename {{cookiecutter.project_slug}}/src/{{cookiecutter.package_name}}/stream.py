@@ -167,19 +167,19 @@ def _parquet_rows(stream: Stream, start: int) -> Iterator[_Rows]:
     import pyarrow.parquet as pq
 
     try:
-        # Read piece by piece: a row group may hold the whole file.
-        with pq.ParquetFile(stream.path, buffer_size=READ_BYTES) as file:
-            groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-            starts = np.cumsum([0, *groups])
-            first = int(np.searchsorted(starts, start, side="right")) - 1
-            position = int(starts[min(first, len(groups))])
-            for batch in file.iter_batches(
-                BATCH_ROWS,
-                row_groups=list(range(first, len(groups))),
-                columns=list(stream.columns.values()),
-            ):
-                yield np.arange(position, position + len(batch), dtype=np.int64), batch
-                position += len(batch)
+        # Piece by piece, because a row group may hold the whole file; and one group after the
+        # other, because an iterator over several keeps what it has read of all of them.
+        with pq.ParquetFile(stream.path, buffer_size=READ_BYTES, pre_buffer=False) as file:
+            position = 0
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if position + rows <= start:
+                    position += rows
+                    continue
+                columns = list(stream.columns.values())
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                    yield np.arange(position, position + len(batch), dtype=np.int64), batch
+                    position += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(stream.path, error) from None
 
