@@ -19,6 +19,7 @@ from .evidence_samples import envelope
 from .small_project import make_small_project
 from .test_gates import evaluation
 
+
 @pytest.fixture
 def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
