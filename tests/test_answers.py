@@ -7,8 +7,6 @@ import html
 import json
 import os
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -33,6 +31,7 @@ from tests.baked import (
     TEMPLATE,
     BakedProject,
     bake,
+    cookiecutter_command,
     files_below,
     hook,
 )
@@ -294,7 +293,7 @@ def test_a_bare_no_in_a_configuration_file_is_refused(tmp_path: Path) -> None:
         f"default_context: {{organization_code: no}}\nreplay_dir: {tmp_path}/replay\n"
         f"cookiecutters_dir: {tmp_path}/cookiecutters\n"
     )
-    tried = cookiecutter(tmp_path, "--no-input", "--config-file", str(config))
+    tried = cookiecutter_command(tmp_path, "--no-input", "--config-file", str(config))
     assert tried.returncode == 1
     assert (
         "organization_code: False must be text, but a bool came: put it in quotes" in tried.stderr
@@ -302,7 +301,7 @@ def test_a_bare_no_in_a_configuration_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_value_that_a_choice_does_not_have_is_refused(tmp_path: Path) -> None:
-    tried = cookiecutter(tmp_path, "--no-input", "ci_provider=gitlab")
+    tried = cookiecutter_command(tmp_path, "--no-input", "ci_provider=gitlab")
     assert tried.returncode != 0
     assert "gitlab provided for choice variable ci_provider" in tried.stderr
     assert left_in(tmp_path) == []
@@ -311,7 +310,7 @@ def test_a_value_that_a_choice_does_not_have_is_refused(tmp_path: Path) -> None:
 def test_a_replay_file_is_checked_like_any_answers(tmp_path: Path) -> None:
     replay = tmp_path / "replay.json"
     replay.write_text(json.dumps({"cookiecutter": default_answers() | {"ci_provider": "gitlab"}}))
-    tried = cookiecutter(tmp_path, "--replay-file", str(replay))
+    tried = cookiecutter_command(tmp_path, "--replay-file", str(replay))
     assert tried.returncode == 1
     assert "ci_provider: 'gitlab' must be one of github-actions, azure-devops." in tried.stderr
     assert "    Would pass: github-actions\n" in tried.stderr
@@ -325,9 +324,9 @@ def test_jinja_in_a_text_is_refused_however_it_is_given(
 ) -> None:
     if way == "prompt":
         typed = "".join(f"{text if name == 'description' else ''}\n" for name in QUESTIONS)
-        tried = cookiecutter(tmp_path, typed=typed)
+        tried = cookiecutter_command(tmp_path, typed=typed)
     else:
-        tried = cookiecutter(tmp_path, "--no-input", f"description={text}")
+        tried = cookiecutter_command(tmp_path, "--no-input", f"description={text}")
     assert tried.returncode == 1
     assert f"description: '{text}' must not hold" in tried.stderr
     assert left_in(tmp_path) == []
@@ -335,13 +334,15 @@ def test_jinja_in_a_text_is_refused_however_it_is_given(
 
 @pytest.mark.parametrize("text", ["{{ x", "{% if %}", "{{ cookiecutter.nothing }}", "{{ 1 / 0 }}"])
 def test_jinja_that_fails_leaves_nothing_behind(tmp_path: Path, text: str) -> None:
-    assert cookiecutter(tmp_path, "--no-input", f"description={text}").returncode != 0
+    assert cookiecutter_command(tmp_path, "--no-input", f"description={text}").returncode != 0
     assert left_in(tmp_path) == []
 
 
 def test_a_slug_with_a_slash_leaves_at_most_an_empty_folder(tmp_path: Path) -> None:
-    """Cookiecutter makes `a/b` before the hook can say no, and removes `b` only."""
-    assert cookiecutter(tmp_path, "--no-input", "project_slug=a/b").returncode == 1
+    """Cookiecutter makes `a/b` before the hook can say no, and removes `b` only, after the hook: which
+    therefore cannot remove `a`, and must not remove `b`, or Cookiecutter fails where it wants to.
+    """
+    assert cookiecutter_command(tmp_path, "--no-input", "project_slug=a/b").returncode == 1
     assert left_in(tmp_path) == ["a"]
 
 
@@ -349,8 +350,30 @@ def test_a_refusal_leaves_a_folder_that_was_there_alone(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
     (tmp_path / "late" / "mine.txt").write_text("mine")
     arguments = ("--no-input", "--overwrite-if-exists", "project_slug=late", "azure_region=mars")
-    assert cookiecutter(tmp_path, *arguments).returncode == 1
+    assert cookiecutter_command(tmp_path, *arguments).returncode == 1
     assert left_in(tmp_path) == ["late", "late/mine.txt"]
+
+
+@pytest.mark.parametrize("folder", ["docs", "src/late"])
+def test_a_project_that_is_there_is_not_replaced(tmp_path: Path, folder: str) -> None:
+    """Cookiecutter deletes a folder that it copies whole, with what a team has added to it."""
+    mine = tmp_path / "late" / folder / "mine.md"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    tried = cookiecutter_command(
+        tmp_path, "--no-input", "--overwrite-if-exists", "project_slug=late"
+    )
+    assert tried.returncode == 1
+    assert f"project_slug: 'late' names a folder that has {folder}, which" in tried.stderr
+    assert mine.read_text() == "mine"
+
+
+def test_a_project_can_be_made_in_a_new_repository(tmp_path: Path) -> None:
+    (tmp_path / "late" / ".git").mkdir(parents=True)
+    arguments = ("--no-input", "--overwrite-if-exists", "project_slug=late")
+    assert cookiecutter_command(tmp_path, *arguments).returncode == 0
+    assert (tmp_path / "late" / ".git").is_dir()
+    assert (tmp_path / "late" / "mlops" / "cli.py").is_file()
 
 
 @pytest.mark.parametrize("text", FINE_TEXTS, ids=ascii)
@@ -373,13 +396,17 @@ def test_free_text_goes_only_where_the_tests_look_for_it() -> None:
 
 
 def test_the_summary_prints_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
-    made = cookiecutter(tmp_path, "--no-input", f"description={EMOJI}", PYTHONIOENCODING="ascii")
+    made = cookiecutter_command(
+        tmp_path, "--no-input", f"description={EMOJI}", PYTHONIOENCODING="ascii"
+    )
     assert made.returncode == 0, made.stderr
     assert "\\U0001f469\\u200d" in made.stdout
 
 
 def test_a_refusal_prints_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
-    tried = cookiecutter(tmp_path, "--no-input", "project_slug=\u98db", PYTHONIOENCODING="ascii")
+    tried = cookiecutter_command(
+        tmp_path, "--no-input", "project_slug=\u98db", PYTHONIOENCODING="ascii"
+    )
     assert tried.returncode == 1
     assert "project_slug: '\\u98db' must be lowercase letters" in tried.stderr
 
@@ -524,7 +551,7 @@ def test_the_lists_of_the_hook_are_sorted_and_name_nothing_twice() -> None:
 
 def test_the_summary_shows_the_answers_that_were_taken_and_what_is_next(tmp_path: Path) -> None:
     answers = ("problemtype=regression", "_tags=data=x")
-    made = cookiecutter(tmp_path, "--no-input", *answers, PWD=str(tmp_path))
+    made = cookiecutter_command(tmp_path, "--no-input", *answers, PWD=str(tmp_path))
     assert made.returncode == 0, made.stderr
     lines = made.stdout.splitlines()
     assert "had a mistyped name, which Cookiecutter does not report." in lines
@@ -536,7 +563,7 @@ def test_the_summary_shows_the_answers_that_were_taken_and_what_is_next(tmp_path
 
 def test_the_summary_names_a_project_made_elsewhere_by_its_whole_path(tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
-    made = cookiecutter(tmp_path, "--no-input", "--output-dir", str(elsewhere), PWD=os.sep)
+    made = cookiecutter_command(tmp_path, "--no-input", "--output-dir", str(elsewhere), PWD=os.sep)
     assert made.returncode == 0, made.stderr
     [line] = [line for line in made.stdout.splitlines() if line.startswith("  cd ")]
     assert line == f"  cd '{str(elsewhere).lstrip(os.sep)}/flight-delay'"
@@ -616,21 +643,6 @@ def assert_azure_takes(config: dict[str, Any]) -> None:
         assert not set(name) & set("<>%&\\?/")
         assert isinstance(value, str)
         assert len(value) <= 256
-
-
-def cookiecutter(
-    into: Path, *arguments: str, typed: str = "", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command line in the folder `into`."""
-    return subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *arguments],
-        cwd=into,
-        input=typed,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def left_in(folder: Path) -> list[str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.baked import CHOICES, REPOSITORY, ROOT, bake, hook
+from tests.baked import CHOICES, ROOT, bake, cookiecutter_command, hook
 
 Refusal = Callable[..., str]
 ANSWERS = {
@@ -174,21 +171,12 @@ def test_a_policy_that_cannot_be_read_is_refused(
 @pytest.mark.parametrize("by", ["the shell's folder", "the folder that projects go into"])
 def test_a_relative_path_is_found_from(by: str, tmp_path: Path) -> None:
     (tmp_path / "policy.yml").write_text("regions: [northeurope]", encoding="utf-8")
-    environment = {**os.environ, "AI_FACTORY_POLICY": "policy.yml"}
+    environment = {"AI_FACTORY_POLICY": "policy.yml", "PWD": ""}
     arguments = ["--no-input"]
     if by == "the shell's folder":
         environment["PWD"] = str(tmp_path)
         arguments += ["--output-dir", str(tmp_path / "elsewhere")]
-    else:
-        environment.pop("PWD", None)
-    tried = subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *arguments],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    tried = cookiecutter_command(tmp_path, *arguments, **environment)
     assert tried.returncode == 1
     assert "azure_region: 'westeurope' must be one of northeurope" in tried.stderr
 

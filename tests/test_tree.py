@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
 import re
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from tests.baked import (
     CHOICES,
     COMBINATIONS,
     QUESTIONS,
-    REPOSITORY,
     SETTINGS,
     TEMPLATE,
     BakedProject,
+    cookiecutter_command,
     files_below,
 )
 
@@ -36,7 +35,8 @@ every_combination = pytest.mark.parametrize("name", COMBINATIONS)
 
 def is_copied(file: str) -> bool:
     """Whether Cookiecutter copies a file of the template as it is."""
-    return any(fnmatch.fnmatch(file, pattern) for pattern in SETTINGS["_copy_without_render"])
+    names = [file, *map(str, Path(file).parents)]
+    return any(fnmatch.filter(names, pattern) for pattern in SETTINGS["_copy_without_render"])
 
 
 def texts(project: BakedProject) -> dict[str, str]:
@@ -106,7 +106,8 @@ def test_no_jinja_of_the_template_is_left_over(baked: Bake, name: str) -> None:
     """`${{ }}` is Azure ML's and GitHub's own, and a .j2 is a template of the project."""
     for file, text in texts(baked(**COMBINATIONS[name])).items():
         assert not re.search(r"\{[{%]-?[^{}]*cookiecutter", text), file
-        if not is_copied(file) and not file.endswith(".j2"):
+        source = file.replace("flight_delay", "{{cookiecutter.package_name}}")
+        if not is_copied(source) and not file.endswith(".j2"):
             assert not re.search(r"(?<!\$)\{\{|\{%|(?<!\$)\{#", text), file
 
 
@@ -147,13 +148,20 @@ def test_a_file_is_rendered_exactly_if_it_holds_a_value_of_the_template() -> Non
         assert is_copied(file) != holds_value, file
 
 
-def test_every_pattern_of_what_is_copied_matches_a_file_and_no_folder() -> None:
-    """A pattern that matches a folder would leave the names below it unrendered."""
+def test_every_pattern_of_what_is_copied_is_a_folder_or_matches_files_only() -> None:
+    """A wildcard that matches a folder would leave the names below it unrendered."""
     files = files_below(TEMPLATE)
     folders = {str(folder) for file in files for folder in Path(file).parents}
     for pattern in SETTINGS["_copy_without_render"]:
-        assert fnmatch.filter(files, pattern), pattern
-        assert not fnmatch.filter(folders, pattern), pattern
+        if pattern not in folders:
+            assert fnmatch.filter(files, pattern), pattern
+            assert not fnmatch.filter(folders, pattern), pattern
+
+
+def test_no_name_in_a_folder_that_is_copied_holds_a_value() -> None:
+    for folder in SETTINGS["_copy_without_render"]:
+        for file in files_below(TEMPLATE / folder):
+            assert not JINJA.search(file), f"{folder}/{file}"
 
 
 def test_the_template_reads_like_a_project() -> None:
@@ -194,21 +202,14 @@ def default_content(baked: Bake) -> dict[str, tuple[bytes, int]]:
 def test_the_same_answers_give_the_same_bytes(
     tmp_path: Path, default_content: dict[str, tuple[bytes, int]], seed: str
 ) -> None:
-    made = made_by(
-        tmp_path,
-        "cookiecutter",
-        str(REPOSITORY),
-        "--no-input",
-        PYTHONHASHSEED=seed,
-        TZ="Asia/Tokyo",
-    )
+    made = made_by(tmp_path, "--no-input", PYTHONHASHSEED=seed, TZ="Asia/Tokyo")
     assert made.content == default_content
 
 
 def test_answering_every_question_with_enter_gives_the_defaults(
     tmp_path: Path, default_content: dict[str, tuple[bytes, int]]
 ) -> None:
-    made = made_by(tmp_path, "cookiecutter", str(REPOSITORY), typed="\n" * len(QUESTIONS))
+    made = made_by(tmp_path, typed="\n" * len(QUESTIONS))
     assert made.content == default_content
 
 
@@ -229,7 +230,7 @@ def test_typing_the_answers_gives_the_same_as_passing_them(tmp_path: Path, baked
         str(CHOICES[name].index(value) + 1) if name in CHOICES else value
         for name, value in answers.items()
     ]
-    made = made_by(tmp_path, "cookiecutter", str(REPOSITORY), typed="\n".join(typed) + "\n")
+    made = made_by(tmp_path, typed="\n".join(typed) + "\n")
     assert made.content == baked(**answers).content
 
 
@@ -241,26 +242,14 @@ def test_a_configuration_file_gives_the_same_as_the_command_line(
         "default_context: {azure_region: eastus2, _tags: cost_center=4711}\n"
         f"replay_dir: {tmp_path}/replay\ncookiecutters_dir: {tmp_path}/cookiecutters\n"
     )
-    made = made_by(
-        tmp_path / "made", "cookiecutter", str(REPOSITORY), "--no-input", f"--config-file={config}"
-    )
+    made = made_by(tmp_path / "made", "--no-input", f"--config-file={config}")
     assert made.content == baked(azure_region="eastus2", _tags="cost_center=4711").content
 
 
-def made_by(
-    into: Path, module: str, *arguments: str, typed: str = "", **environment: str
-) -> BakedProject:
-    """The one project that a command makes in the folder `into`."""
+def made_by(into: Path, *arguments: str, typed: str = "", **environment: str) -> BakedProject:
+    """The one project that the command line makes in the folder `into`."""
     into.mkdir(exist_ok=True)
-    ran = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=into,
-        input=typed,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = cookiecutter_command(into, *arguments, typed=typed, **environment)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     [project] = into.iterdir()
     return BakedProject(project)
