@@ -99,13 +99,13 @@ class Reader:
         self._checks = [(name, checker(contract.columns[name])) for name in contract.features]
         self._decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
-    def read(self, body: bytes) -> Rows:
-        """Rows of a body.
+    def read(self, body: bytes | None) -> Rows:
+        """Rows of a body; None stands for one that is too long.
 
         Raises:
             BadRequest: naming the field, the rule and the row of what is wrong.
         """
-        if len(body) > self.limits.bytes:
+        if body is None or len(body) > self.limits.bytes:
             _refuse("size", f"expected at most {self.limits.bytes:,} bytes")
         content = self._parse(body)
         ids = None
