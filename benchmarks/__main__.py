@@ -1,4 +1,4 @@
-"""`python -m benchmarks [generate run journey]`: measure, print a table, write build/benchmarks.json.
+"""`python -m benchmarks [generate run journey serving fuzz]`: measure, print a table, write build/benchmarks.json.
 
 Exit code 1 if a ratio or a limit is missed.
 """
@@ -9,13 +9,15 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import generate, project
+from benchmarks import fuzz, generate, project, serving
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,
+    "serving": serving.measure,
+    "fuzz": fuzz.measure,
 }
 
 
@@ -34,9 +36,9 @@ def main() -> int:
     print(f"\n{'what':<58} {'measured':>9} {'against':>9} {'figure':>8} {'limit':>7}")
     for figure in figures:
         mark = "" if figure.met else "  MISSED"
-        against = f"{figure.against:.2f} s" if figure.against else ""
+        against = f"{figure.against:.3g} s" if figure.against else ""
         print(
-            f"{figure.name:<58} {figure.seconds:>7.2f} s {against:>9} "
+            f"{figure.name:<58} {figure.seconds:>7.3g} s {against:>9} "
             f"{figure.value:>8.2f} {figure.limit:>7.2f}{mark}"
         )
     out = Path("build") / "benchmarks.json"

@@ -32,7 +32,8 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     """End once standard input closes, which it does however the parent ends."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin: a worker, forked meanwhile, would inherit its lock
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

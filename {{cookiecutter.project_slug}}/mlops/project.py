@@ -92,10 +92,19 @@ class Release(_Strict):
         return traffic
 
 
+class ServingGate(_Strict):
+    """What an endpoint has to keep to."""
+
+    p95_milliseconds: Annotated[float, Field(gt=0)] = 100.0
+    memory_megabytes: Annotated[float, Field(gt=0)] = 700.0
+    error_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
 class Gates(_Strict):
     """conf/gates.yml: every threshold a model has to pass."""
 
     evaluation: Evaluation = Evaluation()
+    serving: ServingGate = ServingGate()
     promotion: Mapping[Kind, PromotionGate]
     release: Release = Release()
 

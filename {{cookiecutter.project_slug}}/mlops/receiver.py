@@ -174,7 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
             length = int(self.headers.get("Content-Length", ""))
             if self.path != PATH or not 0 <= length <= MOST_BYTES:
                 raise ValueError("not a message of the data collector")
-            self.server.receiver.take(self.headers, self.rfile.read(length))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            self.server.receiver.take(headers, self.rfile.read(length))
             status, text = 200, b"kept"
         except ValueError as error:
             status, text = 400, str(error).encode()
@@ -201,7 +202,9 @@ def read_contract(path: Path) -> dict[str, Any]:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         content["columns"][content["target"]["column"]]["type"]
     except FileNotFoundError:
-        raise UsageError(f"{path} does not exist: the model was saved without its contract") from None
+        raise UsageError(
+            f"{path} does not exist: the model was saved without its contract"
+        ) from None
     except (YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a contract: {error}") from None
     return dict(content)

@@ -509,4 +509,4 @@ def bring_model(registry: Registry, version: str, target: Path) -> Path:
 
 def serving_limits(gates: Gates) -> Limits:
     """What section `serving` of conf/gates.yml asks of an endpoint."""
-    return Limits(error_rate=0.01, p95_ms=250.0)
+    return Limits(gates.serving.error_share, gates.serving.p95_milliseconds)

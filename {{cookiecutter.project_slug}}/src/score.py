@@ -6,6 +6,6 @@ from pathlib import Path
 # The server runs this file by its path; the package stands beside it.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from {{ cookiecutter.package_name }}.online import init, run  # noqa: E402
+from {{ cookiecutter.package_name }}.online import init, run
 
 __all__ = ["init", "run"]

@@ -154,22 +154,16 @@ class Collection:
             # The collector samples by one random number per call: both calls must draw the same
             # one, or there would be inputs without outputs.
             random.seed(batch.id)
-            collector.collect(_Records(records), context)
+            collector.collect(_frame(records), context)
 
 
-class _Records(pd.DataFrame):
-    """Rows for the collector, which takes data frames only and rounds them to ten decimals."""
-
-    def __init__(self, records: list[dict[str, Any]]) -> None:
-        super().__init__(records, dtype=object)
-        object.__setattr__(self, "_text", json.dumps(records, default=_json))
-
-    def to_json(self, *_: Any, **__: Any) -> str:
-        """The records, every number in full."""
-        return str(object.__getattribute__(self, "_text"))
-
-
-_Records.__module__, _Records.__qualname__ = "pandas.core.frame", "DataFrame"
+def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows for the collector, which takes data frames only, and asks them for their JSON."""
+    frame = pd.DataFrame(records, dtype=object)
+    # pandas would round every number to ten decimals.
+    text = json.dumps(records, default=_json)
+    object.__setattr__(frame, "to_json", lambda **_: text)
+    return frame
 
 
 def _json(value: Any) -> str:

@@ -45,9 +45,7 @@ class FlatModel:
         words: known categories and texts of each column that has them.
     """
 
-    def __init__(
-        self, encoders: list[Encode], learner: Any, words: dict[str, list[str]]
-    ) -> None:
+    def __init__(self, encoders: list[Encode], learner: Any, words: dict[str, list[str]]) -> None:
         self.learner = learner
         self.words = words
         self.forest = _forest(learner)
@@ -179,7 +177,9 @@ def _table(encoder: Any, place: int, column: int) -> Encode:
     elif isinstance(encoder, TargetEncoder):
         means = np.atleast_1d(encoder.target_mean_)
         columns = encoder.encodings_[place * len(means) : (place + 1) * len(means)]
-        values = dict(zip(categories, zip(*(c.tolist() for c in columns), strict=True), strict=True))
+        values = dict(
+            zip(categories, zip(*(c.tolist() for c in columns), strict=True), strict=True)
+        )
         other = tuple(means.tolist())
     else:
         raise _UnknownError
@@ -212,7 +212,7 @@ class Forest:
         self._leaves = np.concatenate([tree.leaves for tree in flat])
         self._first_leaf = np.cumsum([0, *(len(tree.leaves) for tree in flat[:-1])])
         self._classes = len(predictors[0])
-        self._baseline = np.asarray(learner._baseline_prediction, dtype=np.float64).ravel()
+        self._baseline = np.array(learner._baseline_prediction, dtype=np.float64).ravel()
         self._loss = learner._loss
         self._is_classifier = hasattr(learner, "predict_proba")
 

@@ -203,7 +203,7 @@ def _output_schema(contract: Contract) -> Schema:
     chance: Schema = {"type": "number", "minimum": 0, "maximum": 1}
     if contract.kind == "multiclass":
         classes = [shown(value) for value in contract.target.classes or ()]
-        chance = _object({name: chance for name in classes})
+        chance = _object(dict.fromkeys(classes, chance))
     types = {"boolean": "boolean", "integer": "integer", "number": "number"}
     single = "number" if contract.kind == "regression" else types.get(target.type, "string")
     lists: Schema = {"predictions": {"type": "array", "items": {"type": single}}}
@@ -272,9 +272,9 @@ def _without_null_types(schema: Any) -> Any:
     if isinstance(types, list):
         named = [name for name in types if name != "null"]
         del result["type"]
-        result |= {"type": named[0]} if len(named) == 1 else {
-            "anyOf": [{"type": name} for name in named]
-        }
+        result |= (
+            {"type": named[0]} if len(named) == 1 else {"anyOf": [{"type": name} for name in named]}
+        )
         result |= {"nullable": True} if "null" in types else {}
     elif None in schema.get("enum", ()):
         result["nullable"] = True

@@ -201,14 +201,18 @@ class Reader:
             yield Problem(name[:LONGEST_ID], "extra column", row, message)
         for name, _ in self._checks:
             if name not in names:
-                yield Problem(name, "missing column", row, f"expected this column{_like(name, names)}")
+                yield Problem(
+                    name, "missing column", row, f"expected this column{_like(name, names)}"
+                )
 
     def _extra(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if name not in self.contract.columns]
 
     def _tell(self, records: Iterable[Any]) -> NoReturn:
         """Find what is wrong; slower than reading rows that are right."""
-        found = (one for row, record in enumerate(records, 1) for one in self._problems(record, row))
+        found = (
+            one for row, record in enumerate(records, 1) for one in self._problems(record, row)
+        )
         raise BadRequest(list(islice(found, MOST_PROBLEMS)))
 
     def _problems(self, record: Any, row: int) -> Iterator[Problem]:

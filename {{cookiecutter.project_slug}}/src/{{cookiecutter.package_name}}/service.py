@@ -59,7 +59,8 @@ class Service:
         """Load the model, prove the fast path equal to it, and answer once to be warm.
 
         Raises:
-            StepError: when the folder holds no model, or no contract.
+            StepError: when the folder holds no model, no contract, or a model that cannot answer
+                the rows it was saved with.
         """
         self.contract = load_contract(folder / CONTRACT_FILE)
         self.model = load_model(folder)
@@ -69,9 +70,7 @@ class Service:
         self.flat = self._proven(flatten(self.model, self.contract.features))
         self.collect = collect
         self._label = _labels(self.model, self.contract)
-        for rows in (self.example[:1], self.example):
-            if rows:
-                self.predict(rows)
+        self._warm()
 
     def answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
         """HTTP status and JSON content for the body of a request."""
@@ -105,6 +104,14 @@ class Service:
         if not np.isfinite(scores).all():
             raise _no_answer("it gives no finite number")
         return self._label(scores)
+
+    def _warm(self) -> None:
+        try:
+            for rows in (self.example[:1], self.example):
+                if rows:
+                    self.predict(rows)
+        except BadRequest as refusal:
+            raise StepError(f"of the rows it was saved with, {refusal}.") from None
 
     def _ask(self, rows: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
         given = frame(rows, self.contract)
@@ -141,7 +148,7 @@ def read_limits() -> Limits:
     Raises:
         StepError: when one of them is not a whole number above zero.
     """
-    found = {}
+    found: dict[str, int] = {}
     for name in ("rows", "bytes"):
         variable = f"MAX_REQUEST_{name.upper()}"
         text = os.environ.get(variable, "")
@@ -176,9 +183,7 @@ def frame(rows: Sequence[Sequence[Any]], contract: Contract) -> pd.DataFrame:
 def read_example(folder: Path, reader: Reader) -> list[list[Any]]:
     """The rows that the model was saved with; none where they are missing or outdated."""
     try:
-        return reader.read(
-            json.dumps({"input_data": example_of(folder)}).encode()
-        ).values
+        return reader.read(json.dumps({"input_data": example_of(folder)}).encode()).values
     except (OSError, ValueError, BadRequest):
         return []
 

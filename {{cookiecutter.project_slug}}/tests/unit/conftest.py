@@ -84,6 +84,11 @@ def bench(tmp_path: Path):
 
 @pytest.fixture
 def mixed() -> pd.DataFrame:
+    """See `mixed_table`."""
+    return mixed_table()
+
+
+def mixed_table() -> pd.DataFrame:
     """600 rows with every type of column, missing values, and a target that depends on them."""
     random = np.random.default_rng(7)
     rows = 600
