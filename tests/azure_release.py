@@ -28,7 +28,6 @@ from azure.core.pipeline.transport import RequestsTransport  # noqa: E402
 from azure.core.pipeline.transport._requests_basic import RequestsTransportResponse  # noqa: E402
 from azure.core.rest import HttpRequest  # noqa: E402
 from azure.core.rest._requests_basic import RestRequestsTransportResponse  # noqa: E402
-
 from mlops import rollout  # noqa: E402
 from mlops.azure_endpoint import AzureEndpoint  # noqa: E402
 from mlops.gates import Reason  # noqa: E402
@@ -53,7 +52,7 @@ class Credential:
         return AccessToken(token, int(STARTED) + 10**6)
 
 
-def Answer(request: Any, content: Any) -> Any:  # noqa: N802 (reads as what it is)
+def Answer(request: Any, content: Any) -> Any:
     """What the service might say, as the SDK's two generations of clients expect it."""
     told = requests.Response()
     told.status_code, told.reason, told.url = 200, "OK", request.url
@@ -150,7 +149,7 @@ class Service:
     def _asset(self, request: Any, path: str, body: dict[str, Any]) -> Any:
         """Code, environments and models: there is whatever is asked for."""
         if found := re.search(r"/(models|environments|codes|data)/([^/]+)/versions/([^/]+)$", path):
-            kind, name, version = found.groups()
+            kind, _, version = found.groups()
             properties = body.get("properties") or {"isAnonymous": False}
             if kind == "models":
                 properties |= {
