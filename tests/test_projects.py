@@ -374,6 +374,27 @@ def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
         p.relative_to(project.path).as_posix() for p in (project.path / "azureml").rglob("*.yml")
     }
     assert set(seen.stdout.split()) == files
+    # A release through the same SDK, the service's answers made up: v2 replaces v1, a bad v3 goes back.
+    released = project.run(python, "-W", "ignore", str(ROOT / "tests" / "azure_release.py"))
+    assert released.returncode == 0, released.stdout + released.stderr
+    assert released.stdout.splitlines() == [
+        "deploy blue v1",
+        "traffic {'blue': 100} mirror {}",
+        "v1 released",
+        "deploy green v2",
+        "traffic {'blue': 100} mirror {'green': 20}",
+        "traffic {'blue': 100} mirror {}",
+        "traffic {'blue': 90, 'green': 10} mirror {}",
+        "traffic {'blue': 50, 'green': 50} mirror {}",
+        "traffic {'green': 100} mirror {}",
+        "delete blue",
+        "v2 released",
+        "deploy blue v3",
+        "traffic {'green': 100} mirror {'blue': 20}",
+        "traffic {'green': 100} mirror {}",
+        "delete blue",
+        "v3 rolled back",
+    ]
 
 
 def test_models_are_registered_promoted_and_rolled_back_in_an_azure_ml_workspace(

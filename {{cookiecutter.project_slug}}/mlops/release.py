@@ -189,7 +189,7 @@ def drive(
         failed: Action | None = None
         error: str | None = None
         while True:
-            seen = _look(state, endpoint, clock)
+            seen = _look(state, endpoint, clock, sleep)
             seen = replace(
                 seen, checks=found, failed=failed, error=error or seen.error, call_off=call_off
             )
@@ -222,8 +222,10 @@ def drive(
     return state
 
 
-def _look(state: State, endpoint: Endpoint, clock: Callable[[], float]) -> Observation:
-    view = endpoint.view()
+def _look(
+    state: State, endpoint: Endpoint, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> Observation:
+    view = _view(endpoint, sleep)
     if not rollout.watched(state):
         return Observation(view, clock())
     try:
@@ -234,6 +236,16 @@ def _look(state: State, endpoint: Endpoint, clock: Callable[[], float]) -> Obser
     except rollout.EndpointError as error:
         return Observation(view, clock(), error=str(error))
     return Observation(view, clock(), new=new, old=old)
+
+
+def _view(endpoint: Endpoint, sleep: Callable[[float], None]) -> View:
+    """How the endpoint looks; a service that is away for a moment is asked again."""
+    for _ in range(rollout.FEW_FAILURES - 1):
+        try:
+            return endpoint.view()
+        except rollout.EndpointError:
+            sleep(endpoint.pause)
+    return endpoint.view()
 
 
 def _perform(
@@ -510,4 +522,4 @@ def bring_model(registry: Registry, version: str, target: Path) -> Path:
 
 def serving_limits(gates: Gates) -> Limits:
     """What section `serving` of conf/gates.yml asks of an endpoint."""
-    return Limits(error_rate=0.01, p95_ms=250.0)
+    return Limits(gates.serving.error_share, gates.serving.p95_milliseconds)

@@ -308,7 +308,7 @@ def step(
             return _fail(state, seen, _cannot(state, seen)), ()
     elif state.failures:
         state = replace(state, failures=0)
-    if state.stage == REGISTER:
+    if state.stage == REGISTER or (state.stage in _CHECKED and seen.checks is not None):
         return _checked(state, seen)
     if _past_deploy(state) and not _answers(seen.view, state.new):
         return _fail(state, seen, _died(state)), ()

@@ -371,5 +371,5 @@ class Releases(RuleBasedStateMachine):
             assert self.state is None
 
 
-Releases.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=12)
+Releases.TestCase.settings = hypothesis_settings(max_examples=80, stateful_step_count=12)
 TestReleases = Releases.TestCase
