@@ -612,8 +612,8 @@ def drill(
 def relocate() -> None:
     """Mend the MLflow store after the project's folder was moved, renamed or copied."""
     from .files import project_root
-    from .tracking import local_store
     from .relocate import relocate as mend
+    from .tracking import local_store
 
     root = project_root()
     former = mend(local_store(root), root)
