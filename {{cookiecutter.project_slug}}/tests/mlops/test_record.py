@@ -18,6 +18,7 @@ from mlops.progress import Progress
 from mlops.record import close_with_mlflow
 from mlops.registry import Registry
 from mlops.run import run_pipeline
+from mlops.store import new_run
 
 from .small_sweep import make_small_sweep
 
@@ -135,25 +136,24 @@ def test_a_run_that_died_is_killed_in_mlflow_by_the_next_one_and_opened_again_wh
     assert not going_on(tmp_path)
 
 
-def test_clean_marks_what_died_before_it_is_deleted(tune: Path, tmp_path: Path) -> None:
-    run = killed(tune, tmp_path)
-    assert {"parent", "tune"} <= going_on(tmp_path)
-    clean(keep=0)
-    assert not run.exists()
-    assert not going_on(tmp_path)
-
-
-def test_a_run_that_goes_on_is_left_alone(tune: Path, tmp_path: Path) -> None:
-    runner, _ = started(tune, tmp_path)
+def test_a_run_is_left_alone_while_it_goes_on_and_marked_when_it_has_died_and_is_deleted(
+    tune: Path, tmp_path: Path
+) -> None:
+    runner, run = started(tune, tmp_path)
     before = going_on(tmp_path)
     close_with_mlflow(tmp_path)
     assert {"parent", "tune"} <= before and going_on(tmp_path) == before
     runner.kill()
     runner.wait()
+    clean(keep=0)
+    assert not run.exists()
+    assert not going_on(tmp_path)
 
 
 def test_without_a_store_nothing_is_marked_and_no_store_is_made(tune: Path, tmp_path: Path) -> None:
-    killed(tune, tmp_path)
+    run = new_run(tmp_path / ".runs", "tune", "tests", {})
+    run.release()
+    (run.path / "mlflow.json").write_text('{"experiment": "1", "parent": "x"}', encoding="utf-8")
     shutil.rmtree(tmp_path / ".mlflow")
     close_with_mlflow(tmp_path)
     assert not (tmp_path / ".mlflow").exists()

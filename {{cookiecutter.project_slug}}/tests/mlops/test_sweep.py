@@ -166,14 +166,14 @@ def test_a_trial_that_will_not_end_is_killed(
 
 def test_a_trial_out_of_time_is_cancelled(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, settings({"level": [1.0, 50.0]}), mood="endless")
-    plan.sweep["limits"]["trial_timeout"] = 1
+    plan.sweep["limits"]["trial_timeout"] = 3
     assert run_sweep(plan) == 0
     assert sorted(states(evidence(plan))) == ["cancelled", "completed"]
 
 
 def test_a_sweep_out_of_time_ends_with_the_best_so_far(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, settings({"level": [1.0, 40.0, 50.0, 60.0]}), mood="endless")
-    plan.sweep["limits"]["timeout"] = 2
+    plan.sweep["limits"]["timeout"] = 4
     # The good trial is among the first two that are drawn, and the others never end.
     plan.sweep["sampling_algorithm"]["seed"] = 4
     assert run_sweep(plan) == 0
