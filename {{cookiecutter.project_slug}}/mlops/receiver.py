@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -31,7 +32,9 @@ ID, COLLECTED_AT = "correlationid", "collected_at"
 # Where the sender of a request brought ids of its own, the endpoint puts them in this column.
 OWN_ID = "client_correlation_id"
 FLUSH_SECONDS = 0.5
-FLUSH_ROWS = 10_000  # of all collections together; more are on disk before they are acknowledged
+FLUSH_ROWS = (
+    10_000  # of all collections together: no more wait in memory, and the message that came last
+)
 MOST_BYTES = 64 * 2**20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -106,6 +109,7 @@ class Receiver:
 
         Raises:
             ValueError: it is not what the collector sends.
+            OSError: rows that wait cannot be written; this message is not kept.
         """
         collection = headers.get("ce-type", "").removeprefix(EVENT)
         schema = self._schemas.get(collection)
@@ -126,10 +130,10 @@ class Receiver:
         _table(records, schema)  # refuse what could not be written later
         hour = now.replace(minute=0, second=0, microsecond=0)
         with self._lock:
-            self._waiting.setdefault((endpoint, deployment, collection, hour), []).extend(records)
-            self.rows[collection] += len(records)
             if sum(map(len, self._waiting.values())) >= FLUSH_ROWS:
                 self._write()
+            self._waiting.setdefault((endpoint, deployment, collection, hour), []).extend(records)
+            self.rows[collection] += len(records)
 
     def flush(self) -> None:
         """Write what waits."""
@@ -155,7 +159,10 @@ class Receiver:
 
     def _flush_now_and_then(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):
-            self.flush()
+            try:
+                self.flush()
+            except OSError as error:  # they wait, and `take` refuses more once they are many
+                print(f"warning: collected rows cannot be written: {error}", file=sys.stderr)
 
 
 class _Server(ThreadingHTTPServer):
@@ -180,6 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             status, text = 400, str(error).encode()
             self.close_connection = True
+        except OSError as error:
+            status, text = 500, str(error).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

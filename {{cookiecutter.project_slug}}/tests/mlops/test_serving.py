@@ -126,6 +126,20 @@ def test_rows_of_many_senders_are_all_kept_once(contract, tmp_path):
     assert not list((tmp_path / "kept").rglob("*.part"))
 
 
+def test_rows_that_cannot_be_written_wait_and_then_are_refused(contract, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlops.receiver.FLUSH_ROWS", 3)
+    monkeypatch.setattr("mlops.receiver.FLUSH_SECONDS", 60)
+    blocked = tmp_path / "kept" / "local"
+    blocked.parent.mkdir()
+    blocked.touch()
+    with Receiver(tmp_path / "kept", contract) as receiver:
+        assert [post(receiver, [ROW] * 2) for _ in range(3)] == [200, 200, 500]
+        blocked.unlink()
+        assert post(receiver, [ROW]) == 200
+    kept = ds.dataset(tmp_path / "kept/local/blue/model_inputs", format="parquet").to_table()
+    assert len(kept) == receiver.rows["model_inputs"] == 5
+
+
 def test_without_a_contract_the_receiver_says_so(tmp_path):
     with pytest.raises(UsageError, match="saved without its contract"):
         Receiver(tmp_path, tmp_path / "contract.yml")

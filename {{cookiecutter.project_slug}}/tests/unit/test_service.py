@@ -7,6 +7,8 @@ import json
 import logging
 import re
 import shutil
+import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -196,6 +198,43 @@ def test_rows_get_the_ids_that_azure_gives_them(binary):
     assert predicted.predictions == content["predictions"]
 
 
+def test_what_cannot_be_collected_in_time_is_dropped_and_counted(binary, monkeypatch, caplog):
+    """Answers do not wait for a collector that hangs."""
+    go, kept = threading.Event(), []
+
+    class Collector(SimpleNamespace):
+        def collect(self, frame: Any, context: Any) -> None:
+            go.wait(30)
+            kept.append((self.name, context.id, json.loads(frame.to_json(orient="records"))))
+
+    def stand_in(name: str, **members: Any) -> None:
+        monkeypatch.setitem(sys.modules, f"azureml.ai.monitoring{name}", SimpleNamespace(**members))
+
+    stand_in("", Collector=Collector)
+    stand_in(".context", BasicCorrelationContext=lambda id, headers: SimpleNamespace(id=id))
+    stand_in(".init", teardown=lambda wait_for_flush: None)
+    monkeypatch.setattr(collect, "BATCH_ROWS", 2)
+    monkeypatch.setattr(collect, "MOST_BATCHES", 3)
+    rules = binary.contract
+    collection = collect.Collection(rules)
+    rows = payload.Rows([[1.5, *[None] * (len(rules.features) - 1)]] * 2)
+    predicted = service.Predicted(["yes", "no"], [0.9, 0.1])
+    ids = [one for _ in range(50) for one in collection.add(rows, predicted)]
+    assert len(set(ids)) == 100
+    assert collection.dropped >= 90
+    assert "rows dropped so far" in caplog.text
+    go.set()
+    collection.close()
+    sent = {
+        name: {(id, n) for who, id, rows in kept if who == name for n in range(len(rows))}
+        for name in ("model_inputs", "model_outputs")
+    }
+    assert sent["model_inputs"] == sent["model_outputs"]
+    assert {f"{id}_{n}" for id, n in sent["model_inputs"]} < set(ids)
+    assert len(sent["model_inputs"]) + collection.dropped == 100
+    assert kept[1][2][0] == {"prediction": "yes", "probability": 0.9}
+
+
 def test_numbers_are_collected_in_full():
     frame = collect._frame([{"x": 1.2345678901234567e-12}])
     assert json.loads(frame.to_json(orient="records")) == [{"x": 1.2345678901234567e-12}]
@@ -249,7 +288,6 @@ def test_bodies_and_answers_are_as_described(binary):
 def test_the_scoring_script_finds_the_package_and_answers_http(binary, tmp_path, monkeypatch):
     """`src/score.py` runs by its path, with the inference server's two classes stood in for."""
     import importlib.util
-    import sys
     from pathlib import Path
 
     class Response(SimpleNamespace):
