@@ -11,10 +11,18 @@ from benchmarks.measure import Figure, command, timed
 from benchmarks.project import PLACE, ROOT, prepared_project
 
 ROUNDS = 3
-NUMBERS = (
-    "sched_dep_time dep_delay sched_arr_time arr_delay flight air_time distance hour minute".split()
-)
-WORDS = "carrier tailnum origin dest".split()
+NUMBERS = [
+    "sched_dep_time",
+    "dep_delay",
+    "sched_arr_time",
+    "arr_delay",
+    "flight",
+    "air_time",
+    "distance",
+    "hour",
+    "minute",
+]
+WORDS = ["carrier", "tailnum", "origin", "dest"]
 
 # 336,776 flights, 13 columns: two tables, and the second half as a receiver leaves it, a file an hour.
 TABLES = """
