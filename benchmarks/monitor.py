@@ -11,10 +11,18 @@ from benchmarks.measure import Figure, command, timed
 from benchmarks.project import PLACE, ROOT, prepared_project
 
 ROUNDS = 3
-NUMBERS = (
-    "sched_dep_time dep_delay sched_arr_time arr_delay flight air_time distance hour minute".split()
-)
-WORDS = "carrier tailnum origin dest".split()
+NUMBERS = [
+    "sched_dep_time",
+    "dep_delay",
+    "sched_arr_time",
+    "arr_delay",
+    "flight",
+    "air_time",
+    "distance",
+    "hour",
+    "minute",
+]
+WORDS = ["carrier", "tailnum", "origin", "dest"]
 
 # 336,776 flights, 13 columns: two tables, and the second half as a receiver leaves it, a file an hour.
 TABLES = """
@@ -123,7 +131,15 @@ def measure() -> list[Figure]:
     types = {**dict.fromkeys(NUMBERS, "number"), **dict.fromkeys(WORDS, "category")}
     package = next(p.name for p in (project / "src").iterdir() if (p / "watch.py").is_file())
     uv, python = project / ".venv/bin/uv", project / ".venv/bin/python"
-    apart = [uv, "run", "--quiet", "--no-project", "--isolated", "--python", python]
+    apart: list[str | Path] = [
+        uv,
+        "run",
+        "--quiet",
+        "--no-project",
+        "--isolated",
+        "--python",
+        python,
+    ]
     evidently = [*apart, "--with-requirements", ROOT / "benchmarks/evidently.txt", "python"]
     ours, theirs, whole = [], [], []
     for _ in range(ROUNDS):
@@ -147,7 +163,7 @@ def measure() -> list[Figure]:
 def monitor(project: Path, watched: Path) -> None:
     """The whole command; nothing of an earlier result is there."""
     shutil.rmtree(watched / ".monitor", ignore_errors=True)
-    words = ["--at", "2014-01-02", "--reference", watched / "reference.parquet"]
+    words: list[str | Path] = ["--at", "2014-01-02", "--reference", watched / "reference.parquet"]
     command(project / ".venv/bin/mlops", "monitor", *words, cwd=watched)
 
 
@@ -160,11 +176,10 @@ def watched_project(project: Path) -> Path:
     (watched / "conf").mkdir(parents=True)
     (watched / "azureml/monitoring").mkdir(parents=True)
     python = project / ".venv/bin/python"
-    command(
-        *(project / ".venv/bin/uv", "run", "--quiet", "--no-project", "--isolated"),
-        *("--python", python, "--with-requirements", project / "requirements/sample.txt"),
-        *("python", "-c", TABLES, watched, *NUMBERS, *WORDS),
-    )
+    packages = project / "requirements/sample.txt"
+    apart: list[str | Path] = [project / ".venv/bin/uv", "run", "--quiet", "--no-project"]
+    apart += ["--isolated", "--python", python, "--with-requirements", packages]
+    command(*apart, "python", "-c", TABLES, watched, *NUMBERS, *WORDS)
     lines = [f"  {name}: {{type: number}}" for name in NUMBERS]
     lines += [f"  {name}: {{type: category}}" for name in WORDS]
     shutil.copy(project / "conf/project.yml", watched / "conf/project.yml")

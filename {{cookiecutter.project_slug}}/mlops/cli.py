@@ -504,15 +504,12 @@ def monitor(
     elif export_reference:
         print(_relative(watching.export_reference(root)))
     else:
-        result = watching.run_monitor(
-            root,
-            path,
-            at=watching.parse_time(at),
-            collected=collected,
-            reference=reference,
-            output=output,
-        )
-        watching.show(result, _console(stderr=as_json), as_json=as_json)
+        when, console = watching.parse_time(at), _console(stderr=as_json)
+        with console.status("reading what was collected …"):
+            result = watching.run_monitor(
+                root, path, at=when, collected=collected, reference=reference, output=output
+            )
+        watching.show(result, console, as_json=as_json)
         raise typer.Exit(0 if result.verdict != watching.BREACH else 1)
 
 

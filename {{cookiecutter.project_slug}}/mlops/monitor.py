@@ -158,7 +158,7 @@ def run_monitor(
     monitor = load_monitor(spec_path)
     with tempfile.TemporaryDirectory(prefix="monitor-") as temporary:
         place = Path(temporary)
-        champion = None if reference else _champion(root, project, place)
+        champion = _champion(root, project, place)
         sources = _Sources(
             root=root,
             monitor=monitor,
@@ -636,6 +636,7 @@ def _judged(
         "alert": signal.alert_enabled,
         "windows": _windows(planned),
         "rows": (measured or {}).get("rows", {}),
+        "absent": (measured or {}).get("absent", []),
         "measures": [],
         "verdict": UNJUDGED,
         "reason": skipped or (measured or {}).get("unmeasured"),
@@ -759,6 +760,10 @@ def _written(
         for name, signal in signals.items()
         if signal["verdict"] == UNJUDGED
     ]
+    for name, signal in signals.items():
+        if signal["absent"]:
+            columns = ", ".join(signal["absent"])
+            notes.append(f"{name} leaves out {columns}: nothing of the kind was collected")
     notes = [*sources.notes, *notes]
     champion = sources.champion.version if sources.champion else None
     evidence = {

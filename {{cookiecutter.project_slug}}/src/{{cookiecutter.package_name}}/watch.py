@@ -44,6 +44,7 @@ from .windows import (
     canonical,
     floats,
     indices,
+    known_columns,
     microseconds,
     within,
 )
@@ -170,13 +171,22 @@ def measure(plan: Mapping[str, Any]) -> dict[str, Measurement]:
     """
     summaries = Summaries(plan["types"])
     ready = {"data_drift": _drift, "prediction_drift": _drift, "data_quality": _quality}
-    signals = {name: signal for name, signal in plan["signals"].items() if signal["type"] in ready}
+    signals, absent = {}, {}
+    for name, signal in plan["signals"].items():
+        if signal["type"] in ready:
+            known = known_columns(Window.read(signal["production"]))
+            features = [n for n in signal["features"] if known is None or n in known]
+            absent[name] = [n for n in signal["features"] if n not in features]
+            signals[name] = {**signal, "features": features}
     for signal in signals.values():
         for window in (Window.read(signal["production"]), Window.read(signal["reference"])):
             complete = signal["type"] != "data_quality"
             summaries.want(window, signal["features"], complete=complete)
     summaries.read()
-    found = {name: ready[s["type"]](s, summaries) for name, s in signals.items()}
+    found = {
+        name: {**ready[s["type"]](s, summaries), "absent": absent[name]}
+        for name, s in signals.items()
+    }
     for name, signal in plan["signals"].items():
         if signal["type"] == "model_performance":
             found[name] = _performance(signal, plan["types"])

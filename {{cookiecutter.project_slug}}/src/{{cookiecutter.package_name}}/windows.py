@@ -100,6 +100,17 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
         yield Batch(len(table), columns, wrong)
 
 
+def known_columns(window: Window) -> set[str] | None:
+    """Names of the columns of its first Parquet file; None where there is none to look at."""
+    for path in window.files[:1]:
+        if path.lower().endswith((".parquet", ".pq")):
+            try:
+                return set(pq.read_schema(path).names)
+            except (pa.ArrowException, OSError):
+                return None  # reading the window says what is wrong with it
+    return None
+
+
 def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
     """A column's values as `Batch` has them, and which rows are of another type (None: none are)."""
     if pa.types.is_dictionary(column.type):

@@ -227,6 +227,22 @@ def test_truth_counts_once_it_is_known(world: World) -> None:
     assert breach.value == pytest.approx(0.3, abs=0.1)
 
 
+def test_gaps_that_the_reference_has_as_well_are_no_breach(world: World) -> None:
+    known = pd.read_parquet(world.reference)
+    known.loc[known.index % 10 == 0, "amount"] = np.nan
+    known.to_parquet(world.reference, index=False)
+    inputs = world.rows(500)
+    inputs.loc[inputs.index % 8 == 0, "amount"] = np.nan  # 12.6 %, 2.6 points more
+    world.collect(inputs)
+    for threshold, verdict in ((0.05, "fine"), (0.01, "breach")):
+        world.edit(MONITOR.replace("null_value_rate: 0.05", f"null_value_rate: {threshold}", 1))
+        found = details(world.watch())["signals"]["quality"]
+        assert found["verdict"] == verdict
+    [gaps] = [m for m in found["measures"] if m["verdict"] == "breach"]
+    assert (gaps["feature"], gaps["value"], gaps["reference"]) == ("amount", 0.126, 0.1)
+    assert gaps["limit"] == pytest.approx(0.11)
+
+
 def test_a_signal_without_alert_is_shown_and_decides_nothing(world: World) -> None:
     quiet = MONITOR.replace("alert_enabled: true", "alert_enabled: false", 1)
     world.edit(quiet)

@@ -168,6 +168,21 @@ def test_whole_numbers_with_few_values_are_categories_unless_the_file_says_else(
     assert (measure["kind"], measure["metric"]) == (kind, drift_metrics[kind])
 
 
+def test_a_column_that_was_not_collected_is_left_out_and_said(tmp_path: Path) -> None:
+    reference = stored(tmp_path / "r.parquet", x=np.arange(200.0), y=np.arange(200.0))
+    production = stored(tmp_path / "p.parquet", x=np.arange(200.0))
+    content = plan(
+        production,
+        reference,
+        {"x": "number", "y": "number"},
+        type="data_drift",
+        metrics={"numerical": "jensen_shannon_distance"},
+    )
+    found = measured(content)
+    assert [m["feature"] for m in found["measures"]] == ["x"]
+    assert found["absent"] == ["y"]
+
+
 def test_too_few_rows_are_not_measured(tmp_path: Path) -> None:
     reference = stored(tmp_path / "r.parquet", x=np.arange(500.0))
     production = stored(tmp_path / "p.parquet", x=np.arange(99.0))
