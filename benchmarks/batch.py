@@ -80,7 +80,11 @@ def measure() -> list[Figure]:
     to_csv = "import sys, pyarrow.csv as c, pyarrow.parquet as p; c.write_csv(p.read_table(sys.argv[1]), sys.argv[2])"
     command(python, "-c", to_csv, timed, timed.with_suffix(".csv"), cwd=project)
     for suffix, name in ((".parquet", "Parquet"), (".csv", "CSV")):
-        words = [timed.with_suffix(suffix), tables / "scored", str(ROUNDS)]
+        words: list[str | Path] = [
+            timed.with_suffix(suffix),
+            tables / "scored",
+            str(ROUNDS),
+        ]
         said = command(python, "-c", COMPARE.replace("PACKAGE", package), *words, cwd=project)
         score, predict = json.loads(said.splitlines()[-1])
         print(f"  {name}: {TIMED / score:,.0f} rows/s; predict alone: {TIMED / predict:,.0f}")
@@ -101,7 +105,7 @@ def measure() -> list[Figure]:
 def peak(python: Path, project: Path, data: Path, output: Path) -> float:
     """Peak resident memory of a whole scoring process, MB."""
     shutil.rmtree(output, ignore_errors=True)
-    words = [python, "src/batch_score.py", "--data", data, "--output", output]
+    words: list[str | Path] = [python, "src/batch_score.py", "--data", data, "--output", output]
     process = subprocess.Popen(words, cwd=project, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

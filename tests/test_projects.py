@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,6 +287,47 @@ def test_a_broken_binding_is_refused_before_anything_runs(mine: Installed) -> No
     said = mine.mlops("run", "azureml/pipelines/train.yml", code=2)
     assert re.search(r"train\.yml:\d+: .*no output `modle`; did you mean `model`\?", said)
     assert sorted(p.name for p in (mine.project.path / ".runs").iterdir()) == runs
+
+
+def test_scoring_killed_at_twenty_random_moments_loses_and_doubles_no_row(mine: Installed) -> None:
+    place = mine.project.path
+    header, *lines = (place / "data" / "breast_cancer.csv").read_text("utf-8").splitlines()
+    rows = [line if n % 1000 else f"x{line}" for n, line in enumerate(lines * 300)]
+    table, scored = place / "data" / "many.csv", place / "scored"
+    table.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    words = ["score", "--data", str(table), "--output", str(scored), "--part-rows", "2000"]
+    words += ["--max-rejected", "0.01"]
+
+    def files() -> dict[str, bytes]:
+        found = [path for path in scored.rglob("*") if path.is_file() and path.name != ".lock"]
+        return {path.relative_to(scored).as_posix(): path.read_bytes() for path in found}
+
+    started = time.monotonic()
+    summary = mine.json(*words)
+    seconds = time.monotonic() - started
+    assert (summary["rows"], summary["rejected"]) == (len(rows), -(-len(rows) // 1000))
+    undisturbed = files()
+    shutil.rmtree(scored)
+    moment, kills = random.Random(0), 0
+    while kills < 20:
+        process = subprocess.Popen(
+            [mine.bin / "mlops", *words],
+            cwd=place,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(moment.uniform(0.2, seconds))
+            assert files() == undisturbed
+            shutil.rmtree(scored)
+        except subprocess.TimeoutExpired:
+            # Every second time the script is left to notice that `mlops` is gone.
+            kill = os.killpg if kills % 2 else os.kill
+            kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    mine.mlops(*words)
+    assert files() == undisturbed
 
 
 def test_mlflow_has_the_run_with_its_steps_data_and_purpose(trained: Installed) -> None:

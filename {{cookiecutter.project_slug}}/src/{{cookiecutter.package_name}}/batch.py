@@ -73,6 +73,7 @@ class Outcome:
 def init() -> None:
     """Load the model (Azure ML calls this once per process)."""
     global _deployed
+    _settings()
     _deployed = load_deployed()
 
 
@@ -90,8 +91,7 @@ def run(mini_batch: list[str]) -> pd.DataFrame:
         file, rows, scored, rejected and parts of each file.
     """
     output = Path(os.environ["AZUREML_BI_OUTPUT_PATH"])
-    limit = float(os.environ.get("MAX_REJECTED") or 0)
-    part_rows = int(os.environ.get("PART_ROWS") or PART_ROWS)
+    limit, part_rows = _settings()
     outcomes = []
     for path in map(Path, mini_batch):
         try:
@@ -142,6 +142,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _score_all(data: Path, output: Path, part_rows: int, limit: float, *, overwrite: bool) -> None:
+    if part_rows < 1:
+        raise StepError(f"--part-rows {part_rows}: a part holds at least one row.")
     files = input_files(data, output)
     output.mkdir(parents=True, exist_ok=True)
     with _alone_in(output):
@@ -280,9 +282,11 @@ def _new_parts(
                 writer = open_part.enter_context(PartWriter(path, source, start))
             writer.add(rows, rejected)
             if stop % size == 0:
+                stream.check_unchanged()
                 yield writer.finish(stop)
                 writer, number = None, number + 1
             watch(stop - start)
+        stream.check_unchanged()
         if writer is not None:
             yield writer.finish(stop)
     if stop == 0 and number == 0:  # a table without rows is scored, too
@@ -329,6 +333,21 @@ def _end_with_owner() -> None:
     while os.read(0, 1):  # not sys.stdin: its lock would be held when the interpreter ends
         pass
     os._exit(2)  # whatever is half written does not count
+
+
+def _settings() -> tuple[float, int]:
+    """MAX_REJECTED and PART_ROWS, from the deployment's environment variables."""
+    share = os.environ.get("MAX_REJECTED") or "0"
+    rows = os.environ.get("PART_ROWS") or str(PART_ROWS)
+    try:
+        limit, part_rows = float(share), int(rows)
+    except ValueError:
+        limit, part_rows = -1.0, 0
+    if not 0 <= limit <= 1 or part_rows < 1:
+        raise StepError(
+            f"expected MAX_REJECTED from 0 to 1 and PART_ROWS from 1, found {share!r} and {rows!r}."
+        )
+    return limit, part_rows
 
 
 def _loaded() -> Deployed:

@@ -67,7 +67,8 @@ class Stream:
         columns: the columns to read, and what the file calls them.
         rows: how many there are; None where only reading tells (CSV).
         types: Arrow's, of the columns; empty for a CSV.
-        layout: a CSV's delimiter and the positions of all its columns; None for Parquet.
+        layout: a CSV's delimiter and number of columns; None for Parquet.
+        stamp: size and time of the last change.
     """
 
     path: Path
@@ -75,6 +76,16 @@ class Stream:
     rows: int | None
     types: dict[str, pa.DataType]
     layout: tuple[str, int] | None
+    stamp: tuple[int, int]
+
+    def check_unchanged(self) -> None:
+        """Make sure that nobody has written to the file since it was looked at.
+
+        Raises:
+            StepError: when somebody has.
+        """
+        if _stamp(self.path) != self.stamp:
+            raise StepError(f"{self.path} has changed while it was read: start again.")
 
     def chunks(self, end_of: Callable[[int], int], start: int = 0) -> Iterator[Chunk]:
         """Read from position `start`; `end_of(position)` says where the chunk with it ends.
@@ -115,7 +126,13 @@ def open_stream(path: Path, columns: Sequence[str]) -> Stream:
     return _open_csv(path, start, columns)
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
 def _open_parquet(path: Path, columns: Sequence[str]) -> Stream:
+    stamp = _stamp(path)
     import pyarrow.parquet as pq
 
     try:
@@ -127,10 +144,11 @@ def _open_parquet(path: Path, columns: Sequence[str]) -> Stream:
     found = dict(zip(column_names(given, path), given, strict=True))
     _check_columns(path, columns, found)
     types = {name: schema.field(found[name]).type for name in columns}
-    return Stream(path, {name: found[name] for name in columns}, rows, types, None)
+    return Stream(path, {name: found[name] for name in columns}, rows, types, None, stamp)
 
 
 def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:
+    stamp = _stamp(path)
     looks = {b"{": "JSON", b"[": "JSON", b"<": "HTML or XML"}.get(start.lstrip()[:1])
     header = start.decode("utf-8-sig", errors="replace").partition("\n")[0].strip()
     try:
@@ -145,7 +163,7 @@ def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:
         if looks is None:
             raise
         raise StepError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
-    return Stream(path, {name: names[name] for name in columns}, None, {}, layout)
+    return Stream(path, {name: names[name] for name in columns}, None, {}, layout, stamp)
 
 
 def _header(path: Path, layout: tuple[str, int]) -> dict[str, str]:

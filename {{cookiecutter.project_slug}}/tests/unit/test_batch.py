@@ -419,6 +419,21 @@ def test_parts_of_another_job_are_not_mixed_with(job, capsys, change, words, mes
     assert job.scored()["row"].tolist() == list(range(150))
 
 
+def test_a_table_that_changes_under_the_job_is_not_mixed_with_itself(job, capsys):
+    make_table(250).to_parquet(job.data)
+    finish = batch.PartWriter.finish
+
+    def finish_then_change(self, stop):
+        part = finish(self, stop)
+        make_table(250, seed=9).to_parquet(job.data)
+        return part
+
+    job.patch.setattr(batch.PartWriter, "finish", finish_then_change)
+    assert job.run() == 2
+    assert "has changed while it was read" in said(capsys)
+    assert len(list(job.output.glob("*.parquet"))) == 1
+
+
 def test_a_file_of_somebody_else_is_never_deleted(job, capsys):
     make_table(20).to_parquet(job.data)
     job.output.mkdir()
@@ -510,6 +525,14 @@ def test_name_and_version_are_those_of_azures_folders(job, tmp_path):
     job.patch.delenv("MODEL_VERSION")
     batch.init()
     assert (batch._deployed.name, batch._deployed.version) == ("late", "12")
+
+
+@pytest.mark.parametrize("setting", [{"MAX_REJECTED": "a few"}, {"PART_ROWS": "0"}])
+def test_settings_of_a_deployment_that_make_no_sense_are_said_at_once(job, setting):
+    for name, value in setting.items():
+        job.patch.setenv(name, value)
+    with pytest.raises(StepError, match="expected MAX_REJECTED from 0 to 1 and PART_ROWS from 1"):
+        batch.init()
 
 
 def test_a_folder_without_a_model_is_said_so(job, tmp_path):
