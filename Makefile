@@ -32,8 +32,8 @@ quick: $(READY) ## the tests that take seconds
 	$(BIN)/pytest -m 'not slow'
 
 lint: $(READY)
-	$(BIN)/ruff check . --extend-exclude "**/tests/unit/__init__.py" --extend-exclude "**/notebooks"
-	$(BIN)/ruff format --check . --extend-exclude "**/tests/unit/__init__.py" --extend-exclude "**/notebooks"
+	$(BIN)/ruff check . --extend-exclude "**/tests/unit/__init__.py" --extend-exclude "**/src/*score.py" --extend-exclude "**/notebooks"
+	$(BIN)/ruff format --check . --extend-exclude "**/tests/unit/__init__.py" --extend-exclude "**/src/*score.py" --extend-exclude "**/notebooks"
 
 types: $(READY)
 	$(BIN)/mypy

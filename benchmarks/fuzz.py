@@ -122,7 +122,9 @@ def broken(chance: random.Random, body: bytes) -> bytes:
 def odd_http(chance: random.Random, body: bytes) -> bytes:
     """A request that is odd as HTTP."""
     method = chance.choice(["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "post", "POST", "NO-SUCH"])
-    path = chance.choice(["/score", "/score?x=%00", "/", "/nothing", "/swagger.json?version=9", "/%"])
+    path = chance.choice(
+        ["/score", "/score?x=%00", "/", "/nothing", "/swagger.json?version=9", "/%"]
+    )
     length = chance.choice([len(body), len(body), len(body) - 1, 0, -1, 10**12, "x", ""])
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{chance.choice(HEADERS)}\r\n"
     if chance.random() < 0.3:

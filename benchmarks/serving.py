@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.measure import Figure, command
@@ -94,15 +94,20 @@ def measure_project(project: Path) -> list[Figure]:
                 "records.txt",
             ),
             "mlflow": (
-                [project / ".venv/bin/mlflow", "models", "serve", "--env-manager", "local"]
-                + ["--workers", "1", "--model-uri", folder, "--port", ports[1]],
+                [
+                    *(project / ".venv/bin/mlflow", "models", "serve", "--env-manager", "local"),
+                    *("--workers", "1", "--model-uri", folder, "--port", ports[1]),
+                ],
                 "/ping",
                 "/invocations",
                 "split.txt",
             ),
             "bare": (
-                [project / ".environments/serve/bin/python", "-m", "azureml_inference_server_http"]
-                + ["--entry_script", script, "--worker_count", "1", "--port", ports[2]],
+                [
+                    project / ".environments/serve/bin/python",
+                    *("-m", "azureml_inference_server_http", "--entry_script", script),
+                    *("--worker_count", "1", "--port", ports[2]),
+                ],
                 "/",
                 "/score",
                 "records.txt",
@@ -188,10 +193,8 @@ def running(words: list[object], project: Path, probe: str) -> Iterator[subproce
         try:
             process.wait(20)
         finally:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def answers(url: str) -> bool:

@@ -14,8 +14,10 @@ from azureml_inference_server_http.api.aml_response import AMLResponse
 from . import openapi
 from .collect import Collection, is_asked_for
 from .deployed import model_folder, model_identity
-from .payload import Limits
 from .service import Service, read_limits
+
+CHUNK = 2**20
+THROWN_AWAY = 64  # chunks
 
 log = logging.getLogger("azmlinfsrv.online")
 
@@ -43,18 +45,27 @@ def run(request: AMLRequest) -> AMLResponse:
         return AMLResponse("", 200, {"Allow": "POST"})
     if request.method != "POST":
         return _response(405, {"message": "expected POST"}, {"Allow": "POST"})
-    status, content = _service.answer(_body(request, _service.reader.limits))
+    status, content = _service.answer(_body(request, _service.reader.limits.bytes))
     return _response(status, content)
 
 
-def _body(request: AMLRequest, limits: Limits) -> bytes:
-    """The body, or a little more than is allowed of one that is too long."""
-    if (request.content_length or 0) > limits.bytes:
-        return bytes(limits.bytes + 1)
+def _body(request: AMLRequest, longest: int) -> bytes | None:
+    """The body; None for one that is too long.
+
+    Of that one some more is taken and thrown away: a sender that still sends would not see the
+    answer, but a broken connection.
+    """
     try:
-        return bytes(request.stream.read(limits.bytes + 1))
+        if (request.content_length or 0) <= longest:
+            body = bytes(request.stream.read(longest + 1))
+            if len(body) <= longest:
+                return body
+        for _ in range(THROWN_AWAY):
+            if not request.stream.read(CHUNK):
+                break
     except Exception:  # the sender is gone, or breaks the rules of HTTP
         return b""
+    return None
 
 
 def _response(

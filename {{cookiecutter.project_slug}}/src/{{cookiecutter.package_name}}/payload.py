@@ -99,13 +99,13 @@ class Reader:
         self._checks = [(name, checker(contract.columns[name])) for name in contract.features]
         self._decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
-    def read(self, body: bytes) -> Rows:
-        """Rows of a body.
+    def read(self, body: bytes | None) -> Rows:
+        """Rows of a body; None stands for one that is too long.
 
         Raises:
             BadRequest: naming the field, the rule and the row of what is wrong.
         """
-        if len(body) > self.limits.bytes:
+        if body is None or len(body) > self.limits.bytes:
             _refuse("size", f"expected at most {self.limits.bytes:,} bytes")
         content = self._parse(body)
         ids = None
@@ -245,12 +245,12 @@ def checker(rule: Column) -> Check:
     }
     check = makers[rule.type](rule)
     if rule.nulls == 0:
-        refusal = _Broken("nulls", described(rule))
+        expected = described(rule)
 
         def required(value: Any) -> Any:
             found = None if value is None else check(value)
             if found is None:
-                raise refusal
+                raise _Broken("nulls", expected)
             return found
 
         return required
@@ -258,7 +258,7 @@ def checker(rule: Column) -> Check:
 
 
 def _number(rule: Column) -> Check:
-    low, high, refusal = _limits(rule)
+    low, high, limits = _limits(rule)
 
     def check(value: Any) -> float:
         if value.__class__ is not float:
@@ -269,14 +269,15 @@ def _number(rule: Column) -> Check:
             except OverflowError:
                 raise _Broken("type", "a finite number") from None
         if not low <= value <= high:
-            raise refusal if math.isfinite(value) else _Broken("type", "a finite number")
+            finite = math.isfinite(value)
+            raise _Broken("range", limits) if finite else _Broken("type", "a finite number")
         return value
 
     return check
 
 
 def _integer(rule: Column) -> Check:
-    low, high, refusal = _limits(rule)
+    low, high, limits = _limits(rule)
 
     def check(value: Any) -> int:
         if value.__class__ is float and abs(value) <= EXACT and value.is_integer():
@@ -284,18 +285,18 @@ def _integer(rule: Column) -> Check:
         if value.__class__ is not int or not -(2**63) <= value < 2**63:
             raise _Broken("type", described(rule))
         if not low <= value <= high:
-            raise refusal
+            raise _Broken("range", limits)
         return value
 
     return check
 
 
-def _limits(rule: Column) -> tuple[float, float, _Broken]:
-    """Smallest and largest number, and the error for others; infinity is in no range."""
+def _limits(rule: Column) -> tuple[float, float, str]:
+    """Smallest and largest number, infinity left out, and both in words."""
     largest = 1.7976931348623157e308
     low = -largest if rule.min is None else rule.min
     high = largest if rule.max is None else rule.max
-    return low, high, _Broken("range", _range(rule))  # type: ignore[return-value]
+    return low, high, _range(rule)  # type: ignore[return-value]
 
 
 def _range(rule: Column) -> str:
@@ -322,7 +323,7 @@ def _word(rule: Column) -> Check:
     known = frozenset(rule.categories or ()) if rule.unseen == "refuse" else frozenset()
     listed = ", ".join((rule.categories or ())[:8])
     more = f", … ({len(known)})" if len(known) > 8 else ""
-    refusal = _Broken("categories", f"one of {listed}{more}")
+    expected = f"one of {listed}{more}"
 
     def check(value: Any) -> str | None:
         word = value.strip() if value.__class__ is str else _as_word(value)
@@ -330,7 +331,7 @@ def _word(rule: Column) -> Check:
             if word in known:
                 return word
             if word:
-                raise refusal
+                raise _Broken("categories", expected)
         if not word:
             return None
         if not word.isascii() and not _is_text(word):

@@ -72,8 +72,8 @@ class Service:
         self._label = _labels(self.model, self.contract)
         self._warm()
 
-    def answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
-        """HTTP status and JSON content for the body of a request."""
+    def answer(self, body: bytes | None) -> tuple[int, dict[str, Any]]:
+        """HTTP status and JSON content for the body of a request; None is a body too long to read."""
         try:
             rows = self.reader.read(body)
             predicted = self.predict(rows.values)

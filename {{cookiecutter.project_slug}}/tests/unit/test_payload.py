@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -233,6 +235,21 @@ def test_values_that_break_a_rule_are_named_with_it(name, value, rule):
     assert problems([GOOD, {**GOOD, name: value}]) == [(name, rule, 2)]
     split = {"columns": list(GOOD), "data": [list({**GOOD, name: value}.values())]}
     assert problems({"input_data": split}) == [(name, rule, 1)]
+
+
+def test_refusing_leaves_nothing_behind():
+    wrong = [json.dumps([{**GOOD, name: None}]).encode() for name in ("x", "ok", "port")]
+    wrong += [json.dumps([{**GOOD, "x": 99, "port": "EWR", "n": 0.5}]).encode()]
+
+    def refuse(times: int) -> int:
+        for body in wrong * times:
+            with contextlib.suppress(payload.BadRequest):
+                READER.read(body)
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = refuse(5)
+    assert refuse(200) < before + 100
 
 
 def test_infinite_numbers_of_json_are_refused():

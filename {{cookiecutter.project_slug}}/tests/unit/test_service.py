@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -275,7 +276,7 @@ def test_the_scoring_script_finds_the_package_and_answers_http(binary, tmp_path,
     script.init()
 
     def ask(body: bytes, method: str = "POST", length: int | None = None) -> Response:
-        stream = SimpleNamespace(read=lambda count: body[:count])
+        stream = io.BytesIO(body)
         request = SimpleNamespace(method=method, content_length=length, stream=stream)
         return script.run(request)
 
