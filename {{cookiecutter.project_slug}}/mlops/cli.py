@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from .errors import MlopsError, UsageError
+from .errors import CheckFailed, MlopsError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -403,6 +403,10 @@ def start(endpoint: EndpointOption = "local") -> None:
     with alone(here.folder):
         here.open()
     print(f"{here.url}/score")
+    view = here.view()
+    if down := [name for name in view.traffic if not view.deployments[name].healthy]:
+        logs = _relative(here.folder / "logs")
+        raise CheckFailed(f"{', '.join(down)} does not start; the reason is in {logs}")
 
 
 @endpoint_app.command()

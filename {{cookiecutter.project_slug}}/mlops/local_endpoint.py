@@ -120,9 +120,10 @@ class LocalEndpoint:
         Raises:
             UsageError: the name cannot be a folder's.
         """
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) or name == "models":
             raise UsageError(
-                f"an endpoint's name has at most 32 lowercase letters, digits and hyphens, found {name!r}"
+                "an endpoint's name has at most 32 lowercase letters, digits and hyphens, and is not "
+                f"`models`; found {name!r}"
             )
         self.root, self.name, self.model = root, name, model
         self.folder = endpoint_folder(root, name)
@@ -152,7 +153,7 @@ class LocalEndpoint:
         return self._router() is not None
 
     def open(self) -> None:
-        """Start the router, if it is not running; and what has traffic but is down."""
+        """Start the router, if it is not running; and what has traffic but is down, if it will."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "control.json").is_file():
             self._write(_empty())
@@ -161,7 +162,8 @@ class LocalEndpoint:
         view = self.view()
         for name in view.traffic:
             if not view.deployments[name].healthy:
-                self.deploy(name, view.deployments[name].version)
+                with contextlib.suppress(EndpointError):
+                    self.deploy(name, view.deployments[name].version)
 
     def close(self) -> None:
         """Stop everything; `open` brings it back as it was."""

@@ -106,7 +106,7 @@ def run_release(
     """
     here = _Workplace(root, endpoint, settings, limits, say)
     with alone(here.folder):
-        state = load_state(here.folder)
+        state = here.last()
         here.endpoint.open()
         if state is None or state.ended:
             number = version or here.champion()
@@ -153,7 +153,7 @@ def force_rollback(
     """
     here = _Workplace(root, endpoint, settings, None, _silent)
     with alone(here.folder):
-        state = load_state(here.folder)
+        state = here.last()
         if state is None:
             raise UsageError(f"nothing was ever released to `{here.endpoint.name}`")
         now = time.time()
@@ -401,6 +401,16 @@ class _Workplace:
         """The model's registry."""
         return Registry(self.project.model, tracking_uri(self.root))
 
+    def last(self) -> State | None:
+        """The release under way, or the last one, whose evidence a kill may have prevented."""
+        state = load_state(self.folder)
+        if state is not None and state.ended and not self._evidence(state).is_file():
+            self.conclude(state)
+        return state
+
+    def _evidence(self, state: State) -> Path:
+        return self.folder / "releases" / state.id / "release.json"
+
     def champion(self) -> str:
         """Number of the version to release when none is named."""
         champion = self.registry.holder(CHAMPION)
@@ -476,16 +486,14 @@ class _Workplace:
 
     def conclude(self, state: State) -> Path:
         """Write the evidence, and note with the version how its release ended."""
-        target = self.folder / "releases" / state.id
-        write_json(target / "release.json", evidence(state))
+        file = self._evidence(state)
         version = self.registry.version(state.version)
         self.registry.tag(version, "release", f"{state.stage} ({state.endpoint})")
         if state.approved_by:
             self.registry.tag(version, "release_approved_by", state.approved_by)
-        self.registry.client.log_artifact(
-            version.run_id, str(target / "release.json"), f"release/{state.id}"
-        )
-        return target
+        write_json(file, evidence(state))
+        self.registry.client.log_artifact(version.run_id, str(file), f"release/{state.id}")
+        return file.parent
 
 
 def open_endpoint(root: Path, name: str) -> Endpoint:

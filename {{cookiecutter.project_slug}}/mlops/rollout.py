@@ -258,6 +258,9 @@ def begin(
 ) -> State:
     """A new release, beside whatever serves now.
 
+    A deployment that has the traffic but does not answer is nothing to go back to: the new one takes
+    its place as if it were the first.
+
     Raises:
         UsageError: live traffic goes to several deployments, so there is no one old version.
     """
@@ -268,8 +271,8 @@ def begin(
             f"endpoint `{endpoint}` shares its traffic out ({shares}) and no release of ours is under "
             "way; send all of it to one deployment first"
         )
-    old = serving[0] if serving else None
-    new = COLOURS[1] if old == COLOURS[0] else COLOURS[0]
+    old = serving[0] if serving and _answers(view, serving[0]) else None
+    new = COLOURS[1] if serving == [COLOURS[0]] else COLOURS[0]
     live = [f"{percent}%" for percent in settings.traffic] if old else ["100%"]
     mirror = [MIRROR] if old and settings.mirror else []
     plan = (REGISTER, DEPLOY, SMOKE, INTEGRATION, *mirror, *live, RETIRE, RELEASED)
@@ -360,8 +363,11 @@ def next_action(state: State, view: View, settings: Release) -> Action | None:
         found = view.deployments.get(name)
         if found is None or not found.healthy or found.version != deployment.version:
             return Deploy(name, deployment.version)
-    if view.traffic != want.traffic:
-        return SetTraffic(want.traffic)
+    traffic = want.traffic
+    if state.old is None and not traffic:  # whoever else has some keeps it
+        traffic = {name: share for name, share in view.traffic.items() if name != state.new}
+    if view.traffic != traffic:
+        return SetTraffic(traffic)
     if view.mirror != want.mirror:
         return SetMirror(want.mirror)
     for ours in (state.new, state.old):

@@ -239,6 +239,23 @@ def test_an_old_deployment_that_dies_while_the_new_one_is_tested_comes_back(
     assert "deploy blue v1" in changes(serving)
 
 
+def test_a_deployment_that_is_dead_for_good_is_replaced_by_the_next_version(
+    serving: FakeEndpoint,
+) -> None:
+    serving.die("blue")
+    serving.broken = {"1"}
+    assert go(serving, begun(serving, "2")).stage == RELEASED
+    assert changes(serving) == ["deploy green v2", "traffic {'green': 100}"]
+
+
+def test_a_bad_version_does_not_replace_one_that_is_dead(serving: FakeEndpoint) -> None:
+    serving.die("blue")
+    serving.wrong = {"2": 1.0}
+    serving.served = False
+    assert go(serving, begun(serving, "2")).stage == ROLLED_BACK
+    assert serving.traffic == {} and set(serving.deployments) == {"blue"}
+
+
 def test_a_left_over_of_the_same_name_is_replaced(serving: FakeEndpoint) -> None:
     serving.deployments["green"] = rollout.Deployment("green", "7")
     assert go(serving, begun(serving, "2")).stage == RELEASED
@@ -315,6 +332,8 @@ class Releases(RuleBasedStateMachine):
             self.endpoint.latency[version] = 500.0
         self.bad = bad is not None
         self.endpoint.faults.clear()
+        for name in self.endpoint.traffic:  # as an endpoint does when it is opened
+            self.endpoint.deployments[name] = replace(self.endpoint.deployments[name], healthy=True)
         self.state = begun(self.endpoint, version)
         save_state(self.folder, self.state)
 
