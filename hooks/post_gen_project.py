@@ -11,6 +11,12 @@ ANSWERS = r"""{{ cookiecutter.items() | list | tojson }}"""
 
 # (answer, value) -> the paths that go when that is the answer.
 GOES = {
+    ("serving", "online"): (
+        "azureml/endpoints/batch-endpoint.yml",
+        "azureml/endpoints/batch-deployment.yml",
+    ),
+    # The online deployment stays: `mlops serve` and the drill rehearse with its settings.
+    ("serving", "batch"): ("azureml/endpoints/online-endpoint.yml",),
     ("ci_provider", "github-actions"): (".azuredevops",),
     ("ci_provider", "azure-devops"): (".github",),
 }

@@ -23,6 +23,7 @@ POLICY = "AI_FACTORY_POLICY"
 FREE_TEXT = {"project_name": 60, "description": 240}  # the most characters of each
 CHOICES = {
     "problem_type": ("classification", "regression"),
+    "serving": ("online", "batch", "online-and-batch"),
     "ci_provider": ("github-actions", "azure-devops"),
 }
 # Kind of Azure resource -> how conf/project.yml names it, and the most characters Azure allows.

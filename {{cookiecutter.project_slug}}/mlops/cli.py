@@ -84,6 +84,15 @@ def contract(
     words += ["--data-asset", str(root / "azureml" / "data" / "training.yml")]
     module = f"{load_project(root).package}.infer"
     done = subprocess.run([sys.executable, "-m", module, *words], check=False)  # noqa: S603
+    monitor_file = root / "azureml" / "monitoring" / "monitor.yml"
+    if done.returncode == 0 and monitor_file.is_file():
+        from .monitor import follow_contract
+
+        try:
+            if follow_contract(root, monitor_file):
+                print(f"{_relative(monitor_file)} watches the contract's columns now")
+        except UsageError as error:
+            print(f"warning: {error}", file=sys.stderr)
     raise typer.Exit(done.returncode)
 
 
@@ -193,7 +202,9 @@ def rollback(as_json: JsonOption = False) -> None:
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 5001,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where to listen; 0 for any that is free.")
+    ] = 5001,
     version: Annotated[
         str | None, typer.Option(help="Version to serve; default: the champion.")
     ] = None,
@@ -202,13 +213,22 @@ def serve(
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")
     ] = "127.0.0.1",
     collect: Annotated[bool, typer.Option(help="Keep requests and answers in .collected.")] = True,
+    once: Annotated[
+        bool, typer.Option("--once", help="Ask it the model's own example, print that, and stop.")
+    ] = False,
 ) -> None:
     """Answer requests with the champion, in the inference server that Azure ML runs."""
     from .files import project_root
     from .serving import serve as run_server
 
     run_server(
-        project_root(), port=port, version=version, workers=workers, host=host, collect=collect
+        project_root(),
+        port=port,
+        version=version,
+        workers=workers,
+        host=host,
+        collect=collect and not once,
+        once=once,
     )
 
 

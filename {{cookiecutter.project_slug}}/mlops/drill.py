@@ -39,7 +39,7 @@ from .tracking import tracking_uri
 
 COPIED = ("conf", "azureml", "mlops", "src", "requirements", "pyproject.toml")
 ENDPOINT = "local"
-_COLLECTED = 1.5  # seconds until the last answers of a period are with the receiver
+_COLLECTING = 0.8  # seconds after an answer in which its row comes to the receiver
 NEW_COLUMN = "asked_for_since_today"
 # The stages of conf/gates.yml, in seconds instead of hours.
 QUICK = Release(mirror=50, traffic=(10, 50, 100), requests=10, seconds=0.2, patience=60)
@@ -341,10 +341,10 @@ class _Drill:
         """The monitor at the end of a period."""
         from .monitor import run_monitor
 
-        time.sleep(_COLLECTED)  # the collector sends what waits twice a second
-        self.receiver.flush()
+        self._settle()
         spec = self.copy / "azureml" / "monitoring" / "monitor.yml"
-        result = run_monitor(self.copy, spec, at=_moment(period.end))
+        output = self.copy / ".monitor" / period.name
+        result = run_monitor(self.copy, spec, at=_moment(period.end), output=output)
         return {
             "verdict": result.verdict,
             "breached": [
@@ -359,6 +359,14 @@ class _Drill:
             ],
             "report": os.path.relpath(result.report, self.home),
         }
+
+    def _settle(self) -> None:
+        """Wait until no more rows come to the receiver, and have them written."""
+        before = -1
+        while before != (now := self.receiver.rows.total()):
+            before = now
+            time.sleep(_COLLECTING)
+        self.receiver.flush()
 
     def _retrain(self, period: Passed, known: list[str], rows: Rows) -> None:
         self.quiet = 0

@@ -223,9 +223,16 @@ def start_server(
 
 
 def serve(
-    root: Path, *, port: int, version: str | None, workers: int, host: str, collect: bool
+    root: Path,
+    *,
+    port: int,
+    version: str | None,
+    workers: int,
+    host: str,
+    collect: bool,
+    once: bool = False,
 ) -> None:
-    """`mlops serve`: run until interrupted.
+    """`mlops serve`: run until interrupted, or until one example request is answered.
 
     Raises:
         UsageError: there is no champion, or no such version.
@@ -255,6 +262,9 @@ def serve(
         )
         stack.callback(server.stop)
         server.wait_ready(timeout=120)
+        if once:
+            print(answer_example(server, folder))
+            return
         print(welcome(server, folder, collect=collect), flush=True)
         while server.is_alive():
             time.sleep(0.2)
@@ -272,6 +282,27 @@ def welcome(server: Server, folder: Path, *, collect: bool) -> str:
         "Ctrl-C ends it\n",
     ]
     return "\n".join(lines)
+
+
+def answer_example(server: Server, folder: Path) -> str:
+    """Ask for the first row of the example that a model was saved with; what was asked and answered.
+
+    Raises:
+        MlopsError: the answer is not 200.
+    """
+    body = json.dumps(example_records(folder))
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    try:
+        connection.request("POST", "/score", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        raise MlopsError(f"the server does not answer: {error}") from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise MlopsError(f"the server answers its own example with {answer.status}: {text}")
+    return f"asked     {body}\nanswered  {text}"
 
 
 def _quoted(text: str) -> str:

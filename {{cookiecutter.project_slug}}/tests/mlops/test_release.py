@@ -26,7 +26,7 @@ from mlops.rollout import RELEASED, ROLLED_BACK, Limits
 
 from .small_project import make_small_project
 from .stub_server import start_stub
-from .test_promotion import empty_store, registry_of  # noqa: F401 (a fixture)
+from .test_promotion import registry_of
 
 QUICK = Release(requests=20, seconds=0, patience=60)
 LIMITS = Limits(error_rate=0.05, p95_ms=5000.0)
@@ -59,7 +59,7 @@ def asking(folder: Path) -> release_checks.Ask:
 @pytest.fixture
 def project(
     tmp_path: Path,
-    empty_store: Path,  # noqa: F811
+    empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
     """A project whose servers are stubs; nothing of it runs on afterwards."""

@@ -521,13 +521,14 @@ def write(folder: Path, evidence: Evidence) -> list[str]:
     return options
 
 
-def test_the_command_writes_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_report_and_the_model_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "new" / "folder"
     options = write(tmp_path, binary())
     project = tmp_path / "project.yml"
     project.write_text(PROJECT.replace("title: Test", "title: Is it late?"), encoding="utf-8")
     assert main([*options, "--output", str(output), "--project", str(project)]) == 0
-    assert [path.name for path in output.iterdir()] == ["report.html"]
+    found = sorted(path.name for path in output.iterdir())
+    assert found == ["card.html", "card.md", "report.html"]
     page = (output / "report.html").read_text(encoding="utf-8")
     assert page == render(binary(), {"title": "Is it late?"})
     assert capsys.readouterr().out.strip() == str(output / "report.html")

@@ -113,6 +113,7 @@ def run_and_register(
             evidence = binary()
             evidence["evaluation"]["details"]["champion"]["version"] = holder.number
         words = ["--model-name", "test", "--contract", "text.txt", "--gates", "conf/gates.yml"]
+        words += ["--project", "conf/project.yml"]
         for name in ("model", "baseline", "prepared", *register.EVIDENCE):
             folder = tmp_path / "outputs" / name
             folder.mkdir(parents=True, exist_ok=True)
