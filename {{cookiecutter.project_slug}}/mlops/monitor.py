@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from . import pages
 from .errors import UsageError
 from .files import link_tree, read_json, write_json, write_text
 from .monitor_file import (
@@ -605,6 +606,7 @@ def _measured(
         for kind, words in commands.items()
     }
     found: dict[str, Any] = {}
+    pages.environment().get_template("monitor.html.j2")  # compiled while the others measure
     said = {kind: process.communicate()[0] for kind, process in running.items()}
     for kind, process in running.items():
         if process.returncode:
