@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from . import pages
 from .errors import UsageError
 from .files import link_tree, read_json, write_json, write_text
 from .located_yaml import Problem, did_you_mean
@@ -615,6 +616,7 @@ def _measured(
         for kind, words in commands.items()
     }
     found: dict[str, Any] = {}
+    pages.compiled("monitor.html.j2")  # compiled while the others measure
     said = {kind: process.communicate()[0] for kind, process in running.items()}
     for kind, process in running.items():
         if process.returncode:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def page(template: str, **content: Any) -> str:
     """Fill a template; what is put in is escaped."""
+    return compiled(template).render(content) + "\n"
+
+
+@cache
+def compiled(template: str) -> Template:
+    """A template, ready; worth calling early where there is something to wait for."""
     # Takes longer to import than a caller that only asks for help should wait.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,7 +31,7 @@ def page(template: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _source_hash
-    return environment.get_template(template).render(content) + "\n"
+    return environment.get_template(template)
 
 
 def _source_hash(style: str) -> str:

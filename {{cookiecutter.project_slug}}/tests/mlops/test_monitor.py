@@ -312,6 +312,32 @@ def test_two_at_once_do_not_disturb_each_other(world: World) -> None:
     assert not list((world.root / ".monitor").rglob(".*"))
 
 
+def test_a_regression_is_judged_by_its_errors(world: World) -> None:
+    contract = CONTRACT.replace("kind: binary, positive: true", "kind: regression")
+    (world.root / "conf" / "contract.yml").write_text(contract.replace("boolean", "number"))
+    local = (
+        "{production_data: {input_data: {path: a, type: uri_folder}, data_window: {lookback_window_size: P10D}},"
+        " reference_data: {input_data: {path: b, type: mltable}, data_column_names: {actual: late}},"
+        " alert_enabled: true, metric_thresholds: {regression: {rmse: 2.0, mae: 3.5}}}"
+    )
+    text = MONITOR.replace("trigger:", f'properties:\n  model_performance: "{local}"\ntrigger:', 1)
+    world.edit(text.replace("ml_task: classification", "ml_task: regression"))
+    inputs = world.rows(300)
+    times = pd.Series(pd.Timestamp(AT) - pd.Timedelta(hours=30), index=inputs.index)
+    folder, outputs = (
+        world.root / ".collected",
+        inputs[["amount"]].rename(columns={"amount": "prediction"}),
+    )
+    ids = write_collected(folder, inputs, outputs, times, endpoint="shop")
+    write_truth(folder, ids, (inputs["amount"] + 3).rename("late"), times)
+    result = world.watch()
+    [breach] = [b for b in result.breaches if b.signal == "model_performance"]
+    assert (breach.metric, breach.value, breach.threshold) == ("rmse", pytest.approx(3), 2.0)
+    assert any(
+        "truth was not judged: its file has no threshold for regression" in n for n in result.notes
+    )
+
+
 def test_columns_that_the_contract_does_not_have_are_told_with_their_line(world: World) -> None:
     text = MONITOR.replace("[amount, shop]", "[amont, shop]").replace(
         "target_column: late", "target_column: delayed"

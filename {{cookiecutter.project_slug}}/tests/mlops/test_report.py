@@ -521,7 +521,9 @@ def write(folder: Path, evidence: Evidence) -> list[str]:
     return options
 
 
-def test_the_command_writes_the_report_and_the_model_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_report_and_the_model_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "new" / "folder"
     options = write(tmp_path, binary())
     project = tmp_path / "project.yml"
