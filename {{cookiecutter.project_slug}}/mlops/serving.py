@@ -259,6 +259,7 @@ def serve(
             host=host,
             workers=workers,
             collect_to=receiver.address if receiver else None,
+            log=root / ".endpoints" / "once.log" if once else None,
         )
         stack.callback(server.stop)
         server.wait_ready(timeout=120)
