@@ -414,13 +414,16 @@ class _Drill:
             self.serving = version
         return result.released
 
+    def _bring(self, version: str, folder: Path) -> Path:
+        registry = Registry(self.project.model, tracking_uri(self.copy))
+        return bring_model(registry, version, folder)
+
     @contextlib.contextmanager
     def _endpoint(self) -> Iterator[None]:
         """The endpoint, and the receiver of what it collects, while the drill goes on."""
         from .receiver import Receiver
         from .serving import start_server
 
-        registry = Registry(self.project.model, tracking_uri(self.copy))
         contract = self.copy / "conf" / "contract.yml"
         with Receiver(self.copy / ".collected", contract, clock=lambda: self.clock) as receiver:
             self.receiver = receiver
@@ -431,7 +434,7 @@ class _Drill:
                 start=lambda *words, **options: start_server(
                     *words, **{**options, "collect_to": receiver.address}
                 ),
-                bring=lambda version, folder: bring_model(registry, version, folder),
+                bring=self._bring,
             )
             self.endpoint.open()
             try:
