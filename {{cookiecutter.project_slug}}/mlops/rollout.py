@@ -532,7 +532,7 @@ def _too_few(state: State, new: Metrics, settings: Release) -> Reason:
 
 
 def _called_off(state: State) -> Reason:
-    return _reason(state, "not called off", "no", "a rollback was asked for", False)
+    return _reason(state, "left to go on", "nobody objects", "a rollback was asked for", False)
 
 
 def _died(state: State) -> Reason:
