@@ -227,7 +227,8 @@ def normalized_wasserstein_distance(reference: Numbers, production: Numbers) -> 
     apart = np.abs(
         reference.below(points) / reference.rows - production.below(points) / production.rows
     )
-    return float((apart * (widths / norm)).sum())
+    moved = apart > 0  # numbers may lie further apart than a float can say; nothing times that is 0
+    return float((apart[moved] * (widths[moved] / norm)).sum())
 
 
 def two_sample_kolmogorov_smirnov_test(reference: Numbers, production: Numbers) -> float:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cells import ISO_TIME
 from .console import shown
 from .contract import Column, Contract
 from .payload import LONGEST_ID, Limits
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
+# As `cells.ISO_TIME`, and months, days and hours that there are; of days a month may have fewer.
+DATE_PATTERN = (
+    r"^(17|18|19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-][01][0-9]:?[0-5][0-9])?)?$"
+)
 DATES = "ISO 8601. With an offset it is converted to UTC; without one it is taken for UTC."
 
 
@@ -129,7 +133,7 @@ def value_schema(rule: Column) -> Schema:
         schema["type"] = ["boolean"]
     elif rule.type == "datetime":
         schema |= {"type": ["string"], "description": DATES}
-        schema |= {} if rule.format else {"pattern": ISO_TIME}
+        schema |= {} if rule.format else {"pattern": DATE_PATTERN}
     elif rule.categories and rule.unseen == "refuse":
         schema["enum"] = [*rule.categories, *_as_numbers(rule.categories)]
         return schema | ({"enum": [*schema["enum"], None]} if may_miss else {})

@@ -53,7 +53,9 @@ def judged(bench, mixed, monkeypatch):
         for step in (place.train, place.evaluate, place.fairness, place.footprint, place.explain):
             assert step() == 0
         found = {
-            kind: place.evidence(kind) for kind in report.KINDS if kind not in ("data", "decision")
+            kind: place.evidence(kind)
+            for kind in report.KINDS
+            if kind not in ("data", "decision", "sweep")
         }
         decision = gates.judge(
             project.load_gates(place.gates),
