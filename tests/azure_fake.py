@@ -57,6 +57,7 @@ class FakeAzure:
         runs: run id → tags.
         artifacts: run id → path → content.
         writes: what was written, in order.
+        missed: what was asked for that Azure's MLflow does not have.
         before_write: called before a write with its description; may raise.
     """
 
@@ -64,6 +65,7 @@ class FakeAzure:
     runs: dict[str, dict[str, str]] = field(default_factory=dict)
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     before_write: Callable[[str], None] = lambda what: None
     down: bool = False
 
@@ -153,6 +155,7 @@ class FakeAzure:
     ) -> requests.Response:
         """Runs; what Azure does not have of MLflow 3 is not there."""
         if path != "runs/get":
+            self.missed.append(path)
             return _answer(request, 404, {"error_code": "ENDPOINT_NOT_FOUND", "message": path})
         run = query["run_id"][0]
         if run not in self.runs:

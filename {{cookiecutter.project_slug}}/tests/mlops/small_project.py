@@ -7,7 +7,7 @@ from pathlib import Path
 
 STEPS = '''
 """Steps for tests: `python -m steps.text VERB …`."""
-import pathlib, sys, time
+import os, pathlib, sys, time
 
 def main(verb, *words):
     if verb == "fail":
@@ -18,7 +18,9 @@ def main(verb, *words):
     source, target = map(pathlib.Path, words[:2])
     if verb == "slow":
         (target / "half.txt").write_text("half")
-        pathlib.Path(words[2]).touch()
+        flag = pathlib.Path(words[2])
+        flag.with_suffix(".new").write_text(str(os.getpid()))
+        flag.with_suffix(".new").rename(flag)
         time.sleep(float(words[3]))
     text = source.read_text() if source.is_file() else (source / "text.txt").read_text()
     (target / "text.txt").write_text(text + verb + "\\n")

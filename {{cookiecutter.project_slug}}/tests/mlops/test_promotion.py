@@ -14,7 +14,7 @@ import yaml
 
 from mlops.errors import UsageError
 from mlops.promote import promote, rollback
-from mlops.registry import CHAMPION, Registry, champion_in_sqlite
+from mlops.registry import CHAMPION, Registry, Version, champion_in_sqlite
 
 from .evidence_samples import costs, envelope, fair
 from .small_project import GATES, make_small_project
@@ -100,6 +100,28 @@ def test_a_refused_challenger_leaves_the_champion_serving(project: Path) -> None
     assert not result.decision.passed
     assert champion(project) == "1"
     assert roles(project) == {"1": "champion", "2": "challenger"}
+
+
+def test_a_challenger_that_met_another_champion_is_compared_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(project)
+    register(project)
+    promote(project, "1")
+    asked = []
+
+    def again(root: Path, registry: Registry, challenger: Version, rival: Version) -> Any:
+        asked.append((challenger.number, rival.number))
+        content = evaluation(champion=(-0.2, -0.3, -0.1))
+        content["details"]["champion"]["version"] = rival.number
+        return envelope("evaluation", **content)
+
+    monkeypatch.setattr("mlops.promote._compare_again", again)
+    result = promote(project, "2")
+    assert asked == [("2", "1")]
+    assert result.compared_again
+    assert not result.decision.passed
+    assert champion(project) == "1"
 
 
 def test_a_better_challenger_replaces_the_champion_and_rollback_brings_it_back(

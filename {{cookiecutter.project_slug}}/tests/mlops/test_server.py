@@ -136,6 +136,7 @@ def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_p
     word = "pass word/7"
     with_password = server.url.replace("http://", "http://ada:pass%20word%2F7@")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", with_password)
+    monkeypatch.setenv("MLOPS_GIT_COMMIT", "c0ffee")
     run_and_register()
     assert promote(tmp_path).decision.stage == "promoted"
     run_and_register()
@@ -154,6 +155,9 @@ def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_p
         [e.experiment_id for e in registry.client.search_experiments()],
         filter_string="tags.mlops.pipeline = 'copy'",
     )
+    tags = registry.version("2").tags
+    assert tags["dataset_digest"] == binary()["data"]["details"]["digest"]
+    assert tags["git_commit"] == "c0ffee"
     assert {run.info.status for run in parents} == {"FINISHED"}
     assert len(parents) == 2
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == word

@@ -152,6 +152,24 @@ def test_missing_values_give_every_part_the_same_types(call):
     assert {part["distance"].dtype.name for part in parts.values()} == {"float64"}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.assign(carrier=[*table["carrier"][:-2], *table["carrier"][:-3:-1]]),
+        lambda table: table.assign(carrier=table["carrier"].replace("AA", "AB")),
+        lambda table: table.rename(columns={"number": "numbers"}),
+        lambda table: table.iloc[::-1],
+        lambda table: table.assign(late=~table["late"]),
+    ],
+    ids=["order of words", "words", "a name", "order of rows", "booleans"],
+)
+def test_the_digest_changes_with_every_value_and_name(change):
+    table = flights()
+    table["carrier"] = [*table["carrier"][:-2], "AA", "UA"]
+    assert prepare.content_digest(table) == prepare.content_digest(table.copy())
+    assert prepare.content_digest(change(table)) != prepare.content_digest(table)
+
+
 def test_the_digest_follows_the_rows_and_not_the_format(call, tmp_path):
     _, _, first = call(flights(), name="a")
     _, _, same = call(flights(), form="parquet", name="b")

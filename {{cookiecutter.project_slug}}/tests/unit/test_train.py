@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from . import StepError, features, metrics, model, train
 
@@ -51,6 +52,25 @@ def test_the_evidence_says_how_it_went(mixed_bench):
     assert details["features"][-1] == {
         "name": "name", "kind": "text", "encoding": "target mean of 60 texts",
     }  # fmt: skip
+
+
+class Watchful(ClassifierMixin, BaseEstimator):
+    """Remembers the rows it was fitted on, and refuses to be asked about them."""
+
+    def fit(self, inputs, target):
+        self.classes_, self.seen_ = np.unique(target), set(inputs[:, 0])
+        return self
+
+    def predict_proba(self, inputs):
+        assert not self.seen_ & set(inputs[:, 0])
+        assert len(self.seen_) > len(inputs)
+        return np.full((len(inputs), 2), 0.5)
+
+
+def test_the_threshold_is_chosen_on_rows_that_a_model_has_not_seen(mixed_bench, random):
+    rows = np.arange(200.0).reshape(-1, 1)
+    target = np.where(random.random(200) < 0.4, "yes", "no")
+    assert train.choose_threshold(Watchful(), rows, target, mixed_bench.contract) is not None
 
 
 def test_the_limit_of_iterations_is_kept(mixed_bench, capsys):
