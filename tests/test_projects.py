@@ -104,8 +104,8 @@ def _clean_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The project of all defaults, set up."""
-    project = bake(tmp_path_factory.mktemp("installed"))
+    """The project of all defaults, with both kinds of endpoint, set up."""
+    project = bake(tmp_path_factory.mktemp("installed"), serving="online-and-batch")
     result = Installed(project, project.path / ".venv" / "bin")
     result.make("setup")
     return result
@@ -485,7 +485,7 @@ def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
     }
     assert set(seen.stdout.split()) == files
     # A release through the same SDK, the service's answers made up: v2 replaces v1, a bad v3 goes back.
-    released = project.run(python, "-W", "ignore", str(ROOT / "tests" / "azure_release.py"))
+    released = project.run(azure_python, "-W", "ignore", str(ROOT / "tests" / "azure_release.py"))
     assert released.returncode == 0, released.stdout + released.stderr
     assert released.stdout.splitlines() == [
         "deploy blue v1",
