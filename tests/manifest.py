@@ -24,37 +24,47 @@ def read() -> dict[str, list[str]]:
 
 def expected(answers: dict[str, str]) -> list[str]:
     """The files that the manifest gives a project with these answers."""
-    sections = read()
-    chosen = [ALWAYS, *(f"{name}={value}" for name, value in answers.items())]
-    return sorted(file for section in chosen for file in sections.get(section, []))
+    return sorted(
+        file for section, files in read().items() if _holds(section, answers) for file in files
+    )
+
+
+def _holds(section: str, answers: dict[str, str]) -> bool:
+    if section == ALWAYS:
+        return True
+    answer, _, values = section.partition("=")
+    return answers[answer] in values.split("|")
 
 
 def write() -> None:
-    """Make a project of every combination and write down what each answer brings."""
+    """Make a project of every combination and write down what each answer brings.
+
+    Raises:
+        ValueError: a file does not depend on one answer alone.
+    """
     with tempfile.TemporaryDirectory() as folder:
         files = {
             name: set(bake(Path(folder) / name, **answers).files)
             for name, answers in COMBINATIONS.items()
         }
-    sections = {ALWAYS: set.intersection(*files.values())}
-    for answer, values in CHOICES.items():
-        for value in values:
-            brought = set.intersection(*(files[name] for name in having(answer, value)))
-            for name in COMBINATIONS.keys() - having(answer, value):
-                brought -= files[name]
-            sections[f"{answer}={value}"] = brought
+    sections: dict[str, set[str]] = {ALWAYS: set.intersection(*files.values())}
+    for file in set.union(*files.values()) - sections[ALWAYS]:
+        having = {name for name, found in files.items() if file in found}
+        sections.setdefault(_section(file, having), set()).add(file)
     PATH.write_text(
-        "\n\n".join(
-            "\n".join([f"[{name}]", *sorted(sections[name])]) for name in sections if sections[name]
-        )
+        "\n\n".join("\n".join([f"[{name}]", *sorted(sections[name])]) for name in sorted(sections))
         + "\n",
         encoding="utf-8",
     )
 
 
-def having(answer: str, value: str) -> set[str]:
-    """Names of the combinations with this answer."""
-    return {name for name, given in COMBINATIONS.items() if given[answer] == value}
+def _section(file: str, having: set[str]) -> str:
+    """The answer, and those of its values, with which a project has the file."""
+    for answer, values in CHOICES.items():
+        with_it = [v for v in values if v in {COMBINATIONS[name][answer] for name in having}]
+        if having == {n for n, given in COMBINATIONS.items() if given[answer] in with_it}:
+            return f"{answer}={'|'.join(with_it)}"
+    raise ValueError(f"{file} does not depend on one answer alone")
 
 
 if __name__ == "__main__":

@@ -557,7 +557,8 @@ def test_the_summary_shows_the_answers_that_were_taken_and_what_is_next(tmp_path
     assert "had a mistyped name, which Cookiecutter does not report." in lines
     assert "  problem_type       classification" in lines
     assert "  _tags              data=x" in lines
-    assert [line.split()[0] for line in lines if line.startswith("  ")][:9] == QUESTIONS
+    shown = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert shown[: len(QUESTIONS)] == QUESTIONS
     assert lines[-3:] == ["  cd flight-delay", "  make setup", "  make demo"]
 
 

@@ -123,10 +123,11 @@ def trained(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def mine(trained: Installed, tmp_path: Path) -> Installed:
-    """A copy of `trained`, with its runs; MLflow's own files stay where they are and are only read."""
+    """A copy of `trained`, with its runs and models."""
     copy = trained.copy(tmp_path / "project")
     for folder in (".runs", ".mlflow"):
         shutil.copytree(trained.project.path / folder, copy.project.path / folder)
+    copy.mlops("relocate")
     return copy
 
 

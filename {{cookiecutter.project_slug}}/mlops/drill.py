@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -325,7 +325,8 @@ class _Drill:
         import pyarrow.parquet as pq
 
         ids = [f"{period.name}-{n}" for n in range(len(rows.truth))]
-        at = [_moment(period.end)] * len(ids)
+        # Known in time for the monitor, which runs as the next period begins.
+        at = [_moment(period.end) - timedelta(seconds=1)] * len(ids)
         table = pa.table(
             {
                 "correlationid": pa.array(ids, pa.string()),
