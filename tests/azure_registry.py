@@ -43,6 +43,8 @@ PLACES = {
     "data": "prepare/data_evidence",
     "training": "train/training",
     "evaluation": "evaluate/evaluation",
+    "fairness": "fairness/fairness",
+    "footprint": "footprint/footprint",
     "importance": "explain/importance",
 }
 
@@ -82,6 +84,7 @@ def register(
         change(run)
         words = ["--model-name", MODEL]
         words += ["--contract", "conf/contract.yml", "--gates", "conf/gates.yml"]
+        words += ["--project", "conf/project.yml"]
         for port, place in PLACES.items():
             words += [f"--{port}", str(run / place)]
         (run / "out").mkdir()
