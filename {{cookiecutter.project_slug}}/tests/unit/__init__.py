@@ -3,6 +3,7 @@
 # ruff: noqa: F401
 from {{ cookiecutter.package_name }} import (
     batch,
+    byword,
     contract,
     evaluate,
     explain,
