@@ -15,7 +15,13 @@ from .conftest import MIXED
 
 @pytest.fixture(scope="module")
 def strange() -> dict[str, object]:
-    return {"group": ["a", None, "never seen", np.nan, "c"], "name": [None, "name 3", "?", "", "a"]}
+    return {
+        "group": ["a", None, "never seen", np.nan, "c"],
+        "name": [None, "name 3", "?", "", "a"],
+        "when": pd.to_datetime(
+            ["2020-01-01 07:30", None, "2031-05-05 00:00", None, "1969-12-31 23:59"]
+        ),
+    }
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
@@ -36,7 +42,13 @@ def test_answers_are_the_models_own_to_the_last_bit(bench, mixed, strange, kind)
         assert quick is not slow
         rows = made.test_rows()[made.contract.features]
         new = rows.head(5).assign(**strange)
-        for given in (rows, rows[rows.columns[::-1]], rows.head(1), new, rows.assign(group=None)):
+        for given in (
+            rows,
+            rows[rows.columns[::-1]],
+            rows.head(1),
+            new,
+            rows.assign(group=None, when=pd.NaT),
+        ):
             expected = model.predict(slow, given, made.contract)
             found = model.predict(quick, given, made.contract)
             assert found.score.tolist() == expected.score.tolist()
