@@ -200,6 +200,8 @@ def input_files(data: Path, output: Path) -> list[tuple[Path, str]]:
     Raises:
         StepError: when there is none, or the output would be among them.
     """
+    if not data.exists():
+        raise StepError(f"{data} does not exist: name a CSV or Parquet file, or a folder of such.")
     if not data.is_dir():
         return [(data, data.name)]
     if output.resolve().is_relative_to(data.resolve()):
