@@ -36,6 +36,7 @@ from PACKAGE import batch, model, scoring
 data, output, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 batch.init()
 deployed = batch._loaded()
+alone = model.load_model(deployed.folder)  # as it was saved
 _, stream = batch.look_at(data, data.name)
 chunks = [
     scoring.read_chunk(chunk, deployed.contract).features
@@ -45,7 +46,7 @@ chunks = [
 def predict():
     with model.threads_for(batch.CHUNK_ROWS):
         for chunk in chunks:
-            model.predict(deployed.model, chunk, deployed.contract)
+            model.predict(alone, chunk, deployed.contract)
 
 def score():
     shutil.rmtree(output, ignore_errors=True)

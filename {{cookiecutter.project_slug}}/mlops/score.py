@@ -37,6 +37,12 @@ SECONDS_PER_LINE = 5.0  # of progress, where there is no terminal
 Watch = Callable[[dict[str, Any]], None]
 
 
+class Interrupted(MlopsError):
+    """Somebody pressed Ctrl-C."""
+
+    exit_code = 130
+
+
 @dataclass(frozen=True)
 class Scored:
     """What a job has done.
@@ -96,6 +102,7 @@ def score(
     Raises:
         UsageError: the data, the output or the version is not what was expected.
         MlopsError: the scoring process died.
+        Interrupted: somebody pressed Ctrl-C.
     """
     words = ["--data", str(data), "--output", str(output), "--max-rejected", str(max_rejected)]
     words += ["--part-rows", str(part_rows)] if part_rows is not None else []
@@ -134,6 +141,8 @@ def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
                     summary = {name: value for name, value in event.items() if name != "event"}
                 watch(event)
             code = process.wait()
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; the same command goes on where it stopped") from None
         finally:
             process.kill()
             process.communicate()

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from .byword import by_word
 from .deployed import Deployed, load_deployed
 from .model import threads_for
 from .parts import (
@@ -74,7 +75,8 @@ def init() -> None:
     """Load the model (Azure ML calls this once per process)."""
     global _deployed
     _settings()
-    _deployed = load_deployed()
+    found = load_deployed()
+    _deployed = replace(found, model=by_word(found.model))
 
 
 def run(mini_batch: list[str]) -> pd.DataFrame:
@@ -198,6 +200,8 @@ def input_files(data: Path, output: Path) -> list[tuple[Path, str]]:
     Raises:
         StepError: when there is none, or the output would be among them.
     """
+    if not data.exists():
+        raise StepError(f"{data} does not exist: name a CSV or Parquet file, or a folder of such.")
     if not data.is_dir():
         return [(data, data.name)]
     if output.resolve().is_relative_to(data.resolve()):

@@ -45,6 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_small_project(tmp_path)
     monkeypatch.setattr(score, "champion_in_sqlite", lambda uri, name: ("3", tmp_path / "model"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -105,6 +106,24 @@ def test_broken_input_is_the_scripts_own_message(project):
     script(project, "print('error: t.csv is empty', file=sys.stderr)", "sys.exit(2)")
     with pytest.raises(UsageError, match=r"^t\.csv is empty$"):
         run(project)
+
+
+def test_ctrl_c_ends_the_script_and_says_that_it_resumes(project):
+    def watch(event: dict[str, Any]) -> None:
+        if event["event"] == "scored":
+            raise KeyboardInterrupt
+
+    script(
+        project,
+        "open('pid', 'w').write(str(os.getpid()))",
+        "begin()",
+        "tell('scored', rows=10)",
+        "time.sleep(60)",
+    )
+    with pytest.raises(score.Interrupted, match="goes on where it stopped") as ended:
+        score.score(project, project / "t.csv", project / "out", watch=watch)
+    assert ended.value.exit_code == 130
+    assert not alive(int((project / "pid").read_text()))
 
 
 def test_a_killed_script_is_told_from_a_refusal(project):

@@ -5,6 +5,7 @@ from {{ cookiecutter.package_name }} import (
     ab,
     attribution,
     batch,
+    byword,
     cells,
     collect,
     contract,

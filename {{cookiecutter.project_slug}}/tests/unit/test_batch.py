@@ -468,6 +468,12 @@ def test_a_new_file_in_a_folder_is_scored_and_the_others_are_kept(job):
     ]
 
 
+def test_data_that_is_not_there_leaves_nothing_behind(job, capsys):
+    assert job.run() == 2
+    assert "table.parquet does not exist" in said(capsys)
+    assert not job.output.exists()
+
+
 def test_the_output_cannot_be_among_the_data(job, capsys):
     job.data = job.folder / "in"
     job.data.mkdir()
