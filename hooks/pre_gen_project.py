@@ -185,7 +185,8 @@ def in_the_way(answers: Mapping[str, object]) -> Iterator[Problem]:
     copied = answers.get("_copy_without_render")
     package = str(answers.get("package_name"))
     patterns = copied if isinstance(copied, list) else []
-    names = [re.sub(r"\{.*\}", lambda _: package, pattern) for pattern in patterns]
+    parts = [str(pattern).partition("{") for pattern in patterns]
+    names = [head + package if brace else head for head, brace, _ in parts]
     if there := [name for name in names if os.path.isdir(name)]:
         rule = f"names a folder that has {', '.join(there)}, which Cookiecutter would replace whole"
         instead = "another name; for a newer template: cruft update"

@@ -7,6 +7,7 @@ import html
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -472,14 +473,26 @@ def test_any_text_is_refused_or_arrives_as_it_was_given(answers: dict[str, str])
 )
 @example({"a": '"""', "b": "\\", "c": '\\"""', "d": "", "e": "'''", "f": '"'})
 def test_no_answer_gets_out_of_the_hooks_own_strings(answers: dict[str, Any]) -> None:
-    for name in ("pre_gen_project", "post_gen_project"):
-        source = (ROOT / "hooks" / f"{name}.py").read_text(encoding="utf-8")
-        lines = [line for line in source.splitlines() if "tojson" in line]  # all of it is slow
-        template = create_env_with_context({"cookiecutter": {}}).from_string("\n".join(lines))
-        text = template.render(cookiecutter=answers, _cookiecutter=answers)
-        for node in ast.parse(text.encode("utf-8")).body:
-            assert isinstance(node, ast.Assign)
-            assert dict(json.loads(ast.literal_eval(node.value))) == answers
+    for string in strings_of("pre_gen_project", answers):
+        assert json.loads(string) == answers
+    if all(is_text(text) for text in map(str, [*answers, *answers.values()])):
+        [string] = strings_of("post_gen_project", answers)
+        assert post_gen.decoded(string) == {name: str(value) for name, value in answers.items()}
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written at all; the first hook has refused what cannot."""
+    return text.encode("utf-8", errors="ignore").decode("utf-8") == text
+
+
+def strings_of(name: str, answers: dict[str, Any]) -> list[str]:
+    """The strings of a hook that hold the answers, as Cookiecutter and Python make them."""
+    source = (ROOT / "hooks" / f"{name}.py").read_text(encoding="utf-8")
+    lines = [line for line in source.splitlines() if "{{" in line]  # all of it is slow
+    template = create_env_with_context({"cookiecutter": {}}).from_string("\n".join(lines))
+    text = template.render(cookiecutter=answers, _cookiecutter=answers)
+    nodes = ast.parse(text.encode("utf-8")).body
+    return [ast.literal_eval(node.value) for node in nodes if isinstance(node, ast.Assign)]
 
 
 def test_the_hooks_are_python_as_they_stand_and_hold_no_other_jinja() -> None:
@@ -488,7 +501,7 @@ def test_the_hooks_are_python_as_they_stand_and_hold_no_other_jinja() -> None:
         compile(source, str(path), "exec")
         openers = re.findall(r"\{[{%#].*", source)
         assert openers
-        assert all(opener.endswith('| tojson }}"""') for opener in openers)
+        assert all(opener.endswith(('| tojson }}"""', '| urlencode }}"""')) for opener in openers)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -567,6 +580,11 @@ def test_the_summary_names_a_project_made_elsewhere_by_its_whole_path(tmp_path: 
     assert made.returncode == 0, made.stderr
     [line] = [line for line in made.stdout.splitlines() if line.startswith("  cd ")]
     assert line == f"  cd '{str(elsewhere).lstrip(os.sep)}/flight-delay'"
+
+
+@given(st.text("ab/._- '\"$`\\;\n\u00e9", min_size=1))
+def test_any_path_is_one_word_of_a_shell(path: str) -> None:
+    assert shlex.split(post_gen.quoted(path)) == [path]
 
 
 def test_a_path_that_the_template_does_not_make_is_a_loud_fault(tmp_path: Path) -> None:
