@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import UsageError
 from .files import project_root
 from .tracking import local_store as local_store
-from .tracking import local_store as local_store
 from .tracking import tracking_uri as tracking_uri
 
 Kind = Literal["binary", "multiclass", "regression"]
