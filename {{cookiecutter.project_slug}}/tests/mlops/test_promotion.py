@@ -114,7 +114,7 @@ def test_a_challenger_that_met_another_champion_is_compared_again(
         asked.append((challenger.number, rival.number))
         content = evaluation(champion=(-0.2, -0.3, -0.1))
         content["details"]["champion"]["version"] = rival.number
-        return envelope("evaluation", **content)
+        return {"evaluation": envelope("evaluation", **content)}
 
     monkeypatch.setattr("mlops.promote._compare_again", again)
     result = promote(project, "2")
