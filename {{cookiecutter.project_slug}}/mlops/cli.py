@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -622,7 +623,9 @@ def drill(
             console.print(line, soft_wrap=True, highlight=False, markup=False)
             status.update("the next period goes by")
 
-        home = rehearse(project_root(), plan, data=data, tell=tell)
+        # What is said on the way is for people; standard output is for the result.
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+            home = rehearse(project_root(), plan, data=data, tell=tell)
     if as_json:
         print((home / "drill.json").read_text(encoding="utf-8"), end="")
         return
