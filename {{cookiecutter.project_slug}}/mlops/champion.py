@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
+import tempfile
 from pathlib import Path
 
 from .errors import guarded
 from .files import link_tree, write_json
-from .registry import CHAMPION, Registry, champion_in_sqlite
+from .registry import locate
 from .tracking import tracking_uri
 
 
@@ -24,29 +24,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def bring_champion(model: str, output: Path) -> int:
     """See `main`."""
-    uri = tracking_uri()
-    number: str | None = None
-    try:
-        if not uri.startswith("sqlite:"):
-            raise sqlite3.NotSupportedError
-        found = champion_in_sqlite(uri, model)
+    with tempfile.TemporaryDirectory(prefix="champion-") as temporary:
+        found = locate(model, tracking_uri(), None, ["model"], Path(temporary))
         if found is not None:
-            number, source = found
-            link_tree(source, output / "model")
-    except sqlite3.Error:
-        number = _from_registry(model, uri, output)
+            link_tree(found.paths["model"], output / "model")
+    number = found.number if found else None
     write_json(output / "champion.json", {"name": model, "version": number})
     print(f"champion: {model} v{number}" if number else f"{model} has no champion yet")
     return 0
-
-
-def _from_registry(model: str, uri: str, output: Path) -> str | None:
-    registry = Registry(model, uri)
-    champion = registry.holder(CHAMPION)
-    if champion is None:
-        return None
-    registry.fetch(champion, "model", output)
-    return champion.number
 
 
 if __name__ == "__main__":

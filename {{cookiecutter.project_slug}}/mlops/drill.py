@@ -32,7 +32,7 @@ from .local_endpoint import LocalEndpoint
 from .project import Release, load_gates, load_project
 from .promote import promote, rollback
 from .registry import CHAMPION, Registry
-from .release import bring_model, run_release
+from .release import run_release
 from .rows import Rows, as_json
 from .run import run_pipeline
 from .tracking import tracking_uri
@@ -417,7 +417,7 @@ class _Drill:
 
     def _bring(self, version: str, folder: Path) -> Path:
         registry = Registry(self.project.model, tracking_uri(self.copy))
-        return bring_model(registry, version, folder)
+        return registry.bring(registry.version(version), "model", folder)
 
     @contextlib.contextmanager
     def _endpoint(self) -> Iterator[None]:

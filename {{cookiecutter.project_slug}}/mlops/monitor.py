@@ -35,7 +35,7 @@ from .monitor_file import (
     load_monitor,
 )
 from .project import Project, load_project
-from .registry import CHAMPION, Registry, champion_in_sqlite
+from .registry import locate
 from .tracking import tracking_uri
 
 if TYPE_CHECKING:
@@ -270,30 +270,13 @@ def _quoted(name: str) -> str:
 
 def _champion(root: Path, project: Project, place: Path) -> _Champion | None:
     """The champion and what was registered with it; from afar it is copied to `place`."""
-    import sqlite3
-
-    uri = tracking_uri(root)
-    try:
-        if not uri.startswith("sqlite:"):
-            raise sqlite3.NotSupportedError
-        found = champion_in_sqlite(uri, project.model)
-        if found is None:
-            return None
-        number, model = found
-        if (model.parent / "prepared" / "train.parquet").is_file():
-            importance = model.parent / "evidence" / "importance.json"
-            return _Champion(number, model, model.parent / "prepared", importance)
-    except sqlite3.Error:
-        pass
-    registry = Registry(project.model, uri)
-    champion = registry.holder(CHAMPION)
-    if champion is None:
+    wanted = ("model", "prepared", "evidence")
+    found = locate(project.model, tracking_uri(root), None, wanted, place)
+    if found is None:
         return None
-    fetched = {
-        name: registry.fetch(champion, name, place) for name in ("model", "prepared", "evidence")
-    }
-    importance = fetched["evidence"] / "importance.json"
-    return _Champion(champion.number, fetched["model"], fetched["prepared"], importance)
+    paths = found.paths
+    importance = paths["evidence"] / "importance.json"
+    return _Champion(found.number, paths["model"], paths["prepared"], importance)
 
 
 def _contract(root: Path, champion: _Champion | None) -> Mapping[str, Any]:

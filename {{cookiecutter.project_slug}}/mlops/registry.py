@@ -11,7 +11,8 @@ import contextlib
 import functools
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
@@ -228,6 +229,19 @@ class Registry:
             )
         )
 
+    def bring(self, version: Version, artifact: str, target: Path) -> Path:
+        """Copy an artifact to `target`, whole or not at all, unless it is there; returns `target`."""
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
+                fetched = self.fetch(version, artifact, Path(temporary))
+                try:
+                    fetched.rename(target)
+                except OSError:  # somebody else has brought it meanwhile
+                    if not target.exists():
+                        raise
+        return target
+
     @_answered
     def run_tags(self, version: Version) -> dict[str, str]:
         """Tags of the run that a version came from."""
@@ -278,6 +292,53 @@ def promotion_lock(root: Path) -> Iterator[None]:
         raise UsageError(
             "another promotion or rollback is still going on; try again when it has ended"
         ) from None
+
+
+@dataclass(frozen=True)
+class Located:
+    """A version's number, and where artifacts of it are on this machine, by name."""
+
+    number: str
+    paths: Mapping[str, Path]
+
+
+def locate(
+    model: str, uri: str, number: str | None, artifacts: Sequence[str], place: Path
+) -> Located | None:
+    """Find artifacts of a version; only what is not on this machine is copied.
+
+    The champion of the embedded store is read where it lies.
+
+    Args:
+        model: name of the registered model.
+        uri: of the registry.
+        number: of the version; None: the champion.
+        artifacts: names, such as `model`.
+        place: folder for copies; a copy that is there from before is used.
+
+    Returns:
+        None where there is no champion.
+
+    Raises:
+        UsageError: there is no such version, or the registry fails.
+    """
+    if number is None and uri.startswith("sqlite:"):
+        with contextlib.suppress(sqlite3.Error):
+            found = champion_in_sqlite(uri, model)
+            if found is None:
+                return None
+            paths = {name: found[1].with_name(name) for name in artifacts}
+            if all(path.exists() for path in paths.values()):
+                return Located(found[0], paths)
+    registry = Registry(model, uri)
+    version = registry.holder(CHAMPION) if number is None else registry.version(number)
+    if version is None:
+        return None
+    folder = place / f"v{version.number}"
+    return Located(
+        version.number,
+        {name: registry.bring(version, name, folder / name) for name in artifacts},
+    )
 
 
 def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:

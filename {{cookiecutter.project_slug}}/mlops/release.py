@@ -7,7 +7,6 @@ up by the next call, or rolled back by it.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import tempfile
 import time
@@ -387,7 +386,6 @@ class _Workplace:
         limits: Limits | None,
         say: Callable[[str], None],
     ) -> None:
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         gates = load_gates(root / "conf" / "gates.yml")
         self.root, self.say = root, say
         self.project = load_project(root)
@@ -395,6 +393,7 @@ class _Workplace:
         self.limits = limits or serving_limits(gates)
         self.endpoint = open_endpoint(root, endpoint) if isinstance(endpoint, str) else endpoint
         self.folder = endpoint_folder(root, self.endpoint.name)
+        self._rows: tuple[str, Rows] | None = None
 
     @cached_property
     def registry(self) -> Registry:
@@ -472,17 +471,22 @@ class _Workplace:
 
     def model_folder(self, version: str) -> Path:
         """A version's model, copied from the registry."""
-        return bring_model(self.registry, version, self.folder / "models" / f"v{version}")
+        found = self.registry.version(version)
+        return self.registry.bring(found, "model", self.folder / "models" / f"v{version}")
 
     def rows(self, version: str) -> Rows:
-        """Held-out rows of a version."""
+        """Held-out rows of a version, read from the registry once."""
         from .rows import read_rows
 
+        if self._rows is not None and self._rows[0] == version:
+            return self._rows[1]
         with tempfile.TemporaryDirectory(prefix="release-") as temporary:
             file = self.registry.fetch(
                 self.registry.version(version), "prepared/test.parquet", Path(temporary)
             )
-            return read_rows(file, self.model_folder(version))
+            rows = read_rows(file, self.model_folder(version))
+        self._rows = version, rows
+        return rows
 
     def conclude(self, state: State) -> Path:
         """Write the evidence, and note with the version how its release ended."""
@@ -492,7 +496,7 @@ class _Workplace:
         if state.approved_by:
             self.registry.tag(version, "release_approved_by", state.approved_by)
         write_json(file, evidence(state))
-        self.registry.client.log_artifact(version.run_id, str(file), f"release/{state.id}")
+        self.registry.keep(version.run_id, file, f"release/{state.id}")
         return file.parent
 
 
@@ -514,18 +518,10 @@ def open_local(root: Path, name: str = LOCAL) -> LocalEndpoint:
     project = load_project(root)
 
     def bring(version: str, target: Path) -> Path:
-        return bring_model(Registry(project.model, tracking_uri(root)), version, target)
+        registry = Registry(project.model, tracking_uri(root))
+        return registry.bring(registry.version(version), "model", target)
 
     return LocalEndpoint(root, name, model=project.model, start=start_server, bring=bring)
-
-
-def bring_model(registry: Registry, version: str, target: Path) -> Path:
-    """Copy a version's model to `target`, whole or not at all; returns `target`."""
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
-            registry.fetch(registry.version(version), "model", Path(temporary)).rename(target)
-    return target
 
 
 def serving_limits(gates: Gates) -> Limits:

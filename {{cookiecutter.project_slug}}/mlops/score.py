@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +26,7 @@ from rich.progress import (
 
 from .errors import MlopsError, UsageError
 from .project import load_project
-from .registry import CHAMPION, Registry, champion_in_sqlite
+from .registry import locate
 from .tracking import tracking_uri
 
 SCRIPT = Path("src") / "batch_score.py"
@@ -107,12 +105,19 @@ def score(
     words = ["--data", str(data), "--output", str(output), "--max-rejected", str(max_rejected)]
     words += ["--part-rows", str(part_rows)] if part_rows is not None else []
     words += ["--overwrite"] if overwrite else []
-    with _model(root, version) as (name, number, folder):
+    name = load_project(root).model
+    with tempfile.TemporaryDirectory() as temporary:
+        found = locate(name, tracking_uri(root), version, ["model"], Path(temporary))
+        if found is None:
+            raise UsageError(
+                f"{name} has no champion yet: `mlops run azureml/pipelines/train.yml` and `mlops "
+                "promote` make one, or name a --version"
+            )
         environment = {
             **os.environ,
-            "AZUREML_MODEL_DIR": str(folder),
+            "AZUREML_MODEL_DIR": str(found.paths["model"]),
             "MODEL_NAME": name,
-            "MODEL_VERSION": number,
+            "MODEL_VERSION": found.number,
         }
         return _run([str(root / SCRIPT), "--attached", *words], environment, watch)
 
@@ -156,27 +161,6 @@ def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
     if summary is None:
         raise UsageError(message.removeprefix("error: ") or f"{SCRIPT} ended with code {code}")
     return Scored(summary, new_rows, time.monotonic() - started, message if code else "")
-
-
-@contextlib.contextmanager
-def _model(root: Path, version: str | None) -> Iterator[tuple[str, str, Path]]:
-    """Name, version and folder of the model to ask."""
-    name, uri = load_project(root).model, tracking_uri(root)
-    if version is None and uri.startswith("sqlite:"):
-        with contextlib.suppress(sqlite3.Error):
-            if found := champion_in_sqlite(uri, name):
-                yield name, *found
-                return
-    registry = Registry(name, uri)
-    chosen = registry.holder(CHAMPION) if version is None else registry.version(version)
-    if chosen is None:
-        raise UsageError(
-            f"{name} has no champion yet: `mlops run azureml/pipelines/train.yml` and `mlops "
-            "promote` make one, or name a --version"
-        )
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with tempfile.TemporaryDirectory() as folder:
-        yield name, chosen.number, registry.fetch(chosen, "model", Path(folder))
 
 
 class ScoreProgress:

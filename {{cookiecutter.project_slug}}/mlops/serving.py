@@ -326,37 +326,17 @@ def model_to_serve(root: Path, version: str | None = None) -> tuple[str, Path]:
     Raises:
         UsageError: there is no champion, or no such version.
     """
-    import sqlite3
+    from .registry import locate
 
-    from .registry import CHAMPION, Registry, champion_in_sqlite
-
-    uri, name = tracking_uri(root), load_project(root).model
-    none = UsageError(
-        f"{name} has no champion yet: `mlops run azureml/pipelines/train.yml` trains one, "
-        "`mlops promote` makes it the champion"
-    )
-    if uri.startswith("sqlite:") and version is None:
-        with contextlib.suppress(sqlite3.Error):
-            found = champion_in_sqlite(uri, name)
-            if found is None:
-                raise none
-            return found
-    registry = Registry(name, uri)
-    wanted = registry.version(version) if version is not None else registry.holder(CHAMPION)
-    if wanted is None:
-        raise none
-    kept = root / ".endpoints" / "models" / f"{name}-v{wanted.number}"
-    if not kept.is_dir():
-        with tempfile.TemporaryDirectory(dir=_made(kept.parent), prefix=".fetch-") as temporary:
-            fetched = registry.fetch(wanted, "model", Path(temporary))
-            with contextlib.suppress(FileExistsError):
-                fetched.rename(kept)
-    return wanted.number, kept
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    name = load_project(root).model
+    kept = root / ".endpoints" / "models"
+    found = locate(name, tracking_uri(root), version, ["model"], kept)
+    if found is None:
+        raise UsageError(
+            f"{name} has no champion yet: `mlops run azureml/pipelines/train.yml` trains one, "
+            "`mlops promote` makes it the champion"
+        )
+    return found.number, found.paths["model"]
 
 
 def load_deployment(root: Path) -> Deployment:

@@ -21,7 +21,7 @@ from mlops.errors import UsageError
 from mlops.local_endpoint import LocalEndpoint
 from mlops.project import Release
 from mlops.registry import CHAMPION
-from mlops.release import alone, bring_model, force_rollback, load_state, run_release
+from mlops.release import alone, force_rollback, load_state, run_release
 from mlops.rollout import RELEASED, ROLLED_BACK, Limits
 
 from .small_project import make_small_project
@@ -46,7 +46,7 @@ def local(root: Path) -> LocalEndpoint:
         "local",
         model="test",
         start=start_stub,
-        bring=lambda version, target: bring_model(registry, version, target),
+        bring=lambda version, target: registry.bring(registry.version(version), "model", target),
         collect=False,
     )
 

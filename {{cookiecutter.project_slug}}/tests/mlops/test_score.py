@@ -17,6 +17,7 @@ from rich.console import Console
 
 from mlops import score
 from mlops.errors import MlopsError, UsageError
+from mlops.registry import Located
 from mlops.score import ScoreProgress
 
 from .small_project import make_small_project
@@ -43,7 +44,8 @@ SUMMARY = {SUMMARY!r}
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_small_project(tmp_path)
-    monkeypatch.setattr(score, "champion_in_sqlite", lambda uri, name: ("3", tmp_path / "model"))
+    champion = Located("3", {"model": tmp_path / "model"})
+    monkeypatch.setattr(score, "locate", lambda *words: champion)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -144,7 +146,8 @@ def test_the_script_ends_when_mlops_is_killed(project):
     )
     caller = (
         "from pathlib import Path; from mlops import score;"
-        f"score.champion_in_sqlite = lambda uri, name: ('3', Path({str(project)!r}));"
+        "from mlops.registry import Located;"
+        f"score.locate = lambda *words: Located('3', {{'model': Path({str(project)!r})}});"
         f"score.score(Path({str(project)!r}), Path('t'), Path('o'), watch=lambda event: None)"
     )
     process = subprocess.Popen([sys.executable, "-c", caller], cwd=project)
@@ -173,12 +176,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_without_a_champion_it_says_how_to_get_one(project, monkeypatch):
-    class Empty:
-        def __init__(self, *words: str) -> None: ...
-        def holder(self, alias: str) -> None: ...
-
-    monkeypatch.setattr(score, "champion_in_sqlite", lambda uri, name: None)
-    monkeypatch.setattr(score, "Registry", Empty)
+    monkeypatch.setattr(score, "locate", lambda *words: None)
     with pytest.raises(UsageError, match=r"test has no champion yet.*--version"):
         run(project)
 
