@@ -24,6 +24,8 @@ FREE_TEXT = {"project_name": 60, "description": 240}  # the most characters of e
 CHOICES = {
     "problem_type": ("classification", "regression"),
     "serving": ("online", "batch", "online-and-batch"),
+    "network": ("public", "managed-vnet"),
+    "production_data": ("approved-access", "masked-replica"),
     "ci_provider": ("github-actions", "azure-devops"),
 }
 # Kind of Azure resource -> how conf/project.yml names it, and the most characters Azure allows.

@@ -1,0 +1,31 @@
+using './main.bicep'
+
+// The secure defaults: nodes that stay, data in several zones, long retention, nothing deleted by mistake.
+param environment = 'prod'
+param network = '{{ cookiecutter.network }}'
+
+param clusterSize = 'Standard_DS3_v2'
+param clusterMaximum = 4
+param clusterPriority = 'Dedicated'
+param clusterIdleMinutes = 10
+param containerRegistrySku = 'Premium'
+param storageSku = 'Standard_ZRS'
+param logRetentionDays = 90
+param softDeleteDays = 90
+param monthlyBudget = 1000
+param lockResources = true
+
+// Object ids of Entra groups: az ad group show --group NAME --query id --output tsv
+param groups = {
+  domainExperts: ''
+  dataEngineers: ''
+  dataScientists: ''
+  aiEngineers: ''
+  modelValidators: ''
+  mlEngineers: ''
+}
+
+param ciProvider = '{{ cookiecutter.ci_provider }}'
+// Who signs in as CI: docs/infrastructure.md says what to write here.
+param ciSubject = ''
+param productionData = '{{ cookiecutter.production_data }}'
