@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops.errors import UsageError
-from mlops.monitor import MonitorResult, collected_files, follow_contract, run_monitor
+from mlops.monitoring.monitor import MonitorResult, collected_files, follow_contract, run_monitor
 
 from .collected import write_collected, write_truth
 from .test_monitor_file import MONITOR, PROJECT
