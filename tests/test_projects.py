@@ -209,7 +209,7 @@ rows = 4_800
 month = np.sort(random.integers(0, 12, rows))
 size = random.normal(np.where(month > 5, 3.0, 0.0), 1.0)
 table = pd.DataFrame({
-    "sold": pd.Timestamp("2024-01-01") + pd.to_timedelta(month * 30 + random.random(rows) * 29, "D"),
+    "sold": pd.to_datetime({"year": 2024, "month": month + 1, "day": random.integers(1, 29, rows)}),
     "size": size,
     "shop": random.choice(["north", "south", "east"], rows),
     "price": 3 * size + random.normal(size=rows),
