@@ -66,10 +66,12 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
       // The workspace itself is such a service; its jobs come through private endpoints of its managed network.
       bypass: 'AzureServices'
       defaultAction: 'Deny'
-      ipRules: [for ipRange in (isPrivate ? [] : allowedIpRanges): {
-        action: 'Allow'
-        value: ipRange
-      }]
+      ipRules: [
+        for ipRange in (isPrivate ? [] : allowedIpRanges): {
+          action: 'Allow'
+          value: ipRange
+        }
+      ]
     }
     encryption: {
       keySource: 'Microsoft.Storage'
@@ -198,20 +200,22 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-01-01' = {
   name: 'default'
 }
 
-module endpoints 'private-endpoint.bicep' = [for group in (isPrivate ? endpointGroups : []): {
-  name: 'storage-${group}-endpoint'
-  params: {
-    targetName: storageName
-    targetId: account.id
-    groupId: group
-    zoneNames: [
-      'privatelink.${group}.${environment().suffixes.storage}'
-    ]
-    location: location
-    tags: tags
-    subnetId: endpointsSubnetId
+module endpoints 'private-endpoint.bicep' = [
+  for group in (isPrivate ? endpointGroups : []): {
+    name: 'storage-${group}-endpoint'
+    params: {
+      targetName: storageName
+      targetId: account.id
+      groupId: group
+      zoneNames: [
+        'privatelink.${group}.${environment().suffixes.storage}'
+      ]
+      location: location
+      tags: tags
+      subnetId: endpointsSubnetId
+    }
   }
-}]
+]
 
 resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'logs'

@@ -119,33 +119,37 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
 
 // One after the other: the managed network refuses a change while another is under way.
 @batchSize(1)
-resource targetRules 'Microsoft.MachineLearningServices/workspaces/outboundRules@2025-06-01' = [for target in targets: {
-  parent: workspace
-  name: target.name
-  properties: {
-    type: 'PrivateEndpoint'
-    category: 'UserDefined'
-    destination: {
-      serviceResourceId: target.id
-      subresourceTarget: target.group
-      sparkEnabled: target.isForSpark
+resource targetRules 'Microsoft.MachineLearningServices/workspaces/outboundRules@2025-06-01' = [
+  for target in targets: {
+    parent: workspace
+    name: target.name
+    properties: {
+      type: 'PrivateEndpoint'
+      category: 'UserDefined'
+      destination: {
+        serviceResourceId: target.id
+        subresourceTarget: target.group
+        sparkEnabled: target.isForSpark
+      }
     }
   }
-}]
+]
 
 @batchSize(1)
-resource hostRules 'Microsoft.MachineLearningServices/workspaces/outboundRules@2025-06-01' = [for host in (isPrivate ? outboundHosts : []): {
-  parent: workspace
-  name: 'host-${uniqueString(host)}'
-  properties: {
-    type: 'FQDN'
-    category: 'UserDefined'
-    destination: host
+resource hostRules 'Microsoft.MachineLearningServices/workspaces/outboundRules@2025-06-01' = [
+  for host in (isPrivate ? outboundHosts : []): {
+    parent: workspace
+    name: 'host-${uniqueString(host)}'
+    properties: {
+      type: 'FQDN'
+      category: 'UserDefined'
+      destination: host
+    }
+    dependsOn: [
+      targetRules
+    ]
   }
-  dependsOn: [
-    targetRules
-  ]
-}]
+]
 
 module endpoint 'private-endpoint.bicep' = if (isPrivate) {
   name: 'workspace-endpoint'
