@@ -25,16 +25,19 @@ param asAdministrator bool = false
 ])
 param network string
 
-@description('Public IP ranges, CIDR, from which people reach data and secrets when the network is public.')
+@description('Public IP ranges, CIDR, from which people reach data and secrets when the network is public; a single address without /32.')
 param allowedIpRanges array = []
 
 @description('Host names that jobs may reach when the network is managed-vnet, such as those of the package index.')
 param outboundHosts array = []
 
-@description('Address space of the virtual network: CIDR, /24 or larger.')
+@description('Address space of the virtual network: CIDR, /24 or larger, beginning at a multiple of 256 addresses.')
 param addressSpace string = '10.20.0.0/24'
 
 // --- sizes and costs ---
+
+@description('True where batch endpoints or parallel jobs run: jobs then reach queues and tables as well, over two more private endpoints.')
+param batchScoring bool
 
 @description('Virtual machine size of the compute cluster.')
 param clusterSize string
@@ -128,6 +131,8 @@ var project = loadYamlContent('../conf/project.yml')
 var names = project.environments[environment]
 var base = '${project.organization}-${project.name}-${environment}'
 var isPrivate = network == 'managed-vnet'
+// As azureml/ calls it.
+var computeName = 'cpu-cluster'
 // The organization is charged unless the tags of conf/project.yml say who is.
 var tags = union({ cost_center: project.organization }, project.tags, { environment: environment })
 
@@ -243,10 +248,11 @@ module workspace 'modules/workspace.bicep' = {
     tags: tags
     isPrivate: isPrivate
     outboundHosts: outboundHosts
+    batchScoring: batchScoring
+    computeName: computeName
     storageId: storage.outputs.id
     vaultId: vault.outputs.id
     containerRegistryId: containerRegistry.outputs.id
-    containerRegistrySku: containerRegistry.outputs.sku
     applicationInsightsId: monitoring.outputs.applicationInsightsId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     logAnalyticsId: monitoring.outputs.logAnalyticsId
@@ -257,6 +263,7 @@ module compute 'modules/compute.bicep' = {
   name: 'compute'
   params: {
     workspaceName: workspace.outputs.name
+    name: computeName
     location: location
     tags: tags
     size: clusterSize
@@ -265,6 +272,10 @@ module compute 'modules/compute.bicep' = {
     idleMinutes: clusterIdleMinutes
     identityId: identities.outputs.trainingId
   }
+  // With it comes the managed network, whose private endpoints the workspace must be allowed to approve.
+  dependsOn: [
+    access
+  ]
 }
 
 // --- events ---
