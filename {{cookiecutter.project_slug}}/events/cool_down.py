@@ -78,9 +78,12 @@ def take_turn(
             raise Busy(f"retraining {last.job} is being started")
         if exists(last.job):
             last = last.model_copy(update={"started": last.begun})
-    if last is not None and last.started is not None:
-        if last.job == job or breach < last.started + cool_down:
-            return last
+    if (
+        last is not None
+        and last.started is not None
+        and (last.job == job or breach < last.started + cool_down)
+    ):
+        return last
     mine = Last(job=job, begun=now, by=secrets.token_hex(8))
     etag = (
         store.create(_NAME, mine.written())

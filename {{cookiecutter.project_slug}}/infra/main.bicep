@@ -201,6 +201,7 @@ module storage 'modules/storage.bicep' = {
     softDeleteDays: softDeleteDays
     isPrivate: isPrivate
     allowedIpRanges: allowedIpRanges
+    functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
@@ -274,10 +275,22 @@ module eventStorage 'modules/event-storage.bicep' = {
   params: {
     location: location
     tags: tags
+    sku: storageSku
     softDeleteDays: softDeleteDays
     isPrivate: isPrivate
     functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+  }
+}
+
+module eventTopic 'modules/event-topic.bicep' = {
+  name: 'event-topic'
+  params: {
+    base: base
+    location: location
+    tags: tags
+    workspaceId: workspace.outputs.id
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
 }
@@ -310,6 +323,7 @@ module access 'modules/access.bicep' = if (asAdministrator) {
     trainingPrincipalId: identities.outputs.trainingPrincipalId
     scoringPrincipalId: identities.outputs.scoringPrincipalId
     eventsPrincipalId: identities.outputs.eventsPrincipalId
+    eventTopicPrincipalId: eventTopic.outputs.principalId
     ciPrincipalId: identities.outputs.ciPrincipalId
   }
 }
@@ -321,12 +335,13 @@ module events 'modules/events.bicep' = {
     location: location
     tags: tags
     environment: environment
-    workspaceId: workspace.outputs.id
+    topicName: eventTopic.outputs.name
     workspaceName: workspace.outputs.name
     storageName: eventStorage.outputs.name
     identityId: identities.outputs.eventsId
     identityClientId: identities.outputs.eventsClientId
     functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
+    endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     logAnalyticsId: monitoring.outputs.logAnalyticsId
     isPrivate: isPrivate
@@ -346,7 +361,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: workspace.outputs.id
     logAnalyticsId: monitoring.outputs.logAnalyticsId
     applicationInsightsId: monitoring.outputs.applicationInsightsId
-    eventTopicId: events.outputs.topicId
+    eventTopicId: eventTopic.outputs.id
     clusterMaximum: clusterMaximum
   }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 
@@ -224,10 +225,8 @@ def test_whatever_happens_everything_told_is_answered_once_in_the_end(
         azure.jobs.error = OSError() if fault == "error" else None
         azure.jobs.killed_before = fault == "killed_before"
         azure.jobs.killed_after = fault == "killed_after"
-        try:
+        with contextlib.suppress(Busy, OSError, Killed):
             handle(read, azure.services)
-        except (Busy, OSError, Killed):
-            pass
         azure.wait(minutes=minutes)
     azure.jobs.error, azure.jobs.killed_before, azure.jobs.killed_after = None, False, False
     for event, _ in itertools.product(told.values(), range(2)):
