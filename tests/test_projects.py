@@ -508,6 +508,17 @@ def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
     ]
 
 
+def test_events_are_kept_and_become_jobs_through_azures_own_sdks(
+    installed: Installed, azure_python: str
+) -> None:
+    script = ROOT / "tests" / "azure_events.py"
+    done = installed.project.run(azure_python, "-W", "ignore", str(script))
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = re.findall(r"^    (a\w+|events\w+),$", script.read_text("utf-8"), re.MULTILINE)
+    assert re.findall(r"^ok (\w+)$", done.stdout, re.MULTILINE) == checks
+    assert len(checks) >= 6
+
+
 def test_models_are_registered_promoted_and_rolled_back_in_an_azure_ml_workspace(
     mine: Installed, azure_python: str
 ) -> None:

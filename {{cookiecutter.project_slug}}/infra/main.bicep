@@ -206,6 +206,7 @@ module storage 'modules/storage.bicep' = {
     softDeleteDays: softDeleteDays
     isPrivate: isPrivate
     allowedIpRanges: allowedIpRanges
+    functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
@@ -285,10 +286,22 @@ module eventStorage 'modules/event-storage.bicep' = {
   params: {
     location: location
     tags: tags
+    sku: storageSku
     softDeleteDays: softDeleteDays
     isPrivate: isPrivate
     functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+  }
+}
+
+module eventTopic 'modules/event-topic.bicep' = {
+  name: 'event-topic'
+  params: {
+    base: base
+    location: location
+    tags: tags
+    workspaceId: workspace.outputs.id
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
 }
@@ -321,6 +334,7 @@ module access 'modules/access.bicep' = if (asAdministrator) {
     trainingPrincipalId: identities.outputs.trainingPrincipalId
     scoringPrincipalId: identities.outputs.scoringPrincipalId
     eventsPrincipalId: identities.outputs.eventsPrincipalId
+    eventTopicPrincipalId: eventTopic.outputs.principalId
     ciPrincipalId: identities.outputs.ciPrincipalId
   }
 }
@@ -332,12 +346,13 @@ module events 'modules/events.bicep' = {
     location: location
     tags: tags
     environment: environment
-    workspaceId: workspace.outputs.id
+    topicName: eventTopic.outputs.name
     workspaceName: workspace.outputs.name
     storageName: eventStorage.outputs.name
     identityId: identities.outputs.eventsId
     identityClientId: identities.outputs.eventsClientId
     functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
+    endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     logAnalyticsId: monitoring.outputs.logAnalyticsId
     isPrivate: isPrivate
@@ -357,7 +372,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: workspace.outputs.id
     logAnalyticsId: monitoring.outputs.logAnalyticsId
     applicationInsightsId: monitoring.outputs.applicationInsightsId
-    eventTopicId: events.outputs.topicId
+    eventTopicId: eventTopic.outputs.id
     clusterMaximum: clusterMaximum
   }
 }
