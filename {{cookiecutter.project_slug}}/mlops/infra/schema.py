@@ -171,31 +171,36 @@ def _recorded() -> Iterator[tuple[str, dict[str, Any]]]:
 def _expand(name: str, given: dict[str, Any]) -> list[dict[str, Any]]:
     """The compact notation of types.yml, as azmcp would have answered."""
     listed: list[dict[str, Any]] = []
-
-    def shape(title: str, fields: dict[str, Any]) -> dict[str, Any]:
-        properties, others = [], None
-        for key, value in fields.items():
-            bare = key.rstrip("!-")
-            flags = "Required" if "!" in key else "ReadOnly" if key.endswith("-") else ""
-            inner = f"{title}.{bare}"
-            many = isinstance(value, list)
-            if many:
-                value = value[0]
-            if isinstance(value, dict):
-                listed.append(shape(inner, value))
-                value = inner
-            elif value is True or value is False:
-                value = str(value).lower()
-            written = f"{value}[]" if many else str(value)
-            if bare == "*":
-                others = written
-            else:
-                properties.append({"name": bare, "type": written, "flags": flags})
-        made: dict[str, Any] = {"$type": "Object", "name": title, "properties": properties}
-        return made | ({"additionalPropertiesType": others} if others else {})
-
-    body = shape(name.partition("@")[0], given)
+    body = _written(name.partition("@")[0], given, listed)
     return [{"$type": "Resource", "name": name, "bodyType": body}, *listed]
+
+
+def _written(title: str, given: dict[str, Any], listed: list[dict[str, Any]]) -> dict[str, Any]:
+    properties, more = [], {}
+    kind: dict[str, Any] = {"$type": "Object", "name": title}
+    for key, value in given.items():
+        if key.startswith("<"):
+            elements = [
+                _written(f"{title}.{choice}", {f"{key[1:-1]}!": choice} | shape, listed)
+                for choice, shape in value.items()
+            ]
+            more = {"discriminator": key[1:-1], "elements": elements}
+            kind["$type"] = "DiscriminatedObject"
+            continue
+        bare = key.rstrip("!-")
+        inner, many = (value[0], "[]") if isinstance(value, list) else (value, "")
+        if isinstance(inner, dict):
+            listed.append(_written(f"{title}.{bare}", inner, listed))
+            inner = f"{title}.{bare}"
+        text, _, longest = str(inner).partition(", maxLength ")
+        flags = "Required" if "!" in key else "ReadOnly" if key.endswith("-") else ""
+        one = {"name": bare, "type": text + many, "flags": flags}
+        if bare == "*":
+            more = {"additionalPropertiesType": text}
+        else:
+            properties.append(one | ({"modifiers": f"maxLength: {longest}"} if longest else {}))
+    where = "baseProperties" if "discriminator" in more else "properties"
+    return kind | {where: properties} | more
 
 
 def _azmcp_version(root: Path) -> str:
