@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import secrets
 import shutil
 import subprocess
@@ -19,39 +20,43 @@ from .errors import UsageError
 READY = ".ready"  # in an environment that is whole: the digest of what it was made from
 
 
-def serving_python(root: Path, say: Callable[[str], object] = print) -> Path:
-    """Python of the environment that endpoints run in, `.environments/serve`.
+def environment_python(root: Path, name: str, say: Callable[[str], object] = print) -> Path:
+    """Python of the environment `.environments/<name>`, made from `requirements/<name>.txt`.
 
-    It is made on the first call, and anew where requirements/serve.txt or Python has changed. One
+    It is made on the first call, and anew where its requirements or Python have changed. One
     process makes it while others wait; a half-made one is never used.
 
     Args:
         root: of the project.
+        name: of the environment: serve, what endpoints run in; infra and checkov, which check the
+            infrastructure.
         say: takes a line where this takes long.
 
     Raises:
         UsageError: uv cannot install it.
     """
-    requirements = root / "requirements" / "serve.txt"
+    requirements = root / "requirements" / f"{name}.txt"
     try:
         wanted = _digest(requirements)
     except FileNotFoundError:
         raise UsageError(f"{requirements} does not exist; restore it from git") from None
-    place = root / ".environments" / "serve"
+    place = root / ".environments" / name
     if not _is_ready(place, wanted):
         place.parent.mkdir(exist_ok=True)
-        with FileLock(place.with_name("serve.lock")):
+        with FileLock(place.with_name(f"{name}.lock")):
             if not _is_ready(place, wanted):
-                say("setting up .environments/serve: about 60 packages, pinned by hash; only once")
+                pinned = re.findall(r"^[^\s#=]+==", requirements.read_text("utf-8"), re.MULTILINE)
+                packages = f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
+                say(f"setting up .environments/{name}: {packages}, pinned by hash; only once")
                 _make(place, requirements, wanted)
     return _python(place)
 
 
 def _make(place: Path, requirements: Path, digest: str) -> None:
     """Make the environment beside `place`, then put it there. The caller has the lock."""
-    for left in place.parent.glob(".serve-*"):
+    for left in place.parent.glob(f".{place.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
-    new = place.with_name(f".serve-{secrets.token_hex(4)}")
+    new = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
     try:
         # It moves once it is whole, so its scripts must not name the folder it was made in.
         _uv("venv", "--relocatable", "--python", sys.executable, str(new))
@@ -59,10 +64,10 @@ def _make(place: Path, requirements: Path, digest: str) -> None:
         _uv(*words, quiet=not sys.stderr.isatty())
         (new / READY).write_text(digest, encoding="ascii")
         if place.exists():
-            place.rename(place.with_name(f".serve-old-{secrets.token_hex(4)}"))
+            place.rename(place.with_name(f".{place.name}-old-{secrets.token_hex(4)}"))
         new.rename(place)
     finally:
-        for left in place.parent.glob(".serve-*"):
+        for left in place.parent.glob(f".{place.name}-*"):
             shutil.rmtree(left, ignore_errors=True)
 
 

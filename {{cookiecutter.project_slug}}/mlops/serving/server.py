@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..environments import serving_python
+from ..environments import environment_python
 from ..errors import MlopsError, UsageError
 from ..files import link_tree
 from ..project import load_project
@@ -172,7 +172,7 @@ def start_server(
         UsageError: the deployment file is broken, the port is taken, or no environment can be made.
     """
     settings = load_deployment(root)
-    python = serving_python(root)
+    python = environment_python(root, "serve")
     script = (root / DEPLOYMENT).parent / settings.code_configuration.code
     script = script.resolve() / settings.code_configuration.scoring_script
     folder = Path(tempfile.mkdtemp(prefix="mlops-serve-"))

@@ -172,12 +172,12 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_environment_is_made_once_and_anew_when_its_requirements_change(tmp_path, made):
     said: list[str] = []
-    python = environments.serving_python(tmp_path, said.append)
+    python = environments.environment_python(tmp_path, "serve", said.append)
     assert python.is_relative_to(tmp_path / ".environments" / "serve")
-    assert environments.serving_python(tmp_path, said.append) == python
+    assert environments.environment_python(tmp_path, "serve", said.append) == python
     assert (made, len(said)) == (["venv", "pip"], 1)
     (tmp_path / "requirements" / "serve.txt").write_text("a==2")
-    assert environments.serving_python(tmp_path, said.append) == python
+    assert environments.environment_python(tmp_path, "serve", said.append) == python
     assert made == ["venv", "pip"] * 2
     assert [path.name for path in python.parents[2].glob("*serve*/")] == ["serve"]
 
@@ -192,15 +192,15 @@ def test_a_half_made_environment_is_not_used(tmp_path, made, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(environments, "_uv", failing)
         with pytest.raises(KeyboardInterrupt):
-            environments.serving_python(tmp_path)
+            environments.environment_python(tmp_path, "serve")
     (tmp_path / ".environments" / "serve").mkdir()  # as a copy that was cut short would leave it
-    assert environments.serving_python(tmp_path).exists()
+    assert environments.environment_python(tmp_path, "serve").exists()
     assert made == ["venv", "venv", "pip"]
 
 
 def test_many_that_need_the_environment_at_once_make_it_once(tmp_path, made):
     threads = [
-        threading.Thread(target=environments.serving_python, args=(tmp_path, str)) for _ in range(6)
+        threading.Thread(target=environments.environment_python, args=(tmp_path, "serve", str)) for _ in range(6)
     ]
     for thread in threads:
         thread.start()
