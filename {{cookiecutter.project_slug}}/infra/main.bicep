@@ -314,6 +314,7 @@ module access 'modules/access.bicep' = if (asAdministrator) {
     environment: environment
     title: project.title
     location: location
+    tags: tags
     requiredTags: [
       'project'
       'environment'
