@@ -168,7 +168,35 @@ module budget 'modules/budget.bicep' = {
   }
 }
 
-// --- who acts ---
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  params: {
+    base: base
+    location: location
+    tags: tags
+    actionGroupId: actionGroup.outputs.id
+    workspaceId: workspace.outputs.id
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    eventTopicId: eventTopic.outputs.id
+    clusterMaximum: clusterMaximum
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  params: {
+    title: project.title
+    environment: environment
+    location: location
+    tags: tags
+    workspaceId: workspace.outputs.id
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+// --- identities ---
 
 module identities 'modules/identities.bicep' = {
   name: 'identities'
@@ -182,7 +210,7 @@ module identities 'modules/identities.bicep' = {
   }
 }
 
-// --- where ---
+// --- network ---
 
 module virtualNetwork 'modules/network.bicep' = {
   name: 'network'
@@ -195,6 +223,8 @@ module virtualNetwork 'modules/network.bicep' = {
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
 }
+
+// --- machine learning ---
 
 module storage 'modules/storage.bicep' = {
   name: 'storage'
@@ -250,6 +280,7 @@ module workspace 'modules/workspace.bicep' = {
     isPrivate: isPrivate
     outboundHosts: outboundHosts
     batchScoring: batchScoring
+    trainingIdentityId: identities.outputs.trainingId
     computeName: computeName
     storageId: storage.outputs.id
     vaultId: vault.outputs.id
@@ -306,7 +337,30 @@ module eventTopic 'modules/event-topic.bicep' = {
   }
 }
 
-// --- who may do what: before the events, which need it ---
+module events 'modules/events.bicep' = {
+  name: 'events'
+  params: {
+    base: base
+    location: location
+    tags: tags
+    environment: environment
+    topicName: eventTopic.outputs.name
+    workspaceName: workspace.outputs.name
+    storageName: eventStorage.outputs.name
+    identityId: identities.outputs.eventsId
+    identityClientId: identities.outputs.eventsClientId
+    functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
+    endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
+    applicationInsightsName: monitoring.outputs.applicationInsightsName
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+    isPrivate: isPrivate
+  }
+  dependsOn: [
+    access
+  ]
+}
+
+// --- rights: who may do what ---
 
 module access 'modules/access.bicep' = if (asAdministrator) {
   name: 'access'
@@ -334,61 +388,15 @@ module access 'modules/access.bicep' = if (asAdministrator) {
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     trainingPrincipalId: identities.outputs.trainingPrincipalId
     scoringPrincipalId: identities.outputs.scoringPrincipalId
+    workspacePrincipalId: workspace.outputs.principalId
     eventsPrincipalId: identities.outputs.eventsPrincipalId
     eventTopicPrincipalId: eventTopic.outputs.principalId
     ciPrincipalId: identities.outputs.ciPrincipalId
   }
-}
-
-module events 'modules/events.bicep' = {
-  name: 'events'
-  params: {
-    base: base
-    location: location
-    tags: tags
-    environment: environment
-    topicName: eventTopic.outputs.name
-    workspaceName: workspace.outputs.name
-    storageName: eventStorage.outputs.name
-    identityId: identities.outputs.eventsId
-    identityClientId: identities.outputs.eventsClientId
-    functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
-    endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    logAnalyticsId: monitoring.outputs.logAnalyticsId
-    isPrivate: isPrivate
-  }
+  // Both add tags to the resource group.
   dependsOn: [
-    access
+    budget
   ]
-}
-
-module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
-  params: {
-    base: base
-    location: location
-    tags: tags
-    actionGroupId: actionGroup.outputs.id
-    workspaceId: workspace.outputs.id
-    logAnalyticsId: monitoring.outputs.logAnalyticsId
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
-    eventTopicId: eventTopic.outputs.id
-    clusterMaximum: clusterMaximum
-  }
-}
-
-module workbook 'modules/workbook.bicep' = {
-  name: 'workbook'
-  params: {
-    title: project.title
-    environment: environment
-    location: location
-    tags: tags
-    workspaceId: workspace.outputs.id
-    logAnalyticsId: monitoring.outputs.logAnalyticsId
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
-  }
 }
 
 // --- production data ---

@@ -15,6 +15,23 @@ _SECTION = re.compile(r"^// --- (.+?)(?::.*)? ---$")
 _EVERYWHERE = {"monitoring", "virtualNetwork"}
 # These look at, or give access to, everything.
 _OF_ALL = {"access", "alerts", "workbook"}
+# Where the last word of a type says too little.
+_LABELS = {
+    "Microsoft.ContainerRegistry/registries": "container registry",
+    "Microsoft.DataFactory/factories": "data factory",
+    "Microsoft.EventGrid/systemTopics": "Event Grid topic",
+    "Microsoft.Insights/components": "Application Insights",
+    "Microsoft.KeyVault/vaults": "key vault",
+    "Microsoft.MachineLearningServices/workspaces": "Azure ML workspace",
+    "Microsoft.MachineLearningServices/workspaces/computes": "compute cluster",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": "user-assigned identities",
+    "Microsoft.Network/privateDnsZones": "private DNS zones",
+    "Microsoft.OperationalInsights/workspaces": "Log Analytics",
+    "Microsoft.Storage/storageAccounts": "storage account",
+    "Microsoft.Web/serverfarms": "plan",
+    "Microsoft.Web/sites": "function app",
+    "Microsoft.Authorization/roleEligibilityScheduleRequests": "eligible access",
+}
 # Parts of something that is drawn.
 _PARTS = (
     "diagnosticSettings blobServices fileServices queueServices tableServices containers queues "
@@ -94,7 +111,11 @@ def _kinds(path: Path) -> list[str]:
     """What a module and those that it calls deploy, parts left out."""
     file = read(path)
     types = [one.type for one in file.every_resource() if not one.existing]
-    kinds = [_words(kind) for one in types if (kind := one.rpartition("/")[2]) not in _PARTS]
+    kinds = [
+        _LABELS.get(one, _words(kind))
+        for one in types
+        if (kind := one.rpartition("/")[2]) not in _PARTS
+    ]
     for module in file.modules.values():
         if module.path != "private-endpoint.bicep":
             kinds += _kinds(path.parent / module.path)
