@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := build/demo
+# Not below the template, where ruff would put it: Cookiecutter takes every file there for a part of it.
+export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test quick lint types bench manifest lock clean

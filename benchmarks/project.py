@@ -21,7 +21,7 @@ ROUNDS = 3
 WARM = """
 import json, os, sys, time, importlib, tempfile, contextlib, io
 from pathlib import Path
-from mlops.pipeline import Data, Literal, load_pipeline, words
+from mlops.runs.pipeline import Data, Literal, load_pipeline, words
 root = Path.cwd()
 sys.path.insert(0, str(root / "src"))
 os.environ["MLOPS_RUN"] = sys.argv[1]

@@ -28,7 +28,7 @@ BODIES = """
 import json, sys
 from pathlib import Path
 import pandas as pd
-from mlops.serving import model_to_serve
+from mlops.serving.server import model_to_serve
 folder, place = model_to_serve(Path.cwd())[1], Path(sys.argv[1])
 names = json.loads((folder / "input_example.json").read_text())["columns"]
 rows = pd.read_parquet("data/flights.parquet")[names].sample(2000, random_state=0)

@@ -20,17 +20,17 @@ from unittest import mock
 
 sys.path.insert(1, str(Path.cwd()))
 
-import mlops.champion
-import mlops.register
+import mlops.models.champion
+import mlops.models.register
 from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure_fake import SIGNED_IN, TRACKING_URI, Crash, FakeAzure
-from mlops.azure_registry import credential
 from mlops.cli import models
 from mlops.errors import UsageError
+from mlops.models.azure_registry import credential
+from mlops.models.promote import promote, rollback
+from mlops.models.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from mlops.project import load_project
-from mlops.promote import promote, rollback
-from mlops.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 
 ROOT = Path.cwd()
 RUN = min(folder.parents[1] for folder in ROOT.glob(".runs/*/register/decision"))
@@ -76,7 +76,7 @@ def register(
     azure: FakeAzure, name: str, *, change: Callable[[Path], None] = lambda run: None
 ) -> int:
     """Run the step `register` as the job `name` does, on a copy of the run that `change` has changed."""
-    azure.runs[name] = {"mlops.run": RUN.name}
+    azure.runs[name] = {"mlops.runs.run": RUN.name}
     with tempfile.TemporaryDirectory() as folder, job(name):
         run = Path(folder) / "run"
         shutil.copytree(RUN, run)
@@ -88,7 +88,7 @@ def register(
         for port, place in PLACES.items():
             words += [f"--{port}", str(run / place)]
         (run / "out").mkdir()
-        return int(mlops.register.main([*words, "--decision", str(run / "out")]))
+        return int(mlops.models.register.main([*words, "--decision", str(run / "out")]))
 
 
 def with_a_violation(run: Path) -> None:
@@ -158,7 +158,7 @@ def a_good_challenger_becomes_champion(azure: FakeAzure) -> None:
 def the_champion_is_brought_to_the_next_run(azure: FakeAzure) -> None:
     with tempfile.TemporaryDirectory() as folder, job("job-2"):
         output = Path(folder)
-        assert mlops.champion.main(["--model-name", MODEL, "--output", folder]) == 0
+        assert mlops.models.champion.main(["--model-name", MODEL, "--output", folder]) == 0
         assert json.loads((output / "champion.json").read_text())["version"] == "1"
         assert (output / "model" / "MLmodel").is_file()
         assert (output / "model" / "made_by.txt").read_text() == "job-1"

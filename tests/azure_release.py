@@ -28,11 +28,11 @@ from azure.core.pipeline.transport import RequestsTransport  # noqa: E402
 from azure.core.pipeline.transport._requests_basic import RequestsTransportResponse  # noqa: E402
 from azure.core.rest import HttpRequest  # noqa: E402
 from azure.core.rest._requests_basic import RestRequestsTransportResponse  # noqa: E402
-from mlops import rollout  # noqa: E402
-from mlops.azure_endpoint import AzureEndpoint  # noqa: E402
-from mlops.gates import Reason  # noqa: E402
+from mlops.models.gates import Reason  # noqa: E402
 from mlops.project import Release, load_project  # noqa: E402
-from mlops.release import drive  # noqa: E402
+from mlops.releases import rollout  # noqa: E402
+from mlops.releases.azure_endpoint import AzureEndpoint  # noqa: E402
+from mlops.releases.release import drive  # noqa: E402
 
 WORKSPACE = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers"

@@ -209,7 +209,7 @@ rows = 4_800
 month = np.sort(random.integers(0, 12, rows))
 size = random.normal(np.where(month > 5, 3.0, 0.0), 1.0)
 table = pd.DataFrame({
-    "sold": pd.Timestamp("2024-01-01") + pd.to_timedelta(month * 30 + random.random(rows) * 29, "D"),
+    "sold": pd.to_datetime({"year": 2024, "month": month + 1, "day": random.integers(1, 29, rows)}),
     "size": size,
     "shop": random.choice(["north", "south", "east"], rows),
     "price": 3 * size + random.normal(size=rows),
@@ -506,6 +506,17 @@ def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
         "delete blue",
         "v3 rolled back",
     ]
+
+
+def test_events_are_kept_and_become_jobs_through_azures_own_sdks(
+    installed: Installed, azure_python: str
+) -> None:
+    script = ROOT / "tests" / "azure_events.py"
+    done = installed.project.run(azure_python, "-W", "ignore", str(script))
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = re.findall(r"^    (a\w+|events\w+),$", script.read_text("utf-8"), re.MULTILINE)
+    assert re.findall(r"^ok (\w+)$", done.stdout, re.MULTILINE) == checks
+    assert len(checks) >= 6
 
 
 def test_models_are_registered_promoted_and_rolled_back_in_an_azure_ml_workspace(

@@ -19,6 +19,7 @@ from tests.baked import (
     CHOICES,
     COMBINATIONS,
     QUESTIONS,
+    ROOT,
     SETTINGS,
     TEMPLATE,
     BakedProject,
@@ -137,6 +138,12 @@ def test_git_keeps_every_file(baked: Bake, tmp_path: Path) -> None:
     subprocess.run([*git, "add", "--all"], check=True, cwd=project.path)
     kept = subprocess.run([*git, "ls-files", "-z"], check=True, capture_output=True, text=True)
     assert sorted(kept.stdout.rstrip("\0").split("\0")) == project.files
+
+
+def test_linting_leaves_nothing_that_cookiecutter_would_take_for_a_part_of_the_template() -> None:
+    done = subprocess.run(["make", "lint"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(ROOT.glob("{{*}}/**/.ruff_cache"))
 
 
 def test_a_file_is_rendered_exactly_if_it_holds_a_value_of_the_template() -> None:

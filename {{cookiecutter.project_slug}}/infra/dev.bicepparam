@@ -3,6 +3,7 @@ using './main.bicep'
 // Relaxed against test and prod: nodes that may be taken away, one copy of the data, a cheap registry.
 param environment = 'dev'
 param network = '{{ cookiecutter.network }}'
+param batchScoring = {{ 'false' if cookiecutter.serving == 'online' else 'true' }}
 
 param clusterSize = 'Standard_DS3_v2'
 param clusterMaximum = 2

@@ -25,16 +25,19 @@ param asAdministrator bool = false
 ])
 param network string
 
-@description('Public IP ranges, CIDR, from which people reach data and secrets when the network is public.')
+@description('Public IP ranges, CIDR, from which people reach data and secrets when the network is public; a single address without /32.')
 param allowedIpRanges array = []
 
 @description('Host names that jobs may reach when the network is managed-vnet, such as those of the package index.')
 param outboundHosts array = []
 
-@description('Address space of the virtual network: CIDR, /24 or larger.')
+@description('Address space of the virtual network: CIDR, /24 or larger, beginning at a multiple of 256 addresses.')
 param addressSpace string = '10.20.0.0/24'
 
 // --- sizes and costs ---
+
+@description('True where batch endpoints or parallel jobs run: jobs then reach queues and tables as well, over two more private endpoints.')
+param batchScoring bool
 
 @description('Virtual machine size of the compute cluster.')
 param clusterSize string
@@ -128,6 +131,8 @@ var project = loadYamlContent('../conf/project.yml')
 var names = project.environments[environment]
 var base = '${project.organization}-${project.name}-${environment}'
 var isPrivate = network == 'managed-vnet'
+// As azureml/ calls it.
+var computeName = 'cpu-cluster'
 // The organization is charged unless the tags of conf/project.yml say who is.
 var tags = union({ cost_center: project.organization }, project.tags, { environment: environment })
 
@@ -201,6 +206,7 @@ module storage 'modules/storage.bicep' = {
     softDeleteDays: softDeleteDays
     isPrivate: isPrivate
     allowedIpRanges: allowedIpRanges
+    functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
@@ -243,10 +249,11 @@ module workspace 'modules/workspace.bicep' = {
     tags: tags
     isPrivate: isPrivate
     outboundHosts: outboundHosts
+    batchScoring: batchScoring
+    computeName: computeName
     storageId: storage.outputs.id
     vaultId: vault.outputs.id
     containerRegistryId: containerRegistry.outputs.id
-    containerRegistrySku: containerRegistry.outputs.sku
     applicationInsightsId: monitoring.outputs.applicationInsightsId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     logAnalyticsId: monitoring.outputs.logAnalyticsId
@@ -257,6 +264,7 @@ module compute 'modules/compute.bicep' = {
   name: 'compute'
   params: {
     workspaceName: workspace.outputs.name
+    name: computeName
     location: location
     tags: tags
     size: clusterSize
@@ -265,6 +273,10 @@ module compute 'modules/compute.bicep' = {
     idleMinutes: clusterIdleMinutes
     identityId: identities.outputs.trainingId
   }
+  // With it comes the managed network, whose private endpoints the workspace must be allowed to approve.
+  dependsOn: [
+    access
+  ]
 }
 
 // --- events ---
@@ -274,10 +286,22 @@ module eventStorage 'modules/event-storage.bicep' = {
   params: {
     location: location
     tags: tags
+    sku: storageSku
     softDeleteDays: softDeleteDays
     isPrivate: isPrivate
     functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
     endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+  }
+}
+
+module eventTopic 'modules/event-topic.bicep' = {
+  name: 'event-topic'
+  params: {
+    base: base
+    location: location
+    tags: tags
+    workspaceId: workspace.outputs.id
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
 }
@@ -310,6 +334,7 @@ module access 'modules/access.bicep' = if (asAdministrator) {
     trainingPrincipalId: identities.outputs.trainingPrincipalId
     scoringPrincipalId: identities.outputs.scoringPrincipalId
     eventsPrincipalId: identities.outputs.eventsPrincipalId
+    eventTopicPrincipalId: eventTopic.outputs.principalId
     ciPrincipalId: identities.outputs.ciPrincipalId
   }
 }
@@ -321,12 +346,13 @@ module events 'modules/events.bicep' = {
     location: location
     tags: tags
     environment: environment
-    workspaceId: workspace.outputs.id
+    topicName: eventTopic.outputs.name
     workspaceName: workspace.outputs.name
     storageName: eventStorage.outputs.name
     identityId: identities.outputs.eventsId
     identityClientId: identities.outputs.eventsClientId
     functionsSubnetId: virtualNetwork.outputs.functionsSubnetId
+    endpointsSubnetId: virtualNetwork.outputs.endpointsSubnetId
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     logAnalyticsId: monitoring.outputs.logAnalyticsId
     isPrivate: isPrivate
@@ -346,7 +372,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: workspace.outputs.id
     logAnalyticsId: monitoring.outputs.logAnalyticsId
     applicationInsightsId: monitoring.outputs.applicationInsightsId
-    eventTopicId: events.outputs.topicId
+    eventTopicId: eventTopic.outputs.id
     clusterMaximum: clusterMaximum
   }
 }

@@ -3,6 +3,7 @@ using './main.bicep'
 // The secure defaults: nodes that stay, data in several zones, long retention, nothing deleted by mistake.
 param environment = 'prod'
 param network = '{{ cookiecutter.network }}'
+param batchScoring = {{ 'false' if cookiecutter.serving == 'online' else 'true' }}
 
 param clusterSize = 'Standard_DS3_v2'
 param clusterMaximum = 4

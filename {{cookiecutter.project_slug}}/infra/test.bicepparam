@@ -3,6 +3,7 @@ using './main.bicep'
 // Like prod, with one copy of the data and a smaller cluster.
 param environment = 'test'
 param network = '{{ cookiecutter.network }}'
+param batchScoring = {{ 'false' if cookiecutter.serving == 'online' else 'true' }}
 
 param clusterSize = 'Standard_DS3_v2'
 param clusterMaximum = 2

@@ -87,7 +87,7 @@ def contract(
     done = subprocess.run([sys.executable, "-m", module, *words], check=False)  # noqa: S603
     monitor_file = root / "azureml" / "monitoring" / "monitor.yml"
     if done.returncode == 0 and monitor_file.is_file():
-        from .monitor import follow_contract
+        from .monitoring.monitor import follow_contract
 
         try:
             if follow_contract(root, monitor_file):
@@ -121,8 +121,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run an Azure ML pipeline file here, with the same components and command lines."""
-    from .progress import Progress
-    from .run import RunFailed, run_pipeline
+    from .runs.progress import Progress
+    from .runs.run import RunFailed, run_pipeline
 
     console = _console(stderr=as_json)
     given = dict(_pair(one) for one in inputs or [])
@@ -169,7 +169,7 @@ def promote(
 ) -> None:
     """Compare the challenger with the champion and the gates; promote or refuse, with reasons."""
     from .files import project_root
-    from .promote import promote as decide
+    from .models.promote import promote as decide
 
     promotion = decide(project_root(), version, dry_run=dry_run)
     details = promotion.decision.evidence()["details"]
@@ -190,7 +190,7 @@ def promote(
 def rollback(as_json: JsonOption = False) -> None:
     """Make the previous champion the champion again."""
     from .files import project_root
-    from .promote import rollback as restore
+    from .models.promote import rollback as restore
 
     restored, replaced = restore(project_root())
     if as_json:
@@ -220,7 +220,7 @@ def serve(
 ) -> None:
     """Answer requests with the champion, in the inference server that Azure ML runs."""
     from .files import project_root
-    from .serving import serve as run_server
+    from .serving.server import serve as run_server
 
     run_server(
         project_root(),
@@ -239,8 +239,8 @@ def models(as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from .files import project_root
+    from .models.registry import CHAMPION, Registry
     from .project import load_project
-    from .registry import CHAMPION, Registry
     from .tracking import tracking_uri
 
     root = project_root()
@@ -285,8 +285,8 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say what each column adds to single predictions; the parts add up to the prediction."""
-    from .explain import explain as explain_rows
     from .files import project_root
+    from .models.explain import explain as explain_rows
 
     code = explain_rows(project_root(), data, row=row, version=version, as_json=as_json)
     raise typer.Exit(code)
@@ -300,7 +300,7 @@ def check(
 ) -> None:
     """Check pipelines' bindings, types and files; data need not be here, and nothing is run."""
     from .files import project_root
-    from .pipeline import load_pipeline
+    from .runs.pipeline import load_pipeline
 
     root = project_root()
     files = pipelines or sorted((root / "azureml" / "pipelines").glob("*.yml"))
@@ -333,8 +333,8 @@ def release(
     """Release a version beside the old one: test, mirror, shift traffic; roll back if it is worse."""
     from .files import project_root
     from .project import load_gates
-    from .release import evidence, force_rollback, run_release
-    from .release_progress import ReleaseProgress
+    from .releases.release import evidence, force_rollback, run_release
+    from .releases.release_progress import ReleaseProgress
 
     root = project_root()
     console = _console(stderr=as_json)
@@ -381,7 +381,7 @@ def status(endpoint: EndpointOption = "local", as_json: JsonOption = False) -> N
     from rich.table import Table
 
     from .files import project_root
-    from .release import load_state, open_local
+    from .releases.release import load_state, open_local
 
     here = open_local(project_root(), endpoint)
     rows, state = here.rows(), load_state(here.folder)
@@ -418,7 +418,7 @@ def status(endpoint: EndpointOption = "local", as_json: JsonOption = False) -> N
 def start(endpoint: EndpointOption = "local") -> None:
     """Bring it back as it was, with its deployments and traffic."""
     from .files import project_root
-    from .release import alone, open_local
+    from .releases.release import alone, open_local
 
     here = open_local(project_root(), endpoint)
     with alone(here.folder):
@@ -434,7 +434,7 @@ def start(endpoint: EndpointOption = "local") -> None:
 def stop(endpoint: EndpointOption = "local") -> None:
     """Stop its router and deployments; `start` brings them back."""
     from .files import project_root
-    from .release import alone, open_local
+    from .releases.release import alone, open_local
 
     here = open_local(project_root(), endpoint)
     with alone(here.folder):
@@ -454,8 +454,8 @@ def ab_report(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions by what really happened: decide, wait for more rows, or stop."""
-    from .ab_report import ab_report as compare
     from .files import project_root
+    from .releases.ab_report import ab_report as compare
 
     code, file = compare(
         project_root(),
@@ -476,8 +476,8 @@ def clean(
 ) -> None:
     """Delete old runs from .runs; registered models and their evidence stay in MLflow."""
     from .files import project_root
-    from .record import close_with_mlflow
-    from .store import all_runs
+    from .runs.record import close_with_mlflow
+    from .runs.store import all_runs
 
     root = project_root()
     close_with_mlflow(root)
@@ -519,8 +519,8 @@ def monitor(
     as_json: JsonOption = False,
 ) -> None:
     """Compute Azure ML's model monitor on what was collected here; exit code 1 on a breach."""
-    from . import monitor as watching
     from .files import project_root
+    from .monitoring import monitor as watching
 
     root = project_root()
     path = file or root / watching.MONITOR
@@ -564,8 +564,8 @@ def score(
 ) -> None:
     """Score tables of any size with the script of the batch endpoint; an interrupted job resumes."""
     from .files import project_root
-    from .score import ScoreProgress
-    from .score import score as score_tables
+    from .serving.score import ScoreProgress
+    from .serving.score import score as score_tables
 
     console = _console(stderr=as_json)
     with ScoreProgress(console) as watch:
@@ -611,8 +611,8 @@ def drill(
     as_json: JsonOption = False,
 ) -> None:
     """Rehearse the whole loop: the table's own time goes by, served, watched and retrained."""
-    from .drill import Plan
-    from .drill import drill as rehearse
+    from .drills.drill import Plan
+    from .drills.drill import drill as rehearse
     from .files import project_root
 
     console = _console(stderr=as_json)
@@ -649,9 +649,9 @@ def relocate() -> None:
 
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
-    from . import report
     from .files import read_json, write_text
     from .project import load_project
+    from .reports import report
 
     found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
     evidence = {kind: found[kind] for kind in report.KINDS if kind in found}

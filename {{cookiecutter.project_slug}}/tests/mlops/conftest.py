@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops.registry import Registry
+from mlops.models.registry import Registry
 
 from .small_project import make_small_project
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mlops.rollout import Answer, Deployment, EndpointError, Metrics, View
+from mlops.releases.rollout import Answer, Deployment, EndpointError, Metrics, View
 
 FAULTS = ("fail", "fail late", "killed before", "killed after", "old dies", "new dies")
 
@@ -16,7 +16,7 @@ class Killed(BaseException):
 
 
 class FakeEndpoint:
-    """See `mlops.rollout.Endpoint`.
+    """See `mlops.releases.rollout.Endpoint`.
 
     Attributes:
         faults: number of a call → what happens at it.

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlops.sweep import Plan
-from mlops.sweep_node import Sweep
+from mlops.sweeps.sweep import Plan
+from mlops.sweeps.sweep_node import Sweep
 
 from .small_project import PROJECT
 

@@ -34,7 +34,7 @@ def start_stub(
     environment: Mapping[str, str],
     **rest: Any,
 ) -> StubServer:
-    """Start one in a process of its own that outlives this one; see mlops/serving.py."""
+    """Start one in a process of its own that outlives this one; see mlops/serving/server.py."""
     place = log.with_name(f"{log.stem}-{os.getpid()}-{time.monotonic_ns()}.port")
     command = [sys.executable, __file__, str(model_folder), name, version, str(place)]
     with log.open("ab") as output:

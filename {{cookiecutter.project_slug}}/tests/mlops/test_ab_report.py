@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlops.ab_report import deployed
 from mlops.errors import UsageError
-from mlops.rows import read_rows
+from mlops.releases.ab_report import deployed
+from mlops.serving.rows import read_rows
 
 
 def test_a_version_is_found_in_every_stretch_it_was_deployed(tmp_path: Path) -> None:

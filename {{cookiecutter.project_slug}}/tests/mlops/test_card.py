@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mlops.card import card, html, markdown, write_card
 from mlops.project import Project
+from mlops.reports.card import card, html, markdown, write_card
 
 from .evidence_samples import RUN, Evidence, binary, envelope, flights, multiclass, regression
 from .test_report import CASES, HOSTILE, Page, paths, reached, replaced, thin

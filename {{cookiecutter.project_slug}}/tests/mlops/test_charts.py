@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops import charts
-from mlops.charts import Dot, Mark, Point, Series
+from mlops.reports import charts
+from mlops.reports.charts import Dot, Mark, Point, Series
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

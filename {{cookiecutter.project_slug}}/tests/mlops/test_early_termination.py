@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from mlops.early_termination import Bandit, MedianStopping, Policy, TruncationSelection
+from mlops.sweeps.early_termination import Bandit, MedianStopping, Policy, TruncationSelection
 
 NUMBERS = st.floats(-100, 100)
 HISTORIES = st.lists(st.lists(NUMBERS, min_size=1, max_size=12), min_size=1, max_size=8)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops.errors import UsageError
-from mlops.gates import Decision, judge
+from mlops.models.gates import Decision, judge
 from mlops.project import Gates
 
 from .evidence_samples import costs, fair

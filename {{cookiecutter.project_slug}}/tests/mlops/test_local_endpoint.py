@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from mlops.local_endpoint import MARK, LocalEndpoint
-from mlops.rollout import EndpointError
+from mlops.releases.local_endpoint import MARK, LocalEndpoint
+from mlops.releases.rollout import EndpointError
 
 from .stub_server import start_stub
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops.errors import UsageError
-from mlops.monitor import MonitorResult, collected_files, follow_contract, run_monitor
+from mlops.monitoring.monitor import MonitorResult, collected_files, follow_contract, run_monitor
 
 from .collected import write_collected, write_truth
 from .test_monitor_file import MONITOR, PROJECT
@@ -283,19 +285,26 @@ def test_what_is_half_written_beside_a_result_is_not_used(world: World) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_monitor_killed_at_any_moment_leaves_a_whole_result_or_none(world: World) -> None:
     world.collect(world.rows(400))
-    files = world.root / ".monitor"
-    for delay in (0.05, 0.3, 0.5, 0.7, 0.9):
+    collected = {file: file.read_bytes() for file in (world.root / ".collected").rglob("*.parquet")}
+    began = time.monotonic()
+    subprocess.run(world.words(), cwd=world.root, capture_output=True, check=True)
+    lasts = time.monotonic() - began
+    dice = random.Random(0)
+    killed = 0
+    for _ in range(20):
         process = subprocess.Popen(
             world.words(), cwd=world.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            process.wait(delay)
+            process.wait(dice.uniform(0, lasts))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-        process.wait()
-        for file in files.glob("*/monitor.json"):
+        killed += process.wait() != 0
+        for file in (world.root / ".monitor").glob("*/monitor.json"):
             json.loads(file.read_text(encoding="utf-8"))
             assert file.with_name("report.html").read_text(encoding="utf-8").endswith("</html>\n")
+    assert killed > 10
+    assert collected == {file: file.read_bytes() for file in collected}
     assert world.watch().verdict == "fine"
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops.monitor_file import MonitorError, duration, load_monitor
+from mlops.monitoring.monitor_file import MonitorError, duration, load_monitor
 
 PROJECT = Path(__file__).parents[2]
 OWN = PROJECT / "azureml" / "monitoring" / "monitor.yml"

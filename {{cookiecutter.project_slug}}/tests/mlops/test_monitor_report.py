@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops import charts
-from mlops.charts import Moment
-from mlops.monitor_report import METRICS, render
+from mlops.monitoring.monitor_report import METRICS, render
+from mlops.reports import charts
+from mlops.reports.charts import Moment
 
 from .test_report import Page
 
@@ -196,7 +196,7 @@ def test_without_data_the_page_is_neither_alarm_nor_all_clear() -> None:
 
 
 def test_every_metric_of_the_file_has_words() -> None:
-    from mlops import monitor_file
+    from mlops.monitoring import monitor_file
 
     models = (
         monitor_file.NumericalDrift,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops.pipeline import PipelineError, load_pipeline, shell_line, words
+from mlops.runs.pipeline import PipelineError, load_pipeline, shell_line, words
 
 
 def problems(pipeline: Path, **options: object) -> str:

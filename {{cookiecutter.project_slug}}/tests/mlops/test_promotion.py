@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from mlops.errors import UsageError
-from mlops.promote import promote, rollback
-from mlops.registry import CHAMPION, Registry, Version, champion_in_sqlite
+from mlops.models.promote import promote, rollback
+from mlops.models.registry import CHAMPION, Registry, Version, champion_in_sqlite
 
 from .evidence_samples import costs, envelope, fair
 from .small_project import GATES, make_small_project
@@ -77,7 +77,7 @@ def roles(project: Path) -> dict[str, str | None]:
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests' evidence is too small for a report, which has tests of its own."""
-    monkeypatch.setattr("mlops.report.render", lambda evidence, about: "report")
+    monkeypatch.setattr("mlops.reports.report.render", lambda evidence, about: "report")
 
 
 def test_a_good_first_challenger_becomes_champion(project: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_challenger_that_met_another_champion_is_compared_again(
         content["details"]["champion"]["version"] = rival.number
         return {"evaluation": envelope("evaluation", **content)}
 
-    monkeypatch.setattr("mlops.promote._compare_again", again)
+    monkeypatch.setattr("mlops.models.promote._compare_again", again)
     result = promote(project, "2")
     assert asked == [("2", "1")]
     assert result.compared_again
@@ -152,7 +152,7 @@ def test_evidence_that_a_gate_asks_for_and_that_is_missing_is_made_before_judgin
         made = {"fairness": fair("binary", champion=False), "footprint": costs(champion=False)}
         return {"evaluation": envelope("evaluation", **evaluation()), **made}
 
-    monkeypatch.setattr("mlops.promote._compare_again", compared)
+    monkeypatch.setattr("mlops.models.promote._compare_again", compared)
     result = promote(project)
     assert seen == [None] and result.compared_again
     assert [r.gate for r in result.decision.reasons if not r.passed] == ["model on disk"]
@@ -242,9 +242,9 @@ def test_the_embedded_store_answers_like_mlflow(project: Path) -> None:
 CRASH = """
 import os, sys
 from pathlib import Path
-import mlops.registry, mlops.report
-from mlops.promote import promote
-mlops.report.render = lambda evidence, about: "report"
+import mlops.models.registry, mlops.reports.report
+from mlops.models.promote import promote
+mlops.reports.report.render = lambda evidence, about: "report"
 calls = int(sys.argv[1])
 def counted(name, original):
     def wrapper(*args, **kwargs):

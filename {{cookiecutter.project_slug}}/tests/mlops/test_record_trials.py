@@ -14,15 +14,15 @@ import pytest
 from rich.console import Console
 
 from mlops.cli import clean
-from mlops.progress import Progress
-from mlops.record import close_with_mlflow
-from mlops.registry import Registry
-from mlops.run import run_pipeline
-from mlops.store import new_run
+from mlops.models.registry import Registry
+from mlops.runs.progress import Progress
+from mlops.runs.record import close_with_mlflow
+from mlops.runs.run import run_pipeline
+from mlops.runs.store import new_run
 
 from .small_sweep import make_small_sweep
 
-RUN = "from pathlib import Path; from mlops.run import run_pipeline; run_pipeline(Path({!r}))"
+RUN = "from pathlib import Path; from mlops.runs.run import run_pipeline; run_pipeline(Path({!r}))"
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from mlflow import MlflowClient
 
 from mlops.files import write_json
-from mlops.record import record
-from mlops.run import run_pipeline
-from mlops.store import StepState, new_run
+from mlops.runs.record import record
+from mlops.runs.run import run_pipeline
+from mlops.runs.store import StepState, new_run
 
 from .evidence_samples import binary
 
@@ -45,7 +45,7 @@ def test_a_run_tells_retraining_from_exploration_and_names_its_commit(
     experiment: str | None,
     purpose: str,
 ) -> None:
-    monkeypatch.setattr("mlops.run._git_commit", lambda root: "c0ffee-dirty")
+    monkeypatch.setattr("mlops.runs.run._git_commit", lambda root: "c0ffee-dirty")
     text = pipeline.read_text(encoding="utf-8")
     text = text.replace("inputs:\n", "tags: {purpose: retraining}\ninputs:\n", 1)
     pipeline.write_text(text, encoding="utf-8")

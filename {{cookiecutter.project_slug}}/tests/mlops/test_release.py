@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlops import release_checks
 from mlops.errors import UsageError
-from mlops.local_endpoint import LocalEndpoint
+from mlops.models.registry import CHAMPION
 from mlops.project import Release
-from mlops.registry import CHAMPION
-from mlops.release import alone, force_rollback, load_state, run_release
-from mlops.rollout import RELEASED, ROLLED_BACK, Limits
+from mlops.releases import release_checks
+from mlops.releases.local_endpoint import LocalEndpoint
+from mlops.releases.release import alone, force_rollback, load_state, run_release
+from mlops.releases.rollout import RELEASED, ROLLED_BACK, Limits
 
 from .small_project import make_small_project
 from .stub_server import start_stub
@@ -71,7 +71,7 @@ def project(
     (tmp_path / ".mlflow").mkdir()
     (tmp_path / ".mlflow" / "mlflow.db").write_bytes(empty_store.read_bytes())
     monkeypatch.setattr(release_checks, "asking", asking)
-    monkeypatch.setattr("mlops.release.open_local", lambda root, name: local(root))
+    monkeypatch.setattr("mlops.releases.release.open_local", lambda root, name: local(root))
     yield tmp_path
     local(tmp_path).close()
 
@@ -251,7 +251,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.mlops import test_release as here
-from mlops import local_endpoint, release, release_checks
+from mlops.releases import local_endpoint, release, release_checks
 release_checks.asking = here.asking
 release.open_local = lambda root, name: here.local(root)
 left = int(sys.argv[1])

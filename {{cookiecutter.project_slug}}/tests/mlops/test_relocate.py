@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mlops import relocate as relocation
 from mlops.errors import UsageError
-from mlops.record import ensure_experiment
-from mlops.registry import CHAMPION, Registry, champion_in_sqlite
+from mlops.models.registry import CHAMPION, Registry, champion_in_sqlite
 from mlops.relocate import former_roots, relocate
+from mlops.runs.record import ensure_experiment
 from mlops.tracking import local_store, tracking_uri
 
 from .small_project import make_small_project

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlops.report import KINDS, main, render
+from mlops.reports.report import KINDS, main, render
 
 from .evidence_samples import (
     RUN,
@@ -432,7 +432,7 @@ def thin(value: Any) -> Any:
 @pytest.mark.parametrize("case", ["binary", "three classes", "regression", "stopped at validation"])
 @pytest.mark.parametrize("wrong", [[None], ["text", [], {}, [None], -1e308, True, float("nan")]])
 def test_any_value_may_be_null_or_of_another_type(case: str, wrong: list[Any]) -> None:
-    from mlops.report_sections import sections
+    from mlops.reports.report_sections import sections
 
     evidence = thin(CASES[case]())
     places = [path for path in paths(evidence) if path]
@@ -584,7 +584,7 @@ def test_a_folder_that_cannot_be_written_is_wrong_usage(
 
 def test_the_import_is_light() -> None:
     heavy = ("jinja2", "pandas", "numpy", "mlflow", "matplotlib", "sklearn")
-    code = f"import sys, mlops.report; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import sys, mlops.reports.report; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -18,12 +18,20 @@ from hypothesis.stateful import (
 )
 from pydantic import ValidationError
 
-from mlops import rollout
 from mlops.errors import CheckFailed, UsageError
-from mlops.gates import Reason
+from mlops.models.gates import Reason
 from mlops.project import Release
-from mlops.release import drive, evidence, load_state, save_state
-from mlops.rollout import REFUSED, RELEASED, ROLLED_BACK, Endpoint, EndpointError, Limits, State
+from mlops.releases import rollout
+from mlops.releases.release import drive, evidence, load_state, save_state
+from mlops.releases.rollout import (
+    REFUSED,
+    RELEASED,
+    ROLLED_BACK,
+    Endpoint,
+    EndpointError,
+    Limits,
+    State,
+)
 
 from .fake_endpoint import FAULTS, FakeEndpoint, Killed
 

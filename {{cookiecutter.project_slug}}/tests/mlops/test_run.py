@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from mlops.run import RunFailed, run_pipeline
-from mlops.store import installed
-from mlops.warm import Job, Launcher, environment
+from mlops.runs.run import RunFailed, run_pipeline
+from mlops.runs.store import installed
+from mlops.runs.warm import Job, Launcher, environment
 
 from .small_project import executed, run_states
 
-RUN = "from pathlib import Path; from mlops.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
+RUN = "from pathlib import Path; from mlops.runs.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 
-from mlops.sampling import draws
-from mlops.search_space import Distribution, drawn
-from mlops.sweep_node import Sweep
+from mlops.sweeps.sampling import draws
+from mlops.sweeps.search_space import Distribution, drawn
+from mlops.sweeps.sweep_node import Sweep
 
 from .small_sweep import settings
 

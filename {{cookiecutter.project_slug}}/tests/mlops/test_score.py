@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mlops import score
 from mlops.errors import MlopsError, UsageError
-from mlops.registry import Located
-from mlops.score import ScoreProgress
+from mlops.models.registry import Located
+from mlops.serving import score
+from mlops.serving.score import ScoreProgress
 
 from .small_project import make_small_project
 
@@ -145,8 +145,8 @@ def test_the_script_ends_when_mlops_is_killed(project):
         "time.sleep(60)",
     )
     caller = (
-        "from pathlib import Path; from mlops import score;"
-        "from mlops.registry import Located;"
+        "from pathlib import Path; from mlops.serving import score;"
+        "from mlops.models.registry import Located;"
         f"score.locate = lambda *words: Located('3', {{'model': Path({str(project)!r})}});"
         f"score.score(Path({str(project)!r}), Path('t'), Path('o'), watch=lambda event: None)"
     )

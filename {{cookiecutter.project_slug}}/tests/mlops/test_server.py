@@ -18,12 +18,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from mlops import champion, record, register
 from mlops.cli import models
 from mlops.errors import UsageError
-from mlops.promote import promote, rollback
-from mlops.registry import CHAMPION, Registry, champion_in_sqlite
-from mlops.run import run_pipeline
+from mlops.models import champion, register
+from mlops.models.promote import promote, rollback
+from mlops.models.registry import CHAMPION, Registry, champion_in_sqlite
+from mlops.runs import record
+from mlops.runs.run import run_pipeline
 from mlops.tracking import tracking_uri
 
 from .evidence_samples import binary
@@ -153,7 +154,7 @@ def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_p
     registry = Registry("test", tracking_uri())
     parents = registry.client.search_runs(
         [e.experiment_id for e in registry.client.search_experiments()],
-        filter_string="tags.mlops.pipeline = 'copy'",
+        filter_string="tags.mlops.runs.pipeline = 'copy'",
     )
     tags = registry.version("2").tags
     assert tags["dataset_digest"] == binary()["data"]["details"]["digest"]
@@ -183,7 +184,7 @@ def test_a_server_that_dies_during_a_promotion_keeps_its_champion(
         server.kill()  # the gates have said yes; nothing is written yet
         return "report"
 
-    monkeypatch.setattr("mlops.report.render", render)
+    monkeypatch.setattr("mlops.reports.report.render", render)
     with pytest.raises(UsageError, match="nobody answers there") as error:
         promote(tmp_path)
     assert error.value.exit_code == 2

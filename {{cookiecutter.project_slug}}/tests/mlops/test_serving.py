@@ -16,9 +16,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from mlops import environments, serving
+from mlops import environments
 from mlops.errors import UsageError
-from mlops.receiver import Receiver
+from mlops.serving import server as serving
+from mlops.serving.receiver import Receiver
 
 from .small_project import make_small_project
 
@@ -127,8 +128,8 @@ def test_rows_of_many_senders_are_all_kept_once(contract, tmp_path):
 
 
 def test_rows_that_cannot_be_written_wait_and_then_are_refused(contract, tmp_path, monkeypatch):
-    monkeypatch.setattr("mlops.receiver.FLUSH_ROWS", 3)
-    monkeypatch.setattr("mlops.receiver.FLUSH_SECONDS", 60)
+    monkeypatch.setattr("mlops.serving.receiver.FLUSH_ROWS", 3)
+    monkeypatch.setattr("mlops.serving.receiver.FLUSH_SECONDS", 60)
     blocked = tmp_path / "kept" / "local"
     blocked.parent.mkdir()
     blocked.touch()

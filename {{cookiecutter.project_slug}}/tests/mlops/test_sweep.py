@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops import sweep as sweeps
 from mlops.errors import CheckFailed
-from mlops.pipeline import PipelineError, load_pipeline
-from mlops.run import RunFailed, run_pipeline
-from mlops.sweep import SweepFailed, run_sweep
+from mlops.runs.pipeline import PipelineError, load_pipeline
+from mlops.runs.run import RunFailed, run_pipeline
+from mlops.sweeps import sweep as sweeps
+from mlops.sweeps.sweep import SweepFailed, run_sweep
 
 from .small_sweep import evidence, executed, make_plan, make_small_sweep, settings
 
@@ -212,7 +212,7 @@ def test_the_evidence_of_the_same_sweep_is_the_same(tmp_path: Path) -> None:
 
 # Kill and resume
 
-SWEEP = "import sys, json; from mlops.sweep import Plan, run_sweep; run_sweep(Plan(**json.loads(sys.argv[1])))"
+SWEEP = "import sys, json; from mlops.sweeps.sweep import Plan, run_sweep; run_sweep(Plan(**json.loads(sys.argv[1])))"
 
 
 def start(plan: Any) -> subprocess.Popen[bytes]:

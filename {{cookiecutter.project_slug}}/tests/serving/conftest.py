@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock
 
 from mlops.project import load_project
-from mlops.receiver import Receiver
-from mlops.serving import Server, start_server
+from mlops.serving.receiver import Receiver
+from mlops.serving.server import Server, start_server
 
 from ..tables import write_table_for
 from . import ROOT

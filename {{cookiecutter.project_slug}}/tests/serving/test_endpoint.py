@@ -32,8 +32,8 @@ from schemathesis.specs.openapi.checks import (
 
 from mlops.errors import MlopsError
 from mlops.project import load_gates
-from mlops.receiver import Receiver
-from mlops.serving import start_server
+from mlops.serving.receiver import Receiver
+from mlops.serving.server import start_server
 
 from ..unit import contract as contracts
 from ..unit import model as models
@@ -296,7 +296,7 @@ def test_nothing_is_left_of_a_server_however_its_starter_ends(trained, tmp_path,
     """`mlops serve`, with a model of this test for the champion."""
     starter = f"""
 from pathlib import Path
-from mlops import serving
+from mlops.serving import server as serving
 serving.model_to_serve = lambda root, version: ("7", Path({str(trained / "model")!r}))
 with serving._listen("127.0.0.1", 0) as free:
     port = free.getsockname()[1]

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops import card, gates, project, report
+from mlops import project
+from mlops.models import gates
+from mlops.reports import card, report
 
 from . import footprint, validate
 

@@ -1,0 +1,1 @@
+"""Rehearses the whole loop on the time of a table."""

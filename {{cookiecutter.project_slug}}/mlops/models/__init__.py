@@ -1,0 +1,1 @@
+"""Registered models: challengers, the champion, and the gates between them."""

@@ -1,0 +1,1 @@
+"""Watches what an endpoint is asked, as monitors of Azure ML do."""

@@ -1,0 +1,1 @@
+"""Releases a model to an endpoint, stage by stage, and back."""

@@ -1,0 +1,1 @@
+"""Pages that people read: reports of runs and model cards, from evidence only."""

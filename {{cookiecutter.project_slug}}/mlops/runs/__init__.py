@@ -1,0 +1,1 @@
+"""Runs pipelines of Azure ML on this machine, and keeps what they did."""

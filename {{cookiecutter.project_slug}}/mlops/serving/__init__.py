@@ -1,0 +1,1 @@
+"""The online endpoint and batch scoring on this machine."""

@@ -1,0 +1,1 @@
+"""Searches for hyperparameters, as sweep jobs of Azure ML do."""
