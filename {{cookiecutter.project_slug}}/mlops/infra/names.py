@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from .evaluate import UNKNOWN, Scope, evaluate, loop
+from .deployment import Deployed, deployed
+from .evaluate import Scope, evaluate
 from .findings import Finding
 from .infrastructure import Infrastructure
 from .schema import Types
-from .tree import BicepFile, Call, Expr, Literal, Member, Module, Name, Resource, walk
+from .tree import BicepFile, Call, Expr, Literal, Member, Module, Name, walk
 
 CHECK = "names of resources"
 # Azure's rules, where its types do not carry them. Regular expressions of whole names.
@@ -50,15 +50,11 @@ def check(all_files: Infrastructure, types: Types) -> Iterator[Finding]:
     """Every name that can be worked out, once, with the parameter file that makes it so."""
     said: set[tuple[object, str]] = set()
     for parameters in all_files.parameters:
-        called = all_files.used(parameters)
-        if called is None:
-            continue
-        of_file = Scope(parameters)
-        given = {name: evaluate(v.value, of_file) for name, v in parameters.assigned.items()}
-        for finding in _file(called, given, parameters.path.name, all_files, types, 0):
-            if (finding.place, finding.what) not in said:
-                said.add((finding.place, finding.what))
-                yield finding
+        for one in deployed(parameters, all_files):
+            for finding in _judge(one, parameters.path.name, types):
+                if (finding.place, finding.what) not in said:
+                    said.add((finding.place, finding.what))
+                    yield finding
 
 
 def missing_keys(all_files: Infrastructure) -> Iterator[Finding]:
@@ -90,89 +86,24 @@ def _loaded(of: Expr, file: BicepFile) -> bool:
     return isinstance(value, Call) and value.function in ("loadYamlContent", "loadJsonContent")
 
 
-def _file(
-    file: BicepFile,
-    given: dict[str, Any],
-    source: str,
-    all_files: Infrastructure,
-    types: Types,
-    depth: int,
-) -> Iterator[Finding]:
-    if depth > 10:
-        return
-    scope = Scope(file, given, lambda module, name: _output(file, given, module, name, all_files))
-    for resource in file.every_resource():
-        if resource.existing:
-            continue
-        for name in _names_of(resource, scope):
-            yield from _judge(name, resource, source, types)
-    for module in file.modules.values():
-        if module.condition and evaluate(module.condition, scope) is False:
-            continue
-        called = all_files.called(file, module)
-        for name, inner in _calls(module, scope):
-            if isinstance(name, str) and not re.fullmatch(DEPLOYMENT, name):
-                what = f"the module's name is '{name}' with {source}"
-                remedy = "at most 64 letters, digits, hyphens, dots, underscores"
-                yield Finding(module.place, what, remedy, CHECK)
-            if called is not None:
-                yield from _file(called, inner, source, all_files, types, depth + 1)
-
-
-def _output(
-    file: BicepFile, given: dict[str, Any], symbol: str, name: str, all_files: Infrastructure
-) -> Any:
-    module = file.modules[symbol]
-    called = all_files.called(file, module)
-    output = called.outputs.get(name) if called else None
-    if called is None or output is None or module.loop:
-        return UNKNOWN
-    outer = Scope(file, given, lambda m, n: _output(file, given, m, n, all_files))
-    inner = next((i for _, i in _calls(module, outer)), {})
-    return evaluate(output.value, Scope(called, inner))
-
-
-def _calls(module: Module, scope: Scope) -> list[tuple[Any, dict[str, Any]]]:
-    """The name and the parameters of a module, for each turn of its loop."""
-
-    def one(inner: Scope) -> tuple[Any, dict[str, Any]]:
-        given = module.body.value("params")
-        name = module.body.value("name")
-        params = evaluate(given, inner) if given is not None else {}
-        return (
-            evaluate(name, inner) if name is not None else UNKNOWN,
-            params if isinstance(params, dict) else {},
-        )
-
-    if module.loop is None:
-        return [one(scope)]
-    turns = loop(module.loop, scope, one)
-    return turns if isinstance(turns, list) else []
-
-
-def _names_of(resource: Resource, scope: Scope) -> list[Any]:
-    name = resource.body.value("name")
-    if name is None:
-        return []
-    if resource.loop is None:
-        return [evaluate(name, scope)]
-    turns = loop(resource.loop, scope, lambda inner: evaluate(name, inner))
-    return turns if isinstance(turns, list) else []
-
-
-def _judge(name: Any, resource: Resource, source: str, types: Types) -> Iterator[Finding]:
+def _judge(one: Deployed, source: str, types: Types) -> Iterator[Finding]:
+    name, declared = one.value("name"), one.declared
     if not isinstance(name, str):
         return
+    given = declared.body.value("name")
+    place = given.place if given else declared.place
     own = name.rpartition("/")[2]
-    pattern = LIMITS.get(resource.type.lower())
-    known = types.get(resource.type)
+    what = f"the name of `{declared.symbol}` is '{own}' ({len(own)} characters) with {source}"
+    if isinstance(declared, Module):
+        if not re.fullmatch(DEPLOYMENT, name):
+            remedy = "at most 64 letters, digits, hyphens, dots, underscores and parentheses"
+            yield Finding(place, what, remedy, CHECK)
+        return
+    known = types.get(declared.type)
     published = re.search(r"pattern: (.+)$", known.limits_of_name) if known else None
-    broken = pattern is not None and not re.fullmatch(pattern, own)
-    if not broken and published:
-        pattern = published[1]
-        broken = not re.search(pattern, own)
-    if broken:
-        given = resource.body.value("name")
-        what = f"the name of `{resource.symbol}` is '{own}' ({len(own)} characters) with {source}"
-        remedy = f"Azure takes {pattern} for a {resource.type}; shorten it or its parts"
-        yield Finding(given.place if given else resource.place, what, remedy, CHECK)
+    rules = [LIMITS.get(declared.type.lower()), published[1] if published else None]
+    for rule in rules:
+        if rule is not None and not re.search(rf"^(?:{rule})$", own):
+            remedy = f"a {declared.type} takes {rule}: shorten or mend what the name is made of"
+            yield Finding(place, what, remedy, CHECK)
+            return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import tree_sitter_bicep
@@ -57,8 +59,8 @@ def parse(source: bytes, path: Path) -> BicepFile:
         source = _as_variables(source, file)
     tree = _parser().parse(source)
     decorators: tuple[Call, ...] = ()
+    reader = _Reader(path, file.errors)
     for node in tree.root_node.named_children:
-        reader = _Reader(path)
         if node.type == "decorators":
             decorators = reader.decorators(node)
             continue
@@ -116,8 +118,8 @@ def _errors(node: Node, path: Path) -> list[Finding]:
 class _Reader:
     """Turns tree-sitter's nodes of one file into the tree's parts."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, errors: list[Finding]) -> None:
+        self.path, self.errors = path, errors
 
     def place(self, node: Node) -> Place:
         return Place(self.path, node.start_point.row + 1, node.start_point.column + 1)
@@ -248,7 +250,7 @@ class _Reader:
             case "identifier" | "property_identifier" | "loop_variable" | "loop_enumerator":
                 return Name(_text(node), place)
             case "array":
-                return Array(tuple(self.expression(n) for n in named), place)
+                return Array(tuple(self.items(named)), place)
             case "object":
                 return self.object(named, place)
             case "parenthesized_expression" if len(named) == 1:
@@ -274,6 +276,37 @@ class _Reader:
                 return self.loop(named, place)
             case _:
                 return Other(node.type, tuple(self.expression(n) for n in named), place)
+
+    def items(self, named: list[Node]) -> Iterator[Expr]:
+        """Values of an array. The grammar splits `f().a` and `a[0]` there; they are put together."""
+        together: list[list[Node]] = []
+        for node in named:
+            if together and together[-1][-1].end_byte == node.start_byte:
+                together[-1].append(node)
+            else:
+                together.append([node])
+        for before, after in pairwise(together):
+            if before[-1].end_point.row == after[0].start_point.row and not _comma(before, after):
+                what = "two values on one line without a comma"
+                self.errors.append(
+                    Finding(self.place(after[0]), what, "write a comma, or a line each", UNREADABLE)
+                )
+        for nodes in together:
+            if len(nodes) == 1:
+                yield self.expression(nodes[0])
+                continue
+            first = nodes[0].start_point
+            text = b"".join(n.text or b"" for n in nodes)
+            start = b"var x =" + b"\n" * first.row
+            start += b" " * (first.column - (0 if first.row else len(start)))
+            root = _parser().parse(start + text).root_node
+            declared = root.named_children[0] if root.named_children else None
+            if root.has_error or declared is None:
+                where = self.place(nodes[0])
+                what = f"cannot be read at `{text.decode(errors='replace')[:60]}`"
+                self.errors.append(Finding(where, what, "mend the syntax", UNREADABLE))
+            else:
+                yield self.expression(declared.named_children[-1])
 
     def call(self, named: list[Node], place: Place) -> Expr:
         called = self.expression(named[0])
@@ -359,6 +392,15 @@ def _nested(node: Node) -> list[Node]:
         elif child.type == "object_property" and len(child.named_children) == 1:
             found += _nested(child)
     return found
+
+
+def _comma(before: list[Node], after: list[Node]) -> bool:
+    one: Node | None = before[-1].next_sibling
+    while one is not None and one.start_byte < after[0].start_byte:
+        if one.type == ",":
+            return True
+        one = one.next_sibling
+    return False
 
 
 def _walk(node: Node) -> list[Node]:
