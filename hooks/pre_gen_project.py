@@ -68,7 +68,7 @@ OWN_NAMES = """
 INSTALLED = """
     aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope
     asgiref ast_serialize asttokens attr attrs azure azure_ai_ml azure_common azure_core
-    azure_identity azure_mgmt_core azure_monitor_opentelemetry azure_storage_blob
+    azure_functions azure_identity azure_mgmt_core azure_monitor_opentelemetry azure_storage_blob
     azure_storage_file_datalake azure_storage_file_share azureml azureml_ai_monitoring
     azureml_inference_server_http azureml_mlflow blinker cachetools certifi cffi cfgv
     charset_normalizer click cloudpickle colorama colorlog comm contourpy cryptography cycler

@@ -24,7 +24,7 @@ Queue = Literal["model-registered", "monitor-breached", "run-failed"]
 
 # The run tag of a model monitor's step that found a metric beyond its threshold.
 BREACH_TAG = "azureml_modelmonitor_threshold_breached"
-# The property in which mlops/azure_registry.py keeps the run that a version came from.
+# The property in which the registry (mlops) keeps the run that a version came from.
 RUN_PROPERTY = "mlops.run_id"
 
 

@@ -24,7 +24,7 @@ def test_the_package_is_what_azure_functions_and_the_jobs_look_for(tmp_path: Pat
     assert {"host.json", "function_app.py", "requirements.txt", "events/receive.py"} <= found
     pipelines = ROOT / "azureml" / "pipelines"
     assert {f"project/azureml/pipelines/{path.name}" for path in pipelines.iterdir()} <= found
-    assert {f"project/{name}" for name in ("conf/project.yml", "mlops/champion.py")} <= found
+    assert {f"project/{name}" for name in ("conf/project.yml", "mlops/cli.py")} <= found
     assert {"project/src/score.py", "project/.gitignore"} <= found
     # Nothing that only tests or people need, and nothing that is only here.
     parts = {part for name in found for part in name.split("/")}
