@@ -648,7 +648,7 @@ def relocate() -> None:
 
 
 infra_app = typer.Typer(
-    help="Check the infrastructure of infra/ before Azure sees it.", no_args_is_help=True
+    help="Check the infrastructure of infra/, and deploy it.", no_args_is_help=True
 )
 app.add_typer(infra_app, name="infra")
 
@@ -668,6 +668,37 @@ def check_infrastructure(as_json: JsonOption = False) -> None:
         for line in printed(checked):
             print(line)
     raise typer.Exit(1 if checked.findings else 0)
+
+
+@infra_app.command("deploy")
+def deploy_infrastructure(
+    environment: Annotated[str, typer.Argument(help="One of conf/project.yml: dev, test or prod.")],
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Show what would change; change nothing.")
+    ] = False,
+    as_administrator: Annotated[
+        bool,
+        typer.Option(
+            "--as-administrator",
+            help="Make the resource group, and deploy roles, policies and locks as well.",
+        ),
+    ] = False,
+    confirm: Annotated[
+        str | None,
+        typer.Option(help="The resource group's name: an administrator's word that prod is meant."),
+    ] = None,
+) -> None:
+    """Deploy an environment with the Azure CLI (needs Azure). prod is deployed by the pipeline."""
+    from .files import project_root
+    from .infra.deploy import deploy
+
+    deploy(
+        project_root(),
+        environment,
+        what_if=what_if,
+        as_administrator=as_administrator,
+        confirm=confirm,
+    )
 
 
 def _report_of_failure(folder: Path) -> Path | None:

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import callers, intent, lint, names, scan, typed
+from . import callers, compile, intent, lint, names, scan, typed
 from .findings import Finding, Place
 from .infrastructure import Infrastructure, load
 from .schema import load_types
@@ -49,7 +49,7 @@ class Checked:
 
 
 def check(root: Path, say: Callable[[str], object] = lambda _: None) -> Checked:
-    """Read, compare and scan all of infra/.
+    """Read, compare, scan and, where the compiler is here, compile all of infra/.
 
     Args:
         root: of the project.
@@ -62,6 +62,7 @@ def check(root: Path, say: Callable[[str], object] = lambda _: None) -> Checked:
     with ThreadPoolExecutor(1) as beside:
         scanned = beside.submit(lambda: list(scan.check(all_files, say)))
         found, untyped = _read(root, all_files, say)
+        found += compile.check(all_files, say)
         found += scanned.result()
     unique = sorted(set(found), key=lambda f: (f.place, f.what))
     resources = sum(1 for f in all_files.bicep for _ in f.every_resource())
