@@ -162,9 +162,7 @@ def _size(value: Expr, limit: str) -> int | None:
     return None
 
 
-def _references(
-    expression: Expr, file: BicepFile, all_files: Infrastructure
-) -> Iterator[Finding]:
+def _references(expression: Expr, file: BicepFile, all_files: Infrastructure) -> Iterator[Finding]:
     """Outputs that are read: they exist, and a module that may be absent is asked with care."""
     for node in walk(expression):
         if not isinstance(node, Member):

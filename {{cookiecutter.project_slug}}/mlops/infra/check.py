@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import callers, compile, intent, lint, names, scan, typed
+from . import callers, compiler, intent, lint, names, scan, typed
 from .findings import Finding, Place
 from .infrastructure import Infrastructure, load
 from .schema import load_types
@@ -62,7 +62,7 @@ def check(root: Path, say: Callable[[str], object] = lambda _: None) -> Checked:
     with ThreadPoolExecutor(1) as beside:
         scanned = beside.submit(lambda: list(scan.check(all_files, say)))
         found, untyped = _read(root, all_files, say)
-        found += compile.check(all_files, say)
+        found += compiler.check(all_files, say)
         found += scanned.result()
     unique = sorted(set(found), key=lambda f: (f.place, f.what))
     resources = sum(1 for f in all_files.bicep for _ in f.every_resource())
@@ -98,9 +98,8 @@ def printed(checked: Checked) -> Iterator[str]:
         yield f"{_inside(here, place.file)}:{place.line}: not compared with Azure's types: {why}"
     looked = f"{checked.files} files, {checked.resources} resources"
     count = len(checked.findings)
-    yield f"{looked}: {'1 finding' if count == 1 else f'{count} findings'}" if count else (
-        f"{looked}: fine"
-    )
+    verdict = "1 finding" if count == 1 else f"{count} findings"
+    yield f"{looked}: {verdict if count else 'fine'}"
 
 
 def _inside(root: Path, file: Path) -> str:

@@ -66,7 +66,9 @@ def deploy(
 def _environment(root: Path, name: str) -> Environment:
     known = load_project(root).environments
     if name not in known:
-        raise UsageError(f"conf/project.yml has no environment {name!r}; it has: {', '.join(known)}")
+        raise UsageError(
+            f"conf/project.yml has no environment {name!r}; it has: {', '.join(known)}"
+        )
     return known[name]
 
 

@@ -127,7 +127,9 @@ def _named(name: str, scope: Scope) -> Any:
     parameter = scope.file.parameters.get(name)
     if parameter is None or parameter.default is None:
         return UNKNOWN
-    return evaluate(parameter.default, Scope(scope.file, scope.given, scope.output, {}, scope.depth + 1))
+    return evaluate(
+        parameter.default, Scope(scope.file, scope.given, scope.output, {}, scope.depth + 1)
+    )
 
 
 def _member(of: Expr, name: str, scope: Scope) -> Any:

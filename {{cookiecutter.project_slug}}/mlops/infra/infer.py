@@ -107,8 +107,8 @@ def kind_of_expression(
         case Name(name=name) if name in local:
             return None
         case Name(name=name) if name in symbols.file.variables:
-            value = symbols.file.variables[name].value
-            return kind_of_expression(value, symbols, frozenset(), depth + 1)
+            inner = symbols.file.variables[name].value
+            return kind_of_expression(inner, symbols, frozenset(), depth + 1)
         case Name(name=name) if name in symbols.file.parameters:
             return symbols.kind(name)
         case Call(function=function, of=None):

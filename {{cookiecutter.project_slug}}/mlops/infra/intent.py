@@ -35,7 +35,12 @@ SAYS: dict[str, list[tuple[str, str, object, str]]] = {
         ("keys", "properties.DisableLocalAuth", True, "telemetry is sent with identities only"),
     ],
     "microsoft.machinelearningservices/workspaces/computes": [
-        ("cost", "properties.properties.scaleSettings.minNodeCount", 0, "no node while nobody works"),
+        (
+            "cost",
+            "properties.properties.scaleSettings.minNodeCount",
+            0,
+            "no node while nobody works",
+        ),
     ],
 }
 DIAGNOSED = {
@@ -190,7 +195,9 @@ def _roles_that_give_roles(file: BicepFile) -> Iterator[Finding]:
             if isinstance(node, Literal) and str(node.value).lower() in GIVE_ROLES:
                 name = GIVE_ROLES[str(node.value).lower()]
                 remedy = "give the operations that are needed, in a role of their own"
-                yield Finding(node.place, f"the role {name} can give itself anything", remedy, CHECK)
+                yield Finding(
+                    node.place, f"the role {name} can give itself anything", remedy, CHECK
+                )
 
 
 def _role_operations(all_files: Infrastructure) -> Iterator[Finding]:
@@ -215,9 +222,7 @@ def _operations(path: Path) -> set[str]:
     return {line.split("#")[0].strip().lower() for line in lines} - {""}
 
 
-def _operations_of_roles(
-    all_files: Infrastructure, folder: Path
-) -> Iterator[tuple[Place, str]]:
+def _operations_of_roles(all_files: Infrastructure, folder: Path) -> Iterator[tuple[Place, str]]:
     for path in sorted(folder.rglob("*roles*.json")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for found in re.finditer(r'"([^"]+)"(?!\s*:)', line):

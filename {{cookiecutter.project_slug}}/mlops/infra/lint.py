@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 
 from .findings import Finding, Place
 from .infer import Symbols, kind_of_expression
@@ -16,32 +17,38 @@ from .tree import (
     For,
     Literal,
     Member,
+    Module,
     Name,
     Object,
     Other,
+    Output,
+    Parameter,
+    Resource,
     Text,
     children,
     walk,
 )
 
 CHECK = "names and style"
-FUNCTIONS = frozenset(
-    """any array base64 base64ToJson base64ToString bool buildUri cidrHost cidrSubnet coalesce concat
+_FUNCTIONS = """
+    any array base64 base64ToJson base64ToString bool buildUri cidrHost cidrSubnet coalesce concat
     contains createArray createObject dataUri dataUriToString dateTimeAdd dateTimeFromEpoch
     dateTimeToEpoch deployer deployment empty endsWith environment extensionResourceId externalInput
     fail filter first flatten format getSecret groupBy guid indexOf int intersection items join json
     last lastIndexOf length list loadDirectoryFileInfo loadFileAsBase64 loadJsonContent
     loadTextContent loadYamlContent managementGroup managementGroupResourceId map mapValues max min
     newGuid objectKeys padLeft parseCidr parseUri pickZones providers range
-    readEnvironmentVariable reduce reference replace resourceGroup resourceId resourceInput roleDefinitions shallowMerge skip sort
-    split startsWith string subscription subscriptionResourceId substring take tenant
+    readEnvironmentVariable reduce reference replace resourceGroup resourceId resourceInput
+    roleDefinitions shallowMerge skip sort split startsWith string subscription subscriptionResourceId substring take tenant
     tenantResourceId toLogicalZone toLogicalZones toLower toObject toPhysicalZone toPhysicalZones
-    toUpper trim tryGet union uniqueString uri uriComponent uriComponentToString utcNow""".split()
-)
-DECORATORS = frozenset(
-    """allowed batchSize description discriminator export maxLength maxValue metadata minLength
-    minValue onlyIfNotExists retryOn sealed secure userDefinedConstraint validate waitUntil""".split()
-)
+    toUpper trim tryGet union uniqueString uri uriComponent uriComponentToString utcNow
+"""
+FUNCTIONS = frozenset(_FUNCTIONS.split())
+_DECORATORS = """
+    allowed batchSize description discriminator export maxLength maxValue metadata minLength
+    minValue onlyIfNotExists retryOn sealed secure userDefinedConstraint validate waitUntil
+"""
+DECORATORS = frozenset(_DECORATORS.split())
 ONLY_AS_DEFAULT = {"utcNow", "newGuid"}
 NAMESPACES = {"az", "sys"}
 TYPES = {"string", "int", "bool", "object", "array", "any", "null", "resourceInput"}
@@ -78,16 +85,16 @@ def _known(file: BicepFile) -> set[str]:
 
 def _names(file: BicepFile) -> Iterator[Finding]:
     known = _known(file)
-    loops = [(r.loop, r) for r in file.every_resource()] + [(m.loop, m) for m in file.modules.values()]
-    for loop, declared in loops:
-        local = frozenset(loop.variables if loop else ())
-        outer = [r.loop.variables for r in _around(declared) if r.loop]
-        names = local | {n for names in outer for n in names}
-        yield from _unknown(declared.body, known | names)
+    every: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
+    for declared in every:
+        names = set(known)
+        for one in (declared, *_around(declared)):
+            names.update(one.loop.variables if one.loop else ())
+        yield from _unknown(declared.body, names)
         if declared.condition:
-            yield from _unknown(declared.condition, known | names)
-        if loop:
-            yield from _unknown(loop.over, known)
+            yield from _unknown(declared.condition, names)
+        if declared.loop:
+            yield from _unknown(declared.loop.over, known)
     for expression in [v.value for v in file.variables.values()] + [
         o.value for o in file.outputs.values()
     ]:
@@ -95,28 +102,33 @@ def _names(file: BicepFile) -> Iterator[Finding]:
     for parameter in file.parameters.values():
         if parameter.default is not None:
             yield from _unknown(parameter.default, known, default=True)
-        for one in parameter.decorators:
-            if one.function not in DECORATORS:
-                yield Finding(one.place, f"there is no decorator @{one.function}", "remove it", CHECK)
+        for decorator in parameter.decorators:
+            if decorator.function not in DECORATORS:
+                what = f"there is no decorator @{decorator.function}"
+                yield Finding(decorator.place, what, "remove it, or mend the name", CHECK)
         base = parameter.type.text.rstrip("?").removesuffix("[]")
         if re.fullmatch(r"\w+", base) and base not in TYPES | set(file.types):
             what = f"parameter `{parameter.name}` has the unknown type {base}"
             yield Finding(parameter.place, what, f"take one of {', '.join(sorted(TYPES))}", CHECK)
 
 
-def _around(declared: object) -> list:
-    found, one = [], getattr(declared, "inside", None)
+def _around(declared: Resource | Module) -> Iterator[Resource]:
+    one = declared.inside if isinstance(declared, Resource) else None
     while one is not None:
-        found.append(one)
+        yield one
         one = one.inside
-    return found
 
 
 def _unknown(node: Expr, known: set[str], *, default: bool = False) -> Iterator[Finding]:
     """Names and functions that nothing declares."""
     match node:
         case Name(name=name) if name not in known:
-            yield Finding(node.place, f"nothing here is called `{name}`", "declare it, or mend the name", CHECK)
+            yield Finding(
+                node.place,
+                f"nothing here is called `{name}`",
+                "declare it, or mend the name",
+                CHECK,
+            )
         case Other(kind="lambda_expression" | "member_expression" | "ERROR"):
             return
         case Call(function=function, of=None) if function not in FUNCTIONS:
@@ -140,12 +152,11 @@ def _unknown(node: Expr, known: set[str], *, default: bool = False) -> Iterator[
 
 def _unused(file: BicepFile) -> Iterator[Finding]:
     used = {n.name for e in file.expressions for n in walk(e) if isinstance(n, Name)}
-    declared = {**file.parameters, **file.variables}
-    for name, one in declared.items():
+    places = [("parameter", name, one.place) for name, one in file.parameters.items()]
+    places += [("variable", name, one.place) for name, one in file.variables.items()]
+    for kind, name, place in places:
         if name not in used:
-            kind = "parameter" if name in file.parameters else "variable"
-            what = f"{kind} `{name}` is not used"
-            yield Finding(one.place, what, "remove it, or use it", CHECK)
+            yield Finding(place, f"{kind} `{name}` is not used", "remove it, or use it", CHECK)
     parents = {r.inside.symbol for r in file.every_resource() if r.inside}
     for resource in file.every_resource():
         if resource.existing and resource.symbol not in used | parents:
@@ -158,12 +169,13 @@ def _unused(file: BicepFile) -> Iterator[Finding]:
 
 
 def _described(file: BicepFile) -> Iterator[Finding]:
-    for kind, declared in (("parameter", file.parameters), ("output", file.outputs)):
-        for name, one in declared.items():
-            said = next((d for d in one.decorators if d.function == "description"), None)
-            if said is None or not said.arguments or not _text_of(said.arguments[0]).strip():
-                what = f"{kind} `{name}` has no description"
-                yield Finding(one.place, what, "write @description('...') above it", CHECK)
+    declared: list[Parameter | Output] = [*file.parameters.values(), *file.outputs.values()]
+    for one in declared:
+        said = next((d for d in one.decorators if d.function == "description"), None)
+        if said is None or not said.arguments or not _text_of(said.arguments[0]).strip():
+            kind = "parameter" if isinstance(one, Parameter) else "output"
+            what = f"{kind} `{one.name}` has no description"
+            yield Finding(one.place, what, "write @description('...') above it", CHECK)
     for parameter in file.parameters.values():
         secure = any(d.function == "secure" for d in parameter.decorators)
         if secure and parameter.default is not None and _text_of(parameter.default):
@@ -202,31 +214,17 @@ def _cycles(file: BicepFile) -> Iterator[Finding]:
     places: dict[str, Place] = {}
     for name, variable in file.variables.items():
         needs[name], places[name] = _uses(variable.value), variable.place
-    for one in [*file.every_resource(), *file.modules.values()]:
+    declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
+    for one in declared:
         parts = [one.body, one.condition, one.loop and one.loop.over]
         needs[one.symbol] = {n for p in parts if p is not None for n in _uses(p)} - {one.symbol}
         places[one.symbol] = one.place
-    done: set[str] = set()
-    for start in needs:
-        path: list[str] = []
-
-        def visit(name: str) -> list[str] | None:
-            if name in path:
-                return [*path[path.index(name) :], name]
-            if name in done or name not in needs:
-                return None
-            path.append(name)
-            for other in sorted(needs[name]):
-                if found := visit(other):
-                    return found
-            path.pop()
-            done.add(name)
-            return None
-
-        if found := visit(start):
-            what = f"these wait for each other: {' → '.join(found)}"
-            yield Finding(places[found[0]], what, "remove one of the references", CHECK)
-            done.update(found)
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1][::-1]
+        what = f"these wait for each other: {' → '.join(circle)}"
+        yield Finding(places[circle[0]], what, "remove one of the references", CHECK)
 
 
 def _uses(expression: Expr) -> set[str]:
@@ -244,7 +242,9 @@ def _habits(expression: Expr) -> Iterator[Finding]:
         match node:
             case Text(parts=(part,)) if not isinstance(part, str) and id(node) not in keys:
                 what = "text that is nothing but one expression"
-                yield Finding(node.place, what, "write the expression without quotes and ${}", CHECK)
+                yield Finding(
+                    node.place, what, "write the expression without quotes and ${}", CHECK
+                )
             case Call(function="concat", arguments=arguments, of=None) if any(
                 isinstance(a, Literal | Text) for a in arguments
             ):
@@ -252,7 +252,9 @@ def _habits(expression: Expr) -> Iterator[Finding]:
             case Call(function="any", of=None):
                 what = "any() hides what the value is"
                 yield Finding(node.place, what, "give a value of the type that is asked for", CHECK)
-            case Call(function=function) if function.lower().startswith("list") and function != "list":
+            case Call(function=function) if (
+                function.lower().startswith("list") and function != "list"
+            ):
                 yield _secret(node.place, f"{function}() gives keys")
             case Call(function="list" | "getSecret"):
                 yield _secret(node.place, f"{node.function}() gives secrets")
@@ -270,7 +272,9 @@ def _habits(expression: Expr) -> Iterator[Finding]:
 
 
 def _secret(place: Place, what: str) -> Finding:
-    return Finding(place, what, "give the identity a role instead: nothing here needs a key", "intent")
+    return Finding(
+        place, what, "give the identity a role instead: nothing here needs a key", "intent"
+    )
 
 
 def _cloud(place: Place, host: str) -> Finding:
@@ -287,10 +291,14 @@ def _locations(file: BicepFile) -> Iterator[Finding]:
             yield Finding(location.place, what, "take a parameter `location`", CHECK)
     for expression in _outside_defaults(file):
         for node in walk(expression):
-            if isinstance(node, Member) and node.name == "location" and isinstance(node.of, Call):
-                if node.of.function in ("resourceGroup", "deployment"):
-                    what = f"{node.of.function}().location outside a parameter's default"
+            match node:
+                case Member(
+                    of=Call(function="resourceGroup" | "deployment" as owner), name="location"
+                ):
+                    what = f"{owner}().location outside a parameter's default"
                     yield Finding(node.place, what, "take a parameter `location`", CHECK)
+                case _:
+                    pass
 
 
 def _outside_defaults(file: BicepFile) -> list[Expr]:

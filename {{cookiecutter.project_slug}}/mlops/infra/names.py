@@ -69,7 +69,9 @@ def missing_keys(all_files: Infrastructure) -> Iterator[Finding]:
                         path = file.path.parent / str(first.value)
                         if not path.is_file():
                             what = f"{node.function}() of {first.value}, which is not there"
-                            yield Finding(node.place, what, "restore the file, or mend the path", CHECK)
+                            yield Finding(
+                                node.place, what, "restore the file, or mend the path", CHECK
+                            )
                 elif isinstance(node, Member) and not node.safe and _loaded(node.of, file):
                     whole = evaluate(node.of, scope)
                     if isinstance(whole, dict) and node.name not in whole:

@@ -44,7 +44,7 @@ def check(all_files: Infrastructure, say: Callable[[str], object]) -> Iterator[F
     for path in results["unread"]:
         remedy = "write it with constructs that checkov's older reader knows, or mend its syntax"
         what = "checkov cannot read it, so that none of its rules holds"
-        yield Finding(Place(_inside(folder, path)), what, remedy, CHECK)
+        yield Finding(Place(_inside(folder, path), 1), what, remedy, CHECK)
     for one in results["failed"]:
         place = Place(_inside(folder, one["file"]), one["line"])
         remedy = f"fulfil it, or write `// checkov:skip={one['id']}:reason` inside the resource"

@@ -40,6 +40,7 @@ from .tree import (
 UNREADABLE = "syntax"
 _USING = re.compile(rb"^using[ \t]+'([^'\n]+)'", re.MULTILINE)
 _PARAM = re.compile(rb"^param(?=[ \t])", re.MULTILINE)
+_BODIES = ("object", "if_statement", "for_statement")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "'": "'", "\\": "\\", "$": "$"}
 
 
@@ -168,9 +169,7 @@ class _Reader:
             case "module_declaration" if len(parts) > 2:
                 symbol, path = _text(parts[0]), self.expression(parts[1])
                 body, condition, loop = self.body(parts[-1])
-                module = Module(
-                    symbol, _constant(path), body, self.place(node), condition, loop
-                )
+                module = Module(symbol, _constant(path), body, self.place(node), condition, loop)
                 file.modules[symbol] = module
                 file.expressions += [x for x in (body, condition, loop and loop.over) if x]
             case "target_scope_assignment" | "assert_statement":
@@ -387,9 +386,9 @@ def _nested(node: Node) -> list[Node]:
     for child in node.named_children:
         if child.type == "resource_declaration":
             found.append(child)
-        elif child.type in ("object", "if_statement", "for_statement"):
-            found += _nested(child)
-        elif child.type == "object_property" and len(child.named_children) == 1:
+        elif child.type in _BODIES or (
+            child.type == "object_property" and len(child.named_children) == 1
+        ):  # a property without a value is a resource
             found += _nested(child)
     return found
 

@@ -65,9 +65,10 @@ def check(all_files: Infrastructure, say: Callable[[str], object]) -> Iterator[F
     for file in all_files.files.values():
         formatted = _run(command, "format", file.path).stdout
         if formatted and formatted != file.path.read_bytes():
-            remedy = f"{Path(command[0]).stem}{' bicep' if len(command) > 1 else ''} format"
+            words = " ".join([Path(command[0]).stem, *command[1:], "format"])
+            remedy = f"run: {words} {_named(command)}{file.path.name}"
             what = "is not as the formatter writes it"
-            yield Finding(Place(file.path, 1), what, f"{remedy} {_named(command)}{file.path.name}", CHECK)
+            yield Finding(Place(file.path, 1), what, remedy, CHECK)
 
 
 def _said(command: list[str], verb: str, path: Path) -> Iterator[Finding]:
