@@ -647,6 +647,60 @@ def relocate() -> None:
         print(f"what was below {place} is below {root} now")
 
 
+infra_app = typer.Typer(
+    help="Check the infrastructure of infra/, and deploy it.", no_args_is_help=True
+)
+app.add_typer(infra_app, name="infra")
+
+
+@infra_app.command("check")
+def check_infrastructure(as_json: JsonOption = False) -> None:
+    """Compare infra/ with Azure's own types, its callers, checkov's rules and what is intended."""
+    from .files import project_root
+    from .infra.check import check as check_files
+    from .infra.check import printed
+
+    root = project_root()
+    checked = check_files(root, lambda line: print(line, file=sys.stderr, flush=True))
+    if as_json:
+        print(json.dumps(checked.as_json(root)))
+    else:
+        for line in printed(checked):
+            print(line)
+    raise typer.Exit(1 if checked.findings else 0)
+
+
+@infra_app.command("deploy")
+def deploy_infrastructure(
+    environment: Annotated[str, typer.Argument(help="One of conf/project.yml: dev, test or prod.")],
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Show what would change; change nothing.")
+    ] = False,
+    as_administrator: Annotated[
+        bool,
+        typer.Option(
+            "--as-administrator",
+            help="Make the resource group, and deploy roles, policies and locks as well.",
+        ),
+    ] = False,
+    confirm: Annotated[
+        str | None,
+        typer.Option(help="The resource group's name: an administrator's word that prod is meant."),
+    ] = None,
+) -> None:
+    """Deploy an environment with the Azure CLI (needs Azure). prod is deployed by the pipeline."""
+    from .files import project_root
+    from .infra.deploy import deploy
+
+    deploy(
+        project_root(),
+        environment,
+        what_if=what_if,
+        as_administrator=as_administrator,
+        confirm=confirm,
+    )
+
+
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from .files import read_json, write_text

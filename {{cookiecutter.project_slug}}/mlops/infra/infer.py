@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .tree import (
     Array,
     BicepFile,
@@ -10,6 +12,7 @@ from .tree import (
     For,
     Literal,
     Member,
+    Module,
     Name,
     Object,
     Operation,
@@ -36,10 +39,25 @@ _DEPTH = 20
 
 
 class Symbols:
-    """What the names of one file stand for."""
+    """What the names of one file stand for.
 
-    def __init__(self, file: BicepFile) -> None:
+    `called` gives the file that a module is; without it, outputs are of unknown kind.
+    """
+
+    def __init__(
+        self,
+        file: BicepFile,
+        called: Callable[[BicepFile, Module], BicepFile | None] = lambda _file, _module: None,
+    ) -> None:
         self.file = file
+        self._called = called
+
+    def output(self, module: str, name: str) -> str | None:
+        """Kind of a module's output, as declared."""
+        one = self.file.modules.get(module)
+        there = self._called(self.file, one) if one and one.loop is None else None
+        output = there.outputs.get(name) if there else None
+        return output.type.kind if output else None
 
     def kind(self, name: str) -> str | None:
         """Of a parameter, by its declared type."""
@@ -89,8 +107,8 @@ def kind_of_expression(
         case Name(name=name) if name in local:
             return None
         case Name(name=name) if name in symbols.file.variables:
-            value = symbols.file.variables[name].value
-            return kind_of_expression(value, symbols, frozenset(), depth + 1)
+            inner = symbols.file.variables[name].value
+            return kind_of_expression(inner, symbols, frozenset(), depth + 1)
         case Name(name=name) if name in symbols.file.parameters:
             return symbols.kind(name)
         case Call(function=function, of=None):
@@ -100,6 +118,8 @@ def kind_of_expression(
         case Member(of=Name(name=owner), name="id" | "name" | "type" | "apiVersion", safe=False):
             one = symbols.file.resource(owner)
             return "string" if owner not in local and one and one.loop is None else None
+        case Member(of=Member(of=Name(name=owner), name="outputs", safe=False), name=name):
+            return symbols.output(owner, name) if owner not in local else None
         case Ternary(yes=yes, no=no):
             kinds = {kind_of_expression(b, symbols, local, depth + 1) for b in (yes, no)}
             return kinds.pop() if len(kinds) == 1 else None

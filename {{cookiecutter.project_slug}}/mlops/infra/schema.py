@@ -97,20 +97,22 @@ def read_type(listed: list[dict[str, Any]]) -> ResourceType | None:
     return ResourceType(name, version, _shape(resource["bodyType"]), shapes)
 
 
-def _shape(given: dict[str, Any]) -> Shape:
+def _shape(given: dict[str, Any], chosen_by: str | None = None) -> Shape:
     if given["$type"] == "DiscriminatedObject":
         key = given["discriminator"]
         base = _fields(given.get("baseProperties"))
         variants = {}
         for element in given["elements"]:
-            inner = _shape(element)
+            inner = _shape(element, key)
             if key in inner.fields:
                 merged = Shape(inner.name, base | inner.fields, inner.others)
                 variants[inner.fields[key].type] = merged
         return Shape(given["name"], base, None, key, variants)
     fields = _fields(given.get("properties"))
     for name, one in fields.items():
-        if one.type == given["name"]:  # two types of one name, of which azmcp kept the wrong one
+        if (
+            one.type == given["name"] and name != chosen_by
+        ):  # two types of one name, of which azmcp kept the wrong one
             fields[name] = Field(name, "any", one.required, one.read_only)
     return Shape(given["name"], fields, given.get("additionalPropertiesType"))
 
@@ -266,7 +268,9 @@ def _answer(reply: dict[str, Any], name: str) -> dict[str, Any]:
             return {"error": said["message"]}
         raise UsageError(f"azmcp cannot say what {name} looks like: {said['message']}")
     except (KeyError, IndexError, TypeError, ValueError):
-        raise UsageError(f"azmcp's answer about {name} is not understood: {str(reply)[:300]}") from None
+        raise UsageError(
+            f"azmcp's answer about {name} is not understood: {str(reply)[:300]}"
+        ) from None
 
 
 def _call(server: subprocess.Popen[str], number: int, method: str, given: object) -> dict[str, Any]:

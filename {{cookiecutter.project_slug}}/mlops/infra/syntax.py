@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import tree_sitter_bicep
@@ -38,6 +40,7 @@ from .tree import (
 UNREADABLE = "syntax"
 _USING = re.compile(rb"^using[ \t]+'([^'\n]+)'", re.MULTILINE)
 _PARAM = re.compile(rb"^param(?=[ \t])", re.MULTILINE)
+_BODIES = ("object", "if_statement", "for_statement")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "'": "'", "\\": "\\", "$": "$"}
 
 
@@ -57,8 +60,8 @@ def parse(source: bytes, path: Path) -> BicepFile:
         source = _as_variables(source, file)
     tree = _parser().parse(source)
     decorators: tuple[Call, ...] = ()
+    reader = _Reader(path, file.errors)
     for node in tree.root_node.named_children:
-        reader = _Reader(path)
         if node.type == "decorators":
             decorators = reader.decorators(node)
             continue
@@ -116,8 +119,8 @@ def _errors(node: Node, path: Path) -> list[Finding]:
 class _Reader:
     """Turns tree-sitter's nodes of one file into the tree's parts."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, errors: list[Finding]) -> None:
+        self.path, self.errors = path, errors
 
     def place(self, node: Node) -> Place:
         return Place(self.path, node.start_point.row + 1, node.start_point.column + 1)
@@ -166,9 +169,7 @@ class _Reader:
             case "module_declaration" if len(parts) > 2:
                 symbol, path = _text(parts[0]), self.expression(parts[1])
                 body, condition, loop = self.body(parts[-1])
-                module = Module(
-                    symbol, _constant(path), body, self.place(node), condition, loop
-                )
+                module = Module(symbol, _constant(path), body, self.place(node), condition, loop)
                 file.modules[symbol] = module
                 file.expressions += [x for x in (body, condition, loop and loop.over) if x]
             case "target_scope_assignment" | "assert_statement":
@@ -248,7 +249,7 @@ class _Reader:
             case "identifier" | "property_identifier" | "loop_variable" | "loop_enumerator":
                 return Name(_text(node), place)
             case "array":
-                return Array(tuple(self.expression(n) for n in named), place)
+                return Array(tuple(self.items(named)), place)
             case "object":
                 return self.object(named, place)
             case "parenthesized_expression" if len(named) == 1:
@@ -274,6 +275,37 @@ class _Reader:
                 return self.loop(named, place)
             case _:
                 return Other(node.type, tuple(self.expression(n) for n in named), place)
+
+    def items(self, named: list[Node]) -> Iterator[Expr]:
+        """Values of an array. The grammar splits `f().a` and `a[0]` there; they are put together."""
+        together: list[list[Node]] = []
+        for node in named:
+            if together and together[-1][-1].end_byte == node.start_byte:
+                together[-1].append(node)
+            else:
+                together.append([node])
+        for before, after in pairwise(together):
+            if before[-1].end_point.row == after[0].start_point.row and not _comma(before, after):
+                what = "two values on one line without a comma"
+                self.errors.append(
+                    Finding(self.place(after[0]), what, "write a comma, or a line each", UNREADABLE)
+                )
+        for nodes in together:
+            if len(nodes) == 1:
+                yield self.expression(nodes[0])
+                continue
+            first = nodes[0].start_point
+            text = b"".join(n.text or b"" for n in nodes)
+            start = b"var x =" + b"\n" * first.row
+            start += b" " * (first.column - (0 if first.row else len(start)))
+            root = _parser().parse(start + text).root_node
+            declared = root.named_children[0] if root.named_children else None
+            if root.has_error or declared is None:
+                where = self.place(nodes[0])
+                what = f"cannot be read at `{text.decode(errors='replace')[:60]}`"
+                self.errors.append(Finding(where, what, "mend the syntax", UNREADABLE))
+            else:
+                yield self.expression(declared.named_children[-1])
 
     def call(self, named: list[Node], place: Place) -> Expr:
         called = self.expression(named[0])
@@ -354,11 +386,20 @@ def _nested(node: Node) -> list[Node]:
     for child in node.named_children:
         if child.type == "resource_declaration":
             found.append(child)
-        elif child.type in ("object", "if_statement", "for_statement"):
-            found += _nested(child)
-        elif child.type == "object_property" and len(child.named_children) == 1:
+        elif child.type in _BODIES or (
+            child.type == "object_property" and len(child.named_children) == 1
+        ):  # a property without a value is a resource
             found += _nested(child)
     return found
+
+
+def _comma(before: list[Node], after: list[Node]) -> bool:
+    one: Node | None = before[-1].next_sibling
+    while one is not None and one.start_byte < after[0].start_byte:
+        if one.type == ",":
+            return True
+        one = one.next_sibling
+    return False
 
 
 def _walk(node: Node) -> list[Node]:

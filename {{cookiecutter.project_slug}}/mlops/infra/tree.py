@@ -141,9 +141,7 @@ class Other:
     place: Place
 
 
-Expr: TypeAlias = (
-    "Literal | Text | Array | Object | Name | Member | Index | Call | Ternary | Operation | For | Other"
-)
+Expr: TypeAlias = "Literal | Text | Array | Object | Name | Member | Index | Call | Ternary | Operation | For | Other"
 
 
 @dataclass(frozen=True, slots=True)

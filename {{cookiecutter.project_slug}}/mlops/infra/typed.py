@@ -45,7 +45,10 @@ def unchecked(file: BicepFile, types: Types) -> Iterator[tuple[Place, str]]:
         if known is None and not types.unknown(resource.type):
             yield resource.place, f"{resource.type} has no published type"
         elif known and resource.version and _is_newer(resource.version, known.version):
-            yield resource.place, f"{resource.type}@{resource.version} is newer than {known.version}"
+            yield (
+                resource.place,
+                f"{resource.type}@{resource.version} is newer than {known.version}",
+            )
 
 
 def _resource(
@@ -106,9 +109,11 @@ class _Body:
             shape = self.variant(shape, body)
         inner = [p for p in body.properties if p.key not in EVERYWHERE]
         own = Object(tuple(inner), self.resource.place, (), body.spread)
-        yield from self.object(own, shape, "", local)
+        yield from self.entries(own, shape, "", local)
 
-    def value(self, given: Expr, wanted: str, path: str, local: frozenset[str]) -> Iterator[Finding]:
+    def value(
+        self, given: Expr, wanted: str, path: str, local: frozenset[str]
+    ) -> Iterator[Finding]:
         """What is wrong with a value where type `wanted` is expected."""
         match given:
             case Literal(value=None) | Call(function="any"):
@@ -159,12 +164,12 @@ class _Body:
     ) -> Iterator[Finding]:
         match given:
             case Object():
-                yield from self.object(given, self.variant(shape, given), path, local)
+                yield from self.entries(given, self.variant(shape, given), path, local)
             case Call(function="union", arguments=arguments, of=None):
                 for argument in arguments:
                     if isinstance(argument, Object):
                         partly = Object(argument.properties, argument.place, (), True)
-                        yield from self.object(partly, self.variant(shape, partly), path, local)
+                        yield from self.entries(partly, self.variant(shape, partly), path, local)
             case _:
                 yield from self.kind(given, "object", path, local)
 
@@ -184,7 +189,7 @@ class _Body:
         fields[shape.discriminator] = Field(shape.discriminator, choices, True)
         return Shape(shape.name, fields, shape.others)
 
-    def object(
+    def entries(
         self, given: Object, shape: Shape, path: str, local: frozenset[str]
     ) -> Iterator[Finding]:
         where = f" in `{path}`" if path else ""
@@ -225,7 +230,7 @@ class _Body:
         """
         kinds = [c for c in choices if c in PRIMITIVES]
         named = [c for c in choices if c not in PRIMITIVES]
-        if any(c in self.type.shapes and len(choices) > 1 for c in named) and isinstance(given, Object):
+        if isinstance(given, Object) and len(choices) > 1 and set(named) & set(self.type.shapes):
             return
         if any(k not in ("string", "int") for k in kinds) or any("[]" in c for c in choices):
             return
@@ -233,10 +238,10 @@ class _Body:
         for value, place in self.constants(given, local):
             if str(value) not in named:
                 what = f"`{path}` of {self.type.name} is {listed}; found '{value}'"
-                near = difflib.get_close_matches(str(value), named, 1, 0.5) or [
-                    n for n in named if n.lower() == str(value).lower()
-                ]
-                yield Finding(place, what, f"write '{near[0]}'" if near else f"take {listed}", CHECK)
+                same = [n for n in named if n.lower() == str(value).lower()]
+                near = same or difflib.get_close_matches(str(value), named, 1, 0.5)
+                remedy = f"write '{near[0]}'" if near else f"take {listed}"
+                yield Finding(place, what, remedy, CHECK)
         found = kind_of_expression(given, self.symbols, local)
         if found not in (None, "string", "int") and (len(choices) > 1 or found == "bool"):
             what = f"`{path}` of {self.type.name} is {listed}; found {_a(str(found))}"
@@ -252,14 +257,14 @@ class _Body:
             case Literal(value=value) if value is not None and not isinstance(value, bool):
                 yield value, given.place
             case Name(name=name) if name not in local:
-                for value in self.symbols.allowed(name):
-                    yield value, given.place
+                for allowed in self.symbols.allowed(name):
+                    yield allowed, given.place
             case _:
                 pass
 
     def limits(self, given: Expr, field: Field, path: str) -> Iterator[Finding]:
-        if not field.limits or not isinstance(given, Literal) or not self.resource.inside and path == "name":
-            return
+        if not isinstance(given, Literal) or path == "name":
+            return  # names are looked at with what they are made of
         if said := broken_limit(given.value, field.limits):
             what = f"`{path}` of {self.type.name} {said}, found {given.value!r}"
             yield Finding(given.place, what, "stay within the limit", CHECK)

@@ -200,7 +200,8 @@ def test_a_half_made_environment_is_not_used(tmp_path, made, monkeypatch):
 
 def test_many_that_need_the_environment_at_once_make_it_once(tmp_path, made):
     threads = [
-        threading.Thread(target=environments.environment_python, args=(tmp_path, "serve", str)) for _ in range(6)
+        threading.Thread(target=environments.environment_python, args=(tmp_path, "serve", str))
+        for _ in range(6)
     ]
     for thread in threads:
         thread.start()
