@@ -9,7 +9,6 @@ from pathlib import Path
 from .syntax import read
 from .tree import BicepFile, Member, Module, Name, walk
 
-BEGIN, END = "<!-- diagram: begin -->", "<!-- diagram: end -->"
 _SECTION = re.compile(r"^// --- (.+?)(?::.*)? ---$")
 # All others report to the one, and most stand in the other: arrows to them would hide the rest.
 _EVERYWHERE = {"monitoring", "virtualNetwork"}
@@ -33,13 +32,34 @@ _LABELS = {
     "Microsoft.Authorization/roleEligibilityScheduleRequests": "eligible access",
 }
 # Parts of something that is drawn.
-_PARTS = (
-    "diagnosticSettings blobServices fileServices queueServices tableServices containers queues "
-    "managementPolicies virtualNetworkLinks privateDnsZoneGroups subnets roleAssignments "
-    "basicPublishingCredentialsPolicies federatedIdentityCredentials networkSecurityGroups tags "
-    "outboundRules managedVirtualNetworks managedPrivateEndpoints integrationRuntimes linkedservices "
-    "datasets dataflows pipelines triggers servicePrincipals"
-).split()
+_PARTS = [
+    "diagnosticSettings",
+    "blobServices",
+    "fileServices",
+    "queueServices",
+    "tableServices",
+    "containers",
+    "queues",
+    "managementPolicies",
+    "virtualNetworkLinks",
+    "privateDnsZoneGroups",
+    "subnets",
+    "roleAssignments",
+    "basicPublishingCredentialsPolicies",
+    "federatedIdentityCredentials",
+    "networkSecurityGroups",
+    "tags",
+    "outboundRules",
+    "managedVirtualNetworks",
+    "managedPrivateEndpoints",
+    "integrationRuntimes",
+    "linkedservices",
+    "datasets",
+    "dataflows",
+    "pipelines",
+    "triggers",
+    "servicePrincipals",
+]
 
 
 def diagram(main: Path) -> str:
@@ -70,19 +90,6 @@ def diagram(main: Path) -> str:
         lines.append("  classDef conditional stroke-dasharray: 5 5")
         lines.append(f"  class {','.join(conditional)} conditional")
     return "\n".join(lines)
-
-
-def replaced(page: str, picture: str) -> str:
-    """A page with the picture between its two marks.
-
-    Raises:
-        ValueError: the page lacks the marks.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"expected the lines `{BEGIN}` and `{END}`")
-    return f"{before}{BEGIN}\n\n```mermaid\n{picture}\n```\n\n{END}{after}"
 
 
 def _sections(main: Path, file: BicepFile) -> Iterator[tuple[str, str]]:
