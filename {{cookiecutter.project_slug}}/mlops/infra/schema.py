@@ -145,7 +145,7 @@ def load_types(
         UsageError: azmcp cannot be installed, started or understood.
     """
     home = root / ".environments" / "azure-types" / _azmcp_version(root)
-    answers: dict[str, dict[str, Any]] = dict(_recorded())
+    answers: dict[str, dict[str, Any]] = dict(recorded())
     missing = []
     for name in sorted({n.lower(): n for n in names}.items()):
         if name[0] in answers:
@@ -163,7 +163,7 @@ def load_types(
     return Types(answers)
 
 
-def _recorded() -> Iterator[tuple[str, dict[str, Any]]]:
+def recorded() -> Iterator[tuple[str, dict[str, Any]]]:
     """Types that azmcp does not have, written down from Azure's published ones."""
     text = (Path(__file__).parent / "types.yml").read_text(encoding="utf-8")
     for name, given in yaml.safe_load(text).items():
