@@ -72,7 +72,9 @@ def check(root: Path, say: Callable[[str], object] = lambda _: None) -> Checked:
 
 def compare(all_files: Infrastructure, types: Types) -> list[Finding]:
     """What can be found without another program: everything but checkov and the compiler."""
-    found = [error for file in all_files.files.values() for error in file.errors]
+    unread = [error for file in all_files.files.values() for error in file.errors]
+    broken = {error.place.file for error in unread}
+    found: list[Finding] = []
     for file in all_files.bicep:
         found += typed.check(file, types)
     found += callers.check(all_files)
@@ -80,7 +82,8 @@ def compare(all_files: Infrastructure, types: Types) -> list[Finding]:
     found += names.check(all_files, types)
     found += names.missing_keys(all_files)
     found += intent.check(all_files, types)
-    return found
+    # What was made of a file that cannot be read would only hide why.
+    return unread + [one for one in found if one.place.file not in broken]
 
 
 def printed(checked: Checked) -> Iterator[str]:
