@@ -168,7 +168,35 @@ module budget 'modules/budget.bicep' = {
   }
 }
 
-// --- who acts ---
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  params: {
+    base: base
+    location: location
+    tags: tags
+    actionGroupId: actionGroup.outputs.id
+    workspaceId: workspace.outputs.id
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    eventTopicId: eventTopic.outputs.id
+    clusterMaximum: clusterMaximum
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  params: {
+    title: project.title
+    environment: environment
+    location: location
+    tags: tags
+    workspaceId: workspace.outputs.id
+    logAnalyticsId: monitoring.outputs.logAnalyticsId
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+// --- identities ---
 
 module identities 'modules/identities.bicep' = {
   name: 'identities'
@@ -182,7 +210,7 @@ module identities 'modules/identities.bicep' = {
   }
 }
 
-// --- where ---
+// --- network ---
 
 module virtualNetwork 'modules/network.bicep' = {
   name: 'network'
@@ -195,6 +223,8 @@ module virtualNetwork 'modules/network.bicep' = {
     logAnalyticsId: monitoring.outputs.logAnalyticsId
   }
 }
+
+// --- machine learning ---
 
 module storage 'modules/storage.bicep' = {
   name: 'storage'
@@ -250,6 +280,7 @@ module workspace 'modules/workspace.bicep' = {
     isPrivate: isPrivate
     outboundHosts: outboundHosts
     batchScoring: batchScoring
+    trainingIdentityId: identities.outputs.trainingId
     computeName: computeName
     storageId: storage.outputs.id
     vaultId: vault.outputs.id
@@ -306,39 +337,6 @@ module eventTopic 'modules/event-topic.bicep' = {
   }
 }
 
-// --- who may do what: before the events, which need it ---
-
-module access 'modules/access.bicep' = if (asAdministrator) {
-  name: 'access'
-  params: {
-    environment: environment
-    title: project.title
-    location: location
-    requiredTags: [
-      'project'
-      'environment'
-      'owner'
-      'cost_center'
-      'template'
-    ]
-    groups: groups
-    productionData: productionData
-    lockResources: lockResources
-    workspaceName: workspace.outputs.name
-    storageName: storage.outputs.name
-    vaultName: vault.outputs.name
-    containerRegistryName: containerRegistry.outputs.name
-    eventStorageName: eventStorage.outputs.name
-    logAnalyticsName: monitoring.outputs.logAnalyticsName
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    trainingPrincipalId: identities.outputs.trainingPrincipalId
-    scoringPrincipalId: identities.outputs.scoringPrincipalId
-    eventsPrincipalId: identities.outputs.eventsPrincipalId
-    eventTopicPrincipalId: eventTopic.outputs.principalId
-    ciPrincipalId: identities.outputs.ciPrincipalId
-  }
-}
-
 module events 'modules/events.bicep' = {
   name: 'events'
   params: {
@@ -362,32 +360,43 @@ module events 'modules/events.bicep' = {
   ]
 }
 
-module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
-  params: {
-    base: base
-    location: location
-    tags: tags
-    actionGroupId: actionGroup.outputs.id
-    workspaceId: workspace.outputs.id
-    logAnalyticsId: monitoring.outputs.logAnalyticsId
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
-    eventTopicId: eventTopic.outputs.id
-    clusterMaximum: clusterMaximum
-  }
-}
+// --- rights: who may do what ---
 
-module workbook 'modules/workbook.bicep' = {
-  name: 'workbook'
+module access 'modules/access.bicep' = if (asAdministrator) {
+  name: 'access'
   params: {
-    title: project.title
     environment: environment
+    title: project.title
     location: location
     tags: tags
-    workspaceId: workspace.outputs.id
-    logAnalyticsId: monitoring.outputs.logAnalyticsId
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    requiredTags: [
+      'project'
+      'environment'
+      'owner'
+      'cost_center'
+      'template'
+    ]
+    groups: groups
+    productionData: productionData
+    lockResources: lockResources
+    workspaceName: workspace.outputs.name
+    storageName: storage.outputs.name
+    vaultName: vault.outputs.name
+    containerRegistryName: containerRegistry.outputs.name
+    eventStorageName: eventStorage.outputs.name
+    logAnalyticsName: monitoring.outputs.logAnalyticsName
+    applicationInsightsName: monitoring.outputs.applicationInsightsName
+    trainingPrincipalId: identities.outputs.trainingPrincipalId
+    scoringPrincipalId: identities.outputs.scoringPrincipalId
+    workspacePrincipalId: workspace.outputs.principalId
+    eventsPrincipalId: identities.outputs.eventsPrincipalId
+    eventTopicPrincipalId: eventTopic.outputs.principalId
+    ciPrincipalId: identities.outputs.ciPrincipalId
   }
+  // Both add tags to the resource group.
+  dependsOn: [
+    budget
+  ]
 }
 
 // --- production data ---

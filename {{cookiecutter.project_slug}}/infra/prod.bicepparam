@@ -30,3 +30,6 @@ param ciProvider = '{{ cookiecutter.ci_provider }}'
 // Who signs in as CI: docs/infrastructure.md says what to write here.
 param ciSubject = ''
 param productionData = '{{ cookiecutter.production_data }}'
+// A masked replica goes to the storage of dev (output storageId there), without what these columns hold.
+param replicaStorageId = ''
+param maskedColumns = []

@@ -701,6 +701,21 @@ def deploy_infrastructure(
     )
 
 
+@infra_app.command("document")
+def document_infrastructure() -> None:
+    """Bring the picture and the table of rights in docs/infrastructure.md up to date."""
+    from .files import project_root, write_text
+    from .infra.document import PAGE, documented
+
+    root = project_root()
+    text = documented(root)
+    if text == (root / PAGE).read_text(encoding="utf-8"):
+        print(f"{PAGE} is up to date")
+    else:
+        write_text(root / PAGE, text)
+        print(f"{PAGE} is written anew")
+
+
 def _report_of_failure(folder: Path) -> Path | None:
     """A report of what a failed run has left, if it has left any evidence."""
     from .files import read_json, write_text

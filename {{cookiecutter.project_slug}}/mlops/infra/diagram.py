@@ -9,20 +9,57 @@ from pathlib import Path
 from .syntax import read
 from .tree import BicepFile, Member, Module, Name, walk
 
-BEGIN, END = "<!-- diagram: begin -->", "<!-- diagram: end -->"
 _SECTION = re.compile(r"^// --- (.+?)(?::.*)? ---$")
 # All others report to the one, and most stand in the other: arrows to them would hide the rest.
 _EVERYWHERE = {"monitoring", "virtualNetwork"}
 # These look at, or give access to, everything.
 _OF_ALL = {"access", "alerts", "workbook"}
+# Where the last word of a type says too little.
+_LABELS = {
+    "Microsoft.ContainerRegistry/registries": "container registry",
+    "Microsoft.DataFactory/factories": "data factory",
+    "Microsoft.EventGrid/systemTopics": "Event Grid topic",
+    "Microsoft.Insights/components": "Application Insights",
+    "Microsoft.KeyVault/vaults": "key vault",
+    "Microsoft.MachineLearningServices/workspaces": "Azure ML workspace",
+    "Microsoft.MachineLearningServices/workspaces/computes": "compute cluster",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": "user-assigned identities",
+    "Microsoft.Network/privateDnsZones": "private DNS zones",
+    "Microsoft.OperationalInsights/workspaces": "Log Analytics",
+    "Microsoft.Storage/storageAccounts": "storage account",
+    "Microsoft.Web/serverfarms": "plan",
+    "Microsoft.Web/sites": "function app",
+    "Microsoft.Authorization/roleEligibilityScheduleRequests": "eligible access",
+}
 # Parts of something that is drawn.
-_PARTS = (
-    "diagnosticSettings blobServices fileServices queueServices tableServices containers queues "
-    "managementPolicies virtualNetworkLinks privateDnsZoneGroups subnets roleAssignments "
-    "basicPublishingCredentialsPolicies federatedIdentityCredentials networkSecurityGroups tags "
-    "outboundRules managedVirtualNetworks managedPrivateEndpoints integrationRuntimes linkedservices "
-    "datasets dataflows pipelines triggers servicePrincipals"
-).split()
+_PARTS = [
+    "diagnosticSettings",
+    "blobServices",
+    "fileServices",
+    "queueServices",
+    "tableServices",
+    "containers",
+    "queues",
+    "managementPolicies",
+    "virtualNetworkLinks",
+    "privateDnsZoneGroups",
+    "subnets",
+    "roleAssignments",
+    "basicPublishingCredentialsPolicies",
+    "federatedIdentityCredentials",
+    "networkSecurityGroups",
+    "tags",
+    "outboundRules",
+    "managedVirtualNetworks",
+    "managedPrivateEndpoints",
+    "integrationRuntimes",
+    "linkedservices",
+    "datasets",
+    "dataflows",
+    "pipelines",
+    "triggers",
+    "servicePrincipals",
+]
 
 
 def diagram(main: Path) -> str:
@@ -55,19 +92,6 @@ def diagram(main: Path) -> str:
     return "\n".join(lines)
 
 
-def replaced(page: str, picture: str) -> str:
-    """A page with the picture between its two marks.
-
-    Raises:
-        ValueError: the page lacks the marks.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"expected the lines `{BEGIN}` and `{END}`")
-    return f"{before}{BEGIN}\n\n```mermaid\n{picture}\n```\n\n{END}{after}"
-
-
 def _sections(main: Path, file: BicepFile) -> Iterator[tuple[str, str]]:
     """Each module with the title of the comment that it stands below."""
     titles = {
@@ -94,7 +118,11 @@ def _kinds(path: Path) -> list[str]:
     """What a module and those that it calls deploy, parts left out."""
     file = read(path)
     types = [one.type for one in file.every_resource() if not one.existing]
-    kinds = [_words(kind) for one in types if (kind := one.rpartition("/")[2]) not in _PARTS]
+    kinds = [
+        _LABELS.get(one, _words(kind))
+        for one in types
+        if (kind := one.rpartition("/")[2]) not in _PARTS
+    ]
     for module in file.modules.values():
         if module.path != "private-endpoint.bicep":
             kinds += _kinds(path.parent / module.path)
