@@ -93,9 +93,9 @@ INSTALLED = """
     pywin32 pyyaml pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel
     ruamel_yaml ruff schemathesis scikit_learn scipy shellingham six sklearn skops smmap
     sortedcontainers sqlalchemy sqlparse stack_data starlette strictyaml swagger threadpoolctl
-    tomlkit tornado tqdm traitlets trove_classifiers typeguard typer types_pytz
-    typing_extensions typing_inspect typing_inspection tzdata urllib3 uv uvicorn virtualenv
-    waitress wcwidth werkzeug wrapt xdist yaml yarl zipp zmq
+    tomlkit tornado tqdm traitlets tree_sitter tree_sitter_bicep trove_classifiers typeguard
+    typer types_pytz typing_extensions typing_inspect typing_inspection tzdata urllib3 uv
+    uvicorn virtualenv waitress wcwidth werkzeug wrapt xdist yaml yarl zipp zmq
 """.split()  # noqa: SIM905
 # Physical regions of Azure's public cloud. A policy may name others: new ones, sovereign clouds.
 REGIONS = """

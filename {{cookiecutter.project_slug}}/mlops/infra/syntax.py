@@ -384,7 +384,7 @@ class _Reader:
         return Object(tuple(properties), place, (), spread)
 
     def string(self, node: Node, place: Place) -> Expr:
-        """Text, from its bytes: the grammar drops `\\$` and blanks before an interpolation."""
+        r"""Text, from its bytes: the grammar drops `\\$` and blanks before an interpolation."""
         raw = node.text or b""
         verbatim = raw.startswith(b"'''")
         width = 3 if verbatim else 1

@@ -178,7 +178,7 @@ def test_prod_is_deployed_by_the_pipeline_only(project: Path, program: Program):
 def test_an_administrator_says_that_prod_is_meant(project: Path, program: Program):
     words = program("az", AZURE)
     for given in (None, "rg-acme-small-dev"):
-        with pytest.raises(UsageError, match="confirm with .* rg-acme-small-prod"):
+        with pytest.raises(UsageError, match=r"confirm with .* rg-acme-small-prod"):
             deploy(project, "prod", as_administrator=True, confirm=given, settings={})
     assert not words.exists()
     deploy(project, "prod", as_administrator=True, confirm="rg-acme-small-prod", settings={})
