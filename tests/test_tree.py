@@ -232,6 +232,8 @@ def test_typing_the_answers_gives_the_same_as_passing_them(tmp_path: Path, baked
         "azure_region": "northeurope",
         "problem_type": "regression",
         "serving": "batch",
+        "network": "managed-vnet",
+        "production_data": "masked-replica",
         "ci_provider": "azure-devops",
     }
     assert list(answers) == QUESTIONS
