@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from covertable import make
 
-from tests.baked import CHOICES, ROOT, TEMPLATE, BakedProject, bake
+from tests.baked import CHOICES, COMBINATIONS, ROOT, TEMPLATE, BakedProject, bake
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +169,7 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
             for file in (TEMPLATE / folder).rglob("*.py"):
                 made = project.path / file.relative_to(TEMPLATE)
                 assert made.read_bytes() == file.read_bytes()
-        ready.make("lint", "types", "data")
+        ready.make("lint", "types", "infra-check", "data")
         done = project.run(str(ready.bin / "pytest"), "tests/unit", "tests/test_notebooks.py")
         assert done.returncode == 0, done.stdout[-6000:]
         ready.mlops("run", "azureml/pipelines/train.yml")
@@ -601,3 +601,47 @@ def test_every_command_in_the_documents_exists(installed: Installed) -> None:
     assert targets <= set(
         re.findall(r"^([a-z]+):", installed.project.text("Makefile"), re.MULTILINE)
     )
+
+
+# The longest names that the questions let through, in every combination that infra/ depends on.
+LONGEST = {
+    "organization_code": "abcdef",
+    "project_slug": "ab-cd-ef-gh-ij-kl",
+    "package_name": "p",
+    "project_name": "P" * 60,
+    "description": "d" * 240,
+    "team_email": f"{'t' * 52}@example.com",
+    "_tags": ", ".join(f"{'k' * 100}{number}={'v' * 200}" for number in range(3)),
+}
+COMPARE = """
+import sys
+from pathlib import Path
+from mlops.infra.check import compare
+from mlops.infra.infrastructure import load
+from mlops.infra.schema import load_types
+home, *projects = map(Path, sys.argv[1:])
+loaded = [load(project) for project in projects]
+named = {one.type for files in loaded for file in files.bicep for one in file.every_resource()}
+types = load_types(home, named)
+for files in loaded:
+    for found in compare(files, types):
+        print(f"{found.place.file}:{found.place.line}: {found.what}; {found.remedy}")
+"""
+
+
+def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """checkov and the compiler see the same .bicep in every project; what differs is compared here."""
+    relevant = [one for one in COMBINATIONS.values() if one["problem_type"] == "classification"]
+    projects = [
+        bake(tmp_path / str(number), **LONGEST, **answers).path
+        for number, answers in enumerate(relevant)
+    ]
+    for project in projects:
+        for file in (TEMPLATE / "infra").rglob("*.bicep"):
+            assert (project / file.relative_to(TEMPLATE)).read_bytes() == file.read_bytes()
+    words = [str(path) for path in (installed.project.path, *projects)]
+    done = installed.project.run(str(installed.bin / "python"), "-c", COMPARE, *words)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+    assert installed.json("infra", "check")["passed"]

@@ -47,6 +47,8 @@ def _call(
         what = f"module {module.symbol} is {module.path}, which is not there"
         yield Finding(module.place, what, "restore the file, or mend the path", CHECK)
         return
+    if called.errors:
+        return
     for property_ in module.body.properties:
         if property_.key not in OF_MODULE:
             what = f"module {module.symbol} has `{property_.key}`"
@@ -70,6 +72,8 @@ def _parameter_file(parameters: BicepFile, all_files: Infrastructure) -> Iterato
     if called is None:
         what = f"the file it is for, {parameters.using.value}, is not there"
         yield Finding(parameters.using.place, what, "name a .bicep file beside it", CHECK)
+        return
+    if called.errors:
         return
     assigned = {name: (v.value, v.place) for name, v in parameters.assigned.items()}
     symbols = Symbols(parameters)
@@ -186,7 +190,7 @@ def _references(expression: Expr, file: BicepFile, all_files: Infrastructure) ->
             inner = node.of.of.of if isinstance(node.of.of, Index) else node.of.of
             if isinstance(inner, Name) and (module := file.modules.get(inner.name)):
                 called = all_files.called(file, module)
-                if called is not None and node.name not in called.outputs:
+                if called and not called.errors and node.name not in called.outputs:
                     what = f"module {module.symbol} ({module.path}) has no output `{node.name}`"
                     yield Finding(node.place, what, _near(node.name, called.outputs), CHECK)
 

@@ -12,7 +12,7 @@ from typing import Any
 from . import callers, compiler, intent, lint, names, scan, typed
 from .findings import Finding, Place
 from .infrastructure import Infrastructure, load
-from .schema import load_types
+from .schema import Types, load_types
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,22 @@ def check(root: Path, say: Callable[[str], object] = lambda _: None) -> Checked:
         UsageError: there is no infrastructure, or a tool cannot be installed.
     """
     all_files = load(root)
+    named = {r.type for f in all_files.bicep for r in f.every_resource()}
     with ThreadPoolExecutor(1) as beside:
         scanned = beside.submit(lambda: list(scan.check(all_files, say)))
-        found, untyped = _read(root, all_files, say)
-        found += compiler.check(all_files, say)
-        found += scanned.result()
+        types = load_types(root, named, say)
+        found = [*compare(all_files, types), *compiler.check(all_files, say), *scanned.result()]
     unique = sorted(set(found), key=lambda f: (f.place, f.what))
+    untyped = [note for file in all_files.bicep for note in typed.unchecked(file, types)]
     resources = sum(1 for f in all_files.bicep for _ in f.every_resource())
     return Checked(len(all_files.files), resources, tuple(unique), tuple(untyped))
 
 
-def _read(
-    root: Path, all_files: Infrastructure, say: Callable[[str], object]
-) -> tuple[list[Finding], list[tuple[Place, str]]]:
-    """Everything but checkov."""
-    named = {r.type for f in all_files.bicep for r in f.every_resource()}
-    types = load_types(root, named, say)
-    found = [error for f in all_files.files.values() for error in f.errors]
+def compare(all_files: Infrastructure, types: Types) -> list[Finding]:
+    """What can be found without another program: everything but checkov and the compiler."""
+    unread = [error for file in all_files.files.values() for error in file.errors]
+    broken = {error.place.file for error in unread}
+    found: list[Finding] = []
     for file in all_files.bicep:
         found += typed.check(file, types)
     found += callers.check(all_files)
@@ -83,8 +82,8 @@ def _read(
     found += names.check(all_files, types)
     found += names.missing_keys(all_files)
     found += intent.check(all_files, types)
-    untyped = [note for file in all_files.bicep for note in typed.unchecked(file, types)]
-    return found, untyped
+    # What was made of a file that cannot be read would only hide why.
+    return unread + [one for one in found if one.place.file not in broken]
 
 
 def printed(checked: Checked) -> Iterator[str]:

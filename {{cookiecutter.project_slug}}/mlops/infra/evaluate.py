@@ -37,7 +37,21 @@ class _Unknown:
 
 
 UNKNOWN: Final = _Unknown()
-UNIQUE_STRING = "abcdefghijklm"  # uniqueString() gives 13 characters of this kind
+# What Azure makes up, in the shape that it gives it; the public cloud's addresses are the longest.
+MADE_UP: dict[str, Any] = {
+    "uniqueString": "abcdefghijklm",
+    "guid": "00000000-0000-0000-0000-000000000000",
+    "newGuid": "00000000-0000-0000-0000-000000000000",
+    "environment": {
+        "name": "AzureCloud",
+        "suffixes": {
+            "acrLoginServer": ".azurecr.io",
+            "keyvaultDns": ".vault.azure.net",
+            "sqlServerHostname": ".database.windows.net",
+            "storage": "core.windows.net",
+        },
+    },
+}
 DEPTH = 60
 
 
@@ -85,7 +99,7 @@ def evaluate(expression: Expr, scope: Scope) -> Any:
             return _operation(operator, [evaluate(o, scope) for o in operands])
         case For():
             return loop(expression, scope, lambda inner: evaluate(expression.body, inner))
-        case Call(function=function, arguments=arguments, of=None):
+        case Call(function=function, arguments=arguments, of=None | Name(name="az" | "sys")):
             return _call(function, arguments, scope)
         case _:
             return UNKNOWN
@@ -202,8 +216,8 @@ def _operation(operator: str, values: list[Any]) -> Any:
 
 
 def _call(function: str, arguments: tuple[Expr, ...], scope: Scope) -> Any:
-    if function == "uniqueString":
-        return UNIQUE_STRING
+    if function in MADE_UP:
+        return MADE_UP[function]
     values = [evaluate(a, scope) for a in arguments]
     if function.startswith("load") and values and isinstance(values[0], str):
         return _loaded(function, scope.file.path.parent / values[0])

@@ -265,17 +265,19 @@ def _environment(parameters: BicepFile, all_files: Infrastructure) -> Iterator[F
             yield Finding(one.declared.place, what, remedy, CHECK)
     whole = list(deployed(parameters, all_files, {"asAdministrator": True}))
     kinds = {one.declared.type.lower() for one in whole if isinstance(one.declared, Resource)}
+    environment = parameters.assigned.get("environment")
+    if environment is None:
+        return  # not an environment of the project, such as the organisation's registry
     if "microsoft.consumption/budgets" not in kinds:
         remedy = "call modules/budget.bicep in main.bicep"
         yield Finding(place, f"what {name} deploys has no budget", remedy, CHECK)
     lock = parameters.assigned.get("lockResources")
-    environment = parameters.assigned.get("environment")
     locks = lock is not None and _constant(lock.value) is True
     where = lock.place if lock else place
     if locks and "microsoft.authorization/locks" not in kinds:
         what = f"{name} asks for locks and nothing is locked"
         yield Finding(where, what, "call modules/locks.bicep", CHECK)
-    if environment and _constant(environment.value) == "prod" and not locks:
+    if _constant(environment.value) == "prod" and not locks:
         yield Finding(where, "prod is not locked", "param lockResources = true", CHECK)
 
 

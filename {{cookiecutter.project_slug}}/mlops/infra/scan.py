@@ -19,6 +19,7 @@ from .infrastructure import Infrastructure
 CHECK = "checkov"
 NO_REASON = "No comment provided"
 SECONDS = 600
+KEPT = 20  # results, by what was scanned
 
 
 def check(all_files: Infrastructure, say: Callable[[str], object]) -> Iterator[Finding]:
@@ -38,9 +39,9 @@ def check(all_files: Infrastructure, say: Callable[[str], object]) -> Iterator[F
     except (OSError, ValueError):
         say(f"scanning {len(all_files.bicep)} files with checkov")
         results = _run(environment_python(root, "checkov", say), folder)
-        for old in kept.parent.glob("*.json"):
-            old.unlink(missing_ok=True)
         write_text(kept, json.dumps(results))
+        for old in sorted(kept.parent.glob("*.json"), key=_written)[:-KEPT]:
+            old.unlink(missing_ok=True)
     for path in results["unread"]:
         remedy = "write it with constructs that checkov's older reader knows, or mend its syntax"
         what = "checkov cannot read it, so that none of its rules holds"
@@ -106,6 +107,13 @@ def _inside(folder: Path, path: str) -> Path:
     """Checkov begins paths with a slash, whether they are absolute or relative to the folder."""
     absolute = Path(path)
     return absolute if absolute.is_relative_to(folder) else folder / path.lstrip("/\\")
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process was quicker
+        return 0.0
 
 
 def _digest(all_files: Infrastructure) -> str:

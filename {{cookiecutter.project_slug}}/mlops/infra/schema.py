@@ -145,7 +145,7 @@ def load_types(
         UsageError: azmcp cannot be installed, started or understood.
     """
     home = root / ".environments" / "azure-types" / _azmcp_version(root)
-    answers: dict[str, dict[str, Any]] = dict(_recorded())
+    answers: dict[str, dict[str, Any]] = dict(recorded())
     missing = []
     for name in sorted({n.lower(): n for n in names}.items()):
         if name[0] in answers:
@@ -157,13 +157,13 @@ def load_types(
     if missing:
         say(f"reading Azure's types of {len(missing)} resources; they are kept")
         home.mkdir(parents=True, exist_ok=True)
-        for name_, answer in _ask(environment_python(root, "infra", say), missing):
+        for name_, answer in _ask(_server(root, say), missing):
             write_text(_kept(home, name_.lower()), json.dumps(answer))
             answers[name_.lower()] = answer
     return Types(answers)
 
 
-def _recorded() -> Iterator[tuple[str, dict[str, Any]]]:
+def recorded() -> Iterator[tuple[str, dict[str, Any]]]:
     """Types that azmcp does not have, written down from Azure's published ones."""
     text = (Path(__file__).parent / "types.yml").read_text(encoding="utf-8")
     for name, given in yaml.safe_load(text).items():
@@ -220,10 +220,15 @@ def _kept(home: Path, name: str) -> Path:
     return home / (re.sub(r"[^a-z0-9.]+", "_", name) + ".json")
 
 
-def _ask(python: Path, names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _server(root: Path, say: Callable[[str], object]) -> list[str]:
+    """How azmcp is started, with nothing but its types."""
+    program = "azmcp.exe" if os.name == "nt" else "azmcp"
+    command = [str(environment_python(root, "infra", say).with_name(program))]
+    return [*command, "server", "start", "--mode", "all", "--namespace", "bicepschema"]
+
+
+def _ask(command: list[str], names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Azmcp's answer for each type. One server answers all: its start takes longer than they do."""
-    command = [str(python.with_name("azmcp.exe" if os.name == "nt" else "azmcp"))]
-    command += ["server", "start", "--mode", "all", "--namespace", "bicepschema"]
     settings = os.environ | {
         "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
         "AZURE_MCP_COLLECT_TELEMETRY": "false",

@@ -70,7 +70,7 @@ def parse(source: bytes, path: Path) -> BicepFile:
         reader.declare(file, node, decorators)
         decorators = ()
     if tree.root_node.has_error:
-        file.errors.extend(_errors(tree.root_node, path))
+        file.errors.extend(_open_text(source, path) or _errors(tree.root_node, path))
     if path.suffix == ".bicepparam":
         file.assigned, file.variables = file.variables, {}
     return file
@@ -114,6 +114,26 @@ def _errors(node: Node, path: Path) -> list[Finding]:
 
     look(node)
     return list(found.values())
+
+
+def _open_text(source: bytes, path: Path) -> list[Finding]:
+    """Lines on which a text begins and does not end: the parser blames what stands around them."""
+    found, inside = [], False
+    for number, line in enumerate(source.decode(errors="replace").splitlines(), 1):
+        if line.count("'''") % 2:
+            inside = not inside
+            continue
+        quotes = 0
+        for position, character in enumerate(line):
+            if character == "/" and line[position : position + 2] == "//" and quotes % 2 == 0:
+                break
+            if character == "'" and line[:position].rstrip("\\") == line[:position]:
+                quotes += 1
+        if quotes % 2 and not inside:
+            where = Place(path, number, line.index("'") + 1)
+            what = f"cannot be read: a text does not end: `{line.strip()[:60]}`"
+            found.append(Finding(where, what, "write the quotes of both its ends", UNREADABLE))
+    return found
 
 
 class _Reader:
@@ -334,6 +354,11 @@ class _Reader:
 
     def object(self, named: list[Node], place: Place) -> Object:
         properties, spread = [], False
+        for before, after in pairwise(named):
+            if before.end_point.row == after.start_point.row and not _comma([before], [after]):
+                what = "two properties on one line without a comma"
+                remedy = "write a comma, or a line each"
+                self.errors.append(Finding(self.place(after), what, remedy, UNREADABLE))
         for node in named:
             parts = [n for n in node.named_children if n.type != "comment"]
             if node.type != "object_property" or not parts:
@@ -359,15 +384,28 @@ class _Reader:
         return Object(tuple(properties), place, (), spread)
 
     def string(self, node: Node, place: Place) -> Expr:
-        verbatim = _text(node).startswith("'''")
+        r"""Text, from its bytes: the grammar drops `\\$` and blanks before an interpolation."""
+        raw = node.text or b""
+        verbatim = raw.startswith(b"'''")
+        width = 3 if verbatim else 1
+        position, end = width, max(width, len(raw) - width)
         parts: list[str | Expr] = []
+
+        def add(text: bytes) -> None:
+            said = text.decode(errors="replace")
+            if verbatim:
+                said = said.removeprefix("\r").removeprefix("\n") if position == width else said
+            if said:
+                parts.append(said if verbatim else _unescape(said))
+
         for child in node.named_children:
             if child.type == "interpolation":
+                blank, _, _ = (child.text or b"").partition(b"${")
+                add(raw[position : child.start_byte - node.start_byte] + blank)
                 inner = [n for n in child.named_children if n.type != "comment"]
                 parts += [self.expression(n) for n in inner]
-            else:
-                text = _text(child)
-                parts.append(text if verbatim else _unescape(text))
+                position = child.end_byte - node.start_byte
+        add(raw[position:end])
         if all(isinstance(p, str) for p in parts):
             return Literal("".join(str(p) for p in parts), place)
         return Text(tuple(parts), place)

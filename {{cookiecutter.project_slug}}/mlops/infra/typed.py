@@ -18,12 +18,16 @@ from .tree import (
     Call,
     Expr,
     For,
+    Index,
     Literal,
+    Member,
+    Module,
     Name,
     Object,
     Resource,
     Ternary,
     Text,
+    walk,
 )
 
 CHECK = "types"
@@ -36,6 +40,7 @@ def check(file: BicepFile, types: Types) -> Iterator[Finding]:
     symbols = Symbols(file)
     for resource in file.every_resource():
         yield from _resource(resource, file, symbols, types)
+    yield from _reads(file, types)
 
 
 def unchecked(file: BicepFile, types: Types) -> Iterator[tuple[Place, str]]:
@@ -93,6 +98,43 @@ def _family(resource: Resource, file: BicepFile) -> Iterator[Finding]:
         if any("/" in part for part in texts if isinstance(part, str)):
             what = "the name of a resource with a parent has a `/`"
             yield Finding(name.place, what, "keep the last part: the parent gives the rest", CHECK)
+
+
+def _reads(file: BicepFile, types: Types) -> Iterator[Finding]:
+    """Properties that are read of a resource: its type has them."""
+    nodes = [node for expression in file.expressions for node in walk(expression)]
+    local = {name for node in nodes if isinstance(node, For) for name in node.variables}
+    declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
+    local |= {name for one in declared if one.loop for name in one.loop.variables}
+    for node in nodes:
+        if not isinstance(node, Member) or node.safe:
+            continue
+        known, shape = _read_shape(node.of, file, types, local)
+        if known is None or shape is None or shape.others:
+            continue
+        fields = set(shape.fields).union(*(v.fields for v in shape.variants.values()))
+        if node.name not in fields:
+            what = f"{known.name} has no property `{node.name}` to read"
+            yield Finding(node.place, what, _nearest(node.name, shape, reading=True), CHECK)
+
+
+def _read_shape(
+    of: Expr, file: BicepFile, types: Types, local: set[str]
+) -> tuple[ResourceType | None, Shape | None]:
+    """The type that an expression has, where it is a resource or a property of one."""
+    match of:
+        case Name(name=name) if name not in local and (resource := file.resource(name)):
+            known = None if resource.loop else types.get(resource.type)
+            return (known, known.body) if known else (None, None)
+        case Index(of=Name(name=name)) if name not in local and (resource := file.resource(name)):
+            known = types.get(resource.type) if resource.loop else None
+            return (known, known.body) if known else (None, None)
+        case Member(of=inner, name=name):
+            known, shape = _read_shape(inner, file, types, local)
+            field = shape.fields.get(name) if shape else None
+            return known, known.shapes.get(field.type) if known and field else None
+        case _:
+            return None, None
 
 
 class _Body:
@@ -292,8 +334,8 @@ def broken_limit(value: object, limits: str) -> str | None:
     return None
 
 
-def _nearest(key: str, shape: Shape) -> str:
-    writable = [f.name for f in shape.fields.values() if not f.read_only]
+def _nearest(key: str, shape: Shape, *, reading: bool = False) -> str:
+    writable = [f.name for f in shape.fields.values() if reading or not f.read_only]
     same = [n for n in writable if n.lower() == key.lower()]
     near = same or difflib.get_close_matches(key, writable, 1, 0.7)
     if near:
