@@ -38,8 +38,16 @@ AZURE_NAMES = {
 }
 LONGEST_EMAIL = 64  # what an action group of Azure Monitor takes
 TRADEMARKS = ("microsoft", "windows")  # Azure refuses them anywhere in a name that gets an address
-OWN_TAGS = ("project", "organization", "owner", "template", "environment")
-MOST_TAGS = 50
+OWN_TAGS = (
+    "project",
+    "organization",
+    "owner",
+    "template",
+    "template_version",
+    "environment",
+)
+# Azure has room for 50; the infrastructure adds cost_center, and budget_start to the resource group.
+MOST_TAGS = 48
 
 SLUG = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 PACKAGE = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"

@@ -237,11 +237,12 @@ def test_what_cannot_work_is_refused(
 
 
 def test_fifty_tags_are_the_most(refusal: Refusal, tmp_path: Path) -> None:
-    tags = [f"t{n}={n}" for n in range(46)]
+    tags = [f"t{n}={n}" for n in range(43)]
     message = refusal(_tags=",".join(tags))
-    assert "must give at most 45 tags, the most Azure has room for" in message
-    project = bake(tmp_path, _tags=",".join(tags[:45]))
-    assert len(project.yaml("conf/project.yml")["tags"]) == 49  # and `environment`
+    assert "must give at most 42 tags, the most Azure has room for" in message
+    project = bake(tmp_path, _tags=",".join(tags[:42]))
+    # And environment, cost_center and budget_start, which the infrastructure adds.
+    assert len(project.yaml("conf/project.yml")["tags"]) == 47
 
 
 def test_a_slug_too_long_for_azure_is_refused_with_the_room_there_is(refusal: Refusal) -> None:
@@ -467,6 +468,7 @@ def test_any_text_is_refused_or_arrives_as_it_was_given(answers: dict[str, str])
         "organization": taken["organization_code"],
         "owner": taken["team_email"],
         "template": "ai-factory",
+        "template_version": SETTINGS["__template_version"],
         **{name.strip(): value.strip() for name, value in tags},
     }
     assert_azure_takes(config)

@@ -146,6 +146,15 @@ def test_linting_leaves_nothing_that_cookiecutter_would_take_for_a_part_of_the_t
     assert not list(ROOT.glob("{{*}}/**/.ruff_cache"))
 
 
+def test_resources_are_tagged_with_the_version_of_the_template(baked: Bake) -> None:
+    newest = re.search(
+        r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert newest
+    tags = yaml.safe_load(baked().text("conf/project.yml"))["tags"]
+    assert tags["template_version"] == newest[1]
+
+
 def test_a_file_is_rendered_exactly_if_it_holds_a_value_of_the_template() -> None:
     """What holds none is copied byte for byte: see `_copy_without_render` in cookiecutter.json."""
     for file in files_below(TEMPLATE):
