@@ -103,6 +103,12 @@ def _clean_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What projects make on first use beside .venv: the same for all of them, so made once."""
+    return tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The project of all defaults, with both kinds of endpoint, set up."""
     project = bake(tmp_path_factory.mktemp("installed"), serving="online-and-batch")
@@ -142,12 +148,14 @@ def bring_table(project: Installed, name: str, *words: str) -> Path:
 
 @pytest.mark.parametrize("answers", PAIRS, ids=lambda answers: " ".join(answers.values()))
 def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
-    answers: dict[str, str], tmp_path: Path
+    answers: dict[str, str], environments: Path, tmp_path: Path
 ) -> None:
     odd = PAIRS.index(answers) % 2 == 1
     project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
     ready = Installed(project, project.path / ".venv" / "bin")
     ready.make("setup")
+    (project.path / ".environments").symlink_to(environments, target_is_directory=True)
+    assert ": fine" in ready.make("infra-check")
     if answers in WHOLE:
         ready.make("check")
         assert "is the champion now" in ready.make("demo")
@@ -243,6 +251,52 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
     assert kinds[-2:] == ["forced", "rolled back"]
     assert len({period["version"] for period in periods}) > 1
     assert project.json("models") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        (
+            "infra/test.bicepparam",
+            "param clusterMaximum = 2",
+            "param clusterMost = 2",
+            [
+                r"infra/test\.bicepparam:\d+: .*clusterMost",
+                r"infra/test\.bicepparam:\d+: .*clusterMaximum",
+            ],
+        ),
+        (
+            "infra/modules/vault.bicep",
+            "enableSoftDelete: true",
+            "enableSoftDeletion: true",
+            [r"infra/modules/vault\.bicep:\d+: .*enableSoftDeletion.*enableSoftDelete"],
+        ),
+        (
+            "infra/modules/persona-roles.json",
+            '"Microsoft.MachineLearningServices/workspaces/labeling/labels/read"',
+            '"Microsoft.MachineLearningServices/workspaces/*/write"',
+            [r"infra/modules/persona-roles\.json:\d+: .*workspaces/\*/write"],
+        ),
+    ],
+    ids=["parameter", "property", "role"],
+)
+def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
+    installed: Installed,
+    environments: Path,
+    tmp_path: Path,
+    file: str,
+    old: str,
+    new: str,
+    said: list[str],
+) -> None:
+    project = installed.copy(tmp_path / "project")
+    (project.project.path / ".environments").symlink_to(environments, target_is_directory=True)
+    text = project.project.text(file)
+    assert old in text
+    (project.project.path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    found = project.mlops("infra", "check", code=1)
+    for pattern in said:
+        assert re.search(rf"^{pattern}.*; ", found, re.MULTILINE), found
 
 
 def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
