@@ -169,7 +169,7 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
             for file in (TEMPLATE / folder).rglob("*.py"):
                 made = project.path / file.relative_to(TEMPLATE)
                 assert made.read_bytes() == file.read_bytes()
-        ready.make("lint", "types", "infra-check", "data")
+        ready.make("lint", "types", "data")
         done = project.run(str(ready.bin / "pytest"), "tests/unit", "tests/test_notebooks.py")
         assert done.returncode == 0, done.stdout[-6000:]
         ready.mlops("run", "azureml/pipelines/train.yml")
@@ -261,21 +261,21 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
             "param clusterMaximum = 2",
             "param clusterMost = 2",
             [
-                r"infra/test\.bicepparam:\d+: .*clusterMost",
-                r"infra/test\.bicepparam:\d+: .*clusterMaximum",
+                r"infra/test\.bicepparam:\d+: .*`clusterMost`; write",
+                r"infra/test\.bicepparam:\d+: .*`clusterMaximum`.*; assign",
             ],
         ),
         (
             "infra/modules/vault.bicep",
             "enableSoftDelete: true",
             "enableSoftDeletion: true",
-            [r"infra/modules/vault\.bicep:\d+: .*enableSoftDeletion.*enableSoftDelete"],
+            [r"infra/modules/vault\.bicep:\d+: .*`enableSoftDeletion`.*; write `enableSoftDelete`"],
         ),
         (
             "infra/modules/persona-roles.json",
             '"Microsoft.MachineLearningServices/workspaces/labeling/labels/read"',
             '"Microsoft.MachineLearningServices/workspaces/*/write"',
-            [r"infra/modules/persona-roles\.json:\d+: .*workspaces/\*/write"],
+            [r"infra/modules/persona-roles\.json:\d+: .*workspaces/\*/write; name"],
         ),
     ],
     ids=["parameter", "property", "role"],
@@ -296,7 +296,7 @@ def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
     (project.project.path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
     found = project.mlops("infra", "check", code=1)
     for pattern in said:
-        assert re.search(rf"^{pattern}.*; ", found, re.MULTILINE), found
+        assert re.search(f"^{pattern}", found, re.MULTILINE), found
 
 
 def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
@@ -630,7 +630,7 @@ for files in loaded:
 
 
 def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
-    installed: Installed, tmp_path: Path
+    installed: Installed, environments: Path, tmp_path: Path
 ) -> None:
     """checkov and the compiler see the same .bicep in every project; what differs is compared here."""
     relevant = [one for one in COMBINATIONS.values() if one["problem_type"] == "classification"]
@@ -641,7 +641,8 @@ def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
     for project in projects:
         for file in (TEMPLATE / "infra").rglob("*.bicep"):
             assert (project / file.relative_to(TEMPLATE)).read_bytes() == file.read_bytes()
-    words = [str(path) for path in (installed.project.path, *projects)]
-    done = installed.project.run(str(installed.bin / "python"), "-c", COMPARE, *words)
+    home = installed.copy(tmp_path / "project")
+    (home.project.path / ".environments").symlink_to(environments, target_is_directory=True)
+    words = [str(path) for path in (home.project.path, *projects)]
+    done = home.project.run(str(home.bin / "python"), "-c", COMPARE, *words)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
-    assert installed.json("infra", "check")["passed"]

@@ -657,9 +657,12 @@ app.add_typer(infra_app, name="infra")
 def check_infrastructure(as_json: JsonOption = False) -> None:
     """Compare infra/ with Azure's own types, its callers, checkov's rules and what is intended."""
     from .files import project_root
-    from .infra.check import check as check_files
-    from .infra.check import printed
 
+    try:
+        from .infra.check import check as check_files
+        from .infra.check import printed
+    except ModuleNotFoundError as error:  # an environment without requirements/dev.txt
+        raise UsageError(f"{error.name} is not installed here; `make setup` installs it") from None
     root = project_root()
     checked = check_files(root, lambda line: print(line, file=sys.stderr, flush=True))
     if as_json:

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import callers, compiler, intent, lint, names, scan, typed
+from . import callers, compiler, deploy_time, intent, lint, names, scan, typed
 from .findings import Finding, Place
 from .infrastructure import Infrastructure, load
 from .schema import Types, load_types
@@ -79,6 +79,7 @@ def compare(all_files: Infrastructure, types: Types) -> list[Finding]:
         found += typed.check(file, types)
     found += callers.check(all_files)
     found += lint.check(all_files)
+    found += deploy_time.check(all_files)
     found += names.check(all_files, types)
     found += names.missing_keys(all_files)
     found += intent.check(all_files, types)

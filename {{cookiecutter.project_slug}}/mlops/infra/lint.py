@@ -11,10 +11,12 @@ from .findings import Finding, Place
 from .infer import Symbols, kind_of_expression
 from .infrastructure import Infrastructure
 from .tree import (
+    Array,
     BicepFile,
     Call,
     Expr,
     For,
+    Index,
     Literal,
     Member,
     Module,
@@ -49,6 +51,7 @@ _DECORATORS = """
     minValue onlyIfNotExists retryOn sealed secure userDefinedConstraint validate waitUntil
 """
 DECORATORS = frozenset(_DECORATORS.split())
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ONLY_AS_DEFAULT = {"utcNow", "newGuid"}
 NAMESPACES = {"az", "sys"}
 TYPES = {"string", "int", "bool", "object", "array", "any", "null", "resourceInput"}
@@ -70,6 +73,7 @@ def check(all_files: Infrastructure) -> Iterator[Finding]:
         yield from _described(file)
         yield from _declared_kinds(file, symbols)
         yield from _cycles(file)
+        yield from _told_twice(file)
         for expression in file.expressions:
             yield from _habits(expression)
         yield from _locations(file)
@@ -227,6 +231,28 @@ def _cycles(file: BicepFile) -> Iterator[Finding]:
         yield Finding(places[circle[0]], what, "remove one of the references", CHECK)
 
 
+def _told_twice(file: BicepFile) -> Iterator[Finding]:
+    """`dependsOn` of what is referred to anyway, and names put together where there is `parent`."""
+    declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
+    for one in declared:
+        rest = [p.value for p in one.body.properties if p.key != "dependsOn"]
+        used = {name for value in rest for name in _uses(value)}
+        used |= {n for v in used & set(file.variables) for n in _uses(file.variables[v].value)}
+        given = one.body.value("dependsOn")
+        for item in given.items if isinstance(given, Array) else ():
+            if isinstance(item, Name) and item.name in used:
+                what = f"`{one.symbol}` waits for `{item.name}` anyway: it refers to it"
+                yield Finding(item.place, what, "remove it from dependsOn", CHECK)
+        name = one.body.value("name")
+        parts = name.parts if isinstance(name, Text) and isinstance(one, Resource) else ()
+        slash = any("/" in part for part in parts if isinstance(part, str))
+        owner = next((p for p in parts if isinstance(p, Member) and p.name == "name"), None)
+        if slash and owner and isinstance(owner.of, Name) and file.resource(owner.of.name):
+            what = f"the name of `{one.symbol}` begins with that of `{owner.of.name}`"
+            remedy = f"write `parent: {owner.of.name}`, and the rest as name"
+            yield Finding(owner.place, what, remedy, CHECK)
+
+
 def _uses(expression: Expr) -> set[str]:
     return {n.name for n in walk(expression) if isinstance(n, Name)}
 
@@ -249,6 +275,13 @@ def _habits(expression: Expr) -> Iterator[Finding]:
                 isinstance(a, Literal | Text) for a in arguments
             ):
                 yield Finding(node.place, "concat() of text", "write '...${...}...'", CHECK)
+            case Object(properties=properties):
+                for one in properties:
+                    if one.quoted and one.key and IDENTIFIER.fullmatch(one.key):
+                        what = f"`{one.key}` needs no quotes"
+                        yield Finding(one.place, what, "write it without", CHECK)
+            case Index(index=Literal(value=str(key))) if IDENTIFIER.fullmatch(key):
+                yield Finding(node.place, f"['{key}'] needs no brackets", f"write .{key}", CHECK)
             case Call(function="any", of=None):
                 what = "any() hides what the value is"
                 yield Finding(node.place, what, "give a value of the type that is asked for", CHECK)

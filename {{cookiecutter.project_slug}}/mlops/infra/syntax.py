@@ -40,6 +40,10 @@ from .tree import (
 UNREADABLE = "syntax"
 _USING = re.compile(rb"^using[ \t]+'([^'\n]+)'", re.MULTILINE)
 _PARAM = re.compile(rb"^param(?=[ \t])", re.MULTILINE)
+_ACCESS = ("member_expression", "subscript_expression", "call_expression")
+_OPERATIONS = ("binary_expression", "unary_expression", "ternary_expression")
+_BINDING = ("??", "||", "&&", "== != =~ !~", "< <= > >=", "+ -", "* / %")
+_PRECEDENCE = {sign: rank for rank, signs in enumerate(_BINDING, 1) for sign in signs.split()}
 _BODIES = ("object", "if_statement", "for_statement")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "'": "'", "\\": "\\", "$": "$"}
 
@@ -252,6 +256,8 @@ class _Reader:
         return Declared(text)
 
     def expression(self, node: Node) -> Expr:
+        if node.type in _OPERATIONS or _hides_operators(node):
+            return _with_precedence(self.operators(node))
         place = self.place(node)
         named = [n for n in node.named_children if n.type != "comment"]
         match node.type:
@@ -274,23 +280,10 @@ class _Reader:
                 return self.object(named, place)
             case "parenthesized_expression" if len(named) == 1:
                 return self.expression(named[0])
-            case "member_expression" if len(named) == 2:
-                signs = {c.type for c in node.children if not c.is_named}
-                of, name = self.expression(named[0]), _text(named[1])
-                return Member(of, name, place, ".?" in signs, "!" in signs)
-            case "subscript_expression" if len(named) == 2:
-                safe = any(c.type in ("[?", "?") for c in node.children)
-                return Index(self.expression(named[0]), self.expression(named[1]), place, safe)
+            case _ if node.type in _ACCESS and len(named) >= 2:
+                return self.access(node, self.expression(named[0]), place)
             case "resource_expression" if len(named) == 2:
                 return Name(_text(named[1]), place)
-            case "call_expression" if len(named) >= 2:
-                return self.call(named, place)
-            case "ternary_expression" if len(named) == 3:
-                condition, yes, no = (self.expression(n) for n in named)
-                return Ternary(condition, yes, no, place)
-            case "binary_expression" | "unary_expression":
-                sign = next((c.type for c in node.children if not c.is_named), "")
-                return Operation(sign, tuple(self.expression(n) for n in named), place)
             case "for_statement" if len(named) >= 3:
                 return self.loop(named, place)
             case _:
@@ -327,18 +320,52 @@ class _Reader:
             else:
                 yield self.expression(declared.named_children[-1])
 
-    def call(self, named: list[Node], place: Place) -> Expr:
-        called = self.expression(named[0])
-        arguments = tuple(
-            self.expression(n) for n in named[-1].named_children if n.type != "comment"
-        )
-        match called:
+    def operators(self, node: Node, outer: tuple[Node, ...] = ()) -> list[Expr | str]:
+        """Operands and operators in the order they are written; a unary one begins with a blank.
+
+        The grammar lets `.`, `[]` and calls bind less than operators: `a && b.c` is `(a && b).c` to it,
+        and comparisons follow suit. Only parentheses can be believed.
+
+        Args:
+            node: an expression.
+            outer: properties, elements and calls of what is last in it, inside out.
+        """
+        named = [n for n in node.named_children if n.type != "comment"]
+        sign = next((c.type for c in node.children if not c.is_named), "")
+        if node.type == "binary_expression" and len(named) == 2:
+            return [*self.operators(named[0]), sign, *self.operators(named[1], outer)]
+        if node.type == "unary_expression" and len(named) == 1:
+            return [f" {sign}", *self.operators(named[0], outer)]
+        if _hides_operators(node) and len(named) >= 2:
+            return self.operators(named[0], (node, *outer))
+        if node.type == "ternary_expression" and len(named) == 3:
+            yes, no = self.expression(named[1]), self.operators(named[2], outer)
+            return [*self.operators(named[0]), "?", yes, *no]
+        if node.type in _OPERATIONS or _hides_operators(node):  # of a file with errors
+            return [Other(node.type, (), self.place(node))]
+        one = self.expression(node)
+        for access in outer:
+            one = self.access(access, one, one.place)
+        return [one]
+
+    def access(self, node: Node, of: Expr, place: Place) -> Expr:
+        """A property, an element or a call of what stands before."""
+        named = [n for n in node.named_children if n.type != "comment"]
+        if node.type == "member_expression":
+            signs = {c.type for c in node.children if not c.is_named}
+            return Member(of, _text(named[1]), place, ".?" in signs, "!" in signs)
+        if node.type == "subscript_expression":
+            safe = any(c.type in ("[?", "?") for c in node.children)
+            return Index(of, self.expression(named[1]), place, safe)
+        given = (n for n in named[-1].named_children if n.type != "comment")
+        arguments = tuple(self.expression(n) for n in given)
+        match of:
             case Name(name=name):
                 return Call(name, arguments, place)
-            case Member(of=of, name=name):
-                return Call(name, arguments, place, of)
+            case Member(of=owner, name=name):
+                return Call(name, arguments, place, owner)
             case _:
-                return Other("call", (called, *arguments), place)
+                return Other("call", (of, *arguments), place)
 
     def loop(self, named: list[Node], place: Place) -> Expr:
         first = named[0]
@@ -380,7 +407,8 @@ class _Reader:
             else:
                 key = _text(parts[0])
             value = self.expression(parts[-1])
-            properties.append(Property(key, value, self.place(parts[0]), computed))
+            quoted = parts[0].type == "string"
+            properties.append(Property(key, value, self.place(parts[0]), computed, quoted))
         return Object(tuple(properties), place, (), spread)
 
     def string(self, node: Node, place: Place) -> Expr:
@@ -409,6 +437,47 @@ class _Reader:
         if all(isinstance(p, str) for p in parts):
             return Literal("".join(str(p) for p in parts), place)
         return Text(tuple(parts), place)
+
+
+def _hides_operators(node: Node) -> bool:
+    """Whether what a property, an element or a call belongs to is an operation, by the grammar."""
+    if node.type not in _ACCESS:
+        return False
+    while node.type in _ACCESS and node.named_children:
+        node = node.named_children[0]
+    return node.type in _OPERATIONS
+
+
+def _with_precedence(tokens: list[Expr | str]) -> Expr:
+    """Operands and operators as Bicep binds them; what stands between `?` and `:` is one operand."""
+    position = 0
+
+    def operand() -> Expr:
+        nonlocal position
+        token = tokens[position]
+        position += 1
+        if isinstance(token, str):
+            inner = operand()
+            return Operation(token.strip(), (inner,), inner.place)
+        return token
+
+    def climb(least: int) -> Expr:
+        nonlocal position
+        left = operand()
+        while position < len(tokens):
+            sign = str(tokens[position])
+            binds = _PRECEDENCE.get(sign, 0)
+            if binds < least:
+                break
+            position += 1
+            if sign == "?":
+                yes = operand()
+                left = Ternary(left, yes, climb(0), left.place)
+            else:
+                left = Operation(sign, (left, climb(binds + 1)), left.place)
+        return left
+
+    return climb(0)
 
 
 def _expressions_of(resource: Resource) -> list[Expr]:

@@ -42,6 +42,7 @@ class Property:
     value: Expr
     place: Place
     computed: Expr | None = None
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,6 +323,54 @@ CALLS = {
         "these wait for each other",
         "remove one",
     ),
+    "name that waits for a resource": Fault(
+        LOCKS,
+        "  name: 'keep'",
+        "  name: storage.properties.kind",
+        "properties.kind",
+        "the name of `lock` waits for `storage.properties`",
+        "make it of parameters",
+    ),
+    "name that waits behind a variable": Fault(
+        MAIN,
+        "resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {\n"
+        "  name: 'budget-${project.name}-${environment}'",
+        "var late = store.outputs.name\n\nresource budget 'Microsoft.Consumption/budgets@2024-08-01' = {\n"
+        "  name: 'budget-${late}'",
+        "budget-${late}",
+        "the name of `budget` waits for `store.outputs`",
+        "make it of parameters",
+    ),
+    "condition that waits for a module": Fault(
+        MAIN,
+        "(asAdministrator && lockResources)",
+        "(asAdministrator && store.outputs.name == 'x')",
+        "module locks",
+        "the condition of `locks` waits for `store.outputs`",
+        "make it of parameters",
+    ),
+    "output that may be null": Fault(
+        MAIN, " ?? ''", "", "lockLevel", "output `lockLevel` may be null", "say what is taken"
+    ),
+    "dependency told twice": Fault(
+        LOCKS,
+        "  scope: storage\n",
+        "  scope: storage\n  dependsOn: [\n    storage // twice\n  ]\n",
+        "// twice",
+        "`lock` waits for `storage` anyway",
+        "remove it from dependsOn",
+    ),
+    "name where a parent is meant": Fault(
+        LOCKS,
+        "  name: 'keep'",
+        "  name: '${storage.name}/keep'",
+        "/keep",
+        "the name of `lock` begins with that of `storage`",
+        "write `parent: storage`",
+    ),
+    "quotes that are not needed": Fault(
+        LOCKS, "    level: 'Can", "    'level': 'Can", "'level'", "needs no quotes", "without"
+    ),
     "region written down": Fault(
         STORE, "location: location", "location: 'westeurope'", "westeurope", "written down", "take"
     ),
@@ -500,6 +548,7 @@ INTENT = {
 }
 
 
+STORE_TEXT, GROUP = FILES[STORE], "resourceGroup()"
 FAULTS = TYPES | CALLS | INTENT
 
 
@@ -514,6 +563,17 @@ def test_a_fault_is_found_where_it_is_and_says_what_to_do(fault: Fault, tmp_path
         (file, line) == blamed and fault.what in what and fault.remedy in remedy
         for file, line, what, remedy in said
     ), said
+
+
+def test_a_region_that_is_left_to_a_default_is_found(tmp_path: Path):
+    default = STORE_TEXT.replace(
+        "param location string", f"param location string = {GROUP}.location"
+    )
+    main = FILES[MAIN].replace("    location: location\n", "")
+    write(tmp_path, {STORE: default, MAIN: main})
+    assert any(
+        "leaves the region to the default of `location`" in f.what for f in findings(tmp_path)
+    )
 
 
 def test_nothing_is_said_of_what_is_fine(tmp_path: Path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlops.infra.evaluate import UNKNOWN, Scope, evaluate
 from mlops.infra.syntax import parse
-from mlops.infra.tree import BicepFile, Call, Index, Literal, Member
+from mlops.infra.tree import BicepFile, Call, Index, Literal, Member, Ternary
 
 from .small_infra import STORE
 
@@ -69,6 +69,57 @@ def test_a_parameter_file_is_read_with_its_places():
 def test_a_parameter_file_without_a_target_says_so():
     (error,) = read("param a = 1\n", "x.bicepparam").errors
     assert "names no .bicep file" in error.what and "using" in error.remedy
+
+
+SIGNS = ["??", "||", "&&", "==", "!=", "<", ">=", "+", "-", "*", "%"]
+EXPRESSIONS = st.recursive(
+    st.sampled_from(["a", "b.c", "d[0]", "e.f.g", "h(1)", "i(2).j", "'${k.l}'", "3", "m.?n"]),
+    lambda inner: (
+        st.tuples(st.sampled_from(SIGNS), inner, inner)
+        | st.tuples(st.just("!"), inner)
+        | st.tuples(st.just("?"), inner, inner, inner)
+    ),
+    max_leaves=8,
+)
+RANKS = {"?": 0, "??": 1, "||": 2, "&&": 3, "==": 4, "!=": 4, "<": 5, ">=": 5, "+": 6, "-": 6}
+
+
+def written(tree: Any, least: int = 0) -> str:
+    """An expression with the parentheses that it needs; with all of them where `least` is 9."""
+    if isinstance(tree, str):
+        return tree
+    rank = RANKS.get(tree[0], 7 if len(tree) == 3 else 8)
+    every = 9 if least == 9 else 0
+    match tree:
+        case ("!", inner):
+            text = f"!{written(inner, every or 8)}"
+        case ("?", condition, yes, no):
+            parts = [written(part, every or 1) for part in (condition, yes, no)]
+            text = f"{parts[0]} ? {parts[1]} : {parts[2]}"
+        case (sign, left, right):
+            text = f"{written(left, every or rank)} {sign} {written(right, every or rank + 1)}"
+    return f"({text})" if rank < least else text
+
+
+def without_places(expression: Any) -> Any:
+    if isinstance(expression, tuple):
+        return [without_places(one) for one in expression]
+    if not hasattr(expression, "place"):
+        return expression
+    fields = [n for n in type(expression).__dataclass_fields__ if n != "place"]
+    return [type(expression).__name__, *(without_places(getattr(expression, n)) for n in fields)]
+
+
+@given(EXPRESSIONS)
+def test_operators_bind_as_in_bicep(tree: Any):
+    file = read(f"var few = {written(tree)}\nvar all = {written(tree, 9)}\n")
+    few, all_ = (without_places(file.variables[name].value) for name in ("few", "all"))
+    assert few == all_
+
+
+def test_a_property_of_parentheses_is_one_of_all_that_is_in_them():
+    value = read("var a = (b ? c : d).e\n").variables["a"].value
+    assert isinstance(value, Member) and isinstance(value.of, Ternary)
 
 
 @given(st.text())
