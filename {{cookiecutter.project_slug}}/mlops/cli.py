@@ -724,9 +724,10 @@ def _report_of_failure(folder: Path) -> Path | None:
     from .files import read_json, write_text
     from .project import load_project
     from .reports import report
+    from .reports.kinds import KINDS
 
     found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
-    evidence = {kind: found[kind] for kind in report.KINDS if kind in found}
+    evidence = {kind: found[kind] for kind in KINDS if kind in found}
     if not evidence:
         return None
     page = folder / "report.html"

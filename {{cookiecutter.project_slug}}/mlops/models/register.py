@@ -13,21 +13,12 @@ from ..errors import UsageError, guarded
 from ..files import digest, read_json, write_json
 from ..project import load_gates, read_project
 from ..reports.card import write_card
+from ..reports.kinds import OF_STEPS
 from ..reports.report import about_run, sweep_of_run
 from ..runs.record import parent_run_id
 from ..tracking import tracking_uri
 from .gates import judge
 from .registry import Registry
-
-EVIDENCE = (
-    "quality",
-    "data",
-    "training",
-    "evaluation",
-    "fairness",
-    "footprint",
-    "importance",
-)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--contract", required=True, type=Path, help="conf/contract.yml")
     parser.add_argument("--gates", required=True, type=Path, help="conf/gates.yml")
     parser.add_argument("--project", required=True, type=Path, help="conf/project.yml")
-    for name in ("model", "baseline", "prepared", *EVIDENCE):
+    for name in ("model", "baseline", "prepared", *OF_STEPS):
         parser.add_argument(f"--{name}", required=True, type=Path, help=f"folder with {name}")
     parser.add_argument("--decision", required=True, type=Path, help="folder to write")
     arguments = parser.parse_args(argv)
@@ -46,13 +37,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def register(arguments: argparse.Namespace) -> int:
     """See `main`."""
-    evidence = {name: read_json(getattr(arguments, name) / f"{name}.json") for name in EVIDENCE}
+    evidence = {name: read_json(getattr(arguments, name) / f"{name}.json") for name in OF_STEPS}
     gates = load_gates(arguments.gates)
     run_id = _run_id()
     registry = Registry(arguments.model_name, tracking_uri())
     for name in ("model", "baseline", "prepared", "contract"):
         registry.keep(run_id, getattr(arguments, name), name)
-    for name in EVIDENCE:
+    for name in OF_STEPS:
         registry.keep(run_id, getattr(arguments, name), "evidence")
     if (sweep := sweep_of_run()) is not None:
         registry.keep(run_id, sweep, "evidence")

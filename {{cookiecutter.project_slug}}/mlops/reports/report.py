@@ -13,19 +13,8 @@ from typing import Any
 from ..errors import UsageError, guarded
 from ..files import write_text
 from ..project import read_project
+from .kinds import KINDS
 from .pages import page
-
-KINDS = (
-    "quality",
-    "data",
-    "training",
-    "evaluation",
-    "fairness",
-    "footprint",
-    "importance",
-    "decision",
-    "sweep",
-)
 
 
 def render(evidence: Mapping[str, Mapping[str, Any] | None], run: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .kinds import OF_STEPS
 from .wording import estimate, finite, number, percent, text
 
 Rows = list[dict[str, Any]]
@@ -164,17 +165,7 @@ class Facts(NamedTuple):
 def gather(envelopes: dict[str, dict[str, Any]]) -> Facts:
     """Collect what several sections need, from evidence by kind."""
     details = {
-        kind: mapping(envelopes.get(kind, {}), "details")
-        for kind in (
-            "quality",
-            "data",
-            "training",
-            "evaluation",
-            "fairness",
-            "footprint",
-            "importance",
-            "decision",
-        )
+        kind: mapping(envelopes.get(kind, {}), "details") for kind in (*OF_STEPS, "decision")
     }
     evaluation, decision = details["evaluation"], details["decision"]
     problem = mapping(evaluation, "problem")

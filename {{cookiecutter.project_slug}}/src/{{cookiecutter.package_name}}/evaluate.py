@@ -34,7 +34,7 @@ from .metrics import (
     values,
 )
 from .model import load_model, predict, threads_for
-from .step import StepError, run, write_evidence
+from .step import StepError, add_paths, run, write_evidence
 
 MOST_SEGMENTS = 30
 
@@ -81,17 +81,7 @@ class Segment:
 def main(argv: list[str] | None = None) -> int:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="evaluate", description="Judge a model on the test rows.")
-    parser.add_argument("--contract", type=Path, required=True, help="conf/contract.yml")
-    parser.add_argument("--prepared", type=Path, required=True, help="folder written by prepare")
-    parser.add_argument("--model", type=Path, required=True, help="the challenger's folder")
-    parser.add_argument("--baseline", type=Path, required=True, help="the baseline's folder")
-    parser.add_argument(
-        "--champion",
-        type=Path,
-        required=True,
-        help="folder with champion.json and, where there is a champion, model/",
-    )
-    parser.add_argument("--gates", type=Path, required=True, help="conf/gates.yml")
+    add_paths(parser, "contract", "prepared", "model", "baseline", "champion", "gates")
     parser.add_argument("--evidence", type=Path, required=True, help="folder for evaluation.json")
     return run(evaluate, **vars(parser.parse_args(argv)))
 

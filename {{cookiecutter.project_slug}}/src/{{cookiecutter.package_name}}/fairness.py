@@ -27,7 +27,7 @@ from .features import read_part, target_of
 from .groups import Groups, grouped
 from .metrics import Floats, Measure, Prediction, Weights, bootstrap, divided, interval
 from .model import load_model, predict, threads_for
-from .step import StepError, run, write_evidence
+from .step import StepError, add_paths, run, write_evidence
 
 # Metric of a group: what its rows are, for the reader of the evidence.
 MEASURED_ON: dict[Kind, dict[str, str]] = {
@@ -67,16 +67,7 @@ class Disparity:
 def main(argv: list[str] | None = None) -> int:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="fairness", description="Compare groups of rows.")
-    parser.add_argument("--contract", type=Path, required=True, help="conf/contract.yml")
-    parser.add_argument("--prepared", type=Path, required=True, help="folder written by prepare")
-    parser.add_argument("--model", type=Path, required=True, help="the challenger's folder")
-    parser.add_argument(
-        "--champion",
-        type=Path,
-        required=True,
-        help="folder with champion.json and, where there is a champion, model/",
-    )
-    parser.add_argument("--gates", type=Path, required=True, help="conf/gates.yml")
+    add_paths(parser, "contract", "prepared", "model", "champion", "gates")
     parser.add_argument("--evidence", type=Path, required=True, help="folder for fairness.json")
     return run(fairness, **vars(parser.parse_args(argv)))
 

@@ -25,7 +25,7 @@ from . import probe
 from .console import console, table
 from .contract import load_contract
 from .features import read_part
-from .step import StepError, run, write_evidence
+from .step import StepError, add_paths, run, write_evidence
 
 # Other steps run at the same time, on the same cores. Each figure is therefore the median of several
 # rounds, in which the models take turns: what disturbs one disturbs the other.
@@ -90,15 +90,7 @@ class Probe:
 def main(argv: list[str] | None = None) -> int:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="footprint", description="Measure what a model costs.")
-    parser.add_argument("--contract", type=Path, required=True, help="conf/contract.yml")
-    parser.add_argument("--prepared", type=Path, required=True, help="folder written by prepare")
-    parser.add_argument("--model", type=Path, required=True, help="the challenger's folder")
-    parser.add_argument(
-        "--champion",
-        type=Path,
-        required=True,
-        help="folder with champion.json and, where there is a champion, model/",
-    )
+    add_paths(parser, "contract", "prepared", "model", "champion")
     parser.add_argument("--evidence", type=Path, required=True, help="folder for footprint.json")
     return run(footprint, **vars(parser.parse_args(argv)))
 

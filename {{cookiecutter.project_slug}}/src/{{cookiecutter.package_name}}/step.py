@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -47,6 +48,23 @@ def run(function: Callable[..., None], *args: Any, **options: Any) -> int:
         print("error: this is a fault of the step, not of your input.", file=sys.stderr)
         return BROKEN
     return OK
+
+
+# What steps read, and what it is.
+PATHS = {
+    "contract": "conf/contract.yml",
+    "gates": "conf/gates.yml",
+    "prepared": "folder written by prepare",
+    "model": "the challenger's folder",
+    "baseline": "the baseline's folder",
+    "champion": "folder with champion.json and, where there is a champion, model/",
+}
+
+
+def add_paths(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Give a step's command line an option for each of these paths, which are all required."""
+    for name in names:
+        parser.add_argument(f"--{name}", type=Path, required=True, help=PATHS[name])
 
 
 def write_evidence(

@@ -195,19 +195,10 @@ def measure(plan: Mapping[str, Any]) -> dict[str, Measurement]:
 
 def _drift(signal: Mapping[str, Any], summaries: Summaries) -> Measurement:
     """Drift of each feature, over the rows complete in all of them, as Azure ML computes it."""
-    names = signal["features"]
-    reference, production = (
-        summaries.get(Window.read(signal[side]), names, complete=True)
-        for side in ("reference", "production")
-    )
-    rows = {
-        "reference": max((c.rows for c in reference.values()), default=0),
-        "production": max((c.rows for c in production.values()), default=0),
-    }
-    result: Measurement = {"rows": rows, "measures": []}
-    if min(rows.values()) < FEWEST_ROWS:
-        return result | {"unmeasured": _too_few(rows)}
-    for name in names:
+    reference, production, result = _windows(signal, summaries, complete=True)
+    if "unmeasured" in result:
+        return result
+    for name in signal["features"]:
         kind = kind_of(name, reference[name], signal.get("override", {}))
         metric = signal["metrics"].get(kind)
         if metric is None:
@@ -216,6 +207,24 @@ def _drift(signal: Mapping[str, Any], summaries: Summaries) -> Measurement:
         found = compare(metric, reference[name], production[name])
         result["measures"].append({"feature": name, "kind": kind, "metric": metric, **found})
     return result
+
+
+def _windows(
+    signal: Mapping[str, Any], summaries: Summaries, *, complete: bool
+) -> tuple[Mapping[str, Column], Mapping[str, Column], Measurement]:
+    """Columns of both windows, and a result without measures: `unmeasured` if rows are too few."""
+    reference, production = (
+        summaries.get(Window.read(signal[side]), signal["features"], complete=complete)
+        for side in ("reference", "production")
+    )
+    rows = {
+        "reference": max((c.rows for c in reference.values()), default=0),
+        "production": max((c.rows for c in production.values()), default=0),
+    }
+    result: Measurement = {"rows": rows, "measures": []}
+    if min(rows.values()) < FEWEST_ROWS:
+        result["unmeasured"] = _too_few(rows)
+    return reference, production, result
 
 
 def kind_of(name: str, reference: Column, override: Mapping[str, str]) -> str:
@@ -254,19 +263,10 @@ def _quality(signal: Mapping[str, Any], summaries: Summaries) -> Measurement:
     A missing value is neither mistyped nor out of bounds. Azure ML judges the production rate
     against the reference's rate plus the threshold (data_quality_metrics_joiner).
     """
-    names = signal["features"]
-    reference, production = (
-        summaries.get(Window.read(signal[side]), names, complete=False)
-        for side in ("reference", "production")
-    )
-    rows = {
-        "reference": max((c.rows for c in reference.values()), default=0),
-        "production": max((c.rows for c in production.values()), default=0),
-    }
-    result: Measurement = {"rows": rows, "measures": []}
-    if min(rows.values()) < FEWEST_ROWS:
-        return result | {"unmeasured": _too_few(rows)}
-    for name in names:
+    reference, production, result = _windows(signal, summaries, complete=False)
+    if "unmeasured" in result:
+        return result
+    for name in signal["features"]:
         kind = kind_of(name, reference[name], signal.get("override", {}))
         first, second = (
             rates(column, reference[name]) for column in (reference[name], production[name])

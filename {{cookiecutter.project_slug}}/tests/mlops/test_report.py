@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from mlops.reports.report import KINDS, main, render
+from mlops.reports.kinds import KINDS
+from mlops.reports.report import main, render
 
 from .evidence_samples import (
     RUN,

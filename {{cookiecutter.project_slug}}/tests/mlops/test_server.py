@@ -23,6 +23,7 @@ from mlops.errors import UsageError
 from mlops.models import champion, register
 from mlops.models.promote import promote, rollback
 from mlops.models.registry import CHAMPION, Registry, champion_in_sqlite
+from mlops.reports.kinds import OF_STEPS
 from mlops.runs import record
 from mlops.runs.run import run_pipeline
 from mlops.tracking import tracking_uri
@@ -115,7 +116,7 @@ def run_and_register(
             evidence["evaluation"]["details"]["champion"]["version"] = holder.number
         words = ["--model-name", "test", "--contract", "text.txt", "--gates", "conf/gates.yml"]
         words += ["--project", "conf/project.yml"]
-        for name in ("model", "baseline", "prepared", *register.EVIDENCE):
+        for name in ("model", "baseline", "prepared", *OF_STEPS):
             folder = tmp_path / "outputs" / name
             folder.mkdir(parents=True, exist_ok=True)
             content = evidence.get(name, {"run": result.run_id})

@@ -13,6 +13,7 @@ import pytest
 from mlops import project
 from mlops.models import gates
 from mlops.reports import card, report
+from mlops.reports.kinds import KINDS
 
 from . import footprint, validate
 
@@ -56,7 +57,7 @@ def judged(bench, mixed, monkeypatch):
             assert step() == 0
         found = {
             kind: place.evidence(kind)
-            for kind in report.KINDS
+            for kind in KINDS
             if kind not in ("data", "decision", "sweep")
         }
         decision = gates.judge(
