@@ -82,9 +82,16 @@ class Installed:
 
     def copy(self, into: Path) -> Installed:
         """The same project elsewhere, without its runs and models."""
-        left = shutil.ignore_patterns(".venv", ".runs", ".mlflow", "__pycache__", ".*_cache")
-        shutil.copytree(self.project.path, into, ignore=left)
-        return Installed(BakedProject(into), self.bin)
+        names = (".venv", ".environments", ".runs", ".mlflow", "__pycache__", ".*_cache")
+        shutil.copytree(self.project.path, into, ignore=shutil.ignore_patterns(*names))
+        copy = Installed(BakedProject(into), self.bin)
+        copy.share((self.project.path / ".environments").resolve())
+        return copy
+
+    def share(self, environments: Path) -> None:
+        """Use environments that other projects use too; each is made when it is first needed."""
+        link = self.project.path / ".environments"
+        link.symlink_to(environments, target_is_directory=True)
 
     def champion(self) -> str | None:
         """Version number of the champion."""
@@ -109,10 +116,11 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(tmp_path_factory: pytest.TempPathFactory, environments: Path) -> Installed:
     """The project of all defaults, with both kinds of endpoint, set up."""
     project = bake(tmp_path_factory.mktemp("installed"), serving="online-and-batch")
     result = Installed(project, project.path / ".venv" / "bin")
+    result.share(environments)
     result.make("setup")
     return result
 
@@ -154,7 +162,7 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
     project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
     ready = Installed(project, project.path / ".venv" / "bin")
     ready.make("setup")
-    (project.path / ".environments").symlink_to(environments, target_is_directory=True)
+    ready.share(environments)
     assert ": fine" in ready.make("infra-check")
     if answers in WHOLE:
         ready.make("check")
@@ -282,7 +290,6 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
 )
 def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
     installed: Installed,
-    environments: Path,
     tmp_path: Path,
     file: str,
     old: str,
@@ -290,7 +297,6 @@ def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
     said: list[str],
 ) -> None:
     project = installed.copy(tmp_path / "project")
-    (project.project.path / ".environments").symlink_to(environments, target_is_directory=True)
     text = project.project.text(file)
     assert old in text
     (project.project.path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -630,7 +636,7 @@ for files in loaded:
 
 
 def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
-    installed: Installed, environments: Path, tmp_path: Path
+    installed: Installed, tmp_path: Path
 ) -> None:
     """checkov and the compiler see the same .bicep in every project; what differs is compared here."""
     relevant = [one for one in COMBINATIONS.values() if one["problem_type"] == "classification"]
@@ -642,7 +648,6 @@ def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
         for file in (TEMPLATE / "infra").rglob("*.bicep"):
             assert (project / file.relative_to(TEMPLATE)).read_bytes() == file.read_bytes()
     home = installed.copy(tmp_path / "project")
-    (home.project.path / ".environments").symlink_to(environments, target_is_directory=True)
     words = [str(path) for path in (home.project.path, *projects)]
     done = home.project.run(str(home.bin / "python"), "-c", COMPARE, *words)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
