@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -50,3 +51,16 @@ def test_without_what_installs_nothing_is_written(
 def test_the_package_is_made_for_the_python_that_the_function_app_has() -> None:
     module = (ROOT / "infra" / "modules" / "events.bicep").read_text(encoding="utf-8")
     assert f"version: '{package.PYTHON}'" in module
+
+
+def test_the_host_reports_what_the_alerts_count() -> None:
+    alerts = (ROOT / "infra" / "modules" / "alerts.bicep").read_text(encoding="utf-8")
+    host = json.loads((ROOT / "events" / "host.json").read_text(encoding="utf-8"))
+    levels = host["logging"]["logLevel"]
+    assert "AppRequests" in alerts
+    assert levels["Host.Results"] == "Information"  # else AppRequests stays empty
+    assert levels["Function"] == "Information"
+    assert (
+        f"tried {['no', 'one', 'two', 'three', 'four', 'five'][host['extensions']['queues']['maxDequeueCount']]} times"
+        in alerts
+    )
