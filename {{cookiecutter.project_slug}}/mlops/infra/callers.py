@@ -9,6 +9,7 @@ from .findings import Finding, Place
 from .infer import Symbols, kind_of_expression
 from .infrastructure import Infrastructure
 from .tree import (
+    KNOWN_AT_ONCE,
     Array,
     BicepFile,
     Expr,
@@ -24,7 +25,6 @@ from .tree import (
 
 CHECK = "modules and parameters"
 OF_MODULE = {"name", "params", "scope", "dependsOn", "identity"}
-SAFE_TO_READ = {"id", "name", "type", "apiVersion"}  # known before anything is deployed
 
 
 def check(all_files: Infrastructure) -> Iterator[Finding]:
@@ -182,7 +182,7 @@ def _references(expression: Expr, file: BicepFile, all_files: Infrastructure) ->
             isinstance(owner, Name)
             and (resource := file.resource(owner.name))
             and resource.condition
-            and node.name not in SAFE_TO_READ
+            and node.name not in KNOWN_AT_ONCE
             and not _careful(node)
         ):
             yield _absent(resource.symbol, node)

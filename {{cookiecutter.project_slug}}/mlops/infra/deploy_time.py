@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .findings import Finding
 from .infrastructure import Infrastructure
 from .tree import (
+    KNOWN_AT_ONCE,
     BicepFile,
     Call,
     Expr,
@@ -23,7 +24,6 @@ from .tree import (
 )
 
 CHECK = "known at the start"
-AT_ONCE = {"id", "name", "type", "apiVersion"}  # of a resource, without asking Azure
 DEEPEST = 20
 
 
@@ -52,7 +52,7 @@ def _waits(expression: Expr, title: str, file: BicepFile, depth: int = 0) -> Ite
         case Member(of=of, name=name) if (symbol := _symbol(of)) and depth < DEEPEST:
             is_output = symbol in file.modules and name == "outputs"
             resource = file.resource(symbol)
-            if is_output or (resource is not None and name not in AT_ONCE):
+            if is_output or (resource is not None and name not in KNOWN_AT_ONCE):
                 what = f"{title} waits for `{symbol}.{name}`, which only the deployment tells"
                 remedy = "make it of parameters, variables, or a resource's id or name"
                 yield Finding(expression.place, what, remedy, CHECK)

@@ -223,7 +223,10 @@ def _call(function: str, arguments: tuple[Expr, ...], scope: Scope) -> Any:
         return _loaded(function, scope.file.path.parent / values[0])
     if any(isinstance(v, _Unknown) for v in values):
         return UNKNOWN
-    return _known_call(function, values)
+    try:
+        return _known_call(function, values)
+    except (ValueError, LookupError):  # as with format() of a text that asks for more
+        return UNKNOWN
 
 
 def _known_call(function: str, values: list[Any]) -> Any:

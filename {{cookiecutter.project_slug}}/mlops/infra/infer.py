@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .tree import (
+    KNOWN_AT_ONCE,
     Array,
     BicepFile,
     Call,
@@ -21,18 +22,18 @@ from .tree import (
     kind_of,
 )
 
-RETURNS = {
+_FUNCTIONS_BY_KIND = {
     "string": (
-        "concat_ws format guid join loadTextContent newGuid padLeft replace resourceId string "
+        "format guid join loadTextContent newGuid padLeft replace resourceId string "
         "subscriptionResourceId tenantResourceId toLower toUpper trim uniqueString uri uriComponent "
         "utcNow substring base64 extensionResourceId managementGroupResourceId dateTimeAdd"
     ),
     "int": "length indexOf lastIndexOf int dateTimeToEpoch",
     "bool": "empty contains bool startsWith endsWith",
-    "array": "range split createArray array cidrSubnets_",
+    "array": "range split createArray array",
     "object": "createObject resourceGroup subscription deployment environment tenant",
 }
-_RETURNS = {name: kind for kind, names in RETURNS.items() for name in names.split()}
+_RETURNS = {name: kind for kind, names in _FUNCTIONS_BY_KIND.items() for name in names.split()}
 _COMPARE = {"==", "!=", "=~", "!~", "<", "<=", ">", ">=", "&&", "||", "!"}
 _COUNT = {"+", "-", "*", "/", "%"}
 _DEPTH = 20
@@ -115,7 +116,7 @@ def kind_of_expression(
             return _RETURNS.get(function)
         case Call(function=function, of=Name(name="az" | "sys")):
             return _RETURNS.get(function)
-        case Member(of=Name(name=owner), name="id" | "name" | "type" | "apiVersion", safe=False):
+        case Member(of=Name(name=owner), name=name, safe=False) if name in KNOWN_AT_ONCE:
             one = symbols.file.resource(owner)
             return "string" if owner not in local and one and one.loop is None else None
         case Member(of=Member(of=Name(name=owner), name="outputs", safe=False), name=name):

@@ -203,22 +203,27 @@ def _roles_that_give_roles(file: BicepFile) -> Iterator[Finding]:
 def _role_operations(all_files: Infrastructure) -> Iterator[Finding]:
     """Operations in roles exist, and none is a wildcard."""
     folder = all_files.root / "infra"
-    known = _operations(folder / "operations.txt")
+    listed = folder / "operations.txt"
+    known = _operations(listed)
+    if known is None:
+        remedy = "restore it from git: operations of roles are held against it"
+        yield Finding(Place(listed, 1), "is not there", remedy, CHECK)
     for place, operation in _operations_of_roles(all_files, folder):
         if "*" in operation:
             remedy = "name the operations that are needed, one by one"
             yield Finding(place, f"the role may do anything: {operation}", remedy, CHECK)
-        elif known and operation.lower() not in known:
+        elif known is not None and operation.lower() not in known:
             what = f"infra/operations.txt has no operation {operation}"
             remedy = "mend the name, or look it up (az provider operation show) and add it there"
             yield Finding(place, what, remedy, CHECK)
 
 
-def _operations(path: Path) -> set[str]:
+def _operations(path: Path) -> set[str] | None:
+    """Those of the list, in lower case; None where there is no list."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
+    except FileNotFoundError:
+        return None
     return {line.split("#")[0].strip().lower() for line in lines} - {""}
 
 

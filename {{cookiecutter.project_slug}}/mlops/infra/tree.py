@@ -10,6 +10,10 @@ from typing import TypeAlias
 from .findings import Finding, Place
 
 
+# What a resource's symbol tells without Azure being asked.
+KNOWN_AT_ONCE = frozenset({"id", "name", "type", "apiVersion"})
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A constant: text without interpolation, whole number, truth value or null."""

@@ -578,3 +578,17 @@ def test_a_region_that_is_left_to_a_default_is_found(tmp_path: Path):
 
 def test_nothing_is_said_of_what_is_fine(tmp_path: Path):
     assert findings(write(tmp_path)) == []
+
+
+def test_a_list_of_operations_that_is_gone_does_not_let_every_operation_through(tmp_path: Path):
+    write(tmp_path)
+    (tmp_path / "infra" / "operations.txt").unlink()
+    [found] = findings(tmp_path)
+    assert (found.place.file.name, found.what) == ("operations.txt", "is not there")
+    assert "restore it from git" in found.remedy
+
+
+def test_a_value_that_cannot_be_worked_out_is_no_crash(tmp_path: Path):
+    text = FILES[LOCKS].replace("  name: 'keep'", "  name: format('{0}-{1}', 'keep')")
+    write(tmp_path, {LOCKS: text})
+    assert findings(tmp_path) == []
