@@ -2,7 +2,7 @@
 
 import sys
 
-from {{ cookiecutter.package_name }}.batch import init, main, run
+from modelyard.scoring.batch import init, main, run
 
 __all__ = ["init", "run"]
 

@@ -1,1 +1,1 @@
-"""The steps of the pipeline, from a table to a judged model: `python -m <this package>.<step>`."""
+"""What this project makes its own: features, model and training."""

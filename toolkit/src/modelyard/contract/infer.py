@@ -1,0 +1,419 @@
+"""Infer a contract from a table: `python -m <package>.infer --data T --target c`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, get_args
+
+import pandas as pd
+
+from modelyard.console import console, shown
+from modelyard.console import table as printed
+from modelyard.contract.leakage import Suspicion, suspicions
+from modelyard.contract.model import (
+    Column,
+    Contract,
+    Kind,
+    Rows,
+    Split,
+    TableRules,
+    Target,
+    closest,
+    contract_text,
+)
+from modelyard.contract.profiles import Profile, read_profile
+from modelyard.contract.target import check_time, read_target, round_down
+from modelyard.contract.yaml_lines import entry
+from modelyard.data.table import Table, read_file
+from modelyard.errors import UsageError, guarded
+from modelyard.files import write_text
+from modelyard.yaml_files import read_yaml
+
+FEW_NAMES = 50
+REFUSED_CATEGORIES = 20
+SEEN_OFTEN = 5
+FEW_ROWS = 20  # below this, "all different" says nothing
+ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
+NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "postcode", "plz"}
+DIGEST_LINE = re.compile(r"^# Written by infer, digest ([0-9a-f]{16})\b.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A contract, and how each column led to it."""
+
+    contract: Contract
+    profiles: dict[str, Profile]
+    rows: int
+    messages: list[str]
+    warnings: list[str]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(prog="infer", description="Infer a data contract.")
+    parser.add_argument("--data", type=Path, required=True, help="CSV or Parquet file")
+    parser.add_argument("--target", required=True, help="column to predict")
+    parser.add_argument("--time", help="column that orders the rows; splits go by it")
+    parser.add_argument("--sensitive", default="", help="columns to watch for fairness: a,b")
+    parser.add_argument("--positive", help="class to find, in a binary problem")
+    parser.add_argument("--kind", choices=get_args(Kind), help="problem, if the guess is wrong")
+    parser.add_argument("--output", type=Path, default=Path("conf/contract.yml"))
+    parser.add_argument("--data-asset", type=Path, help="Azure ML data asset to point at the data")
+    parser.add_argument("--force", action="store_true", help="replace an edited contract")
+    return guarded(write_contract, parser.parse_args(argv))
+
+
+def write_contract(arguments: argparse.Namespace) -> None:
+    """Infer, write and show a contract.
+
+    Raises:
+        UsageError: for wrong column names, an unusable table, or a contract that a person edited.
+    """
+    output: Path = arguments.output
+    if not arguments.force and is_edited(output):
+        raise UsageError(
+            f"{output} was edited since it was inferred: keep it, name another --output, "
+            "or replace it with --force."
+        )
+    table = read_file(arguments.data)
+    inference = infer(
+        table,
+        arguments.target,
+        time=arguments.time,
+        sensitive=names_in(arguments.sensitive, table.columns),
+        positive=arguments.positive,
+        kind=arguments.kind,
+    )
+    asset = data_asset(arguments.data_asset, arguments.data) if arguments.data_asset else None
+    write_text(output, signed(contract_yaml(inference, arguments.data.name)))
+    if asset is not None:
+        write_text(arguments.data_asset, asset)
+    show(inference, arguments)
+
+
+def infer(
+    table: Table,
+    target: str,
+    *,
+    time: str | None = None,
+    sensitive: Sequence[str] = (),
+    positive: str | None = None,
+    kind: Kind | None = None,
+) -> Inference:
+    """Guess the contract that a table fulfils.
+
+    Args:
+        table: as read from a file.
+        target: name of the column to predict.
+        time: name of the column that orders rows in time.
+        sensitive: names of columns whose groups are compared.
+        positive: class to find in a binary problem, as text.
+        kind: problem, where the values leave a choice.
+
+    Raises:
+        UsageError: when a name is wrong or the table cannot teach a model.
+    """
+    for role, name in (("target", target), ("time", time), *(("sensitive", s) for s in sensitive)):
+        if name is not None and name not in table.columns:
+            raise UsageError(f'{table.path} has no {role} column "{name}"{_hint(name, table)}.')
+    if target == time or target in sensitive:
+        raise UsageError(f'the target "{target}" cannot be the time or a sensitive column too.')
+    if len(table.columns) < 2:
+        raise UsageError(f'{table.path} has one column, "{target}": a model needs a feature.')
+    profiles = {name: read_profile(name, cells) for name, cells in table.columns.items()}
+    goal, messages = read_target(profiles[target], table, kind, positive)
+    if time is not None:
+        check_time(profiles[time])
+    frame = pd.DataFrame({name: profile.values for name, profile in profiles.items()}, copy=False)
+    for profile in profiles.values():
+        if profile.role == "feature":
+            _guess_role(profile, table.rows)
+    warnings = _judge_suspicions(profiles, goal)
+    features = [name for name, profile in profiles.items() if profile.role == "feature"]
+    if not features:
+        reasons = "; ".join(f"{p.name}: {p.why or p.role}" for p in profiles.values())
+        raise UsageError(f"{table.path} has no column that a model could learn from ({reasons}).")
+    contract = _contract(profiles, goal, time, tuple(sensitive), table, frame)
+    messages += _messages(profiles, time)
+    return Inference(contract, profiles, table.rows, messages, warnings)
+
+
+def names_in(listed: str, columns: Any) -> list[str]:
+    """Split "a,b" into names; a column whose own name has a comma can be given alone."""
+    if listed.strip() in columns:
+        return [listed.strip()]
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+
+
+def _hint(name: str, table: Table) -> str:
+    return closest(name, table.columns)
+
+
+# ---- roles ---------------------------------------------------------------------------------
+
+
+def _guess_role(profile: Profile, rows: int) -> None:
+    if not profile.present:
+        return profile.ignore("always missing")
+    if profile.distinct == 1 and not profile.nulls.any():
+        return profile.ignore(f"always {shown(profile.counts.index[0])}")
+    reason = _identifies(profile, rows)
+    if reason:
+        profile.role = "identifier"
+        profile.notes.append(f"identifier: {reason}")
+    return None
+
+
+def _identifies(profile: Profile, rows: int) -> str | None:
+    """Why a column looks like an identifier, or None."""
+    if profile.type not in ("integer", "category", "text") or profile.present < FEW_ROWS:
+        return None
+    tokens = name_tokens(profile.name)
+    named = bool(tokens) and (tokens[-1] in ID_WORDS or tokens[0] in ID_WORDS)
+    unique = profile.distinct == rows
+    if profile.type == "integer":
+        low, high = profile.values.min(), profile.values.max()
+        if unique and int(high) - int(low) == rows - 1:
+            return "counts the rows"
+        if unique and named:
+            return "every row has its own"
+        naming = named or (bool(tokens) and tokens[-1] in NAMING_NUMBERS)
+        if naming and profile.distinct > FEW_NAMES:
+            return "by its name, a number that names things"
+        return None
+    if profile.distinct > 0.95 * profile.present:
+        return "nearly every row has its own"
+    if named and profile.distinct > FEW_NAMES:
+        return "by its name"
+    return None
+
+
+def name_tokens(name: str) -> list[str]:
+    """Words of a column name, lower case: "PassengerId", "passenger_id" -> passenger, id."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return [token.lower() for token in re.findall(r"[^\W_]+", spaced)]
+
+
+def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
+    """Warn of what looks like the answer; ignore plain copies of it."""
+    target = profiles[goal.column]
+    candidates = {n: p.values for n, p in profiles.items() if p.role == "feature"}
+    found = suspicions(candidates, target.values, is_number=goal.kind == "regression")
+    tokens = set(name_tokens(goal.column))
+    for name in candidates:
+        if tokens and tokens <= set(name_tokens(name)) and name not in found:
+            found[name] = Suspicion(f'its name contains the target\'s, "{goal.column}"')
+    warnings = []
+    for name, suspicion in found.items():
+        if suspicion.is_copy:
+            profiles[name].ignore(f"copy of the target {goal.column}: {suspicion.reason}")
+            warnings.append(f'"{name}" is ignored: {suspicion.reason}.')
+            continue
+        profiles[name].notes.append(f"LEAKAGE? {suspicion.reason}")
+        warnings.append(
+            f'"{name}" may leak the target: {suspicion.reason}. Is it known before the outcome? '
+            "If not, give it the role ignored, with why."
+        )
+    return warnings
+
+
+def _messages(profiles: dict[str, Profile], time: str | None) -> list[str]:
+    times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
+    if time is None and times:
+        names = ", ".join(times)
+        return [
+            f"No time column: rows are split at random; --time {names} would split them by time."
+        ]
+    if time is not None and profiles[time].nulls.any():
+        return [f"{int(profiles[time].nulls.sum()):,} rows have no {time}: they will be left out."]
+    return []
+
+
+# ---- rules ---------------------------------------------------------------------------------
+
+
+def _contract(
+    profiles: dict[str, Profile],
+    goal: Target,
+    time: str | None,
+    sensitive: tuple[str, ...],
+    table: Table,
+    frame: pd.DataFrame,
+) -> Contract:
+    needed = {time, *sensitive}
+    read = [n for n, p in profiles.items() if p.role != "ignored" or n in needed]
+    repeats = float(frame[read].duplicated().mean())
+    return Contract(
+        table=TableRules(
+            rows=Rows(min=max(1, int(round_down(table.rows / 2, 2)))),
+            duplicates=max(0.01, _allowed(repeats)),
+        ),
+        target=goal,
+        time=time,
+        sensitive=sensitive,
+        split=Split(),
+        columns={name: _rule(profile, goal) for name, profile in profiles.items()},
+    )
+
+
+def _rule(profile: Profile, goal: Target) -> Column:
+    rule = Column(type=profile.type, role=profile.role, format=profile.format, why=profile.why)
+    if profile.role == "ignored":
+        return rule
+    rule = rule.model_copy(update={"nulls": _allowed(float(profile.nulls.mean()))})
+    if profile.role == "identifier":
+        return rule
+    if profile.role == "target" and goal.kind != "regression" and profile.type == "integer":
+        exact = {"min": int(profile.values.min()), "max": int(profile.values.max())}
+        return rule.model_copy(update=exact)
+    if profile.type in ("number", "integer") and profile.present:
+        low, high = limits(profile.values, is_whole=profile.type == "integer")
+        return rule.model_copy(update={"min": low, "max": high})
+    stable = profile.distinct <= REFUSED_CATEGORIES and profile.counts.min() >= SEEN_OFTEN
+    if profile.type == "category" and (stable or profile.role == "target"):
+        return rule.model_copy(update={"categories": tuple(sorted(profile.counts.index))})
+    return rule
+
+
+def _allowed(share: float) -> float:
+    """A limit somewhat above a share that was seen; what never occurred stays forbidden."""
+    return 0.0 if share == 0 else min(1.0, math.ceil((share * 1.2 + 0.01) * 100) / 100)
+
+
+def limits(values: pd.Series, *, is_whole: bool) -> tuple[float, float]:
+    """Smallest and largest value to expect: a tenth of the range beyond what was seen.
+
+    Rounded outwards; amounts that were never negative (or never positive) stay so.
+    """
+    smallest, largest = values.min().item(), values.max().item()
+    low, high = float(smallest), float(largest)
+    pad = (high - low or abs(high) or 1) / 10
+    if 1e-300 < pad < 1e300 and max(-low, high) < 1e300:
+        digits = -math.floor(math.log10(pad))
+        step = 10.0**-digits
+        low = round(math.floor((low - pad) / step) * step, digits)
+        high = round(math.ceil((high + pad) / step) * step, digits)
+    low, high = min(low, smallest), max(high, largest)  # large integers round as floats
+    low = max(low, 0.0) if smallest >= 0 else low
+    high = min(high, 0.0) if largest <= 0 else high
+    return (math.floor(low), math.ceil(high)) if is_whole else (low, high)
+
+
+# ---- files ---------------------------------------------------------------------------------
+
+
+def contract_yaml(inference: Inference, source: str) -> str:
+    """Text of the contract, each guess explained beside its column."""
+    heading = [
+        "What the pipeline expects of its table. Every step follows this file.",
+        f"Inferred from {source} ({inference.rows:,} rows): read it, and correct what was guessed.",
+        *inference.messages,
+    ]
+    notes = {name: "; ".join(p.notes) for name, p in inference.profiles.items() if p.notes}
+    return contract_text(inference.contract, heading=heading, notes=notes)
+
+
+def signed(text: str) -> str:
+    """The text with a digest of itself, by which a later call knows that nobody edited it."""
+    mark = f"# Written by infer, digest {_digest(text)}: once edited, only --force replaces it."
+    return f"{text}{mark}\n"
+
+
+def is_edited(path: Path) -> bool:
+    """Whether a file exists that a person wrote or changed."""
+    if not path.exists():
+        return False
+    text = path.read_text(encoding="utf-8", errors="replace")
+    written = DIGEST_LINE.search(text)
+    return written is None or written.group(1) != _digest(DIGEST_LINE.sub("", text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.rstrip().encode()).hexdigest()[:16]
+
+
+def data_asset(path: Path, data: Path) -> str:
+    """YAML of an Azure ML data asset at `path` for the table; keeps what else the file says."""
+    relative = os.path.relpath(data.resolve(), path.resolve().parent)
+    where = PurePath(relative).as_posix()
+    if path.exists():
+        text, content = path.read_text(encoding="utf-8"), read_yaml(path)
+        if isinstance(content, dict) and re.search(r"^path:.*$", text, re.MULTILINE):
+            line = _path_line(where)
+            return re.sub(r"^path:.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
+        raise UsageError(
+            f"{path} is no data asset: expected a key path. Delete it to have it made."
+        )
+    return "\n".join(
+        (
+            "$schema: https://azuremlschemas.azureedge.net/latest/data.schema.json",
+            "name: training",
+            "type: uri_file",
+            "description: The table to train on, as conf/contract.yml describes it.",
+            _path_line(where),
+            "",
+        )
+    )
+
+
+def _path_line(where: str) -> str:
+    return f"path: {where}" if re.fullmatch(r"[\w./-]+", where) else entry("path", where, indent=0)
+
+
+def show(inference: Inference, arguments: argparse.Namespace) -> None:
+    """Print what was guessed, as a table, and what to do next."""
+    out = console()
+    rows = []
+    for name, profile in inference.profiles.items():
+        rule = inference.contract.columns[name]
+        missing = float(profile.nulls.mean())
+        rows.append(
+            (
+                name,
+                profile.type,
+                profile.role,
+                f"{missing:.1%}" if missing else "",
+                f"{profile.distinct:,}",
+                _range(profile, rule),
+                "; ".join([*([profile.why] if profile.why else []), *profile.notes]),
+            )
+        )
+    title = f"{arguments.data.name}: {inference.rows:,} rows, {len(rows)} columns"
+    headings = ("column", "type", "role", "missing", "distinct", "values", "notes")
+    out.print(printed(title, headings, rows, right=("missing", "distinct")))
+    for message in inference.messages:
+        out.print(message, style="bold" if message.startswith("Target") else None, markup=False)
+    for warning in inference.warnings:
+        out.print(f"warning: {warning}", style="yellow", markup=False)
+    written = [arguments.output, *([arguments.data_asset] if arguments.data_asset else [])]
+    names = " and ".join(map(str, written))
+    out.print(f"Wrote {names}. Read the contract: a guess until you did.", markup=False)
+
+
+def _range(profile: Profile, rule: Column) -> str:
+    if not profile.present:
+        return ""
+    if profile.type in ("number", "integer"):
+        return f"{shown(profile.values.min())} to {shown(profile.values.max())}"
+    if profile.type == "datetime":
+        low, high = profile.values.min(), profile.values.max()
+        return f"{low:%Y-%m-%d} to {high:%Y-%m-%d}"
+    listed = ", ".join(_short(shown(value)) for value in profile.counts.index[:4])
+    return listed + (", …" if profile.distinct > 4 else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 20 else text[:19] + "…"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

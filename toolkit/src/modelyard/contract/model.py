@@ -1,0 +1,407 @@
+"""The data contract: what a table must look like, in `conf/contract.yml`, and how it is read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from modelyard.data.cells import Type, parse
+from modelyard.data.table import read_file
+from modelyard.errors import UsageError
+from modelyard.files import write_text
+from modelyard.yaml_files import line_of, read_yaml
+
+Kind = Literal["binary", "multiclass", "regression"]
+Role = Literal["feature", "target", "identifier", "ignored"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Scalar = bool | int | float | str
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Rows(_Strict):
+    """How many rows a table may have."""
+
+    min: int = Field(default=1, ge=1)
+    max: int | None = Field(default=None, ge=1)
+
+
+class TableRules(_Strict):
+    """Rules for the table as a whole; `duplicates` is the largest share of repeated rows."""
+
+    rows: Rows = Rows()
+    duplicates: Share = 1.0
+
+
+class Target(_Strict):
+    """What is predicted. `min_share` is the smallest share the rarest class may have."""
+
+    column: str
+    kind: Kind
+    positive: Scalar | None = None
+    classes: tuple[Scalar, ...] | None = None
+    min_share: Share = 0.0
+
+
+class Split(_Strict):
+    """Shares of the rows held out for validation and test; training gets the rest."""
+
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+
+def _as_text(value: Any) -> Any:
+    """Take an unquoted 1 or true in a list of categories for the text a CSV would hold."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _as_limit(value: Any) -> Any:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
+
+
+Limit = Annotated[int | float | datetime | None, BeforeValidator(_as_limit)]
+Category = Annotated[str, BeforeValidator(_as_text)]
+
+
+class Column(_Strict):
+    """One column. What is left out is not checked: `nulls` (highest share), `min`, `max`, …"""
+
+    type: Type
+    role: Role = "feature"
+    nulls: Share | None = None
+    min: Limit = None
+    max: Limit = None
+    format: str | None = None
+    categories: tuple[Category, ...] | None = None
+    unseen: Literal["refuse", "accept"] = "refuse"
+    why: str | None = None
+
+
+class ContractProblems(ValueError):
+    """What is wrong inside a contract: (path of keys, message) for each problem."""
+
+    def __init__(self, problems: list[tuple[tuple[str, ...], str]]) -> None:
+        """Keep the problems; the text of the error joins them."""
+        self.problems = problems
+        super().__init__("; ".join(f"{'.'.join(where)}: {what}" for where, what in problems))
+
+
+class Contract(_Strict):
+    """A table's columns, target, time and sensitive columns, and how rows are split."""
+
+    version: Literal[1] = 1
+    table: TableRules = TableRules()
+    target: Target
+    time: str | None = None
+    sensitive: tuple[str, ...] = ()
+    split: Split = Split()
+    columns: dict[str, Column] = Field(min_length=2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mark_target(cls, content: Any) -> Any:
+        """Give the target column its role where nobody wrote it."""
+        try:
+            name = content["target"]["column"]
+            column = content["columns"][name]
+            if isinstance(column, Mapping) and "role" not in column:
+                columns = {**content["columns"], name: {**column, "role": "target"}}
+                return {**content, "columns": columns}
+        except (KeyError, TypeError):
+            pass  # the fields' own checks say what is missing
+        return content
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Contract:
+        problems = list(_problems(self))
+        if problems:
+            raise ContractProblems(problems)
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """The problem: binary, multiclass or regression."""
+        return self.target.kind
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the columns a model sees, in the contract's order."""
+        return self.columns_with(role="feature")
+
+    @property
+    def identifiers(self) -> list[str]:
+        """Names of the columns that tell rows apart and teach a model nothing."""
+        return self.columns_with(role="identifier")
+
+    @property
+    def read(self) -> list[str]:
+        """Names of the columns a table must have: all but ignored ones that nothing else needs."""
+        kept = {*self.prepared, *self.identifiers}
+        return [name for name in self.columns if name in kept]
+
+    @property
+    def prepared(self) -> list[str]:
+        """Names of a prepared table's columns: features, target, time and sensitive ones."""
+        kept = {self.time, *self.sensitive, *self.features, self.target.column}
+        return [name for name in self.columns if name in kept]
+
+    def columns_with(self, *, role: Role) -> list[str]:
+        """Names of the columns with a role, in the contract's order."""
+        return [name for name, column in self.columns.items() if column.role == role]
+
+    def columns_of(self, *types: Type) -> list[str]:
+        """Names of the features of these types, in the contract's order."""
+        return [name for name in self.features if self.columns[name].type in types]
+
+
+def load_contract(path: Path | str) -> Contract:
+    """Read a contract.
+
+    Raises:
+        UsageError: with file, line and key of everything that does not hold.
+    """
+    path = Path(path)
+    content = read_yaml(path, "infer a contract from your table, or name the file that holds it.")
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} holds no contract: expected the keys version, target, columns.")
+    try:
+        return Contract.model_validate(_with_text_names(content))
+    except ValidationError as error:
+        raise UsageError(_explain(path, content, error)) from None
+
+
+def save_contract(
+    contract: Contract,
+    path: Path | str,
+    *,
+    heading: Iterable[str] = (),
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write a contract as YAML that loads back equal.
+
+    Args:
+        contract: what to write.
+        path: the file, replaced as a whole.
+        heading: comment lines for the top.
+        notes: a comment for each named column.
+    """
+    write_text(path, contract_text(contract, heading=heading, notes=notes))
+
+
+def contract_text(
+    contract: Contract, *, heading: Iterable[str] = (), notes: Mapping[str, str] | None = None
+) -> str:
+    """YAML of a contract: a line per key, a line per column, defaults left out."""
+    from modelyard.contract.yaml_lines import comment, entry
+
+    lines = [comment(line, indent=0) for line in heading]
+    lines.append("version: 1")
+    for key in ("table", "target", "time", "sensitive", "split"):
+        value = getattr(contract, key)
+        if isinstance(value, BaseModel):  # defaults stay visible, but not those of other problems
+            value = value.model_dump(exclude_none=True, exclude_defaults=key == "target")
+        lines.append(entry(key, value, indent=0))
+    lines.append("columns:")
+    for name, column in contract.columns.items():
+        if notes and notes.get(name):
+            lines.append(comment(notes[name], indent=2))
+        lines.append(entry(name, column.model_dump(exclude_defaults=True), indent=2))
+    return "\n".join(lines) + "\n"
+
+
+def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
+    """Read the contract's columns from a CSV or Parquet file, in the contract's order.
+
+    Ignored columns are left out (`contract.read`), columns the contract does not know too.
+
+    Returns:
+        One row per row of the file. number: float64; integer: int64, float64 where something
+        is missing; boolean: bool, object of True, False and None where something is missing;
+        category and text: object of str and None; datetime: datetime64[ns], UTC without zone.
+
+    Raises:
+        UsageError: when the file is no table, a column is missing, or a value has another type.
+    """
+    table = read_file(path)
+    missing = [name for name in contract.read if name not in table.columns]
+    if missing:
+        raise UsageError("\n".join(missing_columns(table.path, missing, table.columns)))
+    columns, complaints = {}, []
+    for name in contract.read:
+        rule = contract.columns[name]
+        parsed = parse(table.columns[name], rule.type, format=rule.format)
+        if parsed.wrong.any():
+            row = int(np.argmax(parsed.wrong))
+            found = table.columns[name].at(row)
+            complaints.append(
+                f'{table.path}, column "{name}": expected {described(rule)} in every row, found '
+                f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {found!r}. "
+                "Correct the table, or the column's type in the contract."
+            )
+        columns[name] = parsed.values
+    if complaints:
+        raise UsageError("\n".join(complaints))
+    return pd.DataFrame(columns, copy=False)
+
+
+def described(column: Column) -> str:
+    """What a value of the column must be, in words."""
+    if column.type == "datetime":
+        return f"a datetime ({column.format or 'ISO 8601'})"
+    names = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
+    return names.get(column.type, "text")
+
+
+def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
+    """A sentence for each missing column, with the closest names there are."""
+    return [f'{path} has no column "{name}"{closest(name, present)}.' for name in missing]
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """'; closest: "a", "b"' for a misspelt name; all names where none is close and they are few."""
+    names = list(names)
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)
+    if close:
+        return "; closest: " + ", ".join(f'"{lowered[n]}"' for n in close)
+    return "; it has " + ", ".join(f'"{n}"' for n in names) if len(names) <= 12 else ""
+
+
+def _with_text_names(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Let a column be called 1 or true without quotes."""
+    columns = content.get("columns")
+    if not isinstance(columns, dict):
+        return content
+    return {**content, "columns": {_as_text(name): rule for name, rule in columns.items()}}
+
+
+def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Everything that single fields cannot see."""
+    columns, target = contract.columns, contract.target
+    if contract.split.validation + contract.split.test >= 1:
+        yield ("split",), "validation and test together must leave rows to train on (below 1)"
+    rows = contract.table.rows
+    if rows.max is not None and rows.max < rows.min:
+        yield ("table", "rows"), f"max {rows.max} is below min {rows.min}"
+    named = [(("target", "column"), target.column), (("time",), contract.time)]
+    named += [(("sensitive",), name) for name in contract.sensitive]
+    for where, name in named:
+        if name is not None and name not in columns:
+            yield where, f'no column "{name}"{closest(name, columns)}'
+    for name, column in columns.items():
+        for what in _column_problems(column):
+            yield ("columns", name), what
+        if (column.role == "target") != (name == target.column):
+            yield ("columns", name, "role"), f'the target is "{target.column}", and only that'
+    if contract.time == target.column or target.column in contract.sensitive:
+        yield ("target", "column"), "the target cannot be the time or a sensitive column"
+    if contract.time in columns and columns[contract.time].type in ("boolean", "category", "text"):
+        yield ("time",), f'"{contract.time}" has no order: expected a datetime or a number'
+    if not contract.features:
+        yield ("columns",), "no column is a feature: give one the role feature"
+    if target.column in columns:
+        yield from _target_problems(target, columns[target.column])
+
+
+def _column_problems(column: Column) -> Iterator[str]:
+    ordered: dict[str, tuple[type, ...]] = {
+        "number": (int, float),
+        "integer": (int, float),
+        "datetime": (datetime,),
+    }
+    limits = [limit for limit in (column.min, column.max) if limit is not None]
+    if limits and column.type not in ordered:
+        yield f"min and max do not apply to type {column.type}"
+    elif not all(isinstance(limit, ordered.get(column.type, ())) for limit in limits):
+        yield f"min and max must be of type {column.type}"
+    elif len(limits) == 2 and limits[0] > limits[1]:  # type: ignore[operator]
+        yield f"min {limits[0]} is above max {limits[1]}"
+    if column.categories is not None and column.type != "category":
+        yield f"categories do not apply to type {column.type}"
+    if column.categories is not None and len(set(column.categories)) < len(column.categories):
+        yield "categories repeat"
+    if column.unseen == "accept" and column.type != "category":
+        yield f"unseen does not apply to type {column.type}"
+    if column.format is not None and column.type != "datetime":
+        yield f"format does not apply to type {column.type}"
+    if column.role == "ignored" and not column.why:
+        yield "an ignored column needs why: say the reason"
+
+
+def _target_problems(target: Target, column: Column) -> Iterator[tuple[tuple[str, ...], str]]:
+    where = ("target",)
+    fitting: dict[str, tuple[type, ...]] = {
+        "boolean": (bool,),
+        "integer": (int,),
+        "category": (str,),
+    }
+    if target.kind == "regression":
+        if column.type not in ("number", "integer"):
+            yield (*where, "kind"), f"regression needs a number, the target is {column.type}"
+        if target.positive is not None or target.classes is not None or target.min_share:
+            yield where, "positive, classes and min_share belong to classification"
+        return
+    if column.type not in fitting:
+        yield (
+            (*where, "kind"),
+            f"{target.kind} needs a boolean, integer or category, the target is {column.type}",
+        )
+        return
+    if target.kind == "binary":
+        if target.positive is None or target.classes is not None:
+            yield where, "binary needs positive: the class to find, and no classes"
+        named = [target.positive]
+    else:
+        if target.classes is None or len(set(target.classes)) < 2 or target.positive is not None:
+            yield where, "multiclass needs classes: a list of all of them, and no positive"
+        named = list(target.classes or ())
+    for value in named:
+        if value is not None and type(value) not in fitting[column.type]:
+            yield where, f"the class {value!r} is not of type {column.type}"
+
+
+def _explain(path: Path, content: Any, error: ValidationError) -> str:
+    messages = []
+    for problem in error.errors():
+        cause = problem.get("ctx", {}).get("error")
+        if isinstance(cause, ContractProblems):
+            found = [(tuple(map(str, where)), what) for where, what in cause.problems]
+        else:
+            where = tuple(str(key) for key in problem["loc"])
+            found = [(where, _field_message(where, problem))]
+        for where, what in found:
+            place = ".".join(where) or "contract"
+            messages.append(f"{path}:{line_of(content, where)}: {place}: {what}")
+    return "\n".join(dict.fromkeys(messages))
+
+
+def _field_message(where: tuple[str, ...], problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        models: dict[str, type[BaseModel]] = {
+            "table": TableRules,
+            "target": Target,
+            "split": Split,
+            "columns": Column,
+        }
+        model = Rows if where[:2] == ("table", "rows") else models.get(where[0], Contract)
+        fields = (Contract if len(where) == 1 else model).model_fields
+        return f"unknown key{closest(where[-1], fields)}"
+    if problem["type"] == "missing":
+        return "this key is missing"
+    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}"

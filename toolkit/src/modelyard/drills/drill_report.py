@@ -1,0 +1,102 @@
+"""The page of a drill: its timeline, and the same as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelyard.drills.timeline import timeline
+from modelyard.reports.pages import page
+from modelyard.reports.report_evidence import metric_label
+from modelyard.reports.wording import fixed, number, plural, span
+
+_TONES = {
+    "retrained": "calm",
+    "promoted": "good",
+    "refused": "warn",
+    "released": "good",
+    "rolled back": "bad",
+    "forced": "bad",
+}
+_GLOSSARY = (
+    ("retrained", "The training pipeline ran on everything that was known by then."),
+    ("promoted, refused", "What the gates said of the new model: it became champion, or did not."),
+    (
+        "released",
+        "It took over all live requests, stage by stage: mirrored, 10%, 50%, 100%. From then on it serves.",
+    ),
+    ("rolled back", "A check of the release said no: the version before kept serving."),
+    (
+        "forced",
+        "A model that asks its callers for a column they do not send, released on purpose.",
+    ),
+    (
+        "monitor",
+        "azureml/monitoring/monitor.yml at the end of the period: the number of breaches, and what moved most.",
+    ),
+)
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page of a drill; `content` is that of drill.json."""
+    periods = content["periods"]
+    served = sum(period["rows"] for period in periods)
+    versions = list(dict.fromkeys(period["version"] for period in periods))
+    trained = [e for p in periods for e in p["events"] if e["kind"] == "retrained"]
+    back = [e for p in periods for e in p["events"] if e["kind"] == "rolled back"]
+    breaches = sum(bool(p["monitor"] and p["monitor"]["breached"]) for p in periods)
+    history = content["history"]
+    metric = metric_label(content["metric"])
+    return page(
+        "drill.html.j2",
+        title=content["title"],
+        metric=metric,
+        unit=content["unit"],
+        subtitle=[
+            ("learnt from", f"{history[0]} to {history[-1]}"),
+            ("replayed", f"{periods[0]['name']} to {periods[-1]['name']}"),
+            ("rows served", f"{served:,}"),
+        ],
+        headline=f"{plural(len(periods), content['unit'])}, {plural(len(versions), 'version')} in service",
+        lead=(
+            f"The monitor saw drift in {breaches} of them; {plural(len(trained), 'training')} followed, "
+            f"and {plural(len(back), 'release')} had to be rolled back."
+        ),
+        timeline=timeline(periods, metric),
+        rows=[_row(period) for period in periods],
+        glossary=_GLOSSARY,
+    )
+
+
+def standalone(content: Mapping[str, Any]) -> str:
+    """The timeline as an SVG file of its own, in light colours."""
+    style = (Path(__file__).parent / "timeline.css").read_text(encoding="utf-8")
+    drawn = str(timeline(content["periods"], metric_label(content["metric"])))
+    opened = '<svg xmlns="http://www.w3.org/2000/svg" class="figure timeline"'
+    return drawn.replace('<svg class="figure timeline"', opened, 1).replace(
+        "</title>", f"</title><style>{style}</style>", 1
+    )
+
+
+def _row(period: Mapping[str, Any]) -> dict[str, Any]:
+    live = period["live"]
+    breached = period["monitor"]["breached"] if period["monitor"] else []
+    moved = list(dict.fromkeys(one["feature"] for one in breached))
+    return {
+        "name": period["name"],
+        "served": f"{period['rows']:,}",
+        "failed": f"{period['failed']:,}",
+        "version": period["version"],
+        "live": "–" if live is None else fixed(live["value"], 3),
+        "range": ""
+        if live is None or live["low"] is None
+        else span(round(live["low"], 3), round(live["high"], 3)),
+        "monitor": plural(len(breached), "breach", "breaches") if breached else "fine",
+        "moved": ", ".join(f"{one['feature']} ({number(one['value'])})" for one in breached[:3])
+        + (f" and {len(breached) - 3} more" if len(breached) > 3 else "")
+        if moved
+        else "",
+        "report": period["monitor"]["report"] if period["monitor"] else None,
+        "events": [{**event, "tone": _TONES[event["kind"]]} for event in period["events"]],
+    }

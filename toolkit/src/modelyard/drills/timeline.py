@@ -1,0 +1,251 @@
+"""The year of a drill as one picture: who served, how well, what drifted, and what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from modelyard.reports.charts import coordinate, padded, tick_labels, ticks
+from modelyard.reports.wording import number, plural
+
+_WIDTH, _LEFT, _RIGHT = 1000.0, 104.0, 12.0
+_BAND_TOP, _BAND = 34.0, 26.0
+_PLOT_TOP, _PLOT_BOTTOM = 92.0, 226.0
+_DRIFT, _EVENTS = 268.0, 330.0
+_ROW = 22.0
+# What is drawn for an event: the colour's class, a path around (0, 0), and the words beside it.
+_MARKS = {
+    "retrained": ("calm", "M-5-5H5V5H-5z"),
+    "promoted": ("good", "M0-6L6 5H-6z"),
+    "refused": ("warn", "M-5-5L5 5M5-5L-5 5"),
+    "released": ("good", "M-6 0L-1.5 5L6-5"),
+    "rolled back": ("bad", "M5-5V1H-4M-4 1L0-3M-4 1L0 5"),
+    "forced": ("bad", "M0-6L6 5H-6z"),
+}
+_STROKED = {"refused", "released", "rolled back"}
+
+
+class _Columns(NamedTuple):
+    periods: int
+
+    @property
+    def width(self) -> float:
+        return (_WIDTH - _LEFT - _RIGHT) / self.periods
+
+    def left(self, index: int) -> float:
+        return _LEFT + self.width * index
+
+    def middle(self, index: int) -> float:
+        return self.left(index) + self.width / 2
+
+
+def timeline(periods: Sequence[Mapping[str, Any]], metric: str) -> Markup:
+    """Draw a drill.
+
+    Args:
+        periods: in order, each with `name`, `version` (serving at its end), `live` (value, low, high,
+            or None), `monitor` (None or `breached`, a list with `feature`), `events` (kind, version).
+        metric: name of the live metric.
+
+    Returns:
+        An `<svg>`, scalable, coloured by the page's style sheet.
+    """
+    columns = _Columns(len(periods))
+    most = max((len(period["events"]) for period in periods), default=0)
+    height = _EVENTS + _ROW * max(most, 1) + 6
+    body = [
+        *_grid(columns, periods, height),
+        *_bands(columns, periods),
+        *_quality(columns, periods, metric),
+        *_drift(columns, periods),
+        *_events(columns, periods),
+    ]
+    return Markup(
+        '<svg class="figure timeline" viewBox="0 0 {} {}" role="img" aria-labelledby="tl-t tl-d">'
+        '<title id="tl-t">What happened, period by period</title><desc id="tl-d">{}</desc>{}</svg>'
+    ).format(
+        coordinate(_WIDTH), coordinate(height), _described(periods, metric), Markup("").join(body)
+    )
+
+
+def _grid(columns: _Columns, periods: Sequence[Mapping[str, Any]], height: float) -> list[Markup]:
+    drawn = [
+        Markup('<text class="axis" x="0" y="{}">{}</text>').format(coordinate(y), words)
+        for y, words in (
+            (_BAND_TOP + _BAND / 2 + 4, "in service"),
+            (_DRIFT + 4, "monitor"),
+            (_EVENTS + 4, "events"),
+        )
+    ]
+    for index, period in enumerate(periods):
+        drawn.append(
+            Markup('<text class="tick" x="{}" y="18" text-anchor="middle">{}</text>').format(
+                coordinate(columns.middle(index)), period["name"]
+            )
+        )
+        if index:
+            drawn.append(
+                Markup('<line class="grid" x1="{0}" x2="{0}" y1="26" y2="{1}"/>').format(
+                    coordinate(columns.left(index)), coordinate(height)
+                )
+            )
+    return drawn
+
+
+def _bands(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """A band per stretch of periods that one version served."""
+    drawn: list[Markup] = []
+    start = 0
+    for index in range(1, len(periods) + 1):
+        version = periods[start]["version"]
+        if index < len(periods) and periods[index]["version"] == version:
+            continue
+        left, right = columns.left(start) + 2, columns.left(index) - 2
+        css = "champion" if len(drawn) % 2 else "challenger"
+        drawn.append(
+            Markup(
+                '<g class="{}"><rect class="band" x="{}" y="{}" width="{}" height="{}" rx="6"/>'
+                '<text class="value" x="{}" y="{}" text-anchor="middle">v{}</text></g>'
+            ).format(
+                css,
+                coordinate(left),
+                coordinate(_BAND_TOP),
+                coordinate(right - left),
+                coordinate(_BAND),
+                coordinate((left + right) / 2),
+                coordinate(_BAND_TOP + _BAND / 2 + 5),
+                version,
+            )
+        )
+        start = index
+    return drawn
+
+
+def _quality(columns: _Columns, periods: Sequence[Mapping[str, Any]], metric: str) -> list[Markup]:
+    """The live metric with its intervals."""
+    known = [(i, p["live"]) for i, p in enumerate(periods) if p["live"]]
+    if not known:
+        return []
+    ends = [
+        one[key] for _, one in known for key in ("value", "low", "high") if one[key] is not None
+    ]
+    low, high = padded(ends, 0.08)
+
+    def y(value: float) -> float:
+        return _PLOT_BOTTOM - (_PLOT_BOTTOM - _PLOT_TOP) * (value - low) / (high - low)
+
+    marks = ticks(low, high, 4)
+    drawn = [
+        Markup('<text class="axis" x="0" y="{}">{}</text>').format(
+            coordinate(_PLOT_TOP - 12), metric
+        )
+    ]
+    for value, label in zip(marks, tick_labels(marks), strict=True):
+        drawn.append(
+            Markup(
+                '<line class="grid" x1="{}" x2="{}" y1="{y}" y2="{y}"/>'
+                '<text class="tick" x="{}" y="{t}" text-anchor="end">{}</text>'
+            ).format(
+                coordinate(_LEFT),
+                coordinate(_WIDTH - _RIGHT),
+                coordinate(_LEFT - 8),
+                label,
+                y=coordinate(y(value)),
+                t=coordinate(y(value) + 4),
+            )
+        )
+    path = "".join(
+        f"{'L' if n else 'M'}{coordinate(columns.middle(i))} {coordinate(y(one['value']))}"
+        for n, (i, one) in enumerate(known)
+    )
+    drawn.append(Markup('<path class="line challenger" d="{}"/>').format(path))
+    for i, one in known:
+        x = coordinate(columns.middle(i))
+        if one["low"] is not None and one["high"] is not None:
+            drawn.append(
+                Markup('<path class="whisker challenger" d="M{} {}V{}"/>').format(
+                    x, coordinate(y(one["low"])), coordinate(y(one["high"]))
+                )
+            )
+        drawn.append(
+            Markup(
+                '<circle class="mark challenger" cx="{}" cy="{}" r="4.5"><title>{}</title></circle>'
+            ).format(
+                x,
+                coordinate(y(one["value"])),
+                f"{periods[i]['name']}: {metric} {number(one['value'])}",
+            )
+        )
+    return drawn
+
+
+def _drift(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """A dot per period: the number of breaches, and the feature that moved most."""
+    drawn = []
+    for index, period in enumerate(periods):
+        if period["monitor"] is None:
+            continue
+        breached = period["monitor"]["breached"]
+        drawn.append(
+            Markup(
+                '<g class="{}"><circle class="bar" cx="{x}" cy="{}" r="10"/>'
+                '<text class="count" x="{x}" y="{}" text-anchor="middle">{}</text><title>{}</title></g>'
+            ).format(
+                "bad" if breached else "good",
+                coordinate(_DRIFT),
+                coordinate(_DRIFT + 4.5),
+                len(breached) or "✓",
+                ", ".join(one["feature"] for one in breached) or "nothing drifted",
+                x=coordinate(columns.middle(index)),
+            )
+        )
+        if breached:
+            drawn.append(
+                Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                    coordinate(columns.middle(index)),
+                    coordinate(_DRIFT + 27),
+                    _fitting(breached[0]["feature"], columns.width),
+                )
+            )
+    return drawn
+
+
+def _events(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    drawn = []
+    for index, period in enumerate(periods):
+        for row, event in enumerate(period["events"]):
+            css, path = _MARKS[event["kind"]]
+            y = _EVENTS + _ROW * row
+            drawn.append(
+                Markup(
+                    '<g class="{}"><path class="{}" transform="translate({} {})" d="{}"/>'
+                    '<text class="tick" x="{}" y="{}">{}</text><title>{}</title></g>'
+                ).format(
+                    css,
+                    "beyond" if event["kind"] in _STROKED else "bar",
+                    coordinate(columns.left(index) + 12),
+                    coordinate(y),
+                    path,
+                    coordinate(columns.left(index) + 22),
+                    coordinate(y + 4),
+                    _fitting(f"v{event['version']} {event['kind']}", columns.width - 22),
+                    f"v{event['version']} {event['kind']}",
+                )
+            )
+    return drawn
+
+
+def _described(periods: Sequence[Mapping[str, Any]], metric: str) -> str:
+    breaches = sum(bool(p["monitor"] and p["monitor"]["breached"]) for p in periods)
+    versions = list(dict.fromkeys(p["version"] for p in periods))
+    return (
+        f"{plural(len(periods), 'period')}, served by versions {', '.join(versions)}; the monitor "
+        f"saw a breach in {breaches}. The line is the live {metric} with its intervals."
+    )
+
+
+def _fitting(words: str, width: float) -> str:
+    room = max(int(width / 6.4), 3)
+    return words if len(words) <= room else words[: room - 1] + "…"

@@ -1,0 +1,63 @@
+"""The two ways a command says no, and the exit codes they become."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+OK, REFUSED, BROKEN = 0, 1, 2
+
+
+class ModelyardError(Exception):
+    """A message for the person who caused it, and the exit code that goes with it."""
+
+    exit_code = BROKEN
+
+
+class UsageError(ModelyardError):
+    """Wrong usage or broken input: what was expected, what came, what to do (exit code 2)."""
+
+
+class CheckFailed(ModelyardError):
+    """A check looked at good input and said no (exit code 1)."""
+
+    exit_code = REFUSED
+
+
+def guarded(command: Callable[..., object], *args: Any, **options: Any) -> int:
+    """Call a command with these arguments and turn what it raises into an exit code.
+
+    Returns:
+        What the command returned where that is a number, else 0; 1 for CheckFailed, 2 for anything
+        else. A user's mistake is printed as one message; only a fault of the program shows a traceback.
+    """
+    try:
+        result = command(*args, **options)
+    except CheckFailed as refusal:
+        print(refusal, file=sys.stderr)
+        return REFUSED
+    except ModelyardError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {readable(error)}", file=sys.stderr)
+        return BROKEN
+    except Exception:
+        traceback.print_exc()
+        print("error: this is a fault of the program, not of your input.", file=sys.stderr)
+        return BROKEN
+    return result if type(result) is int else OK
+
+
+def readable(error: OSError) -> str:
+    """An operating system's error as file and reason."""
+    if error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an exception says, or its name."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

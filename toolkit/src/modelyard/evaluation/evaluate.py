@@ -1,0 +1,291 @@
+"""Judge a model on the test rows: `python -m <package>.evaluate --contract C --prepared DIR …`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from modelyard.console import console, shown, table
+from modelyard.contract.model import Contract, Kind
+from modelyard.data.parts import target_of
+from modelyard.evaluation.groups import MOST_LEVELS, grouped
+from modelyard.evaluation.held_out import HeldOut
+from modelyard.evaluation.metrics import (
+    HIGHER_IS_BETTER,
+    Floats,
+    bootstrap,
+    calibration,
+    confusion,
+    difference,
+    interval,
+    measure,
+    residuals,
+    roc_curve,
+    values,
+)
+from modelyard.evidence import write_evidence
+from modelyard.gates import Evaluation
+from modelyard.modelling.predicting import Prediction
+
+MOST_SEGMENTS = 30
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Test rows that share a value of a column."""
+
+    column: str
+    value: str
+    rows: NDArray[np.int64]
+    sensitive: bool
+
+
+def evaluate(held: HeldOut, evidence: Path) -> None:
+    """Measure challenger, baseline and champion on the same rows, and write evaluation.json.
+
+    Args:
+        held: rows and predictions.
+        evidence: the folder to write to.
+    """
+    contract, predictions = held.contract, held.predictions
+    judged = judge(contract.kind, held.truth, predictions, held.evaluation)
+    details = {
+        "problem": problem(contract),
+        "rows": len(held.rows),
+        "primary": held.metric,
+        "higher_is_better": HIGHER_IS_BETTER[contract.kind],
+        **judged,
+        "champion": held.champion.evidence(),
+        **pictures(contract, held.rows, predictions, held.evaluation.confidence),
+        "segments": judge_segments(held),
+    }
+    write_evidence(
+        evidence,
+        "evaluation",
+        params={**held.evaluation.model_dump(), "metric": held.metric},
+        metrics={name: found["value"] for name, found in judged["models"]["challenger"].items()},
+        details=details,
+    )
+    show(details, held.evaluation.confidence)
+
+
+def judge(
+    kind: Kind,
+    truth: NDArray[Any],
+    predictions: Mapping[str, Prediction],
+    evaluation: Evaluation,
+) -> dict[str, Any]:
+    """Metrics of each model with intervals, and how much better the challenger is than the others.
+
+    Args:
+        kind: of problem.
+        truth: see `target_of`.
+        predictions: of the challenger, the baseline and, where there is one, the champion.
+        evaluation: resamples, seed and confidence.
+    """
+    found = bootstrap(
+        {name: measure(kind, truth, prediction) for name, prediction in predictions.items()},
+        len(truth),
+        resamples=evaluation.resamples,
+        seed=evaluation.seed,
+    )
+    confidence = evaluation.confidence
+    higher = HIGHER_IS_BETTER[kind]
+
+    def compared(other: str) -> dict[str, dict[str, float]]:
+        return {
+            metric: difference(
+                own, found[other][metric], confidence, higher_is_better=higher[metric]
+            ).named("difference")
+            for metric, own in found["challenger"].items()
+        }
+
+    def measured(metrics: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
+        return {name: interval(drawn, confidence).named("value") for name, drawn in metrics.items()}
+
+    return {
+        "models": {"champion": None} | {name: measured(m) for name, m in found.items()},
+        "comparisons": {"champion": None}
+        | {name: compared(name) for name in found if name != "challenger"},
+    }
+
+
+def problem(contract: Contract) -> dict[str, Any]:
+    """What is predicted, in words."""
+    target = contract.target
+    return {
+        "kind": target.kind,
+        "target": target.column,
+        "positive": None if target.positive is None else shown(target.positive),
+        "classes": None if target.classes is None else [shown(name) for name in target.classes],
+    }
+
+
+def pictures(
+    contract: Contract,
+    rows: pd.DataFrame,
+    predictions: Mapping[str, Prediction],
+    confidence: float,
+) -> dict[str, Any]:
+    """What the report draws: calibration, and by kind the ROC curve, confusion or residuals."""
+    kind, challenger, truth = contract.kind, predictions["challenger"], target_of(rows, contract)
+    result: dict[str, Any] = {
+        "calibration": {
+            name: calibration(kind, truth, prediction, confidence)
+            for name, prediction in predictions.items()
+        }
+    }
+    if kind == "regression":
+        return result | {"residuals": residuals(truth, challenger.score)}
+    if kind == "binary":
+        result["curves"] = {
+            "roc": {name: roc_curve(truth, made.score) for name, made in predictions.items()}
+        }
+    labels = class_labels(contract, rows)
+    result["confusion"] = {
+        "labels": labels,
+        "matrix": confusion(truth, challenger.label, len(labels)),
+    }
+    return result
+
+
+def class_labels(contract: Contract, rows: pd.DataFrame) -> list[str]:
+    """Names of the classes, in the order of their indices; for two, the positive one is last."""
+    if contract.kind == "multiclass":
+        return [shown(name) for name in contract.target.classes or ()]
+    positive = shown(contract.target.positive)
+    found = map(shown, rows[contract.target.column].unique())
+    return [next((name for name in found if name != positive), f"not {positive}"), positive]
+
+
+def segments_of(rows: pd.DataFrame, contract: Contract) -> Iterator[Segment]:
+    """Rows by value: of every sensitive column, and of categories and booleans with few values."""
+    others = [n for n in contract.columns_of("category", "boolean") if n not in contract.sensitive]
+    for name in [*contract.sensitive, *others]:
+        sensitive = name in contract.sensitive
+        if not sensitive and rows[name].nunique() > MOST_LEVELS:
+            continue
+        groups = grouped(rows[name], contract.columns[name].type)
+        if len(groups.names) > 1:
+            for code, value in enumerate(groups.names):
+                yield Segment(name, value, groups.rows(code), sensitive)
+
+
+def judge_segments(held: HeldOut) -> list[dict[str, Any]]:
+    """The primary metric within each segment: sensitive columns first, then the worst first.
+
+    Small segments follow the others, those in which the metric is not defined come last.
+    """
+    kind, metric = held.contract.kind, held.metric
+    truth, prediction = held.truth, held.predictions["challenger"]
+    sign = 1 if HIGHER_IS_BETTER[kind][metric] else -1
+
+    def rank(pair: tuple[Segment, float]) -> tuple[Any, ...]:
+        segment, value = pair
+        is_small = len(segment.rows) < held.evaluation.segment_rows
+        unknown = bool(np.isnan(value))
+        return (
+            not segment.sensitive,
+            unknown,
+            is_small,
+            0.0 if unknown else sign * value,
+            segment.column,
+            segment.value,
+        )
+
+    valued = [
+        (
+            segment,
+            values(kind, truth[segment.rows], prediction.at(segment.rows)).get(metric, np.nan),
+        )
+        for segment in segments_of(held.rows, held.contract)
+    ]
+    kept = sorted(valued, key=rank)[:MOST_SEGMENTS]
+    return [_judged(segment, held) for segment, _ in kept]
+
+
+def show(details: Mapping[str, Any], confidence: float) -> None:
+    """Print the metrics of each model, the primary one first."""
+    models, champion = details["models"], details["champion"]
+    against = f"champion {champion['version']}" if models["champion"] else "champion"
+    others = (models["baseline"], models["champion"] or {})
+    lines = []
+    for name in sorted(models["challenger"], key=lambda name: name != details["primary"]):
+        found = models["challenger"][name]
+        lines.append(
+            (
+                f"{name} *" if name == details["primary"] else name,
+                "higher" if details["higher_is_better"][name] else "lower",
+                _number(found["value"]),
+                f"{_number(found['low'])} – {_number(found['high'])}",
+                *(_number(other.get(name, {}).get("value")) for other in others),
+            )
+        )
+    interval_text = f"[{confidence:.0%}]"
+    headings = ("metric", "better", "challenger", interval_text, "baseline", against)
+    out = console()
+    out.print(
+        table(
+            f"{details['problem']['target']} on {details['rows']:,} test rows (* decides)",
+            headings,
+            lines,
+            right=headings[2:],
+        )
+    )
+    for other in ("baseline", "champion"):
+        compared = details["comparisons"][other]
+        if compared:
+            print(
+                f"{details['primary']} against the {other}: {_gain(compared[details['primary']])}"
+            )
+    if champion["error"]:
+        print(f"champion {champion['version']} is not compared: {champion['error']}")
+    elif champion["version"] is None:
+        print("there is no champion yet")
+
+
+def _judged(segment: Segment, held: HeldOut) -> dict[str, Any]:
+    kind = held.contract.kind
+    actual = held.truth[segment.rows]
+    made = held.predictions["challenger"].at(segment.rows)
+    found = bootstrap(
+        {"challenger": measure(kind, actual, made, only=held.metric)},
+        len(actual),
+        resamples=held.evaluation.resamples,
+        seed=held.evaluation.seed,
+    )["challenger"]
+    nothing = np.full(2, np.nan)
+    result = {
+        "column": segment.column,
+        "value": segment.value,
+        "rows": len(actual),
+        "metric": held.metric,
+        "value_metric": interval(found.get(held.metric, nothing), held.evaluation.confidence).named(
+            "value"
+        ),
+        "small": len(actual) < held.evaluation.segment_rows,
+        "sensitive": segment.sensitive,
+        "target": None,
+        "predicted": None,
+    }
+    if kind != "multiclass":
+        result |= {"target": float(actual.mean()), "predicted": float(made.score.mean())}
+    return result
+
+
+def _number(value: float | None) -> str:
+    if value is None or np.isnan(value):
+        return "–"
+    return f"{value:z.4f}" if abs(value) < 10 else f"{value:z,.2f}"
+
+
+def _gain(found: Mapping[str, float]) -> str:
+    word = "better" if found["difference"] >= 0 else "worse"
+    ends = f"{found['low']:+z.4f} – {found['high']:+z.4f}"
+    return f"{abs(found['difference']):.4f} {word} ({ends})"

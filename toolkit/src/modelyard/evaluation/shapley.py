@@ -1,0 +1,264 @@
+"""Why a model predicts what it predicts for a row: `python -m <package>.explain_rows --data ROWS …`.
+
+Contributions are Shapley values (Shapley 1953) of the columns, estimated by sampling (Štrumbelj and
+Kononenko 2014, Knowl. Inf. Syst. 41:647): along a random order of the columns, those of a row of the
+training data are replaced one by one by those of the row in question, and each is given the change
+it makes. Each order is walked in both directions, which lowers the error (Mitchell et al. 2022, JMLR
+23:43). Along every walk the changes add up to the prediction of the row less that of the training
+row, so contributions and base add up to the prediction exactly; how they are shared has the error
+that is printed. Columns are replaced whatever the others hold (Janzing et al. 2020, AISTATS): this
+says what the model computes, not what causes the outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modelyard.console import console, shown, table
+from modelyard.contract.model import Contract, described, load_contract, missing_columns
+from modelyard.data.cells import parse
+from modelyard.data.parts import read_part
+from modelyard.data.table import read_file
+from modelyard.errors import UsageError, guarded
+from modelyard.evaluation.metrics import Floats
+from modelyard.evidence import plain
+from modelyard.modelling.predicting import predict, threads_for
+from modelyard.modelling.saving import CONTRACT_FILE, load_model
+
+BACKGROUND_ROWS = 200
+FEWEST_ROWS = 20
+SCORED_ROWS = 100_000  # for one row: wide tables are explained with fewer rows of training data
+MOST_EXPLAINED = 100
+SHOWN = 15
+ERRORS = 1.96  # of a mean, for an interval of 95%
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a prediction comes about: `base` and `contributions` add up to `prediction`.
+
+    Attributes:
+        prediction: binary, probability of the positive class; multiclass, of the predicted class;
+            regression, the value.
+        about: what the prediction is of, in words.
+        base: mean prediction of the training rows that were compared with.
+        contributions: of each column (columns,), in the order of the contract's features.
+        errors: half the 95% interval of each contribution (columns,).
+    """
+
+    prediction: float
+    about: str
+    base: float
+    contributions: Floats
+    errors: Floats
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="explain_rows", description="Say what each column adds to a prediction."
+    )
+    parser.add_argument("--model", type=Path, required=True, help="the model's folder")
+    parser.add_argument(
+        "--prepared", type=Path, required=True, help="folder with the rows it was trained on"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="rows: CSV or Parquet")
+    parser.add_argument("--row", type=int, help="number of the row, from 1; default: all")
+    parser.add_argument("--json", action="store_true", help="print JSON, for a machine")
+    options = parser.parse_args(argv)
+    return guarded(
+        explain_rows, options.model, options.prepared, options.data, options.row, options.json
+    )
+
+
+def explain_rows(
+    model: Path, prepared: Path, data: Path, number: int | None, as_json: bool
+) -> None:
+    """Explain rows of a file, and print tables or JSON.
+
+    Raises:
+        UsageError: when the rows, the model or the training data do not fit the model's contract.
+    """
+    contract = model_contract(model)
+    rows = read_features(data, contract)
+    chosen = _chosen(rows, number, data)
+    background = read_part(prepared, "train", contract)[contract.features]
+    loaded = load_model(model)
+    found = []
+    for position in chosen:
+        row = rows.iloc[[position]]
+        explanation = explained(loaded, row, background, contract)
+        if as_json:
+            found.append({"row": position + 1, **_as_json(explanation, row, contract)})
+        else:
+            show(explanation, row, position + 1, contract)
+    if as_json:
+        print(json.dumps(plain({"explanations": found}), ensure_ascii=False))
+
+
+def model_contract(folder: Path) -> Contract:
+    """The contract that a model was trained on.
+
+    Raises:
+        UsageError: when the folder holds none.
+    """
+    if not (folder / CONTRACT_FILE).is_file():
+        raise UsageError(f"{folder} holds no {CONTRACT_FILE}: train the model again.")
+    return load_contract(folder / CONTRACT_FILE)
+
+
+def read_features(path: Path, contract: Contract) -> pd.DataFrame:
+    """Read the contract's features; a target or other columns may be missing.
+
+    Raises:
+        UsageError: when the file is no table, a column is missing, or a value has another type.
+    """
+    found = read_file(path)
+    missing = [name for name in contract.features if name not in found.columns]
+    if missing:
+        raise UsageError("\n".join(missing_columns(found.path, missing, found.columns)))
+    columns = {}
+    for name in contract.features:
+        rule = contract.columns[name]
+        parsed = parse(found.columns[name], rule.type, format=rule.format)
+        if parsed.wrong.any():
+            at = int(np.argmax(parsed.wrong))
+            raise UsageError(
+                f'{path}, column "{name}", row {at + 1}: expected {described(rule)}, found '
+                f"{found.columns[name].at(at)!r}."
+            )
+        columns[name] = parsed.values
+    return pd.DataFrame(columns)
+
+
+def explained(
+    model: Any, row: pd.DataFrame, background: pd.DataFrame, contract: Contract, seed: int = 0
+) -> Explanation:
+    """Contributions of each column to the prediction of one row.
+
+    Args:
+        model: as loaded.
+        row: a data frame of one row with the contract's features.
+        background: rows the model was trained on, with the same columns.
+        contract: of the model.
+        seed: of the rows and orders that are drawn; the same seed gives the same figures.
+    """
+    names = contract.features
+    random = np.random.default_rng(seed)
+    affordable = SCORED_ROWS // (2 * (len(names) + 1))
+    drawn = min(len(background), BACKGROUND_ROWS, max(FEWEST_ROWS, affordable))
+    others = background.iloc[np.sort(random.choice(len(background), drawn, replace=False))]
+    orders = np.stack([random.permutation(len(names)) for _ in range(drawn)])
+    # place[w, j]: at which step of walk w column j is replaced, from 1; the second half goes back.
+    place = np.argsort(orders, axis=1) + 1
+    place = np.concatenate([place, len(names) + 1 - place])
+    steps = np.arange(len(names) + 1)
+    start = np.tile(np.arange(drawn), 2)
+    known = pd.concat([others[names], row[names]], ignore_index=True)
+    walked = pd.DataFrame(
+        {
+            name: known[name].array.take(
+                np.where(steps >= place[:, [j]], drawn, start[:, None]).ravel()
+            )
+            for j, name in enumerate(names)
+        }
+    )
+    with threads_for(len(walked)):
+        score, about = _of_interest(predict(model, walked, contract), row, model, contract)
+    path = score.reshape(2 * drawn, len(names) + 1)
+    change = np.take_along_axis(np.diff(path, axis=1), place - 1, axis=1)
+    pairs = (change[:drawn] + change[drawn:]) / 2
+    spread = pairs.std(axis=0, ddof=1) if drawn > 1 else np.full(len(names), np.nan)
+    return Explanation(
+        prediction=float(path[0, -1]),
+        about=about,
+        base=float(path[:drawn, 0].mean()),
+        contributions=pairs.mean(axis=0),
+        errors=ERRORS * spread / np.sqrt(drawn),
+    )
+
+
+def show(explanation: Explanation, row: pd.DataFrame, number: int, contract: Contract) -> None:
+    """Print the columns that matter most for a row."""
+    order = np.argsort(-np.abs(explanation.contributions), kind="stable")
+    lines = [
+        (
+            contract.features[j],
+            _value(row, contract.features[j]),
+            f"{explanation.contributions[j]:+z.4f}",
+            f"± {explanation.errors[j]:.4f}",
+        )
+        for j in order[:SHOWN]
+    ]
+    if len(order) > SHOWN:
+        rest = explanation.contributions[order[SHOWN:]].sum()
+        lines.append((f"{len(order) - SHOWN} more columns", "", f"{rest:+z.4f}", ""))
+    title = (
+        f"row {number}: {explanation.about} {explanation.prediction:.4f}, in training rows on "
+        f"average {explanation.base:.4f}; the difference comes from"
+    )
+    headings = ("column", "value", "contribution", "[95%]")
+    print(title)
+    console().print(table("", headings, lines, right=headings[2:]))
+
+
+def _chosen(rows: pd.DataFrame, number: int | None, path: Path) -> list[int]:
+    if rows.empty:
+        raise UsageError(f"{path} has no rows.")
+    if number is None:
+        if len(rows) > MOST_EXPLAINED:
+            raise UsageError(
+                f"{path} has {len(rows):,} rows, at most {MOST_EXPLAINED} are explained at once: "
+                "name one with --row."
+            )
+        return list(range(len(rows)))
+    if not 1 <= number <= len(rows):
+        raise UsageError(f"--row: expected a number from 1 to {len(rows)}, found {number}.")
+    return [number - 1]
+
+
+def _of_interest(
+    prediction: Any, row: pd.DataFrame, model: Any, contract: Contract
+) -> tuple[Floats, str]:
+    target = contract.target
+    if contract.kind == "regression":
+        return prediction.score, f"{target.column} is"
+    if contract.kind == "binary":
+        return prediction.score, f"chance of {target.column} = {shown(target.positive)} is"
+    best = int(predict(model, row, contract).score[0].argmax())
+    name = shown((target.classes or ())[best])
+    return prediction.score[:, best], f"chance of {target.column} = {name} is"
+
+
+def _as_json(explanation: Explanation, row: pd.DataFrame, contract: Contract) -> dict[str, Any]:
+    return {
+        "about": explanation.about.removesuffix(" is"),
+        "prediction": explanation.prediction,
+        "base": explanation.base,
+        "contributions": [
+            {
+                "column": name,
+                "value": None if pd.isna(row[name].iloc[0]) else row[name].iloc[0],
+                "contribution": explanation.contributions[j],
+                "error": explanation.errors[j],
+            }
+            for j, name in enumerate(contract.features)
+        ],
+    }
+
+
+def _value(row: pd.DataFrame, name: str) -> str:
+    value = row[name].iloc[0]
+    return "(missing)" if pd.isna(value) else shown(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Jobs in the Azure ML workspace, from the project's own pipeline files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Job
+    from azure.core.credentials import TokenCredential
+
+    from modelyard.events.settings import Settings
+
+
+class Jobs(Protocol):
+    """Where pipelines are started."""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a job of this name, in whatever state."""
+        ...
+
+    def submit(
+        self, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """Start a pipeline, unless there is a job of this name.
+
+        Args:
+            pipeline: name of the file in azureml/pipelines, without its ending.
+            name: of the job. The workspace has one job of a name.
+            inputs: path by name of those inputs that differ from the file's.
+            tags: more tags than the file has.
+        """
+        ...
+
+
+class AzureJobs:
+    """Jobs of an Azure ML workspace."""
+
+    def __init__(self, settings: Settings, credential: TokenCredential) -> None:
+        self._settings = settings
+        self._credential = credential
+        self._found: MLClient | None = None
+
+    @property
+    def _client(self) -> MLClient:
+        if self._found is None:  # a failed run is told without it, and importing it takes seconds
+            from azure.ai.ml import MLClient
+
+            told = self._settings
+            self._found = MLClient(
+                self._credential, told.subscription_id, told.resource_group, told.workspace
+            )
+        return self._found
+
+    def exists(self, name: str) -> bool:
+        """See `Jobs`."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            self._client.jobs.get(name)
+        except ResourceNotFoundError:
+            return False
+        return True
+
+    def submit(
+        self, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """See `Jobs`."""
+        from azure.core.exceptions import HttpResponseError
+
+        if self.exists(name):
+            return
+        job = load_pipeline(self._settings.project, pipeline, name, inputs, tags)
+        try:
+            self._client.jobs.create_or_update(job)
+        except HttpResponseError:
+            if not self.exists(name):  # else somebody else was faster
+                raise
+
+
+def load_pipeline(
+    project: Path, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
+) -> Job:
+    """The job of a pipeline file; see `Jobs.submit`."""
+    from azure.ai.ml import load_job
+
+    changes: list[dict[str, Any]] = [{"name": name}]
+    changes += [{f"inputs.{key}.path": path} for key, path in inputs.items()]
+    changes += [{f"tags.{key}": value} for key, value in tags.items()]
+    return load_job(project / "azureml" / "pipelines" / f"{pipeline}.yml", params_override=changes)

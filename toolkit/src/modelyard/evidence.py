@@ -1,0 +1,140 @@
+"""Evidence: the small JSON file that a step writes for each of its concerns."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from modelyard.errors import UsageError
+from modelyard.files import write_text
+
+
+def write_evidence(
+    folder: Path | str,
+    kind: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float | None] | None = None,
+    tags: Mapping[str, str] | None = None,
+    series: Mapping[str, list[float]] | None = None,
+    details: Mapping[str, Any] | None = None,
+    series_logged: bool = False,
+) -> Path:
+    """Write `<folder>/<kind>.json`: the same input gives the same bytes.
+
+    NaN and infinities become null. Inside a run that MLflow knows (MLFLOW_RUN_ID, as on
+    Azure ML) params, metrics, tags and series are logged there too.
+
+    Args:
+        folder: made if it does not exist.
+        kind: the evidence's name, such as "quality".
+        params: what the step was told.
+        metrics: flat numbers.
+        tags: short texts.
+        series: one number per iteration, from 0.
+        details: everything else, as deep as needed.
+        series_logged: the series went to MLflow while they grew.
+
+    Returns:
+        The path of the file.
+    """
+    evidence = {
+        "evidence": kind,
+        "params": plain(params or {}),
+        "metrics": plain(metrics or {}),
+        "tags": plain(tags or {}),
+        "series": plain(series or {}),
+        "details": plain(details or {}),
+    }
+    path = Path(folder) / f"{kind}.json"
+    text = json.dumps(evidence, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id:
+        _log(run_id, evidence | {"series": {}} if series_logged else evidence)
+    return path
+
+
+def read_evidence(folder: Path | str, kind: str) -> dict[str, Any]:
+    """Read `<folder>/<kind>.json`.
+
+    Raises:
+        UsageError: when the file is missing, unreadable, or evidence of another kind.
+    """
+    path = Path(folder) / f"{kind}.json"
+    try:
+        evidence = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: run the step that writes it first.") from None
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} cannot be read as JSON ({error}): run its step again.") from None
+    if not isinstance(evidence, dict) or evidence.get("evidence") != kind:
+        raise UsageError(f'{path} is not evidence of kind "{kind}": run its step again.')
+    return evidence
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy, pandas and Python values into what JSON can say; NaN and infinity into None."""
+    if value is None or isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(item) for item in value)
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, pandas series
+        return plain(value.tolist())
+    if hasattr(value, "isoformat"):
+        text = value.isoformat()
+        return None if text == "NaT" else text
+    return str(value)
+
+
+def plain_name(kind: str, name: str, *, of: Literal["metric", "param", "tag", "series"]) -> str:
+    """What MLflow calls a number or text of a kind of evidence.
+
+    One run holds several kinds, which may use the same name for different things: so `<kind>.<name>`,
+    but for what runs are compared by (the evaluation's metrics) and stopped by (series).
+    """
+    return name if of == "series" or (kind, of) == ("evaluation", "metric") else f"{kind}.{name}"
+
+
+def _log(run_id: str, evidence: dict[str, Any]) -> None:
+    """Log to MLflow; a tracking server that is away costs a warning, not the step's work."""
+    try:
+        import mlflow.entities
+
+        client = mlflow.MlflowClient()
+        entities: Any = mlflow.entities
+        now, kind = int(time.time() * 1000), evidence["evidence"]
+        numbers = [
+            (plain_name(kind, key, of="metric"), value, 0)
+            for key, value in evidence["metrics"].items()
+        ]
+        for key, values in evidence["series"].items():
+            numbers += [(key, value, step) for step, value in enumerate(values)]
+        metrics = [
+            entities.Metric(key, float(n), now, step) for key, n, step in numbers if n is not None
+        ]
+        params = [
+            entities.Param(plain_name(kind, key, of="param"), str(value))
+            for key, value in evidence["params"].items()
+        ]
+        tags = [
+            entities.RunTag(plain_name(kind, key, of="tag"), str(value))
+            for key, value in evidence["tags"].items()
+        ]
+        for start in range(0, max(len(metrics), len(params), len(tags)), 100):
+            part = slice(start, start + 100)
+            client.log_batch(run_id, metrics[part], params[part], tags[part])
+    except Exception as error:
+        print(f"warning: not logged to MLflow: {error}", file=sys.stderr)

@@ -1,0 +1,105 @@
+"""Files written whole or not at all, and digests of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modelyard.errors import UsageError
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder at or above `start` (default: the working folder) with conf/project.yml.
+
+    Raises:
+        UsageError: there is none.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "conf" / "project.yml").is_file():
+            return folder
+    raise UsageError(f"{here} is not inside a project: no conf/project.yml here or above")
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place only if the block succeeds.
+
+    A reader sees the old file or the new one, never a part; permissions are those of a new file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a UTF-8 file with Unix line ends, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UsageError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist") from None
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} is not readable as JSON: {error}") from None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of all files below a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_files(sorted(p for p in path.rglob("*") if p.is_file()), path)
+
+
+def digest_files(paths: Iterable[Path], base: Path) -> str:
+    """SHA-256 over the given files' names relative to `base` and their bytes."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.relative_to(base).as_posix().encode() + b"\0" + digest(path).encode())
+    return total.hexdigest()
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Make `target` hold the same files as `source`: hard links where the disk allows, else copies."""
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy2(one, other)
+
+    shutil.copytree(source, target, copy_function=link)
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """The last lines of a log, indented."""
+    if not log.is_file():
+        return "    (no output)"
+    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    return "\n".join(f"    {line}" for line in text[-lines:]) or "    (no output)"

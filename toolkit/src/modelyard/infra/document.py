@@ -1,0 +1,89 @@
+"""The parts of docs/infrastructure.md that follow from the files: the picture and who can do what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelyard.errors import UsageError
+from modelyard.infra.diagram import diagram
+
+PAGE = Path("docs") / "infrastructure.md"
+ENVIRONMENTS = ("dev", "test", "prod")
+_ML = "Microsoft.MachineLearningServices/workspaces/"
+_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
+# What a person calls it, and the operation that whoever has it can do it with.
+CAPABILITIES = {
+    "**approve models**": f"{_ML}assets/stage/write",
+    "label data": f"{_ML}labeling/labels/write",
+    "make data assets": f"{_ML}data/versions/write",
+    "make datastores": f"{_ML}datastores/write",
+    "run jobs": f"{_ML}jobs/write",
+    "cancel jobs": f"{_ML}jobs/cancel/action",
+    "schedule jobs": f"{_ML}schedules/write",
+    "register models": f"{_ML}models/versions/write",
+    "delete models": f"{_ML}models/delete",
+    "write notebooks": f"{_ML}notebooks/storage/write",
+    "make computes": f"{_ML}computes/write",
+    "start and stop computes": f"{_ML}computes/start/action",
+    "deploy endpoints": f"{_ML}onlineEndpoints/deployments/write",
+    "make monitors": f"{_ML}endpoints/deployments/modelmonitorings/write",
+    "ask endpoints": f"{_ML}onlineEndpoints/score/action",
+    "read logs": "Microsoft.OperationalInsights/workspaces/query/read",
+    "read data": f"{_BLOBS}read",
+    "write data": f"{_BLOBS}write",
+    "delete data": f"{_BLOBS}delete",
+}
+
+
+def documented(root: Path) -> str:
+    """The page as it has to be.
+
+    Raises:
+        UsageError: the page or one of its marks is missing.
+    """
+    page = root / PAGE
+    try:
+        text = page.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{page} does not exist; restore it from git") from None
+    infra = root / "infra"
+    personas = json.loads((infra / "modules" / "persona-roles.json").read_text(encoding="utf-8"))
+    picture = f"```mermaid\n{diagram(infra / 'main.bicep')}\n```"
+    for name, content in (("diagram", picture), ("rights", rights(personas))):
+        text = _between(text, name, content, page)
+    return text
+
+
+def rights(personas: Mapping[str, Any]) -> str:
+    """A table: what each persona can do in each environment."""
+    lines = [
+        "| persona | " + " | ".join(ENVIRONMENTS) + " |",
+        "| --- |" + " --- |" * len(ENVIRONMENTS),
+    ]
+    for persona in personas.values():
+        cells = (_can(persona, environment) for environment in ENVIRONMENTS)
+        lines.append(f"| {persona['title']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _can(persona: Mapping[str, Any], environment: str) -> str:
+    held = {
+        operation.lower()
+        for part in (persona, persona["dataActions"])
+        for operation in (*part["everywhere"], *part[environment])
+    }
+    can = [words for words, operation in CAPABILITIES.items() if operation.lower() in held]
+    return ", ".join(can) or "look"
+
+
+def _between(text: str, name: str, content: str, page: Path) -> str:
+    """The text with the content between the two marks of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise UsageError(f"{page}: expected the lines `{begin}` and `{end}`; restore it from git")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"

@@ -1,0 +1,311 @@
+"""The parts of a Bicep file, as the checks see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from modelyard.infra.findings import Finding, Place
+
+# What a resource's symbol tells without Azure being asked.
+KNOWN_AT_ONCE = frozenset({"id", "name", "type", "apiVersion"})
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant: text without interpolation, whole number, truth value or null."""
+
+    value: str | int | bool | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text with expressions in it, in the order they are written."""
+
+    parts: tuple[str | Expr, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Values in brackets."""
+
+    items: tuple[Expr, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One entry of an object; `key` is None where the key is computed."""
+
+    key: str | None
+    value: Expr
+    place: Place
+    computed: Expr | None = None
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """Entries in braces; `resources` are those declared inside a resource's body."""
+
+    properties: tuple[Property, ...]
+    place: Place
+    resources: tuple[Resource, ...] = ()
+    spread: bool = False  # holds `...other`: what it has is not known from its text
+
+    def get(self, key: str) -> Property | None:
+        """The entry of that name; Azure ignores the case of names, Bicep does not."""
+        return next((p for p in self.properties if p.key == key), None)
+
+    def value(self, key: str) -> Expr | None:
+        """What the entry of that name holds."""
+        found = self.get(key)
+        return found.value if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A symbol: parameter, variable, resource, module, loop variable or namespace."""
+
+    name: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`of.name`; `safe` with `.?`, `asserted` with `!` before the dot."""
+
+    of: Expr
+    name: str
+    place: Place
+    safe: bool = False
+    asserted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`of[index]`."""
+
+    of: Expr
+    index: Expr
+    place: Place
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function; `of` where it belongs to something, as in `account.listKeys()`."""
+
+    function: str
+    arguments: tuple[Expr, ...]
+    place: Place
+    of: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ternary:
+    """`condition ? yes : no`."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator with one or two operands."""
+
+    operator: str
+    operands: tuple[Expr, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`[for variable in over: body]`; `condition` where the body begins with `if (...)`."""
+
+    variables: tuple[str, ...]
+    over: Expr
+    body: Expr
+    place: Place
+    condition: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Syntax that no check looks into; `parts` are the expressions found in it."""
+
+    kind: str
+    parts: tuple[Expr, ...]
+    place: Place
+
+
+Expr: TypeAlias = "Literal | Text | Array | Object | Name | Member | Index | Call | Ternary | Operation | For | Other"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A type as it is written after a parameter's or an output's name."""
+
+    text: str
+    choices: tuple[str | int | bool, ...] | None = None  # of a union of literals
+
+    @property
+    def kind(self) -> str | None:
+        """string, int, bool, object or array, where the text says it without looking further."""
+        if self.choices is not None:
+            return kind_of(self.choices[0])
+        if self.text.endswith("[]") or self.text == "array":
+            return "array"
+        if self.text.startswith("{"):
+            return "object"
+        return self.text if self.text in ("string", "int", "bool", "object") else None
+
+
+def kind_of(value: object) -> str | None:
+    """Bicep's name of a constant's type; None for null."""
+    for kind, python in (("bool", bool), ("int", int), ("string", str), ("array", list)):
+        if isinstance(value, python):
+            return kind
+    return "object" if isinstance(value, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`param name type = default`."""
+
+    name: str
+    type: Declared
+    default: Expr | None
+    decorators: tuple[Call, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`var name = value`."""
+
+    name: str
+    value: Expr
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """`output name type = value`."""
+
+    name: str
+    type: Declared
+    value: Expr
+    decorators: tuple[Call, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """`type name = ...`."""
+
+    name: str
+    type: Declared
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """`resource symbol 'type@version' [existing] = [if (...)] {...}`."""
+
+    symbol: str
+    type: str
+    version: str | None
+    existing: bool
+    body: Object
+    place: Place
+    condition: Expr | None = None
+    loop: For | None = None
+    inside: Resource | None = None  # the resource whose body this one is declared in
+    reasons: tuple[str, ...] = ()  # comments inside its body
+
+    def walk(self) -> Iterator[Resource]:
+        """This resource and those declared inside it."""
+        yield self
+        for one in self.body.resources:
+            yield from one.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """`module symbol 'path' = [if (...)] {...}`."""
+
+    symbol: str
+    path: str
+    body: Object
+    place: Place
+    condition: Expr | None = None
+    loop: For | None = None
+
+
+@dataclass(slots=True)
+class BicepFile:
+    """A .bicep or .bicepparam file. `errors` says where it could not be read."""
+
+    path: Path
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
+    types: dict[str, TypeName] = field(default_factory=dict)
+    resources: list[Resource] = field(default_factory=list)
+    modules: dict[str, Module] = field(default_factory=dict)
+    assigned: dict[str, Variable] = field(default_factory=dict)  # of a .bicepparam
+    using: Literal | None = None  # of a .bicepparam
+    scope: str = "resourceGroup"
+    errors: list[Finding] = field(default_factory=list)
+    expressions: list[Expr] = field(default_factory=list)  # every top expression, for searches
+
+    def every_resource(self) -> Iterator[Resource]:
+        """The resources, those declared inside others too."""
+        for one in self.resources:
+            yield from one.walk()
+
+    def resource(self, symbol: str) -> Resource | None:
+        """The resource of that symbol."""
+        return next((r for r in self.every_resource() if r.symbol == symbol), None)
+
+
+def children(node: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside one."""
+    match node:
+        case Text(parts=parts):
+            return tuple(p for p in parts if not isinstance(p, str))
+        case Array(items=items):
+            return items
+        case Object(properties=properties):
+            keys = tuple(p.computed for p in properties if p.computed is not None)
+            return keys + tuple(p.value for p in properties)
+        case Member(of=of):
+            return (of,)
+        case Index(of=of, index=index):
+            return (of, index)
+        case Call(of=of, arguments=arguments):
+            return arguments if of is None else (of, *arguments)
+        case Ternary(condition=condition, yes=yes, no=no):
+            return (condition, yes, no)
+        case Operation(operands=operands):
+            return operands
+        case For(over=over, body=body, condition=condition):
+            return (over, body) if condition is None else (over, condition, body)
+        case Other(parts=inner):
+            return inner
+        case _:
+            return ()
+
+
+def walk(node: Expr) -> Iterator[Expr]:
+    """The expression and everything inside it, outside in."""
+    yield node
+    for child in children(node):
+        yield from walk(child)

@@ -1,0 +1,34 @@
+"""Learning from rows that follow a contract: encoding, training, saving and loading models."""
+
+from modelyard.modelling.assembling import assemble
+from modelyard.modelling.early_stopping import Learned, early_stopping
+from modelyard.modelling.encoding import (
+    Feature,
+    categorical_positions,
+    choose_features,
+    encoder,
+    fit_encoder,
+    labels,
+)
+from modelyard.modelling.live_metrics import LiveMetrics
+from modelyard.modelling.predicting import Prediction, predict
+from modelyard.modelling.saving import load_model, save_model
+from modelyard.modelling.threshold import choose_threshold
+
+__all__ = [
+    "Feature",
+    "Learned",
+    "LiveMetrics",
+    "Prediction",
+    "assemble",
+    "categorical_positions",
+    "choose_features",
+    "choose_threshold",
+    "early_stopping",
+    "encoder",
+    "fit_encoder",
+    "labels",
+    "load_model",
+    "predict",
+    "save_model",
+]

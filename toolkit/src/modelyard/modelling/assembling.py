@@ -1,0 +1,55 @@
+"""Assembling a model from an encoder and a learner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import Pipeline
+
+from modelyard.contract.model import Contract
+from modelyard.modelling.derived import AddFeatures, DerivedFeatures
+
+
+def assemble(
+    encode: ColumnTransformer,
+    learner: Any,
+    contract: Contract,
+    *,
+    add_features: AddFeatures | None = None,
+    threshold: float | None = None,
+) -> Any:
+    """Make one model, which takes a table of the contract's features, of its fitted parts.
+
+    Args:
+        encode: fitted; see `encoder`.
+        learner: fitted on what `encode` gives.
+        contract: names the positive class, and is given to `add_features`.
+        add_features: adds the derived features that `encode` was fitted on; None where there are none.
+        threshold: probability from which the positive class is predicted, of two classes.
+    """
+    steps: list[tuple[str, Any]] = [("encode", encode), ("learn", learner)]
+    if add_features is not None and not _is_identity(add_features, contract):
+        steps.insert(0, ("features", DerivedFeatures(add_features, contract.model_dump())))
+    pipeline = Pipeline(steps)
+    if threshold is None:
+        return pipeline
+    model = FixedThresholdClassifier(
+        FrozenEstimator(pipeline),
+        threshold=threshold,
+        pos_label=contract.target.positive,
+        response_method="predict_proba",
+    )
+    return model.fit(None, learner.classes_)
+
+
+def _is_identity(add_features: AddFeatures, contract: Contract) -> bool:
+    """Whether the function gives the very table back, as it does before a project adds a feature."""
+    rows = pd.DataFrame(columns=list(contract.features))
+    try:
+        return add_features(rows, contract) is rows
+    except Exception:  # a table without rows may be too little for it, but it does something
+        return False

@@ -1,0 +1,234 @@
+"""How each column of a table becomes numbers that a model can learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEncoder
+
+from modelyard.contract.model import Contract, Type
+from modelyard.errors import UsageError
+
+# Histogram gradient boosting tells 255 values of a column apart, one of them "missing".
+MOST_LEVELS = 254
+
+
+# A part of a date is used only where the rows to learn from cover its cycle twice: what a model saw
+# of January and February tells it nothing about July.
+CYCLE_DAYS = {"hour": 2, "weekday": 14, "month": 731}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column and how a model sees it.
+
+    Attributes:
+        name: of the column.
+        kind: the contract's type.
+        encoding: in words, for people.
+        how: the block of the encoder it belongs to.
+        parts: of a datetime.
+        since: the column a datetime's distance in days is measured to; None: 1970.
+    """
+
+    name: str
+    kind: str
+    encoding: str
+    how: Literal["number", "date", "category", "text"]
+    parts: tuple[str, ...] = ()
+    since: str | None = None
+
+
+def choose_features(rows: pd.DataFrame, contract: Contract) -> list[Feature]:
+    """Decide how each feature is encoded, from the rows to learn from.
+
+    Features are those of the contract, by the contract's types, and the columns of `rows` that the
+    contract does not name, which `add_features` made, by what they hold.
+
+    Args:
+        rows: to learn from (rows, columns), with the derived columns.
+        contract: of the table.
+
+    Raises:
+        UsageError: when no column is left to learn from.
+    """
+    derived = [str(name) for name in rows.columns if name not in contract.columns]
+    kinds = {name: contract.columns[name].type for name in contract.features}
+    kinds |= {name: _kind_of(rows[name]) for name in derived}
+    chosen = [_feature(name, kind, contract, rows) for name, kind in kinds.items()]
+    features = [feature for feature in chosen if feature is not None]
+    if not features:
+        raise UsageError(
+            "no feature is left to learn from: the only ones are datetimes that cover too few days "
+            "(an hour of the day needs 2, a weekday 14). Bring more rows, or other columns."
+        )
+    order = ("number", "date", "category", "text")
+    return sorted(features, key=lambda feature: order.index(feature.how))
+
+
+def encoder(features: Sequence[Feature], contract: Contract, seed: int) -> ColumnTransformer:
+    """Make the encoder of these features, unfitted.
+
+    It turns a data frame of raw columns, in any order, into floats (rows, encoded). Missing values
+    stay NaN. Categories that it was not fitted on become NaN, such texts the target's mean.
+    """
+    kind = contract.kind
+    blocks: list[tuple[str, Any, list[str]]] = []
+    names = {
+        how: [f.name for f in features if f.how == how] for how in ("number", "category", "text")
+    }
+    if names["number"]:
+        blocks.append(("number", FunctionTransformer(as_floats), names["number"]))
+    for feature in features:
+        if feature.how == "date":
+            since = [feature.since] if feature.since else []
+            settings = {"parts": feature.parts}
+            blocks.append(
+                (
+                    f"date {feature.name}",
+                    FunctionTransformer(date_parts, kw_args=settings),
+                    [feature.name, *since],
+                )
+            )
+    if names["category"]:
+        ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+        blocks.append(("category", _worded(ordinal), names["category"]))
+    if names["text"]:
+        target_type: Any = "continuous" if kind == "regression" else kind
+        # The mean of the target per text; of each text's own rows it sees only the others.
+        folds = (KFold if kind == "regression" else StratifiedKFold)(
+            5, shuffle=True, random_state=seed
+        )
+        means = TargetEncoder(target_type=target_type, cv=folds)
+        blocks.append(("text", _worded(means), names["text"]))
+    return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)
+
+
+def categorical_positions(features: Sequence[Feature]) -> list[int]:
+    """Which encoded columns hold codes of categories."""
+    numbers = sum(f.how == "number" for f in features)
+    dates = sum(len(f.parts) for f in features if f.how == "date")
+    categories = sum(f.how == "category" for f in features)
+    return list(range(numbers + dates, numbers + dates + categories))
+
+
+def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
+    """Numbers and booleans as floats; missing and infinite ones as NaN."""
+    floats = [column.to_numpy(dtype=np.float64, na_value=np.nan) for _, column in columns.items()]
+    values = np.column_stack(floats)
+    values[~np.isfinite(values)] = np.nan
+    # Decision trees compute in single precision.
+    clipped: NDArray[np.float64] = np.clip(values, -3e38, 3e38)
+    return clipped
+
+
+def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.float64]:
+    """Parts of the first column's datetimes; "days" since the second column's, or since 1970."""
+    times, *others = (_without_zone(column) for _, column in columns.items())
+    found: list[Any] = []
+    for part in parts:
+        if part == "hour":
+            found.append(times.dt.hour + times.dt.minute / 60)
+        elif part == "weekday":
+            found.append(times.dt.dayofweek)
+        elif part == "month":
+            found.append(times.dt.month)
+        else:
+            start = others[0] if others else pd.Timestamp(0)
+            found.append((times - start).dt.total_seconds() / 86_400)
+    return np.column_stack([part.to_numpy(dtype=np.float64) for part in found])
+
+
+def as_words(columns: pd.DataFrame) -> NDArray[np.object_]:
+    """Categories and texts as strings; missing ones as NaN."""
+    words = np.empty(columns.shape, dtype=object)
+    for i, (_, column) in enumerate(columns.items()):
+        values = column.astype(object).to_numpy()
+        missing = pd.isna(values)
+        if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
+            values = np.array([str(value) for value in values], dtype=object)
+        words[:, i] = np.where(missing, np.nan, values)
+    return words
+
+
+def _without_zone(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        return column  # to_datetime would look through it first, which takes longer than all else
+    return pd.to_datetime(column, utc=True).dt.tz_localize(None)
+
+
+def _worded(encode: Any) -> Pipeline:
+    return Pipeline([("words", FunctionTransformer(as_words)), ("encode", encode)])
+
+
+def _kind_of(column: pd.Series) -> Type:
+    """The type of a derived column, in the contract's words."""
+    kinds: dict[str, Type] = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return "datetime"
+    return kinds.get(getattr(column.dtype, "kind", "O"), "category")
+
+
+def _feature(name: str, kind: Type, contract: Contract, rows: pd.DataFrame) -> Feature | None:
+    if kind in ("number", "integer"):
+        return Feature(name, kind, "as it is", "number")
+    if kind == "boolean":
+        return Feature(name, kind, "0 or 1", "number")
+    if kind == "datetime":
+        return _date_feature(name, contract, rows)
+    levels = rows[name].nunique()
+    if kind == "category" and levels <= MOST_LEVELS:
+        return Feature(name, kind, f"{levels} categories", "category")
+    return Feature(name, kind, f"target mean of {levels:,} texts", "text")
+
+
+def _date_feature(name: str, contract: Contract, rows: pd.DataFrame) -> Feature | None:
+    times = rows[name].dropna()
+    days = (times.max() - times.min()) / pd.Timedelta(days=1) if len(times) else 0.0
+    parts = [part for part, needed in CYCLE_DAYS.items() if days >= needed]
+    if (times == times.dt.normalize()).all():
+        parts = [part for part in parts if part != "hour"]
+    words, since = list(parts), None
+    if name != contract.time:
+        # The time of the split only grows: its distance from 1970 is new in every later row.
+        parts.append("days")
+        if (
+            contract.time in contract.features
+            and contract.columns[contract.time].type == "datetime"
+        ):
+            since = contract.time
+        words.append(f"days after {since}" if since else "days")
+    return (
+        Feature(name, "datetime", ", ".join(words), "date", tuple(parts), since) if parts else None
+    )
+
+
+def without_empty(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Encoded rows in which columns without any value are constant: boosting cannot bin them."""
+    empty = np.isnan(inputs).all(axis=0)
+    return np.where(empty, 0.0, inputs) if empty.any() else inputs
+
+
+def fit_encoder(
+    encode: ColumnTransformer, rows: pd.DataFrame, target: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Fit an encoder, and encode the rows it is fitted on (rows, encoded).
+
+    A text's mean of the target leaves out the row it is given to (cross-fitting), so these are other
+    numbers than `encode.transform(rows)` gives.
+    """
+    return without_empty(encode.fit_transform(rows, target))
+
+
+def labels(rows: pd.DataFrame, contract: Contract) -> NDArray[Any]:
+    """The target as the model predicts it (rows,): classes, or floats."""
+    column = rows[contract.target.column]
+    return column.to_numpy(dtype=np.float64) if contract.kind == "regression" else column.to_numpy()

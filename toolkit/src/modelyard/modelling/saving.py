@@ -1,0 +1,178 @@
+"""Saving and loading models, so that a saved model needs no code of the project."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+import modelyard
+from modelyard.contract.model import Contract, save_contract
+from modelyard.errors import UsageError, first_line
+from modelyard.yaml_files import read_yaml
+
+EXAMPLE_ROWS = 5
+
+
+CONTRACT_FILE = "contract.yml"  # beside MLmodel
+
+
+NEEDED_TO_LOAD = ("mlflow", "cloudpickle", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+def save_model(
+    model: Any,
+    folder: Path,
+    example: pd.DataFrame,
+    contract: Contract,
+    *,
+    by_value: Sequence[ModuleType] = (),
+) -> None:
+    """Write an MLflow model with signature and example into a folder that is missing or empty.
+
+    Functions of this package and of `by_value` are written into the file. A saved model therefore
+    does not depend on later code, and an old and a new one can be asked in the same process.
+
+    Args:
+        model: takes a data frame of the contract's features.
+        folder: where to.
+        example: rows of the contract's features (rows, features); five are kept.
+        contract: says the columns' types.
+        by_value: packages of the project whose functions the model calls.
+
+    Raises:
+        UsageError: the folder is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty: name a folder that is missing or empty.")
+    with _quiet_mlflow():
+        import cloudpickle
+        import mlflow.sklearn
+        from mlflow.models import ModelSignature
+
+        packages = (modelyard, *by_value)
+        for package in packages:
+            cloudpickle.register_pickle_by_value(package)
+        try:
+            mlflow.sklearn.save_model(
+                model,
+                str(folder),
+                serialization_format="cloudpickle",
+                signature=ModelSignature(*schemas(contract)),
+                input_example=_shown_rows(example),
+                pip_requirements=_requirements(model),
+            )
+            # Whoever serves the model checks requests by the contract it was trained on.
+            save_contract(contract, folder / CONTRACT_FILE)
+        finally:
+            for package in packages:
+                cloudpickle.unregister_pickle_by_value(package)
+
+
+def _requirements(model: Any) -> list[str]:
+    """What loading needs, pinned: `NEEDED_TO_LOAD`, and the distribution that the learner is from."""
+    names = list(NEEDED_TO_LOAD)
+    found = importlib.metadata.packages_distributions()
+    for part in _parts(model):
+        for name in found.get(type(part).__module__.partition(".")[0], []):
+            if name not in names and name != "modelyard":
+                names.append(name)
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """A model and the estimators inside it, as far as scikit-learn's parameters name them."""
+    yield model
+    if hasattr(model, "get_params"):
+        yield from (one for one in model.get_params().values() if hasattr(one, "fit"))
+
+
+def _shown_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """A few rows, without missing values if there are such: NaN is not JSON."""
+    complete = rows.dropna().head(EXAMPLE_ROWS)
+    return rows.head(EXAMPLE_ROWS) if complete.empty else complete
+
+
+def schemas(contract: Contract) -> tuple[Any, Any]:
+    """MLflow's schema of what a model takes and gives.
+
+    A column of integers or booleans that may be missing is an integer, float, boolean or object
+    column, as its rows happen to be. MLflow would refuse all but one of them, so it is left open.
+    """
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    types = {
+        "number": DataType.double,
+        "integer": DataType.long,
+        "boolean": DataType.boolean,
+        "category": DataType.string,
+        "text": DataType.string,
+        "datetime": DataType.datetime,
+    }
+
+    def column(name: str) -> ColSpec:
+        rule = contract.columns[name]
+        has_gaps = rule.type in ("integer", "boolean") and rule.nulls != 0
+        return ColSpec(AnyType() if has_gaps else types[rule.type], name)
+
+    target = contract.columns[contract.target.column].type
+    output = DataType.double if contract.kind == "regression" else types[target]
+    return Schema([column(name) for name in contract.features]), Schema([ColSpec(output)])
+
+
+def load_model(folder: Path) -> Any:
+    """What mlflow.sklearn.load_model gives, without importing MLflow where `save_model` wrote it.
+
+    Only load what you or your colleagues trained: a model file is a program.
+
+    Raises:
+        UsageError: when there is no model, or it cannot be loaded here.
+    """
+    description = folder / "MLmodel"
+    if not description.is_file():
+        raise UsageError(f"{folder} holds no MLflow model: expected the file {description}.")
+    try:
+        flavor = read_yaml(description)["flavors"]["sklearn"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if flavor.get("serialization_format") == "cloudpickle":
+                import cloudpickle
+
+                with (folder / flavor["pickled_model"]).open("rb") as stream:
+                    return cloudpickle.load(stream)
+            with _quiet_mlflow():
+                import mlflow.sklearn
+
+                return mlflow.sklearn.load_model(str(folder))
+    except Exception as error:
+        raise UsageError(
+            f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)}. "
+            f"Expected a scikit-learn model saved with versions near those installed here."
+        ) from None
+
+
+@contextmanager
+def _quiet_mlflow() -> Iterator[None]:
+    """Import and call MLflow without its telemetry, and without advice that is followed already."""
+    import logging
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    logger = logging.getLogger("mlflow")
+    before = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("mlflow")  # which sets the level itself
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(before)

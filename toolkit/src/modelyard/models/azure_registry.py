@@ -1,0 +1,156 @@
+"""Versions in an Azure ML workspace, where no alias is to be had: who has a role is counted in tags.
+
+Every appointment writes one tag on one version, `champion_turn` or `challenger_turn`, a number higher
+than any before; who has the highest has the role. So an appointment is one write, with no moment in
+which nobody or two are champion, and needs nothing of Azure ML but editing a version's tags.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import UsageError
+from modelyard.models.registry import Version
+
+if TYPE_CHECKING:
+    from azure.ai.ml.entities import Model
+    from azure.core.credentials import TokenCredential
+    from mlflow.tracking import MlflowClient
+
+_RUN = "mlops.run_id"  # a property: unlike tags, nobody edits those
+_WORKSPACE = re.compile(
+    r"/subscriptions/([^/]+)/resourceGroups/([^/]+)"
+    r"/providers/Microsoft\.MachineLearningServices/workspaces/([^/?]+)",
+    re.IGNORECASE,
+)
+_ATTEMPTS = 5
+
+
+class AzureModels:
+    """One model of an Azure ML workspace."""
+
+    def __init__(self, model: str, uri: str) -> None:
+        place = _WORKSPACE.search(uri)
+        if place is None:
+            raise UsageError(
+                "MLFLOW_TRACKING_URI begins with azureml: but names no workspace; expected what "
+                "`az ml workspace show --query mlflow_tracking_uri` prints"
+            )
+        try:
+            import azureml.mlflow  # noqa: F401 (found by MLflow; better missed now than later)
+            from azure.ai.ml import MLClient
+        except ImportError:
+            raise UsageError(
+                "MLFLOW_TRACKING_URI is an Azure ML workspace; the packages for it are in "
+                "requirements/cloud.txt, which has an environment of its own"
+            ) from None
+        from mlflow.tracking import MlflowClient
+
+        self.model = model
+        self.client: MlflowClient = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.models = MLClient(credential(), *place.groups()).models
+
+    def failed(self, error: Exception) -> bool:
+        from azure.ai.ml.exceptions import MlException
+        from azure.core.exceptions import AzureError
+        from mlflow.exceptions import MlflowException
+
+        # azureml-mlflow raises plain exceptions when an artifact cannot be written or read.
+        plain = type(error) is Exception
+        return plain or isinstance(error, MlException | AzureError | MlflowException | OSError)
+
+    def versions(self) -> list[Version]:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            found = list(self.models.list(name=self.model))
+        except ResourceNotFoundError:
+            return []
+        return [_version(one) for one in found if str(one.version).isdecimal()]
+
+    def version(self, number: str) -> Version | None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            return _version(self.models.get(name=self.model, version=number))
+        except ResourceNotFoundError:
+            return None
+
+    def source(self, run_id: str, artifact: str) -> str:
+        return f"azureml://jobs/{run_id}/outputs/artifacts/paths/{artifact}/"
+
+    def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        from azure.ai.ml.entities import Model
+        from azure.ai.ml.exceptions import AssetPathException
+        from azure.core.exceptions import HttpResponseError
+
+        attempts = _ATTEMPTS
+        while True:
+            asked = Model(
+                name=self.model,
+                path=source,
+                type="mlflow_model",
+                tags=dict(tags),
+                properties={_RUN: run_id},
+            )
+            try:
+                return _version(self.models.create_or_update(asked))
+            except (AssetPathException, HttpResponseError):
+                # The SDK asks for the next number and then takes it; somebody may have been faster.
+                attempts -= 1
+                if not attempts or not asked.version or self.version(str(asked.version)) is None:
+                    raise
+
+    def tag(self, number: str, tags: Mapping[str, str]) -> None:
+        model = self.models.get(name=self.model, version=number)
+        model.tags = {**(model.tags or {}), **tags}
+        self.models.create_or_update(model)
+
+    def holder(self, role: str) -> Version | None:
+        turns = {_turn(version, role): version for version in self._by_number()}
+        highest = max(turns, default=0)
+        return turns[highest] if highest else None
+
+    def appoint(self, number: str, role: str) -> None:
+        highest = max((_turn(version, role) for version in self.versions()), default=0)
+        self.tag(number, {_tag(role): str(highest + 1)})
+
+    def _by_number(self) -> list[Version]:
+        """Oldest first: of two with the same turn the later one counts, for everybody alike."""
+        return sorted(self.versions(), key=lambda version: int(version.number))
+
+
+def credential() -> TokenCredential:
+    """Who talks to Azure: in a job the user or the compute's identity, else what azure-identity finds."""
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    if os.environ.get("OBO_ENDPOINT"):  # the job has `identity: {type: user_identity}`
+        from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
+
+        return AzureMLOnBehalfOfCredential()
+    if client := os.environ.get("DEFAULT_IDENTITY_CLIENT_ID"):
+        return ManagedIdentityCredential(client_id=client)
+    return DefaultAzureCredential()
+
+
+def _tag(role: str) -> str:
+    return f"{role}_turn"
+
+
+def _turn(version: Version, role: str) -> int:
+    text = version.tags.get(_tag(role), "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _version(model: Model) -> Version:
+    properties: Mapping[str, Any] = model.properties or {}
+    return Version(
+        name=str(model.name),
+        number=str(model.version),
+        run_id=str(properties.get(_RUN) or model.job_name or ""),
+        source=str(model.path),
+        tags=dict(model.tags or {}),
+    )

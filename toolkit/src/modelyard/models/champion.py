@@ -1,0 +1,29 @@
+"""Bringing the champion's files, so that a challenger can be compared with it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from modelyard.files import link_tree, write_json
+from modelyard.models.registry import locate
+
+
+def fetch_champion(model: str, uri: str, folder: Path) -> str | None:
+    """Write champion.json and, where there is a champion, model/ into a folder.
+
+    Args:
+        model: name of the registered model.
+        uri: of the tracking server.
+        folder: where to.
+
+    Returns:
+        The champion's version, None where there is none.
+    """
+    with tempfile.TemporaryDirectory(prefix="champion-") as temporary:
+        found = locate(model, uri, None, ["model"], Path(temporary))
+        if found is not None:
+            link_tree(found.paths["model"], folder / "model")
+    number = found.number if found else None
+    write_json(folder / "champion.json", {"name": model, "version": number})
+    return number

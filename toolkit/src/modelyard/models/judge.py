@@ -1,0 +1,193 @@
+"""Judges a challenger by its evidence and conf/gates.yml; nothing else counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modelyard.errors import UsageError
+from modelyard.gates import Gates
+from modelyard.models.reasons import (
+    Reason,
+    exceptions,
+    fairness_reasons,
+    footprint_reasons,
+    number,
+    signed,
+)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a challenger.
+
+    Attributes:
+        stage: `registered` (judged when registered), `promoted` or `refused` (by `mlops promote`).
+        notes: why a column has limits of its own.
+        decided: who promoted or refused it, and when (`by`, `at`).
+    """
+
+    model: str
+    version: str
+    champion: str | None
+    metric: str
+    reasons: tuple[Reason, ...]
+    stage: str = "registered"
+    notes: tuple[str, ...] = ()
+    decided: Mapping[str, str] | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Every gate said yes."""
+        return all(reason.passed for reason in self.reasons)
+
+    def evidence(self) -> dict[str, Any]:
+        """decision.json, in the envelope of every evidence file."""
+        champion = None if self.champion is None else {"name": self.model, "version": self.champion}
+        return {
+            "evidence": "decision",
+            "params": {},
+            "metrics": {},
+            "series": {},
+            "tags": {
+                "verdict": "promote" if self.passed else "refuse",
+                "model_version": self.version,
+            },
+            "details": {
+                "verdict": "promote" if self.passed else "refuse",
+                "stage": self.stage,
+                "model": {"name": self.model, "version": self.version},
+                "champion": champion,
+                "metric": self.metric,
+                "reasons": [asdict(reason) for reason in self.reasons],
+                "notes": list(self.notes),
+                "decided": dict(self.decided) if self.decided else None,
+            },
+        }
+
+
+def judge(
+    gates: Gates,
+    *,
+    model: str,
+    version: str,
+    quality: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    fairness: Mapping[str, Any] | None = None,
+    footprint: Mapping[str, Any] | None = None,
+    stage: str = "registered",
+) -> Decision:
+    """Hold the evidence against every gate of the problem's kind.
+
+    Differences are signed so that positive means the challenger is better. Against the champion the
+    lower end of the paired bootstrap interval counts: a challenger that may be worse by more than
+    the margin is refused, also when it is better on average. Evidence of fairness and footprint is
+    needed where conf/gates.yml has the section.
+
+    Raises:
+        UsageError: the evidence lacks a metric that the gates name.
+    """
+    details = evaluation["details"]
+    kind = details["problem"]["kind"]
+    gate = gates.promotion.get(kind)
+    if gate is None:
+        raise UsageError(f"conf/gates.yml has no promotion gate for `{kind}`; add one")
+    scores = details["models"]["challenger"].get(gate.metric)
+    if scores is None:
+        known = ", ".join(sorted(details["models"]["challenger"]))
+        raise UsageError(
+            f"conf/gates.yml names the metric `{gate.metric}`; the evidence has: {known}"
+        )
+    higher = details["higher_is_better"][gate.metric]
+    champion = details.get("champion") or {}
+    reasons = [
+        _data(quality),
+        _floor(gate.metric, scores["value"], gate.floor, higher=higher),
+        _baseline(gate.metric, details["comparisons"]["baseline"][gate.metric], gate.over_baseline),
+    ]
+    if champion.get("version"):
+        against = (details["comparisons"].get("champion") or {}).get(gate.metric)
+        reasons.append(_champion(gate.metric, champion, against, gate.below_champion))
+    if gates.fairness is not None:
+        reasons += fairness_reasons(gates.fairness, fairness)
+    if gates.footprint is not None:
+        reasons += footprint_reasons(gates.footprint, footprint)
+    return Decision(
+        model,
+        version,
+        champion.get("version"),
+        gate.metric,
+        tuple(reasons),
+        stage,
+        notes=tuple(exceptions(gates, fairness)),
+    )
+
+
+def _data(quality: Mapping[str, Any]) -> Reason:
+    violations = quality["details"]["violations"]
+    return Reason(
+        gate="data follows the contract",
+        expected="no violation",
+        found=f"{len(violations)} violations" if violations else "no violation",
+        passed=not violations,
+        advice=""
+        if not violations
+        else "mend the data or the contract, then run the pipeline again",
+    )
+
+
+def _floor(metric: str, value: float | None, floor: float, *, higher: bool) -> Reason:
+    passed = value is not None and (value >= floor if higher else value <= floor)
+    return Reason(
+        gate="good enough on its own",
+        expected=f"{metric} {'≥' if higher else '≤'} {floor:g}",
+        found=number(value),
+        passed=passed,
+        advice="" if passed else "better features or more data; the floor stands in conf/gates.yml",
+    )
+
+
+def _baseline(metric: str, difference: Mapping[str, Any], margin: float) -> Reason:
+    value = difference["difference"]
+    passed = value is not None and value > margin
+    return Reason(
+        gate="better than the baseline",
+        expected=f"{metric} better by more than {margin:g}",
+        found=_interval(difference),
+        passed=passed,
+        advice="" if passed else "a simple model does as well: use that, or find better features",
+    )
+
+
+def _champion(
+    metric: str, champion: Mapping[str, Any], difference: Mapping[str, Any] | None, margin: float
+) -> Reason:
+    name = f"not worse than champion v{champion['version']}"
+    expected = f"{metric} not worse by more than {margin:g}, with confidence"
+    if difference is None or difference["low"] is None:
+        return Reason(
+            gate=name,
+            expected=expected,
+            found=champion.get("error") or "no comparison",
+            passed=False,
+            advice="the champion must be able to score the same rows; restore the columns it was trained on",
+        )
+    passed = difference["low"] >= -margin
+    advice = ""
+    if not passed and difference["high"] < 0:
+        advice = "the challenger is worse: keep the champion"
+    elif not passed:
+        advice = (
+            "too uncertain: bring more held-out rows, or accept a wider margin in conf/gates.yml"
+        )
+    return Reason(name, expected, _interval(difference), passed, advice)
+
+
+def _interval(difference: Mapping[str, Any]) -> str:
+    value, low, high = (difference[key] for key in ("difference", "low", "high"))
+    if value is None:
+        return "nothing"
+    if low is None or high is None:
+        return signed(value)
+    return f"{signed(value)} [{signed(low)}, {signed(high)}]"

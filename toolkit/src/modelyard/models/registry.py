@@ -1,0 +1,382 @@
+"""The model registry: versions, one champion, and the evidence each version came with.
+
+Who serves has one truth, because appointing a champion is one atomic write: an alias where the
+registry has aliases, else what `azure_registry` keeps. Tags tell people the same (role, previous
+champion, decision) and are brought in line afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from filelock import FileLock, Timeout
+
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+CHAMPION, CHALLENGER, RETIRED = "champion", "challenger", "retired"
+_LOCK_PATIENCE = 120.0
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class RegistryError(UsageError):
+    """The registry cannot be reached, or does not do what it is asked."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version."""
+
+    name: str
+    number: str
+    run_id: str
+    source: str
+    tags: Mapping[str, str]
+
+    @property
+    def previous_champion(self) -> str | None:
+        """The version that served before this one was promoted."""
+        return self.tags.get("previous_champion") or None
+
+
+class Backend(Protocol):
+    """Where the versions of one model are kept; each write happens or does not.
+
+    Attributes:
+        client: runs and their artifacts.
+    """
+
+    client: MlflowClient
+
+    def failed(self, error: Exception) -> bool:
+        """Whether an exception says that the registry failed, and not this code."""
+        ...
+
+    def versions(self) -> list[Version]:
+        """All versions, in any order."""
+        ...
+
+    def version(self, number: str) -> Version | None:
+        """A version by number."""
+        ...
+
+    def source(self, run_id: str, artifact: str) -> str:
+        """The address of a run's artifact, as `create` takes it."""
+        ...
+
+    def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        """A new version."""
+        ...
+
+    def tag(self, number: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        ...
+
+    def holder(self, role: str) -> Version | None:
+        """Who has a role that one version has at a time."""
+        ...
+
+    def appoint(self, number: str, role: str) -> None:
+        """Give a role to a version, and with the same write take it from who had it."""
+        ...
+
+
+def _answered(
+    ask: Callable[Concatenate[Registry, _P], _T],
+) -> Callable[Concatenate[Registry, _P], _T]:
+    """Turn what the registry's client raises into one message."""
+
+    @functools.wraps(ask)
+    def asked(self: Registry, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return ask(self, *args, **kwargs)
+        except ModelyardError:
+            raise
+        except Exception as error:
+            if not self.backend.failed(error):
+                raise
+            raise _failure(error, self.uri) from error
+
+    return asked
+
+
+class Registry:
+    """One registered model: of an MLflow registry, or of an Azure ML workspace (`azureml://…`)."""
+
+    def __init__(self, model: str, uri: str) -> None:
+        for name, value in MLFLOW_SETTINGS.items():
+            os.environ.setdefault(name, value)
+        self.model = model
+        self.uri = uri
+        try:
+            self.backend = _open(model, uri)
+        except ModelyardError:
+            raise
+        except Exception as error:  # whatever its driver finds wrong with the address
+            raise _failure(error, uri) from error
+        self.client = self.backend.client
+
+    @_answered
+    def version(self, number: str) -> Version:
+        """A version by number.
+
+        Raises:
+            UsageError: it does not exist.
+        """
+        found = self.backend.version(number) if number.isdecimal() else None
+        if found is None:
+            known = ", ".join(v.number for v in self.versions()) or "none yet"
+            raise UsageError(f"model `{self.model}` has no version {number}; versions: {known}")
+        return found
+
+    @_answered
+    def versions(self) -> list[Version]:
+        """All versions, newest first."""
+        return sorted(self.backend.versions(), key=lambda v: int(v.number), reverse=True)
+
+    @_answered
+    def holder(self, alias: str) -> Version | None:
+        """The version that is CHAMPION, or that was registered last (CHALLENGER), if any."""
+        return self.backend.holder(alias)
+
+    @_answered
+    def source(self, run_id: str, artifact: str) -> str:
+        """The address of a run's artifact, as `register` takes it."""
+        return self.backend.source(run_id, artifact)
+
+    @_answered
+    def register(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        """Register a model of a run as the challenger; again for the same run and key: the same version."""
+        for known in self.versions():
+            if known.run_id == run_id and known.tags.get("model_digest") == tags["model_digest"]:
+                found = known
+                break
+        else:
+            found = self.backend.create(
+                run_id=run_id, source=source, tags={**tags, "role": CHALLENGER}
+            )
+        self.backend.appoint(found.number, CHALLENGER)
+        return found
+
+    @_answered
+    def crown(self, version: Version, previous: Version | None) -> None:
+        """Make `version` the champion. What a crash interrupts, `reconcile` finishes."""
+        if previous is not None:
+            self.backend.tag(version.number, {"previous_champion": previous.number})
+        self._appoint(version)
+
+    @_answered
+    def restore(self, version: Version) -> None:
+        """Make an earlier champion the champion again."""
+        self._appoint(version)
+
+    @_answered
+    def reconcile(self) -> None:
+        """Bring the role tags in line with who is champion."""
+        champion = self.holder(CHAMPION)
+        for version in self.versions():
+            role = version.tags.get("role")
+            if champion is not None and version.number == champion.number:
+                wanted = CHAMPION
+            elif role == CHAMPION:
+                wanted = RETIRED
+            else:
+                continue
+            if role != wanted:
+                self.backend.tag(version.number, {"role": wanted})
+
+    @_answered
+    def tag(self, version: Version, key: str, value: str) -> None:
+        """Set a tag."""
+        self.backend.tag(version.number, {key: value})
+
+    @_answered
+    def keep(self, run_id: str, source: Path, artifact: str) -> None:
+        """Copy a file, or what is in a folder, to the folder `artifact` of a run's artifacts.
+
+        Names that are new there: Azure ML refuses to replace an artifact.
+        """
+        if source.is_dir():
+            self.client.log_artifacts(run_id, str(source), artifact)
+        else:
+            self.client.log_artifact(run_id, str(source), artifact)
+
+    @_answered
+    def fetch(self, version: Version, artifact: str, target: Path) -> Path:
+        """Copy one of the artifacts that were registered with a version; returns where it is."""
+        from mlflow.artifacts import download_artifacts
+
+        target.mkdir(parents=True, exist_ok=True)
+        # Not by `run_id`: that asks for logged models too, and hides why a download failed.
+        place = self.client.get_run(version.run_id).info.artifact_uri
+        return Path(
+            download_artifacts(
+                artifact_uri=f"{place}/{artifact}", dst_path=str(target), tracking_uri=self.uri
+            )
+        )
+
+    def bring(self, version: Version, artifact: str, target: Path) -> Path:
+        """Copy an artifact to `target`, whole or not at all, unless it is there; returns `target`."""
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
+                fetched = self.fetch(version, artifact, Path(temporary))
+                try:
+                    fetched.rename(target)
+                except OSError:  # somebody else has brought it meanwhile
+                    if not target.exists():
+                        raise
+        return target
+
+    @_answered
+    def run_tags(self, version: Version) -> dict[str, str]:
+        """Tags of the run that a version came from."""
+        return dict(self.client.get_run(version.run_id).data.tags)
+
+    def _appoint(self, version: Version) -> None:
+        self.backend.appoint(version.number, CHAMPION)
+        champion = self.backend.holder(CHAMPION)
+        if champion is None or champion.number != version.number:
+            now = f"v{champion.number}" if champion else "nobody"
+            raise RegistryError(
+                f"v{version.number} was to be champion, but {now} is: somebody else decided at the same "
+                "moment; look at `mlops models`, then decide again"
+            )
+        self.reconcile()
+
+
+def _open(model: str, uri: str) -> Backend:
+    if uri.startswith("azureml:"):
+        from modelyard.models.azure_registry import AzureModels
+
+        return AzureModels(model, uri)
+    from modelyard.models.mlflow_registry import MlflowModels
+
+    return MlflowModels(model, uri)
+
+
+def _failure(error: Exception, uri: str) -> RegistryError:
+    return RegistryError(
+        f"the model registry at {shown_uri(uri)} failed: {reason(error, uri)}. "
+        "Is it running, and does MLFLOW_TRACKING_URI name it?"
+    )
+
+
+@contextlib.contextmanager
+def promotion_lock(root: Path) -> Iterator[None]:
+    """One promotion or rollback at a time.
+
+    Raises:
+        UsageError: another one has not ended within two minutes.
+    """
+    folder = root / ".mlflow"
+    folder.mkdir(exist_ok=True)
+    try:
+        with FileLock(folder / "promotion.lock", timeout=_LOCK_PATIENCE):
+            yield
+    except Timeout:
+        raise UsageError(
+            "another promotion or rollback is still going on; try again when it has ended"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Located:
+    """A version's number, and where artifacts of it are on this machine, by name."""
+
+    number: str
+    paths: Mapping[str, Path]
+
+
+def locate(
+    model: str, uri: str, number: str | None, artifacts: Sequence[str], place: Path
+) -> Located | None:
+    """Find artifacts of a version; only what is not on this machine is copied.
+
+    The champion of the embedded store is read where it lies.
+
+    Args:
+        model: name of the registered model.
+        uri: of the registry.
+        number: of the version; None: the champion.
+        artifacts: names, such as `model`.
+        place: folder for copies; a copy that is there from before is used.
+
+    Returns:
+        None where there is no champion.
+
+    Raises:
+        UsageError: there is no such version, or the registry fails.
+    """
+    if number is None and uri.startswith("sqlite:"):
+        with contextlib.suppress(sqlite3.Error):
+            found = champion_in_sqlite(uri, model)
+            if found is None:
+                return None
+            paths = {name: found[1].with_name(name) for name in artifacts}
+            if all(path.exists() for path in paths.values()):
+                return Located(found[0], paths)
+    registry = Registry(model, uri)
+    version = registry.holder(CHAMPION) if number is None else registry.version(number)
+    if version is None:
+        return None
+    folder = place / f"v{version.number}"
+    return Located(
+        version.number,
+        {name: registry.bring(version, name, folder / name) for name in artifacts},
+    )
+
+
+def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
+    """Version number and model folder of the champion, read straight from the embedded store.
+
+    A pipeline asks this at every start; importing MLflow for it would cost more than everything else
+    in a run where nothing has changed. Only for the version of MLflow that is pinned; the answer is
+    None where there is no champion.
+
+    Raises:
+        sqlite3.Error: the store is not of the expected shape; ask MLflow itself.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not path.is_file():
+        return None
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+        row = store.execute(
+            "SELECT v.version, COALESCE(v.storage_location, v.source)"
+            " FROM registered_model_aliases a JOIN model_versions v"
+            " ON v.name = a.name AND v.version = a.version WHERE a.name = ? AND a.alias = ?",
+            (model, CHAMPION),
+        ).fetchone()
+    if row is None:
+        return None
+    return str(row[0]), _local_path(row[1])
+
+
+def champion_number(model: str, uri: str) -> str | None:
+    """The champion's version, None where there is none; without MLflow's import where that is possible."""
+    if uri.startswith("sqlite:"):
+        try:
+            found = champion_in_sqlite(uri, model)
+            return found[0] if found else None
+        except sqlite3.Error:
+            pass
+    holder = Registry(model, uri).holder(CHAMPION)
+    return holder.number if holder else None
+
+
+def _local_path(source: str) -> Path:
+    return Path(url2pathname(urlparse(source).path)) if source.startswith("file:") else Path(source)

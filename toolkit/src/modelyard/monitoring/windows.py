@@ -1,0 +1,265 @@
+"""Windows of production or reference data: columns of many Parquet files, read in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from modelyard.errors import UsageError
+
+ROWS_AT_ONCE = 1 << 17
+COLLECTED_AT = "collected_at"
+NUMERIC = ("number", "integer")
+STORED = dict.fromkeys(NUMERIC, pa.float64())  # in a batch; all other types are strings there
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where rows come from.
+
+    Attributes:
+        files: Parquet files; one CSV or Parquet table of any types where there are no times.
+        start: rows collected from then on (UTC); None: all rows.
+        end: rows collected before then.
+    """
+
+    files: tuple[str, ...]  # a Path each would take as long as reading it, where they are many
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is one of time."""
+        return self.start is not None or self.end is not None
+
+    @classmethod
+    def read(cls, plan: Mapping[str, Any]) -> Window:
+        """A window of a plan: files, and from and to where it is one of time."""
+        times = [
+            datetime.fromisoformat(plan[key]) if plan.get(key) else None for key in ("from", "to")
+        ]
+        return cls(tuple(plan["files"]), *times)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows with canonical values: float64 for numbers and integers, words for everything else.
+
+    Attributes:
+        columns: null where a value is missing or `wrong`; NaN and infinities are null too.
+        wrong: rows whose value is not of the column's type (rows,), where there are any.
+    """
+
+    rows: int
+    columns: Mapping[str, pa.Array]
+    wrong: Mapping[str, NDArray[np.bool_]]
+
+    def complete(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
+        """The named columns of the rows that have all of them."""
+        gaps = [self.columns[name] for name in names if self.columns[name].null_count]
+        if not gaps:
+            return self.columns
+        keep = reduce(pc.and_, (column.is_valid() for column in gaps))
+        return {name: self.columns[name].filter(keep) for name in names}
+
+
+def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
+    """Rows of a window, about ROWS_AT_ONCE at a time.
+
+    Args:
+        window: what to read.
+        types: the wanted columns and their types (of the contract). One that a file lacks is null.
+
+    Raises:
+        UsageError: a file is missing or damaged.
+    """
+    for table in raw_tables(window, list(types)):
+        columns, wrong = {}, {}
+        for name, kind in types.items():
+            values, bad = (
+                canonical(table.column(name), kind)
+                if name in table.column_names
+                else (
+                    pa.nulls(len(table), STORED.get(kind, pa.string())),
+                    None,
+                )
+            )
+            columns[name] = values
+            if bad is not None and bad.any():
+                wrong[name] = bad
+        yield Batch(len(table), columns, wrong)
+
+
+def known_columns(window: Window) -> set[str] | None:
+    """Names of the columns of its first Parquet file; None where there is none to look at."""
+    for path in window.files[:1]:
+        if path.lower().endswith((".parquet", ".pq")):
+            try:
+                return set(pq.read_schema(path).names)
+            except (pa.ArrowException, OSError):
+                return None  # reading the window says what is wrong with it
+    return None
+
+
+def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    """A column's values as `Batch` has them, and which rows are of another type (None: none are)."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), STORED.get(kind, pa.string())), None
+    if kind in NUMERIC:
+        if not _is_number(column.type):
+            return _parsed(column, kind)
+        floats = column.cast(pa.float64(), safe=False).combine_chunks()
+        finite = pc.is_finite(floats)
+        if pc.all(finite, min_count=0).as_py():
+            return floats, None
+        return pc.if_else(finite, floats, pa.nulls(len(floats), pa.float64())), None
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if kind in ("category", "text"):
+            return _single(column.cast(pa.string())), None
+        return _parsed(column, kind)
+    if kind == "boolean" and not pa.types.is_boolean(column.type):
+        return _parsed(column, kind)
+    if kind == "datetime" and not pa.types.is_temporal(column.type):
+        return _parsed(column, kind)
+    if pa.types.is_floating(column.type):  # whole numbers beside missing ones, as names of classes
+        column = pc.if_else(pc.is_finite(column), column, pa.nulls(len(column), column.type))
+        if pc.all(pc.equal(column, pc.floor(column)), min_count=0).as_py():
+            column = column.cast(pa.int64(), safe=False)
+    if pa.types.is_nested(column.type):
+        return _parsed(column, "text")
+    return _single(column.cast(pa.string())), None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Values of a column that was stored as another type than the contract's."""
+    from modelyard.data.cells import Cells, parse
+
+    parsed = parse(Cells(pa.chunked_array(column), None), kind)  # type: ignore[arg-type]
+    if kind in NUMERIC:
+        values = pa.array(
+            parsed.values.to_numpy(dtype=np.float64, na_value=np.nan), from_pandas=True
+        )
+    else:
+        values = pa.array(parsed.values, from_pandas=True).cast(pa.string())
+    return values, parsed.wrong
+
+
+def _single(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One array; text beyond 2 GB would not fit, a batch never has that much."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
+    """Columns as the files have them, about ROWS_AT_ONCE rows at a time; small files are joined."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for part in _parts(window, names):
+        if waiting and (rows + len(part) > ROWS_AT_ONCE or part.schema != waiting[0].schema):
+            yield _in_time(pa.concat_tables(waiting), window)
+            waiting, rows = [], 0
+        waiting.append(part)
+        rows += len(part)
+    if waiting:
+        yield _in_time(pa.concat_tables(waiting), window)
+
+
+def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
+    for path in window.files:
+        if not path.lower().endswith((".parquet", ".pq")):
+            yield from _csv(Path(path), names)
+            continue
+        try:
+            with pa.memory_map(path) as source, pq.ParquetFile(source) as file:
+                known = set(file.schema_arrow.names)
+                wanted = [name for name in names if name in known]
+                if window.timed:
+                    if COLLECTED_AT not in known:
+                        raise UsageError(
+                            f'{path} has no column "{COLLECTED_AT}": not collected data.'
+                        )
+                    wanted = list(dict.fromkeys([*wanted, COLLECTED_AT]))
+                if file.metadata.num_rows <= ROWS_AT_ONCE:
+                    # In one piece and without threads: a day of small files is read in no time.
+                    yield file.read(wanted, use_threads=False).replace_schema_metadata(None)
+                    continue
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        except FileNotFoundError:
+            raise UsageError(f"{path} is gone: run the monitor again.") from None
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{path} is a damaged Parquet file ({error}): move it away.") from None
+
+
+def _in_time(part: pa.Table, window: Window) -> pa.Table:
+    """The rows that were collected within the window."""
+    if not window.timed:
+        return part
+    times = part.column(COLLECTED_AT)
+    if not pa.types.is_timestamp(times.type):
+        raise UsageError(
+            f'the collected column "{COLLECTED_AT}" holds {times.type}, not timestamps.'
+        )
+    inside = within(times, window.start, window.end)
+    return part if inside is None else part.filter(inside)
+
+
+def within(times: pa.ChunkedArray, start: datetime | None, end: datetime | None) -> pa.Array | None:
+    """A mask of the times from start to before end (UTC where they have no zone); None: all are."""
+    micro = microseconds(times)
+    inside = np.ones(len(micro), dtype=bool)
+    if start is not None:
+        inside &= micro >= round(start.timestamp() * 1e6)
+    if end is not None:
+        inside &= micro < round(end.timestamp() * 1e6)
+    if inside.all():
+        return None
+    # pa.array and pa.scalar would import pandas, which takes half a second.
+    bits = pa.py_buffer(np.packbits(inside, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(inside), [None, bits])
+
+
+def microseconds(times: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Microseconds since 1970 (rows,); no time may be null."""
+    ticks = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+    return np.asarray(np.from_dlpack(ticks.combine_chunks()), dtype=np.int64)
+
+
+def floats(values: pa.Array) -> NDArray[np.float64]:
+    """A float64 array without nulls; `to_numpy` would import pandas."""
+    return np.asarray(np.from_dlpack(values), dtype=np.float64)
+
+
+def indices(places: NDArray[np.int64]) -> pa.Array:
+    """Positions to take rows at; `pa.array` would import pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])
+
+
+def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:
+    from modelyard.data.table import read_file
+
+    content = read_file(path).columns
+    arrays = {name: content[name].array for name in names if name in content}
+    blank = {
+        name: pc.if_else(pc.equal(pc.utf8_trim_whitespace(a), ""), None, a)
+        for name, a in arrays.items()
+    }
+    if blank:
+        yield pa.table(blank)

@@ -1,0 +1,152 @@
+"""Which files a step's code consists of, and which libraries it imports, read from its source."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import modelyard
+from modelyard.files import digest_files
+
+TOOLKIT = Path(modelyard.__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class StepCode:
+    """The code of one step.
+
+    Attributes:
+        digest: changes when, and only when, code that the step can reach changes.
+        imports: libraries imported at module level, in order.
+        later: libraries imported inside functions, in order.
+    """
+
+    digest: str
+    imports: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+
+def step_code(folder: Path | None, module: str | None) -> StepCode:
+    """Follow a module's imports inside its code folder and inside this toolkit.
+
+    A module of the project that imports by name at run time (importlib, __import__) could reach
+    anything, and a command that is not `python -m` too: then the whole folder counts, as it does on
+    Azure ML.
+
+    Args:
+        folder: the component's `code`; None where it has none.
+        module: what `python -m` runs; None for any other command.
+    """
+    places = [place for place in (folder, TOOLKIT) if place is not None]
+    start = _first_source(places, module.split(".")) if module else None
+    if module is None or start is None:
+        return StepCode(digest_files(_whole(folder), folder) if folder else "")
+    files: dict[Path, Path] = {}
+    at_top: dict[str, None] = {}
+    later: dict[str, None] = {}
+    pending = [(*start, module)]
+    dynamic = False
+    while pending:
+        place, file, name = pending.pop(0)
+        if file in files:
+            continue
+        files[file] = place
+        for imported, top in _imports(file, name):
+            root = imported[0]
+            dynamic |= place == folder and root in {"importlib", "runpy"}
+            found = list(_sources(places, imported))
+            pending.extend(found)
+            if not found and root not in sys.stdlib_module_names:
+                (at_top if top else later)[".".join(imported)] = None
+    digests = [
+        digest_files(_counted(files, place, dynamic and place == folder), place) for place in places
+    ]
+    return StepCode(
+        sha256("\0".join(digests).encode()).hexdigest(),
+        tuple(at_top),
+        tuple(name for name in later if name not in at_top),
+    )
+
+
+def _counted(files: Mapping[Path, Path], place: Path, whole: bool) -> list[Path]:
+    """Files of a place that a step can read: its modules, and what is no module beside them."""
+    if whole:
+        return _whole(place)
+    own = {file for file, at in files.items() if at == place}
+    beside = (p for f in {f.parent for f in own} for p in f.iterdir())
+    return sorted({*own, *(p for p in beside if p.is_file() and p.suffix != ".py")})
+
+
+def _whole(folder: Path) -> list[Path]:
+    skipped = {"__pycache__", "node_modules"}
+    return sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file()
+        and not any(
+            part in skipped or part.startswith(".") or part.endswith(".egg-info")
+            for part in p.relative_to(folder).parts
+        )
+    )
+
+
+def _source(folder: Path, parts: list[str]) -> Path | None:
+    base = folder.joinpath(*parts)
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _first_source(places: Sequence[Path], parts: list[str]) -> tuple[Path, Path] | None:
+    """The place that has a module, and its file."""
+    for place in places:
+        # Around an installed toolkit stand the libraries, which count by their version.
+        if place == TOOLKIT and parts[0] != modelyard.__name__:
+            continue
+        if file := _source(place, parts):
+            return place, file
+    return None
+
+
+def _sources(places: Sequence[Path], parts: list[str]) -> Iterator[tuple[Path, Path, str]]:
+    """The module and the packages it stands in, as far as they are files of a place."""
+    for length in range(1, len(parts) + 1):
+        if found := _first_source(places, parts[:length]):
+            yield *found, ".".join(parts[:length])
+
+
+@cache
+def _imports(file: Path, name: str) -> tuple[tuple[list[str], bool], ...]:
+    """Names that `file` imports, and whether at module level; steps share most of their modules."""
+    try:
+        return tuple(_imported_names(ast.parse(file.read_bytes()), file, name))
+    except SyntaxError:
+        return ()
+
+
+def _imported_names(tree: ast.Module, file: Path, name: str) -> Iterator[tuple[list[str], bool]]:
+    """See `_imports`; `from .a import b` gives a and a.b."""
+    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+    top = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
+    for block in ast.walk(tree):
+        if isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef | ast.If):
+            # `if TYPE_CHECKING:` is not executed; a function's imports come later.
+            top -= {id(node) for node in ast.walk(block)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.split("."), id(node) in top
+        elif isinstance(node, ast.ImportFrom):
+            outer = package[: len(package) - node.level + 1] if node.level else []
+            base = outer + (node.module.split(".") if node.module else [])
+            if base:
+                yield base, id(node) in top
+            if node.level:
+                for alias in node.names:
+                    yield [*base, alias.name], id(node) in top

@@ -1,0 +1,66 @@
+"""A component's command as a process to start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelyard.errors import UsageError
+from modelyard.pipelines.pipeline import module_of, shell_line, words
+from modelyard.pipelines.warm import Job
+
+
+def component_job(
+    command: str,
+    *,
+    code: Path | None,
+    imports: tuple[str, ...],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    env: Mapping[str, str],
+    attempt: Path,
+) -> Job:
+    """The job that runs a component's command with all its placeholders replaced.
+
+    Args:
+        command: the component's own.
+        code: the folder it runs in; default: the attempt's.
+        imports: libraries that a warm interpreter has to have before it starts.
+        inputs: value or path by name.
+        outputs: path by name.
+        env: the environment.
+        attempt: the folder for its log.
+
+    Raises:
+        UsageError: the command needs a shell, and there is none.
+    """
+    log, cwd = str(attempt / "log.txt"), str(code or attempt)
+    if module_of(command) is not None:
+        _, _, module, *argv = words(command, inputs, outputs)
+        return Job(argv, cwd, dict(env), log, module=module, imports=imports)
+    line = shell_line(command, inputs, outputs)
+    shell = shutil.which("bash") or shutil.which("sh")
+    if shell is None:
+        raise UsageError(f"a shell (bash) is needed for: {line}")
+    return Job([shell, "-c", line], cwd, dict(env) | _python_first(), log)
+
+
+def make_outputs(attempt: Path, types: Mapping[str, str]) -> dict[str, str]:
+    """Make the folders of an attempt's outputs; returns the path of each output.
+
+    Args:
+        attempt: where to.
+        types: name → type; a `uri_file` is for the command to write.
+    """
+    for name, kind in types.items():
+        if kind != "uri_file":
+            (attempt / name).mkdir()
+    return {name: str(attempt / name) for name in types}
+
+
+def _python_first() -> dict[str, str]:
+    """`python` in a component's command means the project's interpreter."""
+    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

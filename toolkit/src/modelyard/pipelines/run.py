@@ -1,0 +1,443 @@
+"""Runs an Azure ML pipeline file on this machine: same components, same command lines, same gates."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.errors import CheckFailed, ModelyardError
+from modelyard.files import digest, project_root, tail
+from modelyard.models.registry import champion_number
+from modelyard.pipelines.code import StepCode, step_code
+from modelyard.pipelines.jobs import component_job, make_outputs
+from modelyard.pipelines.pipeline import Data, Literal, Pipeline, Step, StepOutput, load_pipeline
+from modelyard.pipelines.record import GAVE_UP
+from modelyard.pipelines.store import (
+    RunFolder,
+    StepState,
+    interrupted_run,
+    new_run,
+    reusable,
+    step_key,
+    trials_folder,
+)
+from modelyard.pipelines.warm import Job, Launcher, Running, environment
+from modelyard.project import load_project
+from modelyard.sweeps.sweep import EVIDENCE, Plan, write_plan
+from modelyard.sweeps.sweep_node import Sweep
+from modelyard.tracking import MLFLOW_SETTINGS, local_store, tracking_uri
+
+_POLL = 0.01
+_RECORDER_PATIENCE = 120.0
+# MLflow imports these, and SQLAlchemy with them, only when the first question comes.
+EMBEDDED_STORE = [
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        folder: `.runs/<id>`, or that of the earlier run if nothing had changed.
+        unchanged: every step's result was already there.
+    """
+
+    run_id: str
+    folder: Path
+    unchanged: bool
+
+
+class RunFailed(ModelyardError):
+    """A step failed; the exit code is the step's own 1 (a check said no) or 2."""
+
+    def __init__(self, message: str, exit_code: int, folder: Path) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.folder = folder
+
+
+@dataclass
+class _Active:
+    step: Step
+    running: Running
+    attempt: Path
+    key: str | None
+
+
+Watcher = Callable[[RunFolder], None]
+
+
+def run_pipeline(
+    path: Path,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    reuse: bool = True,
+    jobs: int | None = None,
+    experiment: str | None = None,
+    record: bool = True,
+    watch: Watcher = lambda run: None,
+) -> Result:
+    """Execute a pipeline.
+
+    Args:
+        path: pipeline YAML.
+        inputs: pipeline input → value or path, instead of what the file says.
+        reuse: take results of earlier runs whose command, code, inputs and environment are the same.
+        jobs: how many steps run at once; default: one per core, at least two.
+        experiment: MLflow experiment; default: the pipeline's `experiment_name`.
+        record: mirror the run into MLflow.
+        watch: called whenever something may have changed, to show progress.
+
+    Raises:
+        PipelineError: the pipeline is broken; nothing was run.
+        RunFailed: a step failed.
+    """
+    root = project_root(path.parent.resolve() if path.exists() else None)
+    pipeline = load_pipeline(path, overrides=inputs, data_assets=root / "azureml" / "data")
+    runs = root / ".runs"
+    name = experiment or pipeline.experiment or pipeline.name
+    tags = dict(pipeline.tags) | ({"purpose": "exploration"} if experiment else {})
+    run = interrupted_run(runs, pipeline.name, name) or new_run(runs, pipeline.name, name, tags)
+    try:
+        execution = _Execution(root, pipeline, run, reuse=reuse, record=record, watch=watch)
+        return execution.run(jobs or max(2, os.cpu_count() or 2))
+    except KeyboardInterrupt:
+        run.state.status = "interrupted"
+        run.save()
+        raise
+    finally:
+        run.release()
+
+
+class _Execution:
+    """The state of one run while it goes on."""
+
+    def __init__(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        run: RunFolder,
+        *,
+        reuse: bool,
+        record: bool,
+        watch: Watcher,
+    ) -> None:
+        self.root = root
+        self.pipeline = pipeline
+        self.run_folder = run
+        self.runs = root / ".runs"
+        self.watch = watch
+        self.record = record
+        self.store = tracking_uri(root)
+        # Results live beside what was registered from them: without the store they prove nothing.
+        self.reuse = reuse and not (
+            self.store == f"sqlite:///{local_store(root)}" and not local_store(root).exists()
+        )
+        self.code: dict[str, StepCode] = {
+            step.name: step_code(step.component.code, step.component.module)
+            for step in pipeline.steps
+        }
+        self.data_digests: dict[Path, str] = {}
+        self.outputs: dict[str, dict[str, str]] = {}
+        self.active: dict[str, _Active] = {}
+        self.recorder: Running | None = None
+        self.jobs = 1
+        self.env = environment(
+            {name: os.environ.get(name, value) for name, value in MLFLOW_SETTINGS.items()}
+            | {
+                "MLFLOW_TRACKING_URI": self.store,
+                "MLOPS_RUN": str(run.path),
+                "MLOPS_ROOT": str(root),
+                "PYTHONUNBUFFERED": "1",
+                "COLUMNS": "110",
+            }
+        )
+
+    def run(self, jobs: int) -> Result:
+        self.jobs = jobs
+        run, state = self.run_folder, self.run_folder.state
+        run.clear_attempts()
+        (run.path / GAVE_UP).unlink(missing_ok=True)
+        state.status = "running"
+        state.git_commit = _git_commit(self.root)
+        if state.git_commit:
+            self.env["MLOPS_GIT_COMMIT"] = state.git_commit
+        state.steps = {step.name: StepState() for step in self.pipeline.steps}
+        run.save()
+        with Launcher(self._preload()) as launcher:
+            try:
+                self._steps(launcher, jobs)
+            except KeyboardInterrupt:
+                for active in self.active.values():
+                    state.steps[active.step.name].status = "interrupted"
+                raise
+            earlier = self._unchanged_since()
+            if earlier is not None:
+                shutil.rmtree(run.path)
+                return Result(earlier, self.runs / earlier, unchanged=True)
+            failed = [name for name, step in state.steps.items() if step.status == "failed"]
+            state.status = "failed" if failed else "completed"
+            state.finished = time.time()
+            run.save()
+            self.watch(run)
+            self._finish_recording()
+        if failed:
+            raise self._failure(failed)
+        return Result(state.id, run.path, unchanged=False)
+
+    def _steps(self, launcher: Launcher, jobs: int) -> None:
+        waiting = {step.name: step for step in self.pipeline.steps}
+        while waiting or self.active:
+            changed = self._collect()
+            for name, step in list(waiting.items()):
+                if any(self._state(need).status in ("failed", "skipped") for need in step.needs):
+                    self._state(name).status = "skipped"
+                    del waiting[name]
+                    changed = True
+                elif step.needs <= self.outputs.keys() and len(self.active) < jobs:
+                    del waiting[name]
+                    self._begin(step, launcher)
+                    changed = True
+            if changed:
+                self.run_folder.save()
+            self.watch(self.run_folder)
+            if not changed:
+                time.sleep(_POLL)
+
+    def _state(self, name: str) -> StepState:
+        return self.run_folder.state.steps[name]
+
+    def _begin(self, step: Step, launcher: Launcher) -> None:
+        """Take an earlier result for the step, or start it."""
+        state = self._state(step.name)
+        names = list(step.component.outputs)
+        types = {name: port.type for name, port in step.component.outputs.items()}
+        key = self._key(step) if step.component.repeatable else None
+        if key is not None and self.reuse:
+            found = reusable(self.runs, key, names)
+            if found is not None:
+                folder, self.outputs[step.name] = found
+                self.run_folder.reuse(step.name, folder)
+                state.status, state.key = "reused", key
+                state.reused_from = folder.relative_to(self.runs).parts[0]
+                return
+        attempt = self.run_folder.attempt(step.name)
+        outputs = make_outputs(attempt, types)
+        if key is not None and self.record and self.recorder is None:
+            self.recorder = launcher.start(self._recorder_job())
+        running = launcher.start(self._job(step, attempt, outputs), cold=key is None)
+        self.active[step.name] = _Active(step, running, attempt, key)
+        state.status, state.started, state.key = "running", time.time(), key
+
+    def _collect(self) -> bool:
+        """Take note of the steps that have ended."""
+        ended = [(a, code) for a in self.active.values() if (code := a.running.poll()) is not None]
+        for active, code in ended:
+            name = active.step.name
+            del self.active[name]
+            state = self._state(name)
+            state.finished, state.exit_code = time.time(), code
+            missing = [
+                o for o in active.step.component.outputs if not (active.attempt / o).exists()
+            ]
+            if code == 0 and missing:
+                _append(active.attempt / "log.txt", f"\nerror: it wrote no output `{missing[0]}`\n")
+                code = state.exit_code = 2
+            if code == 0:
+                self.outputs[name] = {
+                    output: digest(active.attempt / output)
+                    for output in active.step.component.outputs
+                }
+                self.run_folder.keep(
+                    name, active.attempt, key=active.key, outputs=self.outputs[name]
+                )
+                state.status = "completed"
+            else:
+                self.run_folder.keep_failed(name, active.attempt)
+                state.status = "failed"
+        return bool(ended)
+
+    def _job(self, step: Step, attempt: Path, outputs: Mapping[str, str]) -> Job:
+        component, inputs = step.component, self._inputs(step)
+        if step.sweep is not None:
+            return self._sweep_job(step, step.sweep, attempt)
+        return component_job(
+            component.command,
+            code=component.code,
+            imports=self.code[step.name].imports,
+            inputs=inputs,
+            outputs=outputs,
+            env=self.env,
+            attempt=attempt,
+        )
+
+    def _sweep_job(self, step: Step, sweep: Sweep, attempt: Path) -> Job:
+        """The process that runs a sweep's trials; see `modelyard.sweeps.sweep`."""
+        component, code = step.component, self.code[step.name]
+        limits = sweep.limits
+        plan = Plan(
+            step=step.name,
+            sweep=sweep.model_dump(mode="json", exclude_none=True),
+            command=component.command,
+            code=str(component.code) if component.code else None,
+            imports=list(code.imports),
+            preload=[*code.imports, *code.later],
+            whole=[name for name, port in component.inputs.items() if port.type == "integer"],
+            inputs=self._inputs(step),
+            fingerprints=self._fingerprints(step),
+            outputs={name: port.type for name, port in component.outputs.items()},
+            key_parts={
+                "code": code.digest,
+                "environment": component.environment,
+                "store": self.store,
+            },
+            runs=str(self.runs),
+            trials=str(trials_folder(self.run_folder.path, step.name)),
+            attempt=str(attempt),
+            at_once=min(limits.max_concurrent_trials or limits.max_total_trials, self.jobs),
+            reuse=self.reuse,
+        )
+        return Job(
+            argv=[str(write_plan(plan))],
+            cwd=str(self.root),
+            env=self.env,
+            log=str(attempt / "log.txt"),
+            module="modelyard.sweeps.sweep",
+        )
+
+    def _inputs(self, step: Step) -> dict[str, str]:
+        values = {}
+        for name, binding in step.inputs.items():
+            if isinstance(binding, Literal):
+                values[name] = str(binding.value)
+            elif isinstance(binding, Data):
+                values[name] = str(binding.path)
+            else:
+                values[name] = str(self.run_folder.path / binding.step / binding.output)
+        return values
+
+    def _key(self, step: Step) -> str:
+        return step_key(
+            command=step.component.command + (step.sweep.model_dump_json() if step.sweep else ""),
+            code=self.code[step.name].digest,
+            environment=step.component.environment,
+            inputs=self._fingerprints(step),
+            outputs=list(step.component.outputs),
+            store=self.store,
+        )
+
+    def _fingerprints(self, step: Step) -> dict[str, str]:
+        found = {name: self._fingerprint(binding) for name, binding in step.inputs.items()}
+        if step.component.reads_champion:
+            found["the champion"] = champion_number(load_project(self.root).model, self.store) or ""
+        return found
+
+    def _fingerprint(self, binding: Literal | Data | StepOutput) -> str:
+        if isinstance(binding, Literal):
+            return f"value:{binding.value!r}"
+        if isinstance(binding, StepOutput):
+            # Evidence of a sweep says more than its best trial's outputs: what is made of it counts it.
+            sweep = self.run_folder.path / binding.step / EVIDENCE / f"{EVIDENCE}.json"
+            seen = digest(sweep) if sweep.is_file() else ""
+            return self.outputs[binding.step][binding.output] + seen
+        if binding.path not in self.data_digests:
+            self.data_digests[binding.path] = digest(binding.path)
+        return self.data_digests[binding.path]
+
+    def _preload(self) -> list[str]:
+        """Libraries in the order in which steps need them; what functions import comes last."""
+        first = [name for step in self.pipeline.steps for name in self.code[step.name].imports]
+        later = [name for step in self.pipeline.steps for name in self.code[step.name].later]
+        if not self.store.startswith("azureml:"):
+            later = [name for name in later if not name.startswith("azure")]
+        recorder = ["mlflow"] if self.record else []
+        if self.record and self.store.startswith("sqlite:"):
+            recorder += EMBEDDED_STORE
+        return list(dict.fromkeys([*first, *recorder, *later]))
+
+    def _unchanged_since(self) -> str | None:
+        """The earlier run that this one repeats step by step, if there is one."""
+        repeatable = [self._state(s.name) for s in self.pipeline.steps if s.component.repeatable]
+        sources = {s.reused_from for s in repeatable if s.status == "reused"}
+        others = [self._state(s.name) for s in self.pipeline.steps if not s.component.repeatable]
+        if (
+            len(sources) == 1
+            and all(s.status == "reused" for s in repeatable)
+            and all(s.status == "completed" for s in others)
+            and sources != {self.run_folder.state.id}
+        ):
+            return sources.pop()
+        return None
+
+    def _recorder_job(self) -> Job:
+        return Job(
+            argv=[str(self.run_folder.path)],
+            cwd=str(self.root),
+            env=self.env,
+            log=str(self.run_folder.path / "mlflow.log"),
+            module="modelyard.pipelines.record",
+            imports=("mlflow",),
+        )
+
+    def _finish_recording(self) -> None:
+        """Wait for MLflow to have everything; a recorder that fails costs the record, not the run."""
+        if self.recorder is None:
+            return
+        patience = time.monotonic() + _RECORDER_PATIENCE
+        while (code := self.recorder.poll()) is None and time.monotonic() < patience:
+            time.sleep(_POLL)
+        if code != 0:
+            log = self.run_folder.path / "mlflow.log"
+            print(f"warning: MLflow has no complete record of this run, see {log}", file=sys.stderr)
+
+    def _failure(self, failed: list[str]) -> RunFailed:
+        state = self.run_folder.state
+        parts = []
+        for name in failed:
+            log = self.run_folder.path / name / "log.txt"
+            parts.append(
+                f"step `{name}` ended with {_exit_words(state.steps[name].exit_code)}; the end of {log}:\n\n"
+                + tail(log)
+            )
+        skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
+        if skipped:
+            parts.append(f"skipped, because they need it: {', '.join(skipped)}")
+        said_no = all(state.steps[name].exit_code == CheckFailed.exit_code for name in failed)
+        return RunFailed("\n".join(parts), 1 if said_no else 2, self.run_folder.path)
+
+
+def _exit_words(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {-code} (killed; out of memory?)" if code == -9 else f"signal {-code}"
+    return f"exit code {code}"
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _git_commit(root: Path) -> str | None:
+    """The commit the project is at, with `-dirty` when files differ from it; None outside git."""
+    if not (git := shutil.which("git")):
+        return None
+
+    def ask(*args: str) -> str | None:
+        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
+            [git, *args], cwd=root, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return f"{commit}-dirty" if ask("status", "--porcelain", "--untracked-files=no") else commit

@@ -1,0 +1,301 @@
+"""Starts steps: each in its own process, forked from a warm interpreter where that is safe.
+
+Importing pandas, scikit-learn and MLflow takes longer than most steps compute. On Linux one server
+process imports what the steps need, in the order they need it, and forks a child per step; between
+two imports it already serves steps whose own imports are done. Elsewhere (fork is unsafe with some
+system libraries) and for commands that are not `python -m …`, a step is an ordinary process.
+
+Either way nothing outlives the runner: the server kills its children when its input closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+# Steps side by side have more threads than there are cores. OpenMP's threads spin while they wait for
+# each other, which then takes the core from the one they wait for: ten times slower was measured.
+THREADS_YIELD = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A process to start: `argv` (after `python -m` when `module` is given), where, with what."""
+
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    log: str
+    module: str | None = None
+    imports: tuple[str, ...] = ()
+
+
+class Running(Protocol):
+    """A started step."""
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs (negative: killed by that signal)."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it and its children to end."""
+        ...
+
+    def kill(self) -> None:
+        """End it and its children at once."""
+        ...
+
+
+class _Cold:
+    """An ordinary child process, in a session of its own so that its children die with it."""
+
+    def __init__(self, job: Job) -> None:
+        argv = [sys.executable, "-m", job.module, *job.argv] if job.module else job.argv
+        with Path(job.log).open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 (the component's own command)
+                argv,
+                cwd=job.cwd,
+                env=job.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def poll(self) -> int | None:
+        return self.process.poll()
+
+    def terminate(self) -> None:
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+        else:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
+        self.process.wait()
+
+
+class _Forked:
+    """A child of the warm server; the server reports its exit code."""
+
+    def __init__(self, server: WarmServer, number: int) -> None:
+        self.server = server
+        self.number = number
+
+    def poll(self) -> int | None:
+        if self.number not in self.server.exits and not self.server.alive():
+            return -signal.SIGKILL
+        return self.server.exits.get(self.number)
+
+    def terminate(self) -> None:
+        self.server.send({"kill": self.number, "signal": signal.SIGTERM})
+
+    def kill(self) -> None:
+        self.server.send({"kill": self.number, "signal": signal.SIGKILL})
+
+
+class WarmServer:
+    """The runner's side of the server process."""
+
+    def __init__(self, preload: Sequence[str]) -> None:
+        self.exits: dict[int, int] = {}
+        self._count = 0
+        self._process = subprocess.Popen(  # noqa: S603 (this module)
+            [sys.executable, "-m", "modelyard.pipelines.warm", json.dumps(list(preload))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=THREADS_YIELD | os.environ,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def start(self, job: Job) -> Running:
+        self._count += 1
+        self.send({"start": self._count, "job": asdict(job)})
+        return _Forked(self, self._count)
+
+    def send(self, message: dict[str, object]) -> None:
+        assert self._process.stdin is not None  # noqa: S101 (opened above)
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the server and whatever it still runs."""
+        if self._count == len(self.exits):  # it runs nothing: no need to let it finish an import
+            self._process.kill()
+            self._process.wait()
+            return
+        assert self._process.stdin is not None  # noqa: S101 (opened above)
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 (opened above)
+        for line in self._process.stdout:
+            done = json.loads(line)
+            self.exits[done["done"]] = done["code"]
+
+
+class Launcher:
+    """Starts jobs, warm where possible; a context manager that leaves no process behind."""
+
+    def __init__(self, preload: Sequence[str], *, warm: bool = sys.platform == "linux") -> None:
+        self._preload = preload
+        self._warm = warm
+        self._server: WarmServer | None = None
+        self._running: list[Running] = []
+
+    def __enter__(self) -> Launcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for running in self._running:
+            if running.poll() is None:
+                running.kill()
+        if self._server is not None:
+            self._server.close()
+
+    def start(self, job: Job, *, cold: bool = False) -> Running:
+        """Start a job; `cold` for one that is too short to wait for a warm server."""
+        running: Running
+        if self._warm and job.module and not cold:
+            if self._server is None:
+                self._server = WarmServer(self._preload)
+            running = self._server.start(job)
+        else:
+            running = _Cold(job)
+        self._running.append(running)
+        return running
+
+
+def serve(preload: Sequence[str]) -> None:
+    """The server: import one module at a time, and fork a child for each job that is ready."""
+    to_import, imported = list(preload), set[str]()
+    waiting: list[tuple[int, Job]] = []
+    children: dict[int, int] = {}
+    buffer = b""
+    while True:
+        idle = 0.005 if children else None
+        readable, _, _ = select.select([0], [], [], 0 if to_import else idle)
+        if readable:
+            received = os.read(0, 1 << 20)
+            if not received:
+                for pid in children:
+                    _kill(pid)
+                return
+            *lines, buffer = (buffer + received).split(b"\n")
+            for message in map(json.loads, lines):
+                if "kill" in message:
+                    for pid, number in children.items():
+                        if number == message["kill"]:
+                            _kill(pid, message["signal"])
+                else:
+                    waiting.append((message["start"], Job(**message["job"])))
+        for number, job in list(waiting):
+            if not to_import or imported.issuperset(job.imports):
+                waiting.remove((number, job))
+                children[_fork(job)] = number
+        for pid in list(children):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                code = os.waitstatus_to_exitcode(status)
+                print(json.dumps({"done": children.pop(pid), "code": code}), flush=True)
+        if to_import:
+            name = to_import.pop(0)
+            # A module that is missing or broken is the step's error to report, not the server's.
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+            imported.add(name)
+
+
+def _fork(job: Job) -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of fork with threads; the only ones are BLAS workers, which re-arm at fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        os.setsid()
+        log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="replace", closefd=False)
+        code = _run_module(job)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _run_module(job: Job) -> int:
+    """What `python -m module argv` does, in this process."""
+    import traceback
+
+    os.chdir(job.cwd)
+    os.environ.clear()
+    os.environ.update(job.env)
+    time.tzset()
+    sys.argv = [job.module or "", *job.argv]
+    # `python -m` puts the working folder first, and so must this; the server's own entry goes.
+    sys.path[0] = job.cwd
+    importlib.invalidate_caches()
+    try:
+        runpy.run_module(job.module or "", run_name="__main__", alter_sys=True)
+    except SystemExit as leaving:
+        if leaving.code is None or isinstance(leaving.code, int):
+            return leaving.code or 0
+        print(leaving.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _kill(pid: int, how: int = signal.SIGKILL) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, how)
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment for a step, without the run of an enclosing MLflow job."""
+    kept = {k: v for k, v in os.environ.items() if k not in {"MLFLOW_RUN_ID", "PYTHONPATH"}}
+    return THREADS_YIELD | kept | dict(extra)
+
+
+if __name__ == "__main__":
+    serve(json.loads(sys.argv[1]))

@@ -1,0 +1,214 @@
+"""Promotion and rollback: the only ways in which a champion changes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from modelyard.errors import UsageError
+from modelyard.files import read_json, write_json, write_text
+from modelyard.gates import load_gates
+from modelyard.models.judge import Decision, judge
+from modelyard.models.registry import (
+    CHALLENGER,
+    CHAMPION,
+    Registry,
+    RegistryError,
+    Version,
+    promotion_lock,
+)
+from modelyard.project import Project, load_project
+from modelyard.reports import report
+from modelyard.reports.card import write_card
+from modelyard.steps.assess import assess
+from modelyard.tracking import tracking_uri
+
+# Evidence that depends on the champion.
+COMPARED = ("evaluation", "fairness", "footprint")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What `mlops promote` decided.
+
+    Attributes:
+        folder: holds decision.json, report.html, card.md and card.html.
+        compared_again: the champion had changed since the challenger's run.
+    """
+
+    decision: Decision
+    folder: Path
+    compared_again: bool
+
+
+def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> Promotion:
+    """Judge a challenger against the gates and the current champion, and promote it if all say yes.
+
+    Args:
+        root: the project.
+        number: version to judge; default: the newest challenger.
+        dry_run: judge only.
+
+    Raises:
+        UsageError: there is no such version, or it is the champion already.
+    """
+    project = load_project(root)
+    gates = load_gates(root / "conf" / "gates.yml")
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(root)
+    with promotion_lock(root):
+        registry = Registry(project.model, tracking_uri(root))
+        registry.reconcile()
+        challenger = registry.version(number) if number else registry.holder(CHALLENGER)
+        if challenger is None:
+            raise UsageError(
+                f"model `{project.model}` has no challenger; `mlops run azureml/pipelines/train.yml` registers one"
+            )
+        champion = registry.holder(CHAMPION)
+        if champion is not None and champion.number == challenger.number:
+            raise UsageError(f"{project.model} v{champion.number} is the champion already")
+        folder = root / ".mlflow" / "decisions" / f"{project.model}-v{challenger.number}"
+        evidence_folder = registry.fetch(challenger, "evidence", folder)
+        evidence = {file.stem: read_json(file) for file in evidence_folder.glob("*.json")}
+        seen = (evidence["evaluation"]["details"].get("champion") or {}).get("version")
+        current = champion.number if champion else None
+        asked = {"fairness": gates.fairness, "footprint": gates.footprint}
+        missing = [kind for kind, gate in asked.items() if gate and kind not in evidence]
+        again = seen != current or bool(missing)
+        if again:
+            evidence |= _compare_again(root, registry, challenger, champion)
+        decision = judge(
+            gates,
+            model=project.model,
+            version=challenger.number,
+            quality=evidence["quality"],
+            evaluation=evidence["evaluation"],
+            fairness=evidence.get("fairness"),
+            footprint=evidence.get("footprint"),
+        )
+        if not dry_run:
+            decision = replace(
+                decision,
+                stage="promoted" if decision.passed else "refused",
+                decided={"by": _who(root), "at": datetime.now(UTC).isoformat(timespec="seconds")},
+            )
+        evidence["decision"] = decision.evidence()
+        for kind in {*COMPARED, "decision"} & evidence.keys():
+            write_json(evidence_folder / f"{kind}.json", evidence[kind])
+        cards = _write_pages(folder, evidence, project, registry, challenger)
+        if not dry_run:
+            _carry_out(decision, registry, challenger, champion, [evidence_folder, *cards])
+    return Promotion(decision, folder, again)
+
+
+def _carry_out(
+    decision: Decision,
+    registry: Registry,
+    challenger: Version,
+    champion: Version | None,
+    evidence: list[Path],
+) -> None:
+    # A name of its own for every decision: each is kept, and Azure ML replaces no artifact.
+    place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    try:
+        if decision.passed:
+            registry.crown(challenger, champion)
+        registry.tag(challenger, "decision", decision.stage)
+        for one in evidence:
+            registry.keep(challenger.run_id, one, place)
+    except RegistryError as error:
+        raise RegistryError(
+            f"{error}\nv{challenger.number} was to be {decision.stage}, and that may have happened in part: "
+            f"`mlops models` says who is champion. The decision is in {evidence[0]}"
+        ) from error
+
+
+def rollback(root: Path) -> tuple[Version, Version]:
+    """Make the previous champion the champion again; returns (restored, replaced).
+
+    Raises:
+        UsageError: there is no champion, or none before it.
+    """
+    project = load_project(root)
+    with promotion_lock(root):
+        registry = Registry(project.model, tracking_uri(root))
+        registry.reconcile()
+        champion = registry.holder(CHAMPION)
+        if champion is None:
+            raise UsageError(f"model `{project.model}` has no champion; nothing to roll back")
+        if champion.previous_champion is None:
+            raise UsageError(
+                f"{project.model} v{champion.number} is the first champion; there is none to go back to"
+            )
+        previous = registry.version(champion.previous_champion)
+        registry.restore(previous)
+        registry.tag(champion, "decision", "rolled back")
+    return previous, champion
+
+
+def _compare_again(
+    root: Path, registry: Registry, challenger: Version, champion: Version | None
+) -> dict[str, dict[str, object]]:
+    """Hold the challenger against the champion of today, on the challenger's held-out rows.
+
+    Returns:
+        The evidence of `COMPARED`, by kind.
+    """
+    with tempfile.TemporaryDirectory(prefix="promote-") as temporary:
+        place = Path(temporary)
+        inputs = {
+            name: registry.fetch(challenger, name, place / "challenger")
+            for name in ("model", "baseline", "prepared")
+        }
+        inputs["contract"] = next(registry.fetch(challenger, "contract", place).iterdir())
+        rival = place / "champion"
+        rival.mkdir()
+        if champion is not None:
+            registry.fetch(champion, "model", rival)
+        number = champion.number if champion else None
+        write_json(rival / "champion.json", {"name": registry.model, "version": number})
+        assess(gates=root / "conf" / "gates.yml", champion=rival, evidence=place, **inputs)
+        return {kind: read_json(place / f"{kind}.json") for kind in COMPARED}
+
+
+def _write_pages(
+    folder: Path,
+    evidence: dict[str, dict[str, object]],
+    project: Project,
+    registry: Registry,
+    version: Version,
+) -> list[Path]:
+    """Write report and model card; returns the paths of the card."""
+    about = {
+        "title": project.title,
+        "run_id": registry.run_tags(version).get("mlops.runs.run"),
+        "mlflow_run_id": version.run_id,
+        "git_commit": version.tags.get("git_commit"),
+        "pipeline": "train",
+    }
+    write_text(folder / "report.html", report.render(evidence, about))
+    return write_card(folder, evidence, project, about)
+
+
+def _who(root: Path) -> str:
+    """Who decides: whoever started the pipeline in CI, else the author that git knows, else the user."""
+    for name in ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR"):
+        if os.environ.get(name):
+            return os.environ[name]
+    if git := shutil.which("git"):
+        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
+            [git, "config", "user.name"], cwd=root, capture_output=True, text=True, check=False
+        )
+        if done.stdout.strip():
+            return done.stdout.strip()
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"

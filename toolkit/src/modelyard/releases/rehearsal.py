@@ -1,0 +1,88 @@
+"""Live traffic for a rehearsal: held-out rows of the model, as a client would send them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from modelyard.serving.sample_rows import Rows
+
+CLIENTS = 2
+_REST = 0.05  # seconds, after a request that failed
+
+
+class Rehearsal:
+    """Sends rows to an endpoint, one at a time and over and over, while the block lasts.
+
+    Afterwards what really happened to the rows is in the ground truth, so that the two deployments
+    can be compared by it.
+    """
+
+    def __init__(self, url: str, rows: Rows, *, ground_truth: Path | None = None) -> None:
+        self._url, self._rows, self._ground_truth = url, rows, ground_truth
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._sent: list[tuple[str, Any]] = []
+        self.name = secrets.token_hex(4)
+
+    def __enter__(self) -> Rehearsal:
+        for number in range(CLIENTS):
+            thread = threading.Thread(target=self._send, args=(number,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        if self._ground_truth is not None and self._sent:
+            self._write_truth(self._ground_truth)
+
+    def _send(self, number: int) -> None:
+        at = number
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            while not self._stop.is_set():
+                row = at % len(self._rows.records)
+                id = f"rehearsal-{self.name}-{at}"
+                payload = {"input_data": [self._rows.records[row]], "correlation_ids": [id]}
+                try:
+                    answer = client.post(f"{self._url}/score", json=payload)
+                except httpx.HTTPError:
+                    time.sleep(_REST)
+                    continue
+                if answer.status_code == 200 and at < len(
+                    self._rows.records
+                ):  # once is a fact, twice none
+                    self._sent.append((id, self._rows.truth[row]))
+                at += CLIENTS
+
+    def _write_truth(self, folder: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        ids, truth = zip(*self._sent, strict=True)
+        now = [datetime.now(UTC)] * len(ids)
+        table = pa.table(
+            {
+                "correlationid": pa.array(ids, pa.string()),
+                self._rows.target: pa.array(truth),
+                "known_at": pa.array(now, pa.timestamp("us", "UTC")),
+            }
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".rehearsal-{self.name}.part"
+        pq.write_table(table, partial)
+        partial.replace(folder / f"rehearsal-{self.name}.parquet")

@@ -1,0 +1,334 @@
+"""A local stand-in for Azure ML's front door: shares requests out over the deployments of an endpoint.
+
+It does as the service does (how-to-safely-rollout-online-endpoints, troubleshoot-online-endpoints):
+`POST /score` goes to a deployment by its share of the traffic; the header `azureml-model-deployment`
+names one directly, and then nothing is mirrored; the answer says in the same header who gave it. An
+answer of the model other than 200 arrives as 424, with `ms-azureml-model-error-statuscode`; an
+endpoint without traffic answers 404. Unlike the service, a request to a deployment that is down is
+passed on to another that has traffic, so that a rehearsal loses none; it counts as an error of the
+first.
+
+What to route is read from control.json, which is replaced as a whole; so every request sees one
+consistent assignment. Counters are kept per deployment and quarter of a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import random
+import socket
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from modelyard.files import write_json
+from modelyard.releases.rollout import DEPLOYMENT_HEADER, STATUS_HEADER
+
+REASON_HEADER = "ms-azureml-model-error-reason"
+TIMEOUT = 90.0  # seconds; Azure's own is 5 by default, a busy laptop may need longer
+MOST_MIRRORS = 64  # copies under way; beyond, a rehearsal's mirror must not slow the live requests
+_PER_DECADE = 40
+_LOWEST_MS = 0.1
+_BINS = 6 * _PER_DECADE
+_PERIOD = 0.25  # seconds
+_PERIODS = 4 * 3600
+# Hop by hop, or said anew by the client or the server.
+_NOT_PASSED_ON = {
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "keep-alive",
+    DEPLOYMENT_HEADER,
+}
+
+
+@dataclass(frozen=True)
+class Routes:
+    """What control.json says: where deployments are, and who gets how much."""
+
+    urls: Mapping[str, str]
+    traffic: Mapping[str, int]
+    mirror: Mapping[str, int]
+
+
+@dataclass
+class Period:
+    """Requests that ended in a quarter of a second."""
+
+    start: float
+    requests: int = 0
+    errors: int = 0
+    refused: int = 0
+    latency: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+
+class Counters:
+    """One deployment's live and mirrored requests of the last hour."""
+
+    def __init__(self) -> None:
+        self.periods: deque[Period] = deque(maxlen=_PERIODS)
+        self.under_way = 0
+
+    def add(self, status: int, seconds: float, now: float) -> None:
+        """Count a request; status 0 means that no answer came."""
+        start = math.floor(now / _PERIOD) * _PERIOD
+        if not self.periods or self.periods[-1].start != start:
+            self.periods.append(Period(start))
+        period = self.periods[-1]
+        period.requests += 1
+        period.errors += status == 0 or status >= 500
+        period.refused += 400 <= status < 500
+        period.latency[_bin(seconds * 1000)] += 1
+
+    def since(self, moment: float) -> dict[str, Any]:
+        """Sums over the periods that began at `moment` (Unix time) or later."""
+        total = Period(moment)
+        for period in reversed(self.periods):
+            if period.start < moment:
+                break
+            total.requests += period.requests
+            total.errors += period.errors
+            total.refused += period.refused
+            for at, count in period.latency.items():
+                total.latency[at] += count
+        return {
+            "requests": total.requests,
+            "errors": total.errors,
+            "refused": total.refused,
+            "p50_ms": _quantile(total.latency, 0.5),
+            "p95_ms": _quantile(total.latency, 0.95),
+        }
+
+
+class Router:
+    """Forwards, mirrors and counts."""
+
+    def __init__(self, folder: Path, *, seed: int | None = None) -> None:
+        self.file = folder / "control.json"
+        self.random = random.Random(seed)  # noqa: S311 (who answers is no secret)
+        self.counters: dict[str, Counters] = defaultdict(Counters)
+        self.mirrors: set[asyncio.Task[None]] = set()
+        self.client: httpx.AsyncClient
+        self._stamp: tuple[int, int] | None = None
+        self._routes = Routes({}, {}, {})
+
+    @property
+    def routes(self) -> Routes:
+        """What control.json says now."""
+        try:
+            found = self.file.stat()
+        except FileNotFoundError:
+            return Routes({}, {}, {})
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if stamp != self._stamp:
+            content = json.loads(self.file.read_text(encoding="utf-8"))
+            urls = {
+                name: deployment["url"]
+                for name, deployment in content["deployments"].items()
+                if deployment.get("url")
+            }
+            self._routes = Routes(urls, content["traffic"], content["mirror"])
+            self._stamp = stamp
+        return self._routes
+
+    async def score(self, request: Request) -> Response:
+        """POST /score."""
+        routes = self.routes
+        body = await request.body()
+        headers = [(k, v) for k, v in request.headers.items() if k not in _NOT_PASSED_ON]
+        named = request.headers.get(DEPLOYMENT_HEADER)
+        if named is not None:
+            if named not in routes.urls:
+                return _problem(404, f"the endpoint has no deployment {named!r}")
+            answer = await self._ask(named, routes.urls[named], body, headers, count=False)
+            return answer or _problem(502, f"deployment {named!r} does not answer", named)
+        order = self._order(routes.traffic)
+        if not order:
+            return _problem(404, "the endpoint has no deployment with positive traffic")
+        self._copy(routes, body, headers)
+        for name in order:
+            if name in routes.urls:
+                answer = await self._ask(name, routes.urls[name], body, headers)
+                if answer is not None:
+                    return answer
+        return _problem(502, f"no deployment answers; tried {', '.join(order)}", order[0])
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /-/metrics?since=: counters per deployment."""
+        since = float(request.query_params.get("since", 0))
+        return JSONResponse(
+            {
+                name: {**counters.since(since), "under_way": counters.under_way}
+                for name, counters in self.counters.items()
+            }
+        )
+
+    async def health(self, request: Request) -> Response:
+        """GET /: the router itself is up."""
+        return JSONResponse({"routes": {**self.routes.traffic}})
+
+    async def described(self, request: Request) -> Response:
+        """GET /swagger.json: what the deployment with the most traffic says of itself."""
+        routes = self.routes
+        for name in sorted(routes.traffic, key=lambda one: -routes.traffic[one]):
+            if name in routes.urls:
+                found = await self.client.get(
+                    f"{routes.urls[name]}/swagger.json", params=request.query_params
+                )
+                return Response(
+                    found.content, found.status_code, {DEPLOYMENT_HEADER: name}, "application/json"
+                )
+        return _problem(404, "the endpoint has no deployment with positive traffic")
+
+    def _order(self, traffic: Mapping[str, int]) -> list[str]:
+        """Who is asked first, drawn by share, and who instead if that one is down."""
+        names = [name for name, percent in traffic.items() if percent]
+        if not names:
+            return []
+        first = self.random.choices(names, [traffic[name] for name in names])[0]
+        return [first, *(name for name in names if name != first)]
+
+    def _copy(self, routes: Routes, body: bytes, headers: list[tuple[str, str]]) -> None:
+        for name, percent in routes.mirror.items():
+            if name not in routes.urls or self.random.random() * 100 >= percent:
+                continue
+            if len(self.mirrors) < MOST_MIRRORS:
+                task = asyncio.create_task(self._mirror(name, routes.urls[name], body, headers))
+                self.mirrors.add(task)
+                task.add_done_callback(self.mirrors.discard)
+
+    async def _mirror(
+        self, name: str, url: str, body: bytes, headers: list[tuple[str, str]]
+    ) -> None:
+        await self._ask(name, url, body, headers)
+
+    async def _ask(
+        self,
+        name: str,
+        url: str,
+        body: bytes,
+        headers: list[tuple[str, str]],
+        *,
+        count: bool = True,
+    ) -> Response | None:
+        """A deployment's answer; None where it gave none."""
+        counters = self.counters[name]
+        counters.under_way += 1
+        started = time.perf_counter()
+        status = 0
+        try:
+            found = await self.client.post(f"{url}/score", content=body, headers=headers)
+            status = found.status_code
+        except httpx.TimeoutException:
+            return _problem(408, f"deployment {name!r} took longer than {TIMEOUT:g} s", name)
+        except httpx.HTTPError:
+            return None
+        finally:
+            counters.under_way -= 1
+            if count:
+                counters.add(status, time.perf_counter() - started, time.time())
+        given = {k: v for k, v in found.headers.items() if k not in _NOT_PASSED_ON}
+        given[DEPLOYMENT_HEADER] = name
+        if status == 200:
+            return Response(found.content, status, given)
+        return Response(
+            found.content, 424, {**given, STATUS_HEADER: str(status), REASON_HEADER: "model_error"}
+        )
+
+
+def application(folder: Path, *, seed: int | None = None) -> Starlette:
+    """The router of the endpoint whose control.json is in `folder`."""
+    router = Router(folder, seed=seed)
+
+    @asynccontextmanager
+    async def connected(app: Starlette) -> AsyncIterator[None]:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        async with httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False) as client:
+            router.client = client
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/", router.health),
+            Route("/score", router.score, methods=["POST"]),
+            Route("/swagger.json", router.described),
+            Route("/-/metrics", router.metrics),
+        ],
+        lifespan=connected,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Serve until stopped; router.json in the folder says where, once requests are taken."""
+    parser = argparse.ArgumentParser(prog="python -m mlops.releases.router", description=__doc__)
+    parser.add_argument("--folder", required=True, type=Path, help="holds control.json")
+    parser.add_argument("--port", type=int, default=0, help="wished for; another if it is taken")
+    arguments = parser.parse_args(argv)
+    import uvicorn
+
+    listener = _listen(arguments.port)
+    port = listener.getsockname()[1]
+    listener.listen(256)
+    write_json(
+        arguments.folder / "router.json",
+        {"pid": os.getpid(), "port": port, "url": f"http://127.0.0.1:{port}"},
+    )
+    config = uvicorn.Config(
+        application(arguments.folder), log_level="warning", access_log=False, lifespan="on"
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    for wished in (port, 0):
+        # With its protocol named, asyncio sends small answers at once (TCP_NODELAY).
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", wished))
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    raise SystemExit("error: no free port on 127.0.0.1")
+
+
+def _problem(status: int, message: str, deployment: str | None = None) -> JSONResponse:
+    headers = {DEPLOYMENT_HEADER: deployment} if deployment else None
+    return JSONResponse({"error": {"message": message}}, status, headers)
+
+
+def _bin(milliseconds: float) -> int:
+    if milliseconds <= _LOWEST_MS:
+        return 0
+    return min(_BINS, math.ceil(math.log10(milliseconds / _LOWEST_MS) * _PER_DECADE))
+
+
+def _quantile(latency: Mapping[int, int], level: float) -> float | None:
+    """The upper end of the bin in which the quantile lies: at most 6% too high."""
+    wanted = level * sum(latency.values())
+    seen = 0
+    for at in sorted(latency):
+        seen += latency[at]
+        if seen >= wanted:
+            return float(_LOWEST_MS * 10 ** (at / _PER_DECADE))
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""What evidence says against trusting a model blindly, in sentences for the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from modelyard.reports.report_evidence import (
+    Facts,
+    as_estimate,
+    as_mapping,
+    mapping,
+    metric_label,
+    records,
+)
+from modelyard.reports.wording import date, estimate, finite, number, percent, plural, text
+
+MOST_NAMED = 8
+MANY_NULLS = 0.1
+WIDE_SHARE = 0.1  # of a metric between 0 and 1
+WIDE_ERROR = 0.25  # of an error in the target's unit, as a share of it
+MOVED_SHARE = 0.02
+MOVED_MEAN = 0.1  # of the training rows' mean
+OFF_CALIBRATION = 0.05
+IN_UNITS = frozenset({"mae", "rmse", "median_absolute_error", "log_loss"})
+
+
+def limits(facts: Facts) -> list[str]:
+    """Sentences, the most general first; never empty."""
+    found = [
+        *_precision(facts),
+        *_time(facts),
+        *_moved(facts),
+        *_groups(facts),
+        *_segments(facts),
+        *_calibration(facts),
+        *_columns(facts),
+        *_training(facts),
+        *_machine(facts),
+    ]
+    return found or ["The evidence names none; that is no proof that there are none."]
+
+
+def _precision(facts: Facts) -> Iterator[str]:
+    found = facts.models().get("challenger", {}).get(facts.primary)
+    rows = finite(facts.evaluation.get("rows"))
+    if found is not None and found.low is not None and found.high is not None:
+        width = found.high - found.low
+        wide = WIDE_ERROR * abs(found.value) if facts.primary in IN_UNITS else WIDE_SHARE
+        if width > wide:
+            interval = estimate(*found)[1]
+            on = f", on only {plural(rows, 'held-out row')}" if rows else ""
+            yield f"{metric_label(facts.primary)} is known only roughly: {interval}{on}."
+    for model, name in (("baseline", "the baseline"), ("champion", facts.champion.lower())):
+        difference = facts.differences(model).get(facts.primary)
+        if difference is None or difference.low is None or difference.high is None:
+            continue
+        if difference.low <= 0 <= difference.high:
+            yield (
+                f"Whether it is better than {name} cannot be told from these rows: the interval of "
+                "the difference contains zero."
+            )
+    champion = mapping(facts.evaluation, "champion")
+    if champion.get("error"):
+        yield f"It was not compared with the champion, which could not score the same rows: {text(champion['error'], 300)}"
+
+
+def _time(facts: Facts) -> Iterator[str]:
+    split = mapping(facts.data, "split")
+    method, end = split.get("method"), mapping(split, "test").get("to")
+    if method == "time" and end is not None:
+        yield f"Nothing is known of rows after {date(end)}: the model was neither trained nor judged on them."
+    elif method is not None and method != "time":
+        yield (
+            "Rows were divided at random, not by time: how the model holds up on later rows was not "
+            "measured."
+        )
+
+
+def _moved(facts: Facts) -> Iterator[str]:
+    """The target of the training rows against that of the held-out ones."""
+    before, after = (mapping(facts.data, "split", part) for part in ("train", "test"))
+    old, new = finite(before.get("target_mean")), finite(after.get("target_mean"))
+    if old is not None and new is not None:
+        if abs(new - old) > MOVED_MEAN * abs(old):
+            yield (
+                f"The mean of {facts.target} went from {number(old)} in the training rows to "
+                f"{number(new)} in the held-out ones: the world may be moving."
+            )
+        return
+    shares, later = mapping(before, "class_shares"), mapping(after, "class_shares")
+    moves = sorted(
+        (
+            (abs(there - here), text(name, 60), here, there)
+            for name, share in shares.items()
+            if (here := finite(share)) is not None
+            and (there := finite(later.get(name, 0.0))) is not None
+        ),
+        reverse=True,
+    )
+    if facts.kind == "binary":
+        moves = [move for move in moves if move[1] == facts.positive] or moves
+    if moves and moves[0][0] > MOVED_SHARE:
+        _, name, here, there = moves[0]
+        yield (
+            f"The share of {facts.target} = {name} went from {percent(here)} in the training rows to "
+            f"{percent(there)} in the held-out ones: the world may be moving."
+        )
+
+
+def _groups(facts: Facts) -> Iterator[str]:
+    if not facts.fairness:
+        return
+    columns = records(facts.fairness.get("columns"))
+    if not columns:
+        yield "Groups of people were not compared: the data contract names no sensitive column."
+    for column in columns:
+        few = [
+            text(group.get("value"), 40)
+            for group in records(column.get("groups"))
+            if any(
+                as_mapping(figure).get("judged") is False
+                for figure in mapping(group, "metrics").values()
+            )
+        ]
+        name = text(column.get("column"), 80)
+        if few:
+            yield (
+                f"Too few rows to judge some figures of {plural(len(few), 'group')} of {name}: "
+                f"{_named(few)}."
+            )
+        unjudged = [m for m, apart in mapping(column, "disparities").items() if apart is None]
+        if unjudged:
+            yield f"Groups of {name} could not be compared by {', '.join(unjudged)}."
+
+
+def _segments(facts: Facts) -> Iterator[str]:
+    overall = facts.models().get("challenger", {}).get(facts.primary)
+    if overall is None:
+        return
+    higher = facts.higher_is_better(facts.primary)
+    behind = []
+    for segment in records(facts.evaluation.get("segments")):
+        found = as_estimate(segment.get("value_metric"))
+        if found is None or segment.get("small") is True or found.low is None or found.high is None:
+            continue
+        if found.high < overall.value if higher else found.low > overall.value:
+            value = estimate(*found)[0]
+            behind.append(
+                f"{text(segment.get('column'), 60)} = {text(segment.get('value'), 40)} ({value})"
+            )
+    if behind:
+        yield (
+            f"{metric_label(facts.primary)} is clearly worse than on all rows "
+            f"({estimate(*overall)[0]}) where {_named(behind)}."
+        )
+
+
+def _calibration(facts: Facts) -> Iterator[str]:
+    if facts.kind == "regression":
+        return
+    off = total = 0.0
+    for group in records(mapping(facts.evaluation, "calibration").get("challenger")):
+        predicted, observed, rows = (
+            finite(group.get(key)) for key in ("predicted", "observed", "rows")
+        )
+        if predicted is not None and observed is not None and rows:
+            off, total = off + abs(predicted - observed) * rows, total + rows
+    if total and off / total > OFF_CALIBRATION:
+        yield (
+            f"Probabilities are off by {number(off / total * 100, 2)} percentage points on average: "
+            "they rank rows, and should not be read as chances."
+        )
+
+
+def _columns(facts: Facts) -> Iterator[str]:
+    gaps = sorted(
+        (
+            (nulls, text(column.get("name"), 60))
+            for column in records(facts.quality.get("columns"))
+            if column.get("role") == "feature"
+            and (nulls := finite(column.get("nulls"))) is not None
+            and nulls > MANY_NULLS
+        ),
+        key=lambda pair: (-pair[0], pair[1]),
+    )
+    if gaps:
+        named = _named([f"{name} ({percent(nulls)})" for nulls, name in gaps])
+        yield f"Values are missing often in {named}."
+
+
+def _training(facts: Facts) -> Iterator[str]:
+    if facts.training.get("stopped") == "limit":
+        yield "Training ran to its limit of iterations: it may not be finished."
+
+
+def _machine(facts: Facts) -> Iterator[str]:
+    if facts.footprint:
+        yield "Memory and latency were measured where the pipeline ran, not on the endpoint."
+
+
+def _named(names: Sequence[Any]) -> str:
+    rest = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

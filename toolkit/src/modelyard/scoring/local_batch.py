@@ -1,0 +1,226 @@
+"""Batch scoring here: the champion and `src/batch_score.py`, which Azure ML's batch endpoint runs too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.models.registry import locate
+from modelyard.project import load_project
+from modelyard.tracking import tracking_uri
+
+SCRIPT = Path("src") / "batch_score.py"
+SECONDS_PER_LINE = 5.0  # of progress, where there is no terminal
+
+Watch = Callable[[dict[str, Any]], None]
+
+
+class Interrupted(ModelyardError):
+    """Somebody pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a job has done.
+
+    Attributes:
+        summary: as in the output's _summary.json.
+        new_rows: how many of the rows were not scored by an earlier, interrupted call.
+        seconds: from the model's being loaded to the last part.
+        complaint: why the exit code is 1, or "".
+    """
+
+    summary: dict[str, Any]
+    new_rows: int
+    seconds: float
+    complaint: str
+
+    def print(self, console: Console, output: str) -> None:
+        """Say it in a few lines."""
+        found, model = self.summary, self.summary["model"]
+        speed = f", {self.new_rows / self.seconds:,.0f} rows/s" if self.new_rows else ""
+        console.print(
+            f"{found['rows']:,} rows: {found['scored']:,} scored by {model['name']} "
+            f"v{model['version']}, {found['rejected']:,} rejected, {found['parts']:,} parts in "
+            f"{output} ({self.seconds:.1f} s{speed})",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if before := found["rows"] - self.new_rows:
+            console.print(f"{before:,} of them were there already", highlight=False)
+        if self.complaint:
+            console.print(self.complaint, style="bold red", highlight=False, soft_wrap=True)
+
+
+def score(
+    root: Path,
+    data: Path,
+    output: Path,
+    *,
+    version: str | None = None,
+    part_rows: int | None = None,
+    max_rejected: float = 0.0,
+    overwrite: bool = False,
+    watch: Watch,
+) -> Scored:
+    """Score a table, or all tables of a folder, into part files; what is there already is kept.
+
+    Args:
+        root: of the project.
+        data: CSV or Parquet file, or a folder of such.
+        output: folder for the parts; one job's only.
+        version: of the registered model; None: the champion.
+        part_rows: input rows per part; None: the script's default.
+        max_rejected: the share of rows that may break the contract before the exit code is 1.
+        overwrite: delete parts of another job in `output`.
+        watch: told every event that the script reports.
+
+    Raises:
+        UsageError: the data, the output or the version is not what was expected.
+        ModelyardError: the scoring process died.
+        Interrupted: somebody pressed Ctrl-C.
+    """
+    words = ["--data", str(data), "--output", str(output), "--max-rejected", str(max_rejected)]
+    words += ["--part-rows", str(part_rows)] if part_rows is not None else []
+    words += ["--overwrite"] if overwrite else []
+    name = load_project(root).model
+    with tempfile.TemporaryDirectory() as temporary:
+        found = locate(name, tracking_uri(root), version, ["model"], Path(temporary))
+        if found is None:
+            raise UsageError(
+                f"{name} has no champion yet: `mlops run azureml/pipelines/train.yml` and `mlops "
+                "promote` make one, or name a --version"
+            )
+        environment = {
+            **os.environ,
+            "AZUREML_MODEL_DIR": str(found.paths["model"]),
+            "MODEL_NAME": name,
+            "MODEL_VERSION": found.number,
+        }
+        return _run([str(root / SCRIPT), "--attached", *words], environment, watch)
+
+
+def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
+    summary: dict[str, Any] | None = None
+    started, new_rows = time.monotonic(), 0
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = subprocess.Popen(  # noqa: S603 (the project's own script)
+            [sys.executable, *words],
+            env=environment,
+            stdin=subprocess.PIPE,  # the script ends when this end of it is gone
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            encoding="utf-8",
+        )
+        assert process.stdout is not None  # noqa: S101 (asked for above)
+        try:
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "scoring":
+                    started = time.monotonic()
+                new_rows += event["rows"] if event["event"] == "scored" else 0
+                if event["event"] == "finished":
+                    summary = {name: value for name, value in event.items() if name != "event"}
+                watch(event)
+            code = process.wait()
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; the same command goes on where it stopped") from None
+        finally:
+            process.kill()
+            process.communicate()
+        said.seek(0)
+        message = said.read().strip()
+    if code < 0:
+        raise ModelyardError(
+            f"the scoring process was killed (signal {-code}; 9 is often too little memory): the "
+            "same command goes on where it stopped"
+        )
+    if summary is None:
+        raise UsageError(message.removeprefix("error: ") or f"{SCRIPT} ended with code {code}")
+    return Scored(summary, new_rows, time.monotonic() - started, message if code else "")
+
+
+class ScoreProgress:
+    """Shows a job while it goes on: a bar on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[pace]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._rows: int | None = None
+        self._before = self._new = 0
+        self._started = self._next = time.monotonic()
+
+    def __enter__(self) -> ScoreProgress:
+        self._bar.start()
+        self._task = self._bar.add_task("loading the model", total=None, pace="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Take note of an event of the script."""
+        assert self._task is not None  # noqa: S101 (used as a context)
+        if event["event"] == "reading":
+            self._bar.update(self._task, description=f"looking at {event['file']}")
+        elif event["event"] == "scoring":
+            self._rows, self._before = event["rows"], event["done"]
+            self._started = time.monotonic()
+            self._next = self._started + SECONDS_PER_LINE
+            about = f"{event['model']} v{event['version']}"
+            self._bar.update(
+                self._task, description=about, total=self._rows, completed=self._before
+            )
+        elif event["event"] == "scored":
+            self._new += event["rows"]
+            text = self._pace()
+            self._bar.update(self._task, advance=event["rows"], pace=text)
+            if not self._console.is_terminal and time.monotonic() >= self._next:
+                self._next = time.monotonic() + SECONDS_PER_LINE
+                self._console.print(text, highlight=False)
+
+    def _pace(self) -> str:
+        done, pace = self._before + self._new, self._new / (time.monotonic() - self._started)
+        if self._rows is None:
+            return f"{done:,} rows, {pace:,.0f} rows/s"
+        text = f"{done:,} of {self._rows:,} rows, {pace:,.0f} rows/s"
+        left = f", {(self._rows - done) / pace:,.0f} s left"
+        return text if self._console.is_terminal else text + left

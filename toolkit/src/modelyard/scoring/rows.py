@@ -1,0 +1,244 @@
+"""From the cells of a file to rows a model can be asked about, and from its answers to columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from modelyard.console import shown
+from modelyard.contract.model import Column, Contract, described
+from modelyard.data.cells import Cells, Parsed, Type, parse
+from modelyard.data.stream import Chunk, Stream
+from modelyard.errors import UsageError
+from modelyard.modelling.predicting import Prediction, predict
+from modelyard.serving.deployed import Deployed
+
+ARROW = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "category": pa.string(),
+    "text": pa.string(),
+    "datetime": pa.timestamp("ns"),
+}
+ROW, REASON, PREDICTION, PROBABILITY, VERSION = (
+    "row",
+    "reason",
+    "prediction",
+    "probability",
+    "model_version",
+)
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A chunk's rows, told apart.
+
+    Attributes:
+        features: the contract's features of the rows that follow it.
+        carried: identifiers and position of the same rows.
+        rejected: position and reason of the other rows, and their cells as text.
+    """
+
+    features: pd.DataFrame
+    carried: pa.Table
+    rejected: pa.Table
+
+
+def needed_columns(contract: Contract) -> list[str]:
+    """Features and identifiers: what a file must have to be scored, in the contract's order."""
+    kept = {*contract.features, *contract.identifiers}
+    return [name for name in contract.columns if name in kept]
+
+
+def check_types(stream: Stream, contract: Contract) -> None:
+    """Refuse a Parquet column that cannot hold a single value of the contract's type.
+
+    Raises:
+        UsageError: names the columns.
+    """
+    complaints = [
+        f'{stream.path}, column "{name}": expected {described(contract.columns[name])}, found a '
+        f"Parquet column of type {found}."
+        for name, found in stream.types.items()
+        if not _can_hold(found, contract.columns[name].type)
+    ]
+    if complaints:
+        raise UsageError("\n".join(complaints))
+
+
+def _can_hold(found: pa.DataType, kind: Type) -> bool:
+    found = found.value_type if pa.types.is_dictionary(found) else found
+    is_text = pa.types.is_string(found) or pa.types.is_large_string(found)
+    if kind in ("category", "text") or is_text or pa.types.is_null(found):
+        return True
+    if kind == "datetime":
+        return bool(pa.types.is_date(found) or pa.types.is_timestamp(found))
+    return bool(
+        pa.types.is_integer(found)
+        or pa.types.is_floating(found)
+        or pa.types.is_boolean(found)
+        or pa.types.is_decimal(found)
+    )
+
+
+def read_chunk(chunk: Chunk, contract: Contract) -> Readable:
+    """Parse a chunk, and tell rows that follow the contract from those that do not.
+
+    A row does not where a cell has another type, is missing though the contract allows no missing
+    value, or holds a category that is to be refused. Ranges are not looked at: a model can be asked
+    about such rows, and a monitor counts them.
+    """
+    names = needed_columns(contract)
+    rows = len(chunk.positions)
+    reasons: dict[int, list[str]] = {}
+    parsed = {}
+    for name in names if rows else ():
+        cells, rule = chunk.columns[name], contract.columns[name]
+        parsed[name] = parse(cells, rule.type, format=rule.format)
+        for row, reason in _breaches(name, cells, rule, parsed[name]):
+            reasons.setdefault(row, []).append(reason)
+    bad = np.array(sorted(reasons), dtype=np.int64)
+    good = np.ones(rows, dtype=bool)
+    good[bad] = False
+    features = pd.DataFrame(
+        {name: parsed[name].values for name in contract.features if rows}, copy=False
+    )
+    carried = {
+        free_name(name): _exact(chunk.columns[name], contract.columns[name], parsed[name], good)
+        if rows
+        else pa.array([], ARROW[contract.columns[name].type])
+        for name in contract.identifiers
+    }
+    carried[ROW] = pa.array(chunk.positions[good])
+    return Readable(
+        features if good.all() else features[good],
+        pa.table(carried),
+        _rejected(chunk, names, bad, reasons),
+    )
+
+
+def free_name(name: str) -> str:
+    """An output column's name for an input column, out of the way of the output's own names."""
+    own = name in (ROW, REASON, PREDICTION, VERSION) or name.startswith(PROBABILITY)
+    return f"{name}_given" if own else name
+
+
+def _breaches(name: str, cells: Cells, rule: Column, parsed: Parsed) -> Iterator[tuple[int, str]]:
+    for row in np.flatnonzero(parsed.wrong):
+        yield int(row), f"{name}: expected {described(rule)}, found {_quoted(cells.at(int(row)))}"
+    if rule.nulls == 0:
+        for row in np.flatnonzero(parsed.nulls):
+            yield int(row), f"{name}: missing, and the contract allows no missing value"
+    if rule.categories is not None and rule.unseen == "refuse":
+        for row in np.flatnonzero(_unseen(cells, parsed, rule.categories)):
+            found = _quoted(parsed.values.iloc[row])
+            yield (
+                int(row),
+                f"{name}: {found} is none of the contract's {len(rule.categories)} categories",
+            )
+
+
+def _unseen(cells: Cells, parsed: Parsed, known: Sequence[str]) -> NDArray[np.bool_]:
+    """Rows with another category; of text each distinct word is looked up once."""
+    if not cells.is_text:
+        return (parsed.values.notna() & ~parsed.values.isin(known)).to_numpy()
+    codes, words = cells.encoded
+    is_known = pc.is_in(words, pa.array(known, words.type))
+    return ~np.append(np.asarray(is_known, dtype=bool), True)[codes]
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:80] + "…")
+
+
+def _exact(cells: Cells, rule: Column, parsed: Parsed, good: NDArray[np.bool_]) -> pa.Array:
+    """Identifiers of the good rows; integers beside missing ones without a detour over floats."""
+    kind = ARROW[rule.type]
+    if rule.type != "integer" or parsed.values.dtype.kind != "f":
+        return pa.array(parsed.values[good], kind, from_pandas=True)
+    present = good & ~parsed.nulls
+    whole = np.zeros(len(good), dtype=np.int64)
+    whole[present] = parse(
+        Cells(cells.array.filter(pa.array(present)), cells.delimiter), rule.type
+    ).values
+    return pa.array(whole[good], kind, mask=~present[good])
+
+
+def _rejected(
+    chunk: Chunk, names: list[str], bad: NDArray[np.int64], reasons: dict[int, list[str]]
+) -> pa.Table:
+    """Rejected rows in the order of the file; rows without the right fields have no cells."""
+    positions = [int(position) for position in chunk.positions[bad]]
+    places = [position for position, _ in chunk.refused]
+    order = np.argsort([*positions, *places], kind="stable")
+    columns = {
+        ROW: pa.array([*positions, *places], pa.int64()),
+        REASON: pa.array(
+            ["; ".join(reasons[int(row)]) for row in bad] + [why for _, why in chunk.refused],
+            pa.string(),
+        ),
+    }
+    for name in names:
+        found = chunk.columns[name].array.take(pa.array(bad)).to_pylist() if len(bad) else []
+        texts = [None if value is None else shown_cell(value) for value in found]
+        columns[free_name(name)] = pa.array([*texts, *[None] * len(places)], pa.string())
+    return pa.table(columns).take(pa.array(order, pa.int64()))
+
+
+def shown_cell(value: Any) -> str:
+    """A cell as text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    return str(value)
+
+
+def scored_rows(readable: Readable, deployed: Deployed) -> pa.Table:
+    """Ask the model; identifiers, position, prediction, probabilities and version of each row.
+
+    Raises:
+        UsageError: when the model cannot score them.
+    """
+    table = readable.carried
+    if len(table):
+        prediction = predict(deployed.model, readable.features, deployed.contract)
+    else:
+        shape = (0, len(deployed.contract.target.classes or ()))
+        none = np.zeros(shape if deployed.contract.kind == "multiclass" else 0)
+        prediction = Prediction(none, np.zeros(0, dtype=np.int64))
+    for name, values in answers(prediction, deployed).items():
+        table = table.append_column(name, values)
+    return table.append_column(VERSION, pa.repeat(pa.scalar(deployed.version), len(table)))
+
+
+def answers(prediction: Prediction, deployed: Deployed) -> dict[str, pa.Array]:
+    """The columns `prediction` and, of classes, `probability` or one for each class."""
+    contract = deployed.contract
+    if contract.kind == "regression":
+        return {PREDICTION: pa.array(prediction.score)}
+    kind = ARROW[contract.columns[contract.target.column].type]
+    if contract.kind == "binary":
+        positive = contract.target.positive
+        other = next(value for value in deployed.model.classes_ if value != positive)
+        classes = pa.array([_plain(other), positive], kind)
+        return {
+            PREDICTION: classes.take(pa.array(prediction.label.astype(np.int64))),
+            PROBABILITY: pa.array(prediction.score),
+        }
+    known = contract.target.classes or ()
+    index = pa.array(prediction.label, mask=prediction.label < 0)
+    return {PREDICTION: pa.array(known, kind).take(index)} | {
+        f"{PROBABILITY}_{shown(name)}": pa.array(np.ascontiguousarray(prediction.score[:, i]))
+        for i, name in enumerate(known)
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

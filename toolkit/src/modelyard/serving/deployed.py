@@ -1,0 +1,78 @@
+"""What a deployment on Azure ML tells its scoring script: which model, and where it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from modelyard.contract.model import Contract, load_contract
+from modelyard.errors import UsageError
+from modelyard.modelling.saving import CONTRACT_FILE, load_model
+
+DESCRIPTION = "MLmodel"
+UNKNOWN = "unknown"
+
+
+def model_folder() -> Path:
+    """The folder of the MLflow model at or below AZUREML_MODEL_DIR, at most two levels down.
+
+    Raises:
+        UsageError: when there is none, or more than one.
+    """
+    given = os.environ.get("AZUREML_MODEL_DIR")
+    if not given:
+        raise UsageError("AZUREML_MODEL_DIR is not set: name the folder of the model.")
+    top = Path(given)
+    for pattern in (DESCRIPTION, f"*/{DESCRIPTION}", f"*/*/{DESCRIPTION}"):
+        found = sorted(top.glob(pattern))
+        if len(found) > 1:
+            raise UsageError(f"{top} holds {len(found)} models: name the folder of one.")
+        if found:
+            return found[0].parent
+    raise UsageError(f"{top} holds no MLflow model: expected a file {DESCRIPTION} in or below it.")
+
+
+def model_identity() -> tuple[str, str]:
+    """Name and version: MODEL_NAME and MODEL_VERSION, else Azure's path of the model."""
+    parts = Path(os.environ.get("AZUREML_MODEL_DIR", "")).parts
+    name = version = UNKNOWN
+    if "azureml-models" in parts:
+        below = parts[parts.index("azureml-models") + 1 :]
+        name, version = (*below, UNKNOWN, UNKNOWN)[:2]
+    return os.environ.get("MODEL_NAME") or name, os.environ.get("MODEL_VERSION") or version
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A loaded model, the contract it was trained on, and what the registry calls it."""
+
+    folder: Path
+    name: str
+    version: str
+    model: Any
+    contract: Contract
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the names and bytes of the model's files."""
+        total = hashlib.sha256()
+        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(f"{path.relative_to(self.folder).as_posix()}\0{content}\0".encode())
+        return total.hexdigest()
+
+
+def load_deployed() -> Deployed:
+    """Load the model below AZUREML_MODEL_DIR.
+
+    Raises:
+        UsageError: when there is none, or it cannot be loaded here.
+    """
+    folder = model_folder()
+    contract = load_contract(folder / CONTRACT_FILE)
+    return Deployed(folder, *model_identity(), load_model(folder), contract)

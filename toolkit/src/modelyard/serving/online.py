@@ -1,0 +1,92 @@
+"""The online endpoint: `init` and `run`, as the Azure ML inference server calls them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
+from azureml_inference_server_http.api.aml_response import AMLResponse
+
+from modelyard.serving import openapi
+from modelyard.serving.collect import Collection, is_asked_for
+from modelyard.serving.deployed import model_folder, model_identity
+from modelyard.serving.service import Service, read_limits
+
+CHUNK = 2**20
+THROWN_AWAY = 64  # chunks
+
+log = logging.getLogger("azmlinfsrv.online")
+
+_service: Service
+
+
+def init() -> None:
+    """Load and warm the model, write its OpenAPI description where the server looks for it."""
+    global _service
+    _quieten()
+    folder = model_folder()
+    name, version = model_identity()
+    service = Service(folder, name=name, version=version, limits=read_limits())
+    if is_asked_for():
+        service.collect = Collection(service.contract)
+    _describe(service)
+    _service = service
+    log.info("%s version %s answers requests", name, version)
+
+
+@rawhttp
+def run(request: AMLRequest) -> AMLResponse:
+    """Answer one request: 200, 400 for a body that breaks a rule, 405 for another method."""
+    if request.method == "OPTIONS":
+        return AMLResponse("", 200, {"Allow": "POST"})
+    if request.method != "POST":
+        return _response(405, {"message": "expected POST"}, {"Allow": "POST"})
+    status, content = _service.answer(_body(request, _service.reader.limits.bytes))
+    return _response(status, content)
+
+
+def _body(request: AMLRequest, longest: int) -> bytes | None:
+    """The body; None for one that is too long.
+
+    Of that one some more is taken and thrown away: a sender that still sends would not see the
+    answer, but a broken connection.
+    """
+    try:
+        if (request.content_length or 0) <= longest:
+            body = bytes(request.stream.read(longest + 1))
+            if len(body) <= longest:
+                return body
+        for _ in range(THROWN_AWAY):
+            if not request.stream.read(CHUNK):
+                break
+    except Exception:  # the sender is gone, or breaks the rules of HTTP
+        return b""
+    return None
+
+
+def _response(
+    status: int, content: dict[str, Any], headers: dict[str, str] | None = None
+) -> AMLResponse:
+    text = json.dumps(content, separators=(",", ":"))
+    return AMLResponse(text, status, {"Content-Type": "application/json", **(headers or {})})
+
+
+def _describe(service: Service) -> None:
+    """Write the description; the server reads it from its root when `init` is done."""
+    root = Path(os.environ.get("AML_APP_ROOT", "."))
+    try:
+        openapi.write(service, root)
+    except OSError as error:
+        log.warning("no description at /swagger.json: %s cannot be written (%s)", root, error)
+
+
+def _quieten() -> None:
+    """One line per request is enough: the server's own, with status and milliseconds."""
+    logging.getLogger("gunicorn.access").setLevel(logging.WARNING)
+    logging.getLogger("azmlinfsrv").addFilter(
+        lambda record: record.msg != "run() output is HTTP Response"
+    )

@@ -1,0 +1,451 @@
+"""The body of a request: its rows as values of the contract's types, or everything wrong with it.
+
+Values are what `cells` makes of a file's cells: number float; integer int; boolean bool; category
+and text str without blanks around it; datetime in UTC without a zone; None where missing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any, NoReturn
+
+from modelyard.console import shown
+from modelyard.contract.model import Column, Contract, described
+from modelyard.data.cells import EXACT, ISO_TIME
+
+# What datetime64[ns] can hold, which the model was trained with.
+FIRST, LAST = datetime(1677, 9, 22), datetime(2262, 4, 10)
+MOST_PROBLEMS = 20  # of one request that are told
+LONGEST_ID = 128
+FORMS = 'a list of records, {"data": […]} or {"input_data": …}'
+
+Check = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may be at most. Roughly 4 MB hold a thousand rows of a wide table."""
+
+    rows: int = 1_000
+    bytes: int = 4_194_304
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One rule that a request breaks. Rows count from 1; rules are named as `validate` names them.
+
+    Attributes:
+        field: the column, or the part of the body.
+        rule: json, form, size, rows, missing column, extra column, type, nulls, range, categories
+            or correlation_ids.
+        row: None where the rule is about the request as a whole.
+        message: what was expected, and what came.
+    """
+
+    field: str | None
+    rule: str
+    row: int | None
+    message: str
+
+
+class BadRequest(Exception):
+    """A request that cannot be answered, and why: the first problems, at most MOST_PROBLEMS."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__(self.problems[0].message)
+
+    def content(self) -> dict[str, Any]:
+        """The body of the answer."""
+        first = self.problems[0]
+        where = f"row {first.row}, " if first.row else ""
+        where += f"{first.field}: " if first.field else ""
+        more = len(self.problems) - 1
+        return {
+            "message": f"{where}{first.message}" + (f" (and {more} more)" if more else ""),
+            "errors": [asdict(problem) for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a request: values in the order of the contract's features; the sender's ids."""
+
+    values: list[list[Any]]
+    ids: list[str] | None = None
+
+
+class _Broken(ValueError):
+    """A value that breaks a rule of its column."""
+
+    def __init__(self, rule: str, expected: str) -> None:
+        self.rule = rule
+        super().__init__(expected)
+
+
+class Reader:
+    """Reads requests by a contract. It holds no state of a request, so threads may share it."""
+
+    def __init__(self, contract: Contract, limits: Limits) -> None:
+        self.contract = contract
+        self.limits = limits
+        self._checks = [(name, checker(contract.columns[name])) for name in contract.features]
+        self._decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+    def read(self, body: bytes | None) -> Rows:
+        """Rows of a body; None stands for one that is too long.
+
+        Raises:
+            BadRequest: naming the field, the rule and the row of what is wrong.
+        """
+        if body is None or len(body) > self.limits.bytes:
+            _refuse("size", f"expected at most {self.limits.bytes:,} bytes")
+        content = self._parse(body)
+        ids = None
+        if isinstance(content, dict):
+            ids, content = self._unwrap(content)
+        values = self._columns(content) if isinstance(content, dict) else self._records(content)
+        return Rows(values, None if ids is None else _checked_ids(ids, len(values)))
+
+    def _parse(self, body: bytes) -> Any:
+        try:
+            return self._decode(body.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            _refuse("json", f"expected UTF-8, found another byte at {error.start}")
+        except RecursionError:
+            _refuse("json", "expected lists and objects at most a few levels deep")
+        except json.JSONDecodeError as error:
+            _refuse("json", f"expected JSON: {error}")
+        except ValueError:
+            _refuse("json", "expected numbers of fewer than 4,000 digits")
+
+    def _unwrap(self, content: dict[str, Any]) -> tuple[Any, Any]:
+        """The sender's ids and the rows of a body that is an object."""
+        found = [key for key in ("input_data", "data") if key in content]
+        if len(found) != 1:
+            _refuse("form", f"expected {FORMS}, found an object{_keys(content)}")
+        for key in content:
+            if key not in (*found, "correlation_ids"):
+                _refuse("form", "expected no key but data, input_data and correlation_ids", key)
+        if found == ["data"] and isinstance(content["data"], dict):
+            _refuse("form", "expected a list of records", "data")
+        return content.get("correlation_ids"), content[found[0]]
+
+    def _records(self, content: Any) -> list[list[Any]]:
+        """Rows that name their columns, each for itself."""
+        if not isinstance(content, list):
+            _refuse("form", f"expected {FORMS}, found {_found(content)}")
+        self._check_count(len(content))
+        rows, checks, width = [], self._checks, len(self._checks)
+        for record in content:
+            try:
+                rows.append([check(record[name]) for name, check in checks])
+                if len(record) == width or not self._extra(record):
+                    continue
+            except (_Broken, KeyError, TypeError, IndexError):
+                pass
+            self._tell(content)
+        return rows
+
+    def _columns(self, content: dict[str, Any]) -> list[list[Any]]:
+        """Rows that share the names of their columns: pandas' "split", or a list per column."""
+        if set(content) <= {"columns", "index", "data"} and "columns" in content:
+            names, data = content["columns"], content.get("data")
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                _refuse("form", "expected a list of column names", "columns")
+            if not isinstance(data, list):
+                _refuse("form", "expected a list of rows", "data")
+            index = content.get("index")
+            if index is not None and (not isinstance(index, list) or len(index) != len(data)):
+                _refuse("form", "expected as many entries as there are rows", "index")
+        else:
+            names, data = list(content), _transposed(content)
+        self._check_count(len(data))
+        self._check_names(names)
+        places = {name: place for place, name in enumerate(names)}
+        checks = [(places[name], check) for name, check in self._checks]
+        width = len(names)
+        rows = []
+        for number, row in enumerate(data, 1):
+            if row.__class__ is not list or len(row) != width:
+                message = f"expected a list of {width} values, found {_found(row)}"
+                raise BadRequest([Problem("data", "form", number, message)])
+            try:
+                rows.append([check(row[place]) for place, check in checks])
+            except _Broken:
+                self._tell([dict(zip(names, one, strict=False)) for one in data[:number]])
+        return rows
+
+    def _check_count(self, rows: int) -> None:
+        if not 1 <= rows <= self.limits.rows:
+            _refuse("rows", f"expected 1 to {self.limits.rows:,} rows, found {rows:,}")
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        problems = list(islice(self._name_problems(names, None), MOST_PROBLEMS))
+        if not problems and len(set(names)) < len(names):
+            problems = [Problem("columns", "form", None, "expected each column once")]
+        if problems:
+            raise BadRequest(problems)
+
+    def _name_problems(self, names: Collection[str], row: int | None) -> Iterator[Problem]:
+        for name in self._extra(names):
+            like = _like(name, self.contract.features)
+            message = f"expected only columns of the contract{like}"
+            yield Problem(name[:LONGEST_ID], "extra column", row, message)
+        for name, _ in self._checks:
+            if name not in names:
+                yield Problem(
+                    name, "missing column", row, f"expected this column{_like(name, names)}"
+                )
+
+    def _extra(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name not in self.contract.columns]
+
+    def _tell(self, records: Iterable[Any]) -> NoReturn:
+        """Find what is wrong; slower than reading rows that are right."""
+        found = (
+            one for row, record in enumerate(records, 1) for one in self._problems(record, row)
+        )
+        raise BadRequest(list(islice(found, MOST_PROBLEMS)))
+
+    def _problems(self, record: Any, row: int) -> Iterator[Problem]:
+        if not isinstance(record, dict):
+            yield Problem(None, "form", row, f"expected a record, found {_found(record)}")
+            return
+        yield from self._name_problems(record, row)
+        for name, check in self._checks:
+            try:
+                if name in record:
+                    check(record[name])
+            except _Broken as broken:
+                message = f"expected {broken}, found {_found(record[name])}"
+                yield Problem(name, broken.rule, row, message)
+
+
+def checker(rule: Column) -> Check:
+    """A function that takes a JSON value and gives the column's value, or raises _Broken.
+
+    A missing value is refused where the contract says `nulls: 0.0`; a share of missing values says
+    nothing about one row. Strings are no numbers here, unlike in a CSV: JSON has its own.
+    """
+    makers = {
+        "number": _number,
+        "integer": _integer,
+        "boolean": _boolean,
+        "category": _word,
+        "text": _word,
+        "datetime": _datetime,
+    }
+    check = makers[rule.type](rule)
+    if rule.nulls == 0:
+        expected = described(rule)
+
+        def required(value: Any) -> Any:
+            found = None if value is None else check(value)
+            if found is None:
+                raise _Broken("nulls", expected)
+            return found
+
+        return required
+    return lambda value: None if value is None else check(value)
+
+
+def _number(rule: Column) -> Check:
+    low, high, limits = _limits(rule)
+
+    def check(value: Any) -> float:
+        if value.__class__ is not float:
+            if value.__class__ is not int:
+                raise _Broken("type", described(rule))
+            try:
+                value = float(value)
+            except OverflowError:
+                raise _Broken("type", "a finite number") from None
+        if not low <= value <= high:
+            finite = math.isfinite(value)
+            raise _Broken("range", limits) if finite else _Broken("type", "a finite number")
+        return value
+
+    return check
+
+
+def _integer(rule: Column) -> Check:
+    low, high, limits = _limits(rule)
+
+    def check(value: Any) -> int:
+        if value.__class__ is float and abs(value) <= EXACT and value.is_integer():
+            value = int(value)
+        if value.__class__ is not int or not -(2**63) <= value < 2**63:
+            raise _Broken("type", described(rule))
+        if not low <= value <= high:
+            raise _Broken("range", limits)
+        return value
+
+    return check
+
+
+def _limits(rule: Column) -> tuple[float, float, str]:
+    """Smallest and largest number, infinity left out, and both in words."""
+    largest = 1.7976931348623157e308
+    low = -largest if rule.min is None else rule.min
+    high = largest if rule.max is None else rule.max
+    return low, high, _range(rule)  # type: ignore[return-value]
+
+
+def _range(rule: Column) -> str:
+    if rule.min is None or rule.max is None:
+        side = "at most" if rule.min is None else "at least"
+        return f"{side} {_limit(rule.max if rule.min is None else rule.min)}"
+    return f"{_limit(rule.min)} to {_limit(rule.max)}"
+
+
+def _limit(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else shown(value)
+
+
+def _boolean(rule: Column) -> Check:
+    def check(value: Any) -> bool:
+        if value.__class__ is not bool:
+            raise _Broken("type", described(rule))
+        return value
+
+    return check
+
+
+def _word(rule: Column) -> Check:
+    known = frozenset(rule.categories or ()) if rule.unseen == "refuse" else frozenset()
+    listed = ", ".join((rule.categories or ())[:8])
+    more = f", … ({len(known)})" if len(known) > 8 else ""
+    expected = f"one of {listed}{more}"
+
+    def check(value: Any) -> str | None:
+        word = value.strip() if value.__class__ is str else _as_word(value)
+        if known:
+            if word in known:
+                return word
+            if word:
+                raise _Broken("categories", expected)
+        if not word:
+            return None
+        if not word.isascii() and not _is_text(word):
+            raise _Broken("type", "text of whole characters")
+        return word
+
+    return check
+
+
+def _as_word(value: Any) -> str:
+    """A number or a boolean as the word that a file with it would give."""
+    if value.__class__ is bool:
+        return "true" if value else "false"
+    if value.__class__ is float and math.isfinite(value):
+        return str(int(value)) if value.is_integer() and abs(value) <= EXACT else str(value)
+    if value.__class__ is int and abs(value) < 2**64:
+        return str(value)
+    raise _Broken("type", "text")
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can be written down: JSON can escape half of a character."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _datetime(rule: Column) -> Check:
+    iso = re.compile(ISO_TIME)
+    expected = "a datetime (ISO 8601" + (f", or {rule.format})" if rule.format else ")")
+    low = FIRST if rule.min is None else rule.min
+    high = LAST if rule.max is None else rule.max
+
+    def check(value: Any) -> datetime | None:
+        if value.__class__ is not str:
+            raise _Broken("type", expected)
+        text = value.strip()
+        if not text:
+            return None
+        try:
+            if iso.match(text):
+                time = datetime.fromisoformat(text)
+            elif rule.format:
+                time = datetime.strptime(text, rule.format)
+            else:
+                raise _Broken("type", expected)
+            if time.tzinfo is not None:
+                time = time.astimezone(UTC).replace(tzinfo=None)
+        except (ValueError, OverflowError):
+            raise _Broken("type", expected) from None
+        if not FIRST <= time < LAST:
+            raise _Broken("type", f"a datetime from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
+        if not low <= time <= high:  # type: ignore[operator]
+            raise _Broken("range", _range(rule))
+        return time
+
+    return check
+
+
+def _checked_ids(ids: Any, rows: int) -> list[str]:
+    if not isinstance(ids, list) or len(ids) != rows:
+        _refuse("correlation_ids", f"expected one id for each of {rows:,} rows", "correlation_ids")
+    for row, one in enumerate(ids, 1):
+        if not isinstance(one, str) or not 1 <= len(one) <= LONGEST_ID or not one.isprintable():
+            message = f"expected 1 to {LONGEST_ID} printable characters, found {_found(one)}"
+            raise BadRequest([Problem("correlation_ids", "correlation_ids", row, message)])
+    if len(set(ids)) < rows:
+        _refuse("correlation_ids", "expected ids that differ", "correlation_ids")
+    return ids
+
+
+def _transposed(content: dict[str, Any]) -> list[list[Any]]:
+    """Rows of a list per column."""
+    lengths = set()
+    for name, values in content.items():
+        if not isinstance(values, list):
+            message = f"expected columns and data, or a list of values, found {_found(values)}"
+            _refuse("form", message, name)
+        lengths.add(len(values))
+    if len(lengths) != 1:
+        _refuse("form", "expected columns of the same length")
+    return [list(row) for row in zip(*content.values(), strict=True)]
+
+
+def _like(name: str, names: Iterable[str]) -> str:
+    """A question about the closest name, looked for in a time that the sender cannot make long."""
+    near = get_close_matches(name[:40], [one for one in islice(names, 100) if len(one) <= 40], n=1)
+    return f"; is it {json.dumps(near[0], ensure_ascii=False)}?" if near else ""
+
+
+def _refuse(rule: str, message: str, field: str | None = None) -> NoReturn:
+    raise BadRequest([Problem(field, rule, None, message)])
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    _refuse("json", f"expected JSON, found {name}; a missing value is null")
+
+
+def _keys(content: dict[str, Any]) -> str:
+    return " with " + ", ".join(key[:40] for key in list(content)[:6]) if content else ""
+
+
+def _found(value: Any) -> str:
+    """A value for a message: short, whatever it is."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return json.dumps(value if len(value) <= 60 else value[:60] + "…", ensure_ascii=False)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**60 else "a number of many digits"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, list):
+        return f"a list of {len(value):,}"
+    return "an object"

@@ -1,0 +1,5 @@
+"""The steps of the pipeline, one module per component: its command line and one call."""
+
+from modelyard.steps.train import Fitted, training_step
+
+__all__ = ["Fitted", "training_step"]

@@ -1,0 +1,94 @@
+"""Pipeline step: measure the challenger on held-out rows, beside the baseline and the champion."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelyard.errors import ModelyardError, guarded
+from modelyard.evaluation.evaluate import evaluate
+from modelyard.evaluation.fairness import fairness
+from modelyard.evaluation.held_out import held_out
+from modelyard.evaluation.importance import explain
+from modelyard.models.champion import fetch_champion
+from modelyard.serving.footprint import footprint
+from modelyard.steps.command import add_paths
+from modelyard.tracking import tracking_uri
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write evaluation.json, importance.json, fairness.json and footprint.json."""
+    parser = argparse.ArgumentParser(prog="assess", description=__doc__)
+    add_paths(parser, "contract", "gates", "prepared", "model", "baseline")
+    parser.add_argument(
+        "--model-name",
+        required=True,
+        help="name of the registered model, whose champion is compared",
+    )
+    parser.add_argument("--evidence", type=Path, required=True, help="folder to write to")
+    given = parser.parse_args(argv)
+    name = given.__dict__.pop("model_name")
+    return guarded(_against_champion, name, **vars(given))
+
+
+def _against_champion(name: str, **paths: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="champion-") as temporary:
+        champion = Path(temporary)
+        number = fetch_champion(name, tracking_uri(), champion)
+        print(f"champion: {name} v{number}" if number else f"{name} has no champion yet")
+        assess(champion=champion, **paths)
+
+
+def assess(
+    *,
+    contract: Path,
+    gates: Path,
+    prepared: Path,
+    model: Path,
+    baseline: Path,
+    champion: Path,
+    evidence: Path,
+) -> None:
+    """Write the four files of evidence.
+
+    Args:
+        contract: conf/contract.yml.
+        gates: conf/gates.yml.
+        prepared: folder written by `prepare`.
+        model: folder of the challenger.
+        baseline: folder of the baseline.
+        champion: folder with champion.json and, where there is a champion, model/.
+        evidence: folder to write to.
+
+    Raises:
+        ModelyardError: naming the part that failed, and why.
+    """
+    held = held_out(contract, gates, prepared, model, baseline, champion)
+    with _part("metrics"):
+        evaluate(held, evidence)
+    with _part("explanations"):
+        explain(held, evidence)
+    with _part("fairness"):
+        fairness(held, evidence)
+    with _part("footprint"):
+        footprint(held, contract, model, champion, evidence)
+
+
+@contextmanager
+def _part(name: str) -> Iterator[None]:
+    """Name the part that an error comes from."""
+    try:
+        yield
+    except ModelyardError as error:
+        raise type(error)(f"{name}: {error}") from None
+    except Exception as error:
+        error.add_note(f"in the part of `assess` that measures {name}")
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,278 @@
+"""Split a table into train, validation and test: `python -m <package>.prepare --data T …`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from modelyard.console import console, shown, table
+from modelyard.contract.model import Contract, load_contract, read_table
+from modelyard.contract.validate import validate
+from modelyard.errors import UsageError, guarded
+from modelyard.evidence import write_evidence
+from modelyard.files import replacing
+from modelyard.steps.command import add_paths
+
+PARTS = ("train", "validation", "test")
+FEWEST = {"train": 10, "validation": 3, "test": 3}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write train, validation and test.parquet, quality.json and data.json."""
+    parser = argparse.ArgumentParser(prog="prepare", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="CSV or Parquet file")
+    add_paths(parser, "contract")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder for the three parts")
+    parser.add_argument("--evidence", type=Path, required=True, help="folder to write evidence to")
+    given = parser.parse_args(argv)
+    return guarded(_validate_and_prepare, **vars(given))
+
+
+def _validate_and_prepare(data: Path, contract: Path, prepared: Path, evidence: Path) -> None:
+    validate(data, contract, evidence)
+    prepare(data, contract, prepared, evidence)
+
+
+def prepare(data: Path, contract_path: Path, prepared: Path, evidence: Path) -> None:
+    """Write train, validation and test.parquet and the evidence data.json.
+
+    Raises:
+        UsageError: when the table cannot be read, or is too small to split.
+    """
+    contract = load_contract(contract_path)
+    content = read_table(data, contract)
+    rows, dropped = usable_rows(content, contract)
+    method, parts = split(rows, contract)
+    schema = arrow_schema(rows, contract)
+    for name in PARTS:
+        write_part(rows.iloc[parts[name]], schema, prepared / f"{name}.parquet")
+    summaries = {name: summary(rows.iloc[parts[name]], contract) for name in PARTS}
+    digest = content_digest(content)
+    write_evidence(
+        evidence,
+        "data",
+        params={
+            "split": method,
+            "split_validation": contract.split.validation,
+            "split_test": contract.split.test,
+            "split_seed": contract.split.seed,
+        },
+        metrics={
+            **{f"rows_{name}": summaries[name]["rows"] for name in PARTS},
+            "rows_dropped": sum(dropped.values()),
+        },
+        tags={"dataset_digest": digest},
+        details={
+            "source": {"file": data.name, "sha256": file_digest(data)},
+            "digest": digest,
+            "dropped": dropped,
+            "split": {"method": method, **summaries},
+        },
+    )
+    show(data, method, summaries, dropped, contract)
+
+
+def usable_rows(content: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows to learn from, with the prepared columns only, and how many were dropped and why.
+
+    Dropped: rows without target, without time where rows are split by it, and repetitions of
+    an earlier row in every column, identifiers included.
+    """
+    unknown = content[contract.target.column].isna()
+    timeless = ~unknown & (content[contract.time].isna() if contract.time else False)
+    repeated = ~unknown & ~timeless & content.duplicated()
+    rows = content.loc[~(unknown | timeless | repeated), contract.prepared].reset_index(drop=True)
+    types = {"boolean": bool, "integer": np.int64}
+    target = contract.target.column
+    if contract.columns[target].type in types:  # no value is missing any more
+        rows[target] = rows[target].astype(types[contract.columns[target].type])
+    dropped = {
+        "no_target": int(unknown.sum()),
+        "no_time": int(timeless.sum()),
+        "duplicates": int(repeated.sum()),
+    }
+    return rows, dropped
+
+
+def split(rows: pd.DataFrame, contract: Contract) -> tuple[str, dict[str, np.ndarray]]:
+    """Positions of the rows of each part, ascending or in order of time, and the method.
+
+    Raises:
+        UsageError: when a part would be too small, or lack the classes to be judged on.
+    """
+    target = rows[contract.target.column]
+    if contract.time is not None:
+        method, parts = "time", by_time(rows[contract.time], contract)
+    elif contract.kind == "regression":
+        method, parts = "random", at_random(pd.Series(0, index=rows.index), contract)
+    else:
+        method, parts = "stratified", at_random(target, contract)
+    for name, positions in parts.items():
+        if len(positions) < FEWEST[name]:
+            raise UsageError(
+                f"{len(rows):,} usable rows are too few: {name} would get {len(positions)}, "
+                f"at least {FEWEST[name]} needed. Bring more rows, or change the split."
+            )
+        if contract.kind == "regression":
+            continue
+        classes = set(target.iloc[positions])
+        unseen = classes - set(target.iloc[parts["train"]])
+        if unseen:
+            raise UsageError(
+                f"split by {method}, {name} has {target.name} = {shown(min(unseen))}, which train "
+                "never shows: a model could not predict it. Leave such rows out, or join classes."
+            )
+        if len(classes) < 2:
+            only = shown(min(classes))
+            raise UsageError(
+                f"split by {method}, every row of {name} has {target.name} = {only}: nothing to "
+                "learn or judge there. Bring more rows of the other classes, or change split or "
+                "time in the contract."
+            )
+    return method, parts
+
+
+def by_time(times: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
+    """Oldest rows to train, newest to test; rows of the same moment stay together."""
+    order = np.argsort(times.to_numpy(), kind="stable")
+    ordered = times.to_numpy()[order]
+    count = len(ordered)
+    last = _between_ties(ordered, round(count * (1 - contract.split.test)))
+    first = round(count * (1 - contract.split.test - contract.split.validation))
+    first = min(_between_ties(ordered, first), last)
+    return {"train": order[:first], "validation": order[first:last], "test": order[last:]}
+
+
+def _between_ties(ordered: np.ndarray, position: int) -> int:
+    """The place nearest to a position where the value changes."""
+    if not 0 < position < len(ordered):
+        return position
+    left = int(np.searchsorted(ordered, ordered[position], side="left"))
+    right = int(np.searchsorted(ordered, ordered[position], side="right"))
+    return left if position - left <= right - position else right
+
+
+def at_random(strata: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
+    """The same shares of every stratum; a stratum too small to share stays in train."""
+    generator = np.random.default_rng(contract.split.seed)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in PARTS}
+    codes = pd.factorize(strata, sort=True)[0]
+    for code in range(int(codes.max(initial=-1)) + 1):
+        positions = generator.permutation(np.flatnonzero(codes == code))
+        test = round(len(positions) * contract.split.test)
+        validation = round(len(positions) * contract.split.validation)
+        if test + validation == len(positions):
+            test = validation = 0
+        parts["test"].append(positions[:test])
+        parts["validation"].append(positions[test : test + validation])
+        parts["train"].append(positions[test + validation :])
+    none = np.zeros(0, dtype=np.int64)
+    return {name: np.sort(np.concatenate([none, *chosen])) for name, chosen in parts.items()}
+
+
+def arrow_schema(rows: pd.DataFrame, contract: Contract) -> pa.Schema:
+    """Types of the three files: the same in each, whichever part the missing values fall into."""
+    types = {
+        "number": pa.float64(),
+        "integer": pa.int64(),
+        "boolean": pa.bool_(),
+        "category": pa.string(),
+        "text": pa.string(),
+        "datetime": pa.timestamp("ns"),
+    }
+    fields = []
+    for name in rows.columns:
+        has_gaps = rows[name].dtype.kind == "f"
+        fields.append((name, pa.float64() if has_gaps else types[contract.columns[name].type]))
+    return pa.schema(fields)
+
+
+def write_part(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
+    """Write Parquet, whole or not at all; the same rows give the same bytes."""
+    content = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    with replacing(path) as partial:
+        pq.write_table(content.replace_schema_metadata(None), partial)
+
+
+def summary(rows: pd.DataFrame, contract: Contract) -> dict[str, Any]:
+    """Rows, span of time, and the target's mean or the share of each class."""
+    target = rows[contract.target.column]
+    result: dict[str, Any] = {"rows": len(rows)}
+    if contract.time is not None:
+        result |= {"from": rows[contract.time].min(), "to": rows[contract.time].max()}
+    if contract.kind == "regression":
+        return result | {"target_mean": float(target.mean())}
+    shares = target.value_counts(normalize=True).sort_index()
+    return result | {"class_shares": {shown(value): float(n) for value, n in shares.items()}}
+
+
+def content_digest(content: pd.DataFrame) -> str:
+    """Digest of names and values in their order, the same for CSV and Parquet (32 hex)."""
+    total = hashlib.sha256("\0".join(content.columns).encode())
+    for name in content.columns:
+        values = content[name]
+        if values.dtype == object:  # text, or booleans with gaps
+            codes, distinct = pd.factorize(values)
+            words = "\0".join(shown(value) for value in distinct)
+            total.update(words.encode("utf-8", errors="surrogatepass"))
+            total.update(codes.astype("<i8").tobytes())
+        else:
+            total.update(values.to_numpy().tobytes())
+    return total.hexdigest()[:32]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def show(
+    data: Path,
+    method: str,
+    summaries: dict[str, dict[str, Any]],
+    dropped: dict[str, int],
+    contract: Contract,
+) -> None:
+    """Print the three parts, and what was left out."""
+    total = sum(part["rows"] for part in summaries.values())
+    rows = [
+        (
+            name,
+            f"{part['rows']:,}",
+            f"{part['rows'] / total:.1%}",
+            *([shown(part["from"]), shown(part["to"])] if contract.time else []),
+            _target_text(part, contract),
+        )
+        for name, part in summaries.items()
+    ]
+    times = ("from", "to") if contract.time else ()
+    headings = ("part", "rows", "share", *times, contract.target.column)
+    out = console()
+    out.print(table(f"{data.name}: split by {method}", headings, rows, right=("rows", "share")))
+    why = {"no_target": "no target", "no_time": "no time", "duplicates": "repeated"}
+    left_out = [f"{count:,} {why[name]}" for name, count in dropped.items() if count]
+    if left_out:
+        out.print("left out: " + ", ".join(left_out))
+
+
+def _target_text(part: dict[str, Any], contract: Contract) -> str:
+    if contract.kind == "regression":
+        return f"mean {part['target_mean']:.4g}"
+    shares = part["class_shares"]
+    if contract.kind == "binary":
+        positive = shown(contract.target.positive)
+        return f"{positive} {shares.get(positive, 0):.1%}"
+    return ", ".join(f"{name} {share:.1%}" for name, share in list(shares.items())[:6])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

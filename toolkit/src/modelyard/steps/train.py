@@ -1,0 +1,150 @@
+"""The step that trains: options, data, both models and the evidence around a project's `fit`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from modelyard.contract.model import Contract, load_contract
+from modelyard.data.parts import read_part
+from modelyard.errors import UsageError, guarded
+from modelyard.evidence import write_evidence
+from modelyard.modelling.early_stopping import Learned
+from modelyard.modelling.encoding import Feature
+from modelyard.modelling.live_metrics import LiveMetrics
+from modelyard.modelling.predicting import threads_for
+from modelyard.modelling.saving import save_model
+from modelyard.steps.command import add_paths
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training makes.
+
+    Attributes:
+        model: the challenger; see `assemble`.
+        baseline: a cheap model on the same features, which the challenger has to beat.
+        settings: as they were used.
+        features: what the models see.
+        learned: how the training went.
+        threshold: the challenger's, None unless there are two classes.
+    """
+
+    model: Any
+    baseline: Any
+    settings: BaseModel
+    features: Sequence[Feature]
+    learned: Learned
+    threshold: float | None
+
+
+Fit = Callable[[Contract, pd.DataFrame, pd.DataFrame, _Settings, LiveMetrics], Fitted]
+
+
+def training_step(
+    settings: type[_Settings], fit: Fit[_Settings], argv: list[str] | None = None
+) -> int:
+    """Run the step that trains, with one option for each of the settings.
+
+    Args:
+        settings: the hyperparameters, with defaults and bounds.
+        fit: takes the contract, training rows, validation rows, settings and what logs live metrics.
+        argv: words of the command line; default: this process's.
+
+    Returns:
+        The exit code: 0, or 2 where options or data cannot be used.
+    """
+    parser = argparse.ArgumentParser(prog="train", description="Train a model and a baseline.")
+    add_paths(parser, "contract", "prepared")
+    parser.add_argument("--model", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--baseline", type=Path, required=True, help="folder for the baseline")
+    parser.add_argument("--evidence", type=Path, required=True, help="folder for training.json")
+    for name, field in settings.model_fields.items():
+        parser.add_argument(
+            _option(name), type=type(field.default), default=field.default, help="%(default)s"
+        )
+    arguments = vars(parser.parse_args(argv))
+    given = {name: arguments.pop(name) for name in settings.model_fields}
+    return guarded(_train, settings, fit, given, **arguments)
+
+
+def _train(
+    settings: type[_Settings],
+    fit: Fit[_Settings],
+    given: dict[str, Any],
+    *,
+    contract: Path,
+    prepared: Path,
+    model: Path,
+    baseline: Path,
+    evidence: Path,
+) -> None:
+    """Fit, save both models, and write training.json."""
+    rules = load_contract(contract)
+    chosen = _validated(settings, given)
+    rows, held_out = read_part(prepared, "train", rules), read_part(prepared, "validation", rules)
+    total = len(rows) + len(held_out)
+    print(f"{len(rows):,} rows to train, {len(held_out):,} to validate", flush=True)
+    with warnings.catch_warnings(), threads_for(total), LiveMetrics() as log:
+        warnings.simplefilter("ignore")  # what they advise is followed, or shown by the evidence
+        made = fit(rules, rows, held_out, chosen, log)
+    learned = made.learned
+    if made.threshold is not None:
+        print(f"threshold {made.threshold:.3g}: highest f1 on rows held out in turn", flush=True)
+    example = rows[rules.features]
+    package = sys.modules[settings.__module__.rpartition(".")[0] or settings.__module__]
+    save_model(made.model, model, example, rules, by_value=[package])
+    save_model(made.baseline, baseline, example, rules, by_value=[package])
+    seen = {feature.name for feature in made.features}
+    write_evidence(
+        evidence,
+        "training",
+        params=made.settings.model_dump() | {"rows": total},
+        metrics={
+            "iterations": learned.iterations,
+            "validation_loss": learned.losses[learned.iterations],
+            "validation_loss_of_constant": learned.losses[0],
+        },
+        series={"validation_loss": learned.losses, "training_loss": learned.training_losses},
+        details={
+            "features": [
+                {"name": f.name, "kind": f.kind, "encoding": f.encoding} for f in made.features
+            ],
+            "left_out": sorted(set(rules.features) - seen),
+            "threshold": made.threshold,
+            "iterations": learned.iterations,
+            "stopped": learned.stopped,
+            "reason": learned.reason,
+        },
+        series_logged=log.delivered,
+    )
+
+
+def _validated(settings: type[_Settings], given: dict[str, Any]) -> _Settings:
+    """Settings, each within its bounds.
+
+    Raises:
+        UsageError: naming every option that is not.
+    """
+    try:
+        return settings(**given)
+    except ValidationError as error:
+        problems = (
+            f"{_option(str(p['loc'][0]))} {p['input']}: {p['msg'][0].lower()}{p['msg'][1:]}"
+            for p in error.errors()
+        )
+        raise UsageError("\n".join(problems)) from None
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,66 @@
+"""Where MLflow is, and how this project talks to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from modelyard.files import project_root
+from modelyard.pipelines.relocate import check_place
+
+# Each counts where the environment says nothing else.
+MLFLOW_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # About 12 seconds for a server that restarts; MLflow's own 7 make a dead one hold up four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+}
+
+
+def tracking_uri(root: Path | None = None) -> str:
+    """MLFLOW_TRACKING_URI, else the project's own sqlite file.
+
+    A user and a password in a server's address move to the variables in which MLflow looks for them, here
+    and for every process started from here: an address is printed and kept, those are not.
+
+    Raises:
+        UsageError: the project's own file is of a folder that has been moved since.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if not given:
+        root = root or project_root()
+        check_place(local_store(root), root)
+        return f"sqlite:///{local_store(root)}"
+    address = urlsplit(given)
+    if address.scheme in ("http", "https") and "@" in address.netloc:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username or "")
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(address.password or "")
+        given = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
+        os.environ["MLFLOW_TRACKING_URI"] = given
+    return given
+
+
+def local_store(root: Path | None = None) -> Path:
+    """The embedded MLflow database."""
+    return (root or project_root()) / ".mlflow" / "mlflow.db"
+
+
+def shown_uri(uri: str) -> str:
+    """An address as it may be printed: without user, password and parameters."""
+    address = urlsplit(uri)
+    host = address.netloc.rpartition("@")[2]
+    return urlunsplit(address._replace(netloc=host, query="", fragment=""))
+
+
+def reason(error: Exception, uri: str) -> str:
+    """What went wrong, as a client of `uri` says it: in one line, short, and without secrets."""
+    text = " ".join(str(error).split())
+    password = urlsplit(uri).password or ""
+    secrets = [uri if uri != shown_uri(uri) else "", password, unquote(password)]
+    secrets += [os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("PASSWORD", "TOKEN")]
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    if "Failed to establish a new connection" in text or "Connection refused" in text:
+        return "nobody answers there (connection refused)"
+    return text if len(text) <= 300 else f"{text[:300]} …"

@@ -1,1 +1,0 @@
-"""What an ML engineer maintains: running, registering, judging and promoting models."""
