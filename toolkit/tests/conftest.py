@@ -1,0 +1,38 @@
+"""Fixtures that tests of several parts share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.project import ROOT
+
+sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
+
+from modelyard.models.registry import Registry
+
+from tests.bench import bench, mixed, mixed_bench  # noqa: E402, F401 (fixtures)
+from tests.small_project import make_small_project
+
+# The same examples in every run: a red build is about the change, not about luck.
+settings.register_profile("toolkit", deadline=None, derandomize=True, database=None)
+settings.load_profile("toolkit")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables; making one takes seconds, copying it does not."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    Registry("test", f"sqlite:///{file}").versions()
+    return file
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pipeline of a small project, which is the working folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return make_small_project(tmp_path)

@@ -1,0 +1,387 @@
+"""Inferring a contract: what is guessed, what is warned about, and what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from modelyard.contract import infer, validate
+from modelyard.contract import model as contract
+from modelyard.data.table import read_file
+from modelyard.errors import UsageError
+
+ROWS = 60
+
+
+def inferred(folder: Path, columns: dict, target: str = "target", **options) -> infer.Inference:
+    path = folder / "table.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return infer.infer(read_file(path), target, **options)
+
+
+def with_target(**columns) -> dict:
+    return {"x": np.arange(ROWS) % 7 / 4, **columns, "target": ["yes", "no", "no"] * (ROWS // 3)}
+
+
+# ---- types and rules -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", "2", "30"], "integer"),
+        (["1", "", "30"], "integer"),
+        (["1.0", "", "30.0"], "integer"),
+        (["1.0", "2.0", "30.0"], "number"),
+        (["1.5", "2", "1e3"], "number"),
+        (["0", "1", "1"], "boolean"),
+        (["yes", "No", ""], "boolean"),
+        (["TRUE", "false", "true"], "boolean"),
+        (["on", "off", "off"], "boolean"),
+        (["yes", "no", "maybe"], "category"),
+        (["007", "012", "100"], "category"),
+        (["12345678901234567890", "2", "3"], "category"),
+        (["2013-01-01", "2013-01-02 10:00", ""], "datetime"),
+        (["31.12.2012", "01.01.2013", ""], "datetime"),
+        (["12/31/2012 10:00", "01/01/2013 11:30", ""], "datetime"),
+        (["9999-12-31", "2013-01-01", ""], "category"),
+        (["1", "2", "x"], "category"),
+        (["2013", "2014", "2015"], "integer"),
+        (["inf", "1.5", "2"], "number"),
+    ],
+)
+def test_types_are_told_from_what_csv_cells_say(tmp_path, cells, kind):
+    guess = inferred(tmp_path, with_target(c=cells * (ROWS // 3)))
+    assert guess.contract.columns["c"].type == kind
+
+
+def test_many_different_texts_are_text_not_categories(tmp_path):
+    words = [f"word {i}" for i in range(ROWS // 2 + 5)]
+    guess = inferred(tmp_path, with_target(c=(words * 2)[:ROWS]))
+    assert guess.contract.columns["c"].type == "text"
+
+
+def test_the_order_of_day_and_month_is_a_guess_that_is_told(tmp_path):
+    guess = inferred(tmp_path, with_target(c=["03/04/2013", "05/06/2013", "07/08/2013"] * 20))
+    assert guess.contract.columns["c"].format == "%m/%d/%Y"
+    assert "day and month could be swapped" in guess.profiles["c"].notes[0]
+    guess = inferred(tmp_path, with_target(c=["13/04/2013", "05/06/2013", "07/08/2013"] * 20))
+    assert guess.contract.columns["c"].format == "%d/%m/%Y"
+    assert "swapped" not in " ".join(guess.profiles["c"].notes)
+
+
+def test_a_column_that_is_mostly_numbers_says_what_is_not(tmp_path):
+    cells = [str(i / 3) for i in range(ROWS - 1)] + ["n/k"]
+    guess = inferred(tmp_path, with_target(c=cells))
+    assert "mostly numbers, but also 'n/k'" in guess.profiles["c"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "whole", "expected"),
+    [
+        ([80, 4983], True, (0, 5500)),
+        ([-86, 1272], True, (-300, 1500)),
+        ([0.0, 1.0], False, (0.0, 1.1)),
+        ([-3.0, -1.0], False, (-3.2, -0.8)),
+        ([5, 5], True, (4, 6)),
+        ([0.0, 1.6e308], False, (0.0, 1.6e308)),
+        ([2**62 + 1, 2**62 + 2], True, None),
+    ],
+)
+def test_ranges_have_slack_but_keep_their_sign(values, whole, expected):
+    low, high = infer.limits(pd.Series(values), is_whole=whole)
+    assert low <= min(values) and high >= max(values)
+    if expected:
+        assert (low, high) == pytest.approx(expected)
+
+
+def test_missing_values_and_repeats_get_slack_and_none_stays_none(tmp_path):
+    gaps = [None, *([1.5, 2.5] * ROWS)][:ROWS]
+    guess = inferred(tmp_path, with_target(c=gaps))
+    assert guess.contract.columns["c"].nulls == pytest.approx(0.03)
+    assert guess.contract.columns["x"].nulls == 0
+    assert guess.contract.table.duplicates > 0.5
+
+
+def test_few_frequent_levels_are_closed_and_rare_ones_open(tmp_path):
+    frequent, rare = ["a", "b"] * (ROWS // 2), ["a", *["b"] * (ROWS - 1)]
+    columns = inferred(tmp_path, with_target(frequent=frequent, rare=rare)).contract.columns
+    assert columns["frequent"].categories == ("a", "b")
+    assert columns["rare"].categories is None
+
+
+# ---- target --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "kind", "positive"),
+    [
+        (["yes", "no"], {}, "binary", True),
+        (["0", "1"], {}, "binary", True),
+        (["good", "bad", "good"], {}, "binary", "bad"),
+        (["1", "2", "2"], {}, "binary", 1),
+        (["1.0", "2.0", "2.0"], {}, "binary", 1),
+        (["1", "2", "2"], {"positive": "2"}, "binary", 2),
+        (["yes", "no"], {"positive": "No"}, "binary", False),
+        (["0", "1", "2"], {}, "multiclass", None),
+        (["a", "b", "c"], {}, "multiclass", None),
+        (["0", "1", "2"], {"kind": "regression"}, "regression", None),
+        (["0.5", "1.5", "2.5"], {}, "regression", None),
+        ([str(i) for i in range(ROWS)], {}, "regression", None),
+    ],
+)
+def test_the_problem_follows_from_the_target(tmp_path, cells, options, kind, positive):
+    columns = {"x": np.arange(ROWS) % 7 / 4, "target": (cells * ROWS)[:ROWS]}
+    goal = inferred(tmp_path, columns, **options).contract.target
+    assert (goal.kind, goal.positive) == (kind, positive)
+    assert type(goal.positive) is type(positive)
+
+
+def test_classes_of_a_target_with_gaps_keep_their_type(tmp_path):
+    columns = {"x": np.arange(ROWS) / 7, "target": ["1", "2", "", "3"] * (ROWS // 4)}
+    assert inferred(tmp_path, columns).contract.target.classes == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "message"),
+    [
+        ([""], {}, "is missing in every row"),
+        (["yes"], {}, "is true in every row|is yes in every row"),
+        (["2013-01-01", "2013-01-02"], {}, "holds datetime values"),
+        ([f"name {i}" for i in range(ROWS)], {}, "60 different values .* too many for classes"),
+        (["yes", "no"], {"positive": "maybe"}, "maybe: the target .* has false and true"),
+        (["a", "b", "c"], {"positive": "a"}, "--positive needs two classes"),
+        (["a", "b"], {"kind": "regression"}, "regression needs numbers"),
+        (["a", "b", "c"], {"kind": "binary"}, "binary needs two classes"),
+        (["0.5", "1.5", "2.5"], {"kind": "multiclass"}, "use --kind regression"),
+        (["yes", "no"], {"time": "taget"}, 'no time column "taget"; closest: "target"'),
+        (["yes", "no"], {"time": "word"}, "holds category values, such as"),
+        (["yes", "no"], {"sensitive": ["X"]}, 'no sensitive column "X"; closest: "x"'),
+        (["yes", "no"], {"sensitive": ["target"]}, "cannot be the time or a sensitive"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_a_way_out(tmp_path, cells, options, message):
+    columns = {
+        "x": np.arange(ROWS) / 7,
+        "word": ["a", "b"] * (ROWS // 2),
+        "target": (cells * ROWS)[:ROWS],
+    }
+    with pytest.raises(UsageError, match=message):
+        inferred(tmp_path, columns, **options)
+
+
+def test_a_table_of_identifiers_only_says_that_nothing_is_left(tmp_path):
+    columns = {"id": range(ROWS), "const": ["k"] * ROWS, "target": ["a", "b"] * (ROWS // 2)}
+    with pytest.raises(
+        UsageError, match=r"no column that a model could learn from .*const: always"
+    ):
+        inferred(tmp_path, columns)
+
+
+# ---- roles and leakage ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "role"),
+    [
+        ("row", range(ROWS), "identifier"),
+        ("PassengerId", range(0, 5 * ROWS, 5), "identifier"),
+        ("flight_number", [i * 3 % 1000 + 100 for i in range(ROWS)], "identifier"),
+        ("comment", [f"text {i}" for i in range(ROWS)], "identifier"),
+        ("income", range(100, 100 + 7 * ROWS, 7), "feature"),
+        ("measure", [i / 7 for i in range(ROWS)], "feature"),
+        ("airline_id", [f"A{i % 9}" for i in range(ROWS)], "feature"),
+        ("constant", ["k"] * ROWS, "ignored"),
+        ("empty", [""] * ROWS, "ignored"),
+        ("ticked", ["yes", "", ""] * (ROWS // 3), "feature"),
+    ],
+)
+def test_roles_follow_from_names_and_values(tmp_path, name, cells, role):
+    # The target repeats with period 4, so that no column above gives it away.
+    columns = {"x": np.arange(ROWS) % 7 / 4, name: list(cells), "target": list("aabb") * 15}
+    column = inferred(tmp_path, columns).contract.columns[name]
+    assert column.role == role
+    assert bool(column.why) == (role == "ignored")
+
+
+def leaky_table() -> dict:
+    generator = np.random.default_rng(0)
+    late = generator.random(400) < 0.3
+    minutes = np.where(late, 16 + 60 * generator.random(400), 15 * generator.random(400))
+    return {
+        "distance": generator.random(400).round(3),
+        "copy": np.where(late, "L", "T"),
+        "minutes": minutes.round(2),
+        "reason": np.where(late & (generator.random(400) < 0.5), "weather", None),
+        "late_hint": generator.random(400).round(3),
+        "late": late,
+    }
+
+
+def test_leakage_is_warned_about_and_a_copy_is_ignored(tmp_path):
+    guess = inferred(tmp_path, leaky_table(), target="late")
+    columns = guess.contract.columns
+    assert columns["copy"].role == "ignored" and "copy of the target" in columns["copy"].why
+    notes = {name: " ".join(profile.notes) for name, profile in guess.profiles.items()}
+    assert "almost perfectly" in notes["minutes"] and columns["minutes"].role == "feature"
+    assert "filled only where the target is True" in notes["reason"]
+    assert "its name contains" in notes["late_hint"]
+    assert not notes["distance"]
+    assert len(guess.warnings) == 4
+
+
+def test_leakage_of_a_number_is_found_too(tmp_path):
+    generator = np.random.default_rng(0)
+    delay = generator.normal(size=400).round(4)
+    columns = {
+        "noise": generator.random(400),
+        "in_hours": (delay / 60 + 1).round(12),
+        "cubed": delay**3,
+        "delay": delay,
+    }
+    guess = inferred(tmp_path, columns, target="delay")
+    assert guess.contract.columns["in_hours"].role == "ignored"
+    assert "of the target's variance" in " ".join(guess.profiles["cubed"].notes)
+    assert not guess.profiles["noise"].notes
+
+
+# ---- the command and its files -------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    pd.DataFrame(leaky_table()).to_csv("data/table.csv", index=False)
+    return Path("data/table.csv")
+
+
+def call(*more: str) -> int:
+    return infer.main(["--data", "data/table.csv", "--target", "late", *more])
+
+
+def test_the_command_shows_what_it_guessed_and_writes_the_contract(table, capsys):
+    assert call("--sensitive", "copy, distance") == 0
+    output = capsys.readouterr().out
+    assert "LEAKAGE?" in output and "Target late: binary" in output
+    assert "warning: " in output and "Wrote conf/contract.yml" in output
+    assert contract.load_contract("conf/contract.yml").sensitive == ("copy", "distance")
+
+
+def test_an_edited_contract_is_replaced_with_force_only(table, capsys):
+    assert call() == 0
+    assert call() == 0  # as infer wrote it
+    path = Path("conf/contract.yml")
+    path.write_text(path.read_text().replace("\n", "\r\n"), newline="")  # a checkout on Windows
+    assert call() == 0
+    edited = path.read_text().replace("seed: 0", "seed: 1")
+    path.write_text(edited)
+    assert call() == 2
+    assert "was edited since it was inferred" in capsys.readouterr().err
+    assert path.read_text() == edited
+    assert call("--force") == 0
+    assert "seed: 0" in path.read_text()
+
+
+def test_a_failed_call_leaves_the_old_contract(table):
+    assert call() == 0
+    before = Path("conf/contract.yml").read_bytes()
+    assert infer.main(["--data", "data/table.csv", "--target", "lat"]) == 2
+    assert Path("conf/contract.yml").read_bytes() == before
+
+
+def test_the_data_asset_points_at_the_table_and_keeps_what_a_person_wrote(table):
+    asset = Path("azureml/data/training.yml")
+    assert call("--data-asset", str(asset)) == 0
+    assert contract.parse_yaml(asset.read_text())["path"] == "../../data/table.csv"
+    asset.write_text("# ours\nname: flights\nversion: 3\npath: azureml://elsewhere\n")
+    assert call("--data-asset", str(asset)) == 0
+    assert asset.read_text() == "# ours\nname: flights\nversion: 3\npath: ../../data/table.csv\n"
+
+
+# ---- infer, then validate ------------------------------------------------------------------
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
+NAMES = st.one_of(
+    st.sampled_from(["on", "no", "null", "1", "a b", "é", "it's", 'say "hi"', "x: y", "#1", "a,b"]),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=8),
+)
+CELLS = (
+    st.floats(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 3),
+    st.booleans(),
+    st.sampled_from(["yes", "no", "Yes"]),
+    st.sampled_from(["a", "b", "NA", "1"]),
+    TEXT,
+    st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)),
+    st.dates(dt.date(2000, 1, 1)).map(lambda day: day.strftime("%d.%m.%Y")),
+    st.from_regex(r"[0-9]{1,22}", fullmatch=True),
+    st.from_regex(r"[+-]?[0-9]{1,3}([.,][0-9]{1,3}|e[0-9]{1,3})?", fullmatch=True),
+    st.one_of(st.integers().map(str), TEXT),
+    st.none(),
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    rows = draw(st.integers(2, 30))
+    columns = {}
+    names = st.lists(NAMES.filter(str.strip), min_size=2, max_size=5, unique_by=str.strip)
+    for name in draw(names):
+        cells = draw(st.sampled_from(CELLS))
+        if draw(st.booleans()):
+            cells = st.one_of(st.none(), cells)
+        columns[name] = pd.Series(draw(st.lists(cells, min_size=rows, max_size=rows)), dtype=object)
+    return pd.DataFrame(columns)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(frame=tables(), form=st.sampled_from([",", ";", "\t", "|", "parquet"]), data=st.data())
+def test_a_table_keeps_the_contract_that_was_inferred_from_it(tmp_path_factory, frame, form, data):
+    folder = tmp_path_factory.getbasetemp()
+    try:
+        table = read_file(written(frame, form, folder))
+        guess = infer.infer(table, data.draw(st.sampled_from(list(table.columns))))
+    except UsageError:
+        return  # nothing to learn from; the messages have their own tests
+    path = folder / "contract.yml"
+    path.write_text(infer.contract_yaml(guess, "t"), encoding="utf-8", newline="\n")
+    rules = contract.load_contract(path)
+    assert rules == guess.contract
+    assert validate.check(table, rules, validate.read_leniently(table, rules)) == []
+    assert len(contract.read_table(table.path, rules)) == table.rows
+
+
+def written(frame: pd.DataFrame, form: str, folder: Path) -> Path:
+    if form == "parquet":
+        try:
+            frame.to_parquet(folder / "t.parquet")
+            return folder / "t.parquet"
+        except (ValueError, OverflowError, TypeError):  # Arrow takes no mixed columns
+            form = ","
+    frame.to_csv(folder / "t.csv", index=False, sep=form)
+    return folder / "t.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("breast_cancer", "binary"), ("wine", "multiclass"), ("diabetes", "regression")],
+)
+def test_the_tables_of_scikit_learn_need_no_edit(tmp_path, monkeypatch, name, kind):
+    from sklearn import datasets
+
+    monkeypatch.chdir(tmp_path)
+    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    frame.to_csv("table.csv", index=False)
+    assert infer.main(["--data", "table.csv", "--target", "target"]) == 0
+    rules = contract.load_contract("conf/contract.yml")
+    assert rules.kind == kind
+    assert len(rules.features) == frame.shape[1] - 1
+    files = ["--data", "table.csv", "--contract", "conf/contract.yml", "--evidence", "."]
+    assert validate.main(files) == 0

@@ -1,0 +1,283 @@
+"""Judging: the same rows for every model, champions of every state, and segments."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelyard.errors import UsageError
+from modelyard.evaluation import evaluate, groups, metrics
+
+
+@pytest.fixture
+def trained(mixed_bench):
+    assert mixed_bench.train() == 0
+    return mixed_bench
+
+
+def crown(place, version: str | None = "3", model: str | None = "model") -> None:
+    said = {"name": "flights", "version": version}
+    (place.folder / "champion" / "champion.json").write_text(json.dumps(said))
+    if model:
+        shutil.copytree(place.folder / model, place.folder / "champion" / "model")
+
+
+def test_without_a_champion_the_baseline_is_the_measure(trained, capfd):
+    capfd.readouterr()
+    assert trained.evaluate() == 0
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert "roc_auc *" in said.out and "there is no champion yet" in said.out
+    details = trained.evidence("evaluation")["details"]
+    assert details["models"]["champion"] is None and details["comparisons"]["champion"] is None
+    assert details["champion"] == {"name": "m", "version": None, "error": None}
+    assert details["primary"] == "roc_auc"
+    assert details["higher_is_better"] == metrics.HIGHER_IS_BETTER["binary"]
+    assert details["problem"] == {
+        "kind": "binary", "target": "label", "positive": "yes", "classes": None,
+    }  # fmt: skip
+    gain = details["comparisons"]["baseline"]["roc_auc"]
+    own, other = (details["models"][name]["roc_auc"] for name in ("challenger", "baseline"))
+    assert gain["difference"] == pytest.approx(own["value"] - other["value"])
+    assert own["low"] < own["value"] < own["high"]
+
+
+def test_the_evidence_holds_what_the_report_draws(trained):
+    assert trained.evaluate() == 0
+    evidence = trained.evidence("evaluation")
+    details = evidence["details"]
+    assert evidence["metrics"] == {
+        name: found["value"] for name, found in details["models"]["challenger"].items()
+    }
+    assert evidence["params"]["confidence"] == 0.95
+    assert (
+        set(details["calibration"]) == set(details["curves"]["roc"]) == {"challenger", "baseline"}
+    )
+    assert details["confusion"]["labels"] == ["no", "yes"]
+    assert sum(map(sum, details["confusion"]["matrix"])) == details["rows"] == 120
+
+
+def test_judging_again_gives_the_same_bytes(trained):
+    path = trained.folder / "evidence" / "evaluation.json"
+    assert trained.evaluate() == 0
+    first = path.read_bytes()
+    assert trained.evaluate() == 0
+    assert path.read_bytes() == first
+
+
+def test_the_champion_itself_differs_from_the_challenger_by_exactly_nothing(trained, capsys):
+    crown(trained)
+    assert trained.evaluate() == 0
+    details = trained.evidence("evaluation")["details"]
+    assert details["champion"] == {"name": "flights", "version": "3", "error": None}
+    for gain in details["comparisons"]["champion"].values():
+        assert gain == {"difference": 0.0, "low": 0.0, "high": 0.0}
+    assert "champion 3" in capsys.readouterr().out
+
+
+def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
+    crown(trained)
+    assert trained.evaluate(model="baseline") == 0
+    details = trained.evidence("evaluation")["details"]
+    for metric in ("roc_auc", "log_loss", "brier"):
+        assert details["comparisons"]["champion"][metric]["difference"] < 0
+    assert "worse" in capsys.readouterr().out
+
+
+def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained, capsys):
+    crown(trained)
+    rules = (trained.folder / "contract.yml").read_text()
+    (trained.folder / "contract.yml").write_text(
+        "\n".join(line for line in rules.splitlines() if not line.startswith("  number:"))
+    )
+    for name in ("model", "baseline"):
+        shutil.rmtree(trained.folder / name)
+    assert trained.train() == 0
+    assert trained.evaluate() == 0
+    details = trained.evidence("evaluation")["details"]
+    assert details["comparisons"]["champion"] is None and details["models"]["champion"] is None
+    assert "number" in details["champion"]["error"]
+    assert "champion 3 is not compared" in capsys.readouterr().out
+
+
+def test_a_champion_whose_file_is_gone_is_not_compared(trained):
+    crown(trained, model=None)
+    assert trained.evaluate() == 0
+    assert "holds no MLflow model" in trained.evidence("evaluation")["details"]["champion"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "is missing"), ("{", "JSON"), ("[]", "object")]
+)
+def test_a_champion_that_is_not_described_is_an_error(trained, capsys, text, message):
+    path = trained.folder / "champion" / "champion.json"
+    path.unlink() if text is None else path.write_text(text)
+    assert trained.evaluate() == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_challenger_that_is_no_model_is_an_error(trained, capsys):
+    assert trained.evaluate(model="nowhere") == 2
+    assert "holds no MLflow model" in capsys.readouterr().err
+
+
+def test_numbers_are_judged_by_residuals(bench, mixed):
+    types = {"number": "number", "flag": "boolean", "value": "number"}
+    place = bench(mixed, {"column": "value", "kind": "regression"}, types)
+    assert place.train() == 0 and place.evaluate() == 0
+    details = place.evidence("evaluation")["details"]
+    assert details["primary"] == "r2" and sum(details["residuals"]["counts"]) == details["rows"]
+    assert details["comparisons"]["baseline"]["r2"]["difference"] > 0
+    segment = details["segments"][0]
+    assert segment["column"] == "flag" and segment["target"] == pytest.approx(
+        segment["predicted"], abs=0.5
+    )
+
+
+def test_many_classes_are_judged_by_confusion(bench):
+    random = np.random.default_rng(0)
+    x = random.normal(size=400)
+    names = np.array(["b", "a", "c"])[np.digitize(x, [-0.5, 0.5])]
+    place = bench(
+        pd.DataFrame({"x": x, "y": names}),
+        {"column": "y", "kind": "multiclass", "classes": ["a", "b", "c"]},
+        {"x": "number", "y": "category"},
+    )
+    assert place.train() == 0 and place.evaluate() == 0
+    details = place.evidence("evaluation")["details"]
+    assert details["confusion"]["labels"] == details["problem"]["classes"] == ["a", "b", "c"]
+    assert np.trace(details["confusion"]["matrix"]) > 70
+    assert "curves" not in details
+
+
+# ---- segments ------------------------------------------------------------------------------
+
+
+def segments(place, gates: evaluate.Gates | None = None) -> list[dict]:
+    gates = gates or evaluate.Gates(evaluate.Evaluation(resamples=20), "accuracy")
+    rows = place.table
+    truth = (rows["y"]).to_numpy()
+    score = np.where(rows.get("hard", False), ~truth, truth).astype(float)
+    return evaluate.judge_segments(
+        rows, truth, metrics.Prediction(score, score > 0.5), place.contract, gates
+    )
+
+
+@pytest.fixture
+def grouped(bench):
+    """300 rows; `region` is sensitive, `kind` z is always wrong, `rare` has ten rows of one value."""
+    rows = 300
+    table = pd.DataFrame(
+        {
+            "region": ["north", "south", None] * 100,
+            "kind": ["x", "y", "z"] * 100,
+            "age": np.arange(rows) % 60 + 20,
+            "rare": [True] * 10 + [False] * 290,
+            "hard": ["x", "y", "z"] * 100,
+            "number": np.arange(rows, dtype=float),
+            "y": np.arange(rows) % 2 == 0,
+        }
+    )
+    table["hard"] = table["kind"] == "z"
+    types = {
+        "region": {"type": "category", "role": "ignored", "why": "sensitive"},
+        "kind": "category",
+        "age": "integer",
+        "rare": "boolean",
+        "number": "number",
+        "y": "boolean",
+    }
+    target = {"column": "y", "kind": "binary", "positive": True}
+    return bench(table, target, types, sensitive=["region", "age"])
+
+
+def test_sensitive_segments_come_first_then_the_worst(grouped):
+    found = segments(grouped)
+    sensitive = [segment["sensitive"] for segment in found]
+    assert sensitive == sorted(sensitive, reverse=True)
+    others = [segment for segment in found if not segment["sensitive"]]
+    assert (others[0]["column"], others[0]["value"]) == ("kind", "z")
+    assert others[0]["value_metric"]["value"] == 0.0
+    assert {segment["column"] for segment in found} == {"region", "age", "kind", "rare"}
+    for column in ("region", "age", "kind", "rare"):
+        assert sum(segment["rows"] for segment in found if segment["column"] == column) == 300
+
+
+def test_sensitive_numbers_are_cut_into_bands_and_missing_values_are_a_segment(grouped):
+    values = {(s["column"], s["value"]) for s in segments(grouped)}
+    assert ("region", groups.MISSING) in values
+    assert len([value for column, value in values if column == "age"]) == groups.BANDS
+
+
+def test_small_segments_are_marked_and_do_not_push_others_back(grouped):
+    found = segments(grouped)
+    assert [(s["column"], s["value"]) for s in found if s["small"]] == [("rare", "true")]
+    assert found[-1]["small"]
+
+
+def test_lower_is_worse_only_where_higher_is_better(grouped):
+    gates = evaluate.Gates(evaluate.Evaluation(resamples=20), "brier")
+    others = [s for s in segments(grouped, gates) if not s["sensitive"]]
+    assert others[0]["value"] == "z" and others[0]["value_metric"]["value"] == 1.0
+
+
+def test_segments_in_which_the_metric_is_not_defined_come_last(bench):
+    rows = 200
+    table = pd.DataFrame({"k": ["one class", "two"] * 100, "y": [True, False, True, True] * 50})
+    target = {"column": "y", "kind": "binary", "positive": True}
+    place = bench(table, target, {"k": "category", "y": "boolean"})
+    gates = evaluate.Gates(evaluate.Evaluation(resamples=20), "roc_auc")
+    found = segments(place, gates)
+    assert [s["value"] for s in found] == ["two", "one class"]
+    assert np.isnan(found[-1]["value_metric"]["value"]) and found[-1]["rows"] == rows / 2
+
+
+def test_many_values_make_no_segments_unless_they_are_sensitive(bench):
+    names = [f"n{i % 40}" for i in range(400)]
+    table = pd.DataFrame({"a": names, "b": names, "y": np.arange(400) % 3 == 0})
+    target = {"column": "y", "kind": "binary", "positive": True}
+    types = {"a": "category", "b": "category", "y": "boolean"}
+    found = segments(bench(table, target, types, sensitive=["b"]))
+    assert {s["column"] for s in found} == {"b"}
+    assert len(found) == groups.MOST_LEVELS
+    assert max(found, key=lambda s: s["rows"])["value"] == groups.OTHER
+
+
+# ---- gates ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_the_gates_that_come_with_the_project_name_a_metric_of_every_kind(mixed_bench, kind):
+    gates = evaluate.load_gates(mixed_bench.gates, kind)
+    assert gates.metric in metrics.HIGHER_IS_BETTER[kind]
+    assert gates.evaluation.resamples == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "promotion: {binary: {metric: roc_acu}}",
+            "not a metric of binary problems; closest: .roc_auc",
+        ),
+        ("promotion: {binary: {floor: 1}}", "expected promotion.binary.metric"),
+        ("promotion: []", "expected promotion.binary.metric"),
+        ("", "expected promotion.binary.metric"),
+        ("evaluation: {confidence: 95}", "evaluation.confidence: input should be less than 1"),
+        ("evaluation: {resample: 5}", "evaluation.resample: extra inputs"),
+        ("a: [", ":1: not valid YAML"),
+    ],
+)
+def test_gates_that_cannot_be_read_are_refused(tmp_path, text, message):
+    path = tmp_path / "gates.yml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        evaluate.load_gates(path, "binary")
+
+
+def test_missing_gates_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="is missing"):
+        evaluate.load_gates(tmp_path / "gates.yml", "binary")

@@ -1,0 +1,172 @@
+"""Contributions to one prediction: they add up, agree with exact Shapley values, and say errors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelyard.errors import UsageError
+from modelyard.evaluation import shapley as explain_rows
+from modelyard.modelling import predicting, saving
+
+
+class Additive:
+    """y = 3 a - 2 b + 5 (c and d together)."""
+
+    def predict(self, rows):
+        both = rows["c"].to_numpy() * rows["d"].to_numpy()
+        return 3 * rows["a"].to_numpy() - 2 * rows["b"].to_numpy() + 5 * both
+
+
+RULES = SimpleNamespace(
+    kind="regression", features=["a", "b", "c", "d"], target=SimpleNamespace(column="y")
+)
+
+
+def exact(predict, row: pd.DataFrame, background: pd.DataFrame) -> np.ndarray:
+    """Shapley values by their definition: over all subsets of the other columns."""
+    names = list(row.columns)
+
+    def worth(known: tuple[str, ...]) -> float:
+        mixed = background.copy()
+        for name in known:
+            mixed[name] = row[name].iloc[0]
+        return float(predict(mixed).mean())
+
+    result = []
+    for name in names:
+        others = [n for n in names if n != name]
+        total = 0.0
+        for size in range(len(others) + 1):
+            weight = (
+                math.factorial(size)
+                * math.factorial(len(names) - size - 1)
+                / math.factorial(len(names))
+            )
+            for chosen in itertools.combinations(others, size):
+                total += weight * (worth((*chosen, name)) - worth(chosen))
+        result.append(total)
+    return np.array(result)
+
+
+@pytest.fixture
+def numbers() -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(4).normal(size=(60, 4)), columns=list("abcd"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contributions_are_the_exact_shapley_values_within_their_stated_error(numbers, seed):
+    row = pd.DataFrame([[1.0, -2.0, 1.5, 0.5]], columns=list("abcd"))
+    found = explain_rows.explained(Additive(), row, numbers, RULES, seed=seed)
+    wanted = exact(Additive().predict, row, numbers)
+    # Every row of the background is used, so what is additive has no error from drawing.
+    assert found.contributions[:2] == pytest.approx(wanted[:2])
+    assert np.all(np.abs(found.contributions - wanted) <= 1.5 * found.errors + 1e-9)
+
+
+def test_contributions_and_base_add_up_to_the_prediction(numbers):
+    for at in range(5):
+        row = numbers.iloc[[at]] * 2
+        found = explain_rows.explained(Additive(), row, numbers, RULES)
+        assert found.base + found.contributions.sum() == pytest.approx(found.prediction)
+        assert found.prediction == pytest.approx(float(Additive().predict(row)[0]))
+
+
+def test_a_row_like_all_others_has_nothing_to_explain(numbers):
+    same = pd.concat([numbers.iloc[[0]]] * 30, ignore_index=True)
+    found = explain_rows.explained(Additive(), numbers.iloc[[0]], same, RULES)
+    assert found.contributions == pytest.approx(np.zeros(4))
+    assert found.errors == pytest.approx(np.zeros(4))
+
+
+def test_the_same_row_is_explained_alike_every_time(numbers):
+    row = numbers.iloc[[3]]
+    one, other = (explain_rows.explained(Additive(), row, numbers, RULES) for _ in "ab")
+    assert one.contributions.tolist() == other.contributions.tolist()
+
+
+# ---- the command ---------------------------------------------------------------------------
+
+
+def arguments(place, table: pd.DataFrame, *more: str) -> list[str]:
+    data = place.folder / "rows.csv"
+    table.to_csv(data, index=False)
+    return [
+        *("--model", str(place.folder / "model"), "--prepared", str(place.folder / "prepared")),
+        *("--data", str(data), *more),
+    ]
+
+
+@pytest.fixture
+def trained(mixed_bench):
+    assert mixed_bench.train() == 0
+    return mixed_bench
+
+
+def test_every_type_of_column_is_explained_and_adds_up(trained, capsys):
+    rows = trained.test_rows().drop(columns="label").head(4)
+    capsys.readouterr()
+    assert explain_rows.main(arguments(trained, rows, "--json")) == 0
+    found = json.loads(capsys.readouterr().out)["explanations"]
+    assert [one["row"] for one in found] == [1, 2, 3, 4]
+    rules = trained.contract
+    loaded = saving.load_model(trained.folder / "model")
+    said = predicting.predict(loaded, rows, rules).score
+    for one, prediction in zip(found, said, strict=True):
+        parts = one["contributions"]
+        assert [part["column"] for part in parts] == rules.features
+        total = one["base"] + sum(part["contribution"] for part in parts)
+        assert total == pytest.approx(one["prediction"])
+        assert one["prediction"] == pytest.approx(prediction)
+        assert one["about"] == "chance of label = yes"
+
+
+def test_one_row_is_printed_as_a_table_the_largest_part_first(trained, capsys):
+    rows = trained.test_rows().head(3)
+    capsys.readouterr()
+    assert explain_rows.main(arguments(trained, rows, "--row", "2")) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("row 2: chance of label = yes is ")
+    assert "row 1" not in said and "±" in said
+
+
+def test_several_classes_are_explained_by_the_class_that_is_predicted(bench, mixed, capsys):
+    table = mixed[["number", "flag"]].assign(
+        y=np.where(mixed["value"] > 2, "high", np.where(mixed["flag"], "mid", "low"))
+    )
+    target = {"column": "y", "kind": "multiclass", "classes": ["low", "mid", "high"]}
+    place = bench(table, target, {"number": "number", "flag": "boolean", "y": "category"})
+    assert place.train() == 0
+    capsys.readouterr()
+    rows = pd.DataFrame({"number": [9.0], "flag": [True]})
+    assert explain_rows.main(arguments(place, rows, "--json")) == 0
+    one = json.loads(capsys.readouterr().out)["explanations"][0]
+    assert one["about"] == "chance of y = high"
+    assert one["prediction"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "message"),
+    [
+        (lambda rows: rows.drop(columns="number"), (), 'has no column "number"'),
+        (lambda rows: rows.assign(number="many"), (), 'column "number", row 1: expected a number'),
+        (lambda rows: rows, ("--row", "9"), "expected a number from 1 to 3, found 9"),
+        (lambda rows: pd.concat([rows] * 50), (), "at most 100 are explained at once"),
+        (lambda rows: rows.head(0), (), "no rows"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_with_the_reason(trained, capsys, change, words, message):
+    rows = change(trained.test_rows().head(3))
+    assert explain_rows.main(arguments(trained, rows, *words)) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_a_model_without_its_contract_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"holds no contract\.yml"):
+        explain_rows.model_contract(tmp_path)

@@ -1,0 +1,127 @@
+"""From a message to the poison queue, a notice or nothing; and what the app's files have to agree on."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from modelyard.events.event import BREACH_TAG, Queue
+from modelyard.events.ledger import LEASE
+from modelyard.events.receive import MOST_ATTEMPTS, NOTICE, receive
+from modelyard.events.settings import SettingsError, read_settings
+
+from tests import payloads
+from tests.fakes import Azure
+from tests.project import ROOT
+
+GIVEN = {
+    "EVENTS_CLIENT_ID": "client",
+    "EVENTS_SUBSCRIPTION_ID": "subscription",
+    "EVENTS_RESOURCE_GROUP": "group",
+    "EVENTS_WORKSPACE": "workspace",
+    "EVENTS_ENVIRONMENT": "dev",
+    "EVENTS_STATE": "https://account.blob.core.windows.net/event-state",
+    "EVENTS_COOL_DOWN_DAYS": "3",
+}
+
+
+def notices(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.getMessage().startswith(NOTICE)]
+
+
+def test_what_was_done_is_logged(azure: Azure, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert receive("model-registered", payloads.registered(), 1, azure.services)
+    assert "flight-delay:3 is tested by job model-test-" in caplog.text
+    assert not notices(caplog)
+
+
+def test_what_nobody_understands_is_told_and_put_aside_at_once(
+    azure: Azure, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not receive("run-failed", b'{"id": "x"}', 1, azure.services)
+    (notice,) = notices(caplog)
+    assert "run-failed-poison: type: Field required" in notice.replace("eventType", "type")
+
+
+def test_what_fails_is_tried_again_and_told_when_it_is_given_up(
+    azure: Azure, caplog: pytest.LogCaptureFixture
+) -> None:
+    azure.jobs.error = OSError("no\nnetwork")
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        assert not notices(caplog)
+        with pytest.raises(OSError, match="network"):
+            receive("model-registered", payloads.registered(), attempt, azure.services)
+    (notice,) = notices(caplog)
+    assert "about flight-delay:3 failed 5 times" in notice
+    assert "\n" not in notice
+
+
+def test_settings_are_read_from_the_apps_environment() -> None:
+    settings = read_settings(GIVEN | {"PATH": "x"}, ROOT)
+    assert settings.cool_down.days == 3
+    assert settings.model
+
+
+def test_missing_and_wrong_settings_are_told_all_at_once() -> None:
+    given = GIVEN | {"EVENTS_COOL_DOWN_DAYS": "often", "EVENTS_STATE": "account"}
+    del given["EVENTS_WORKSPACE"]
+    with pytest.raises(SettingsError) as caught:
+        read_settings(given, ROOT)
+    for name in ("EVENTS_COOL_DOWN_DAYS", "EVENTS_STATE", "EVENTS_WORKSPACE"):
+        assert name in str(caught.value)
+
+
+def test_a_project_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="does not name the model"):
+        _ = read_settings(GIVEN, tmp_path).model
+
+
+def _keywords(file: Path, function: str) -> list[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return [
+        str(keyword.value.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == function
+        for keyword in node.keywords
+        if keyword.arg == "queue_name" and isinstance(keyword.value, ast.Constant)
+    ]
+
+
+def test_every_queue_has_a_trigger_and_a_place_for_poison() -> None:
+    app = ROOT / "events" / "function_app.py"
+    assert sorted(_keywords(app, "queue_trigger")) == sorted(get_args(Queue))
+    assert sorted(_keywords(app, "queue_output")) == sorted(f"{q}-poison" for q in get_args(Queue))
+
+
+def test_infrastructure_and_code_name_the_same_queues_settings_and_tag() -> None:
+    modules = ROOT / "infra" / "modules"
+    storage = (modules / "event-storage.bicep").read_text(encoding="utf-8")
+    events = (modules / "events.bicep").read_text(encoding="utf-8")
+    for queue in get_args(Queue):
+        assert f"  '{queue}'\n" in storage
+        assert f"  '{queue}-poison'\n" in storage
+        assert f"name: '{queue}'" in events
+    assert sorted(re.findall("EVENTS_[A-Z_]+", events)) == sorted(GIVEN)
+    assert f"data.RunTags.{BREACH_TAG}" in events
+
+
+def test_the_host_keeps_to_what_the_code_relies_on() -> None:
+    host = json.loads((ROOT / "events" / "host.json").read_text(encoding="utf-8"))
+    queues = host["extensions"]["queues"]
+    assert queues["maxDequeueCount"] == MOST_ATTEMPTS
+    # Event Grid has written both plain text and base64: the code tells them apart, the host cannot.
+    assert queues["messageEncoding"] == "none"
+    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
+    assert (hours * 60 + minutes) * 60 + seconds < LEASE.total_seconds()
+    hours, minutes, seconds = map(int, queues["visibilityTimeout"].split(":"))
+    again = (hours * 60 + minutes) * 60 + seconds
+    # After a crash the claim has run out before the attempts have.
+    assert again * (MOST_ATTEMPTS - 2) > LEASE.total_seconds()
+    # A notice that sampling drops is a mail that nobody gets.
+    assert host["logging"]["applicationInsights"]["samplingSettings"]["isEnabled"] is False

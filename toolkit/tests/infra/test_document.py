@@ -1,0 +1,65 @@
+"""docs/infrastructure.md: its picture and its table follow from the files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from modelyard.errors import UsageError
+from modelyard.infra.diagram import diagram
+from modelyard.infra.document import CAPABILITIES, PAGE, documented, rights
+
+from tests.project import ROOT
+
+PERSONAS = json.loads((ROOT / "infra" / "modules" / "persona-roles.json").read_text("utf-8"))
+
+
+def test_the_page_is_up_to_date() -> None:
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert page == documented(ROOT), "run `.venv/bin/mlops infra document`"
+
+
+def test_a_module_more_is_a_box_and_an_arrow_more(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "infra", tmp_path / "infra")
+    main = tmp_path / "infra" / "main.bicep"
+    main.write_text(
+        main.read_text(encoding="utf-8")
+        + "\n// --- search ---\n\nmodule search 'modules/vault.bicep' = {\n  name: 'search'\n"
+        "  params: {\n    vaultName: workspace.outputs.name\n  }\n}\n",
+        encoding="utf-8",
+    )
+    drawn = diagram(main)
+    assert '["search"]' in drawn
+    assert 'search["<b>search</b><br/>key vault"]' in drawn
+    assert "search --> workspace" in drawn
+
+
+def test_every_module_has_a_box_with_what_it_makes() -> None:
+    drawn = diagram(ROOT / "infra" / "main.bicep")
+    assert "<br/>" in drawn
+    assert '</b><br/>"]' not in drawn
+
+
+def test_a_persona_that_may_do_more_gets_more_words() -> None:
+    table = rights(PERSONAS)
+    assert table.count("**approve models**") == 2
+    more = json.loads(json.dumps(PERSONAS))
+    more["domainExperts"]["prod"].append(CAPABILITIES["**approve models**"])
+    assert rights(more).count("**approve models**") == 3
+
+
+def test_every_capability_is_an_operation_that_exists() -> None:
+    known = (ROOT / "infra" / "operations.txt").read_text(encoding="utf-8").lower().splitlines()
+    for operation in CAPABILITIES.values():
+        assert any(line.startswith(operation.lower()) for line in known), operation
+
+
+def test_a_page_without_its_marks_says_what_is_missing(tmp_path: Path) -> None:
+    for name in ("infra", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    page = tmp_path / PAGE
+    page.write_text(page.read_text(encoding="utf-8").replace("<!-- rights: end -->", ""))
+    with pytest.raises(UsageError, match="rights: begin"):
+        documented(tmp_path)

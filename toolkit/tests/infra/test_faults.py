@@ -1,0 +1,594 @@
+"""Faults that people make, each planted alone: found where it is, with what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.small_infra import FILES, findings, line_of, places, write
+
+MAIN, STORE, LOCKS = "infra/main.bicep", "infra/modules/store.bicep", "infra/modules/locks.bicep"
+DEV, PROD = "infra/dev.bicepparam", "infra/prod.bicepparam"
+ROLES = "infra/modules/persona-roles.json"
+IMMUTABLE = "    immutable: {\n      kind: 'Timed'\n      days: days\n    }\n"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`old` of a file becomes `new`; then `what` and `remedy` are said of the line with `at`."""
+
+    file: str
+    old: str
+    new: str
+    at: str
+    what: str
+    remedy: str
+    blamed: str = ""  # the file that `at` is in, where it is another
+
+    def plant(self, root: Path) -> tuple[str, int]:
+        """Write the infrastructure with the fault: the file and the line that are to be blamed."""
+        text = FILES[self.file]
+        assert text.count(self.old) == 1, self.old
+        changed = {self.file: text.replace(self.old, self.new)}
+        write(root, changed)
+        blamed = self.blamed or self.file
+        return blamed, line_of((FILES | changed)[blamed], self.at)
+
+
+TYPES = {
+    "unknown property": Fault(
+        STORE,
+        "    allowSharedKeyAccess: false\n",
+        "    allowSharedKeyAccess: false\n    alowCrossTenant: true\n",
+        "alowCrossTenant",
+        "no property `alowCrossTenant` in `properties`",
+        "remove it; there is: allowBlobPublicAccess",
+    ),
+    "misspelt property": Fault(
+        STORE,
+        "    allowSharedKeyAccess: false\n",
+        "    allowSharedKeyAccess: false\n    minimumTlsVersoin: 'TLS1_2'\n",
+        "Versoin",
+        "no property `minimumTlsVersoin`",
+        "write `minimumTlsVersion`",
+    ),
+    "wrong case": Fault(
+        STORE, "      bypass:", "      Bypass:", "Bypass:", "no property `Bypass`", "write `bypass`"
+    ),
+    "read-only property": Fault(
+        STORE,
+        IMMUTABLE,
+        "    primaryEndpoints: {}\n",
+        "primaryEndpoints",
+        "`properties.primaryEndpoints` of Microsoft.Storage/storageAccounts is read-only",
+        "remove it",
+    ),
+    "missing required property": Fault(
+        STORE,
+        "      defaultAction: 'Deny'\n",
+        "",
+        "networkAcls",
+        "needs `defaultAction` in `properties.networkAcls`",
+        "add `defaultAction:` (Allow | Deny)",
+    ),
+    "missing required property of the resource itself": Fault(
+        STORE, "  kind: 'StorageV2'\n", "", "resource account", "needs `kind`", "add `kind:`"
+    ),
+    "value out of an enumeration, in a branch": Fault(
+        STORE,
+        "'Standard_LRS'",
+        "'Standard_LSR'",
+        "Standard_LSR",
+        "`sku.name` of Microsoft.Storage/storageAccounts is one of Standard_LRS, Standard_ZRS",
+        "write 'Standard_LRS'",
+    ),
+    "value out of an open enumeration": Fault(
+        STORE, "'AzureServices'", "'azureservices'", "bypass", "is one of", "write 'AzureServices'"
+    ),
+    "value out of an array of choices": Fault(
+        STORE,
+        IMMUTABLE,
+        "    verbs: ['GET', 'FETCH']\n",
+        "verbs",
+        "`properties.verbs[]`",
+        "write 'GET'",
+    ),
+    "text for a truth value": Fault(
+        STORE,
+        "allowBlobPublicAccess: false",
+        "allowBlobPublicAccess: string(false)",
+        "allowBlob",
+        "is true or false, found text",
+        "give true or false",
+    ),
+    "number for an object": Fault(
+        STORE,
+        IMMUTABLE,
+        "    immutable: 3\n",
+        "immutable",
+        "is an object, found a whole number",
+        "give an object",
+    ),
+    "parameter of another type": Fault(
+        STORE, "bypass: 'AzureServices'", "bypass: isPrivate", "bypass:", "true or false", "take"
+    ),
+    "behind a variable, in an array": Fault(
+        STORE,
+        "    action: 'Allow'\n",
+        "    action: 'Deny'\n",
+        "    action: 'Deny'",
+        "`properties.networkAcls.ipRules[].action` of Microsoft.Storage/storageAccounts is one of",
+        "take one of Allow",
+    ),
+    "property of another variant": Fault(
+        STORE,
+        "      kind: 'Timed'\n",
+        "      kind: 'Timed'\n      by: 'me'\n",
+        "by: 'me'",
+        "no property `by` in `properties.immutable`",
+        "there is: days, kind, note",
+    ),
+    "variant that is not there": Fault(
+        STORE, "kind: 'Timed'", "kind: 'Timmed'", "Timmed", "is one of Timed, Held", "'Timed'"
+    ),
+    "above the largest value": Fault(
+        STORE,
+        IMMUTABLE,
+        IMMUTABLE.replace("days: days", "days: 400"),
+        "days: 400",
+        "`properties.immutable.days` of Microsoft.Storage/storageAccounts is at most 365",
+        "stay within",
+    ),
+    "in a loop": Fault(
+        STORE,
+        "        enabled: true\n      }\n    ]",
+        "      }\n    ]",
+        "for group",
+        "`enabled`",
+        "add",
+    ),
+    "old API version": Fault(
+        LOCKS,
+        "storageAccounts@2025-01-01",
+        "storageAccounts@2019-06-01",
+        "@2019-06-01",
+        "API version 2019-06-01 of Microsoft.Storage/storageAccounts is older than 2025-01-01",
+        "write Microsoft.Storage/storageAccounts@2025-01-01",
+    ),
+    "preview of a version that is out": Fault(
+        LOCKS,
+        "storageAccounts@2025-01-01",
+        "storageAccounts@2025-01-01-preview",
+        "-preview",
+        "is older than 2025-01-01",
+        "write Microsoft.Storage/storageAccounts@2025-01-01",
+    ),
+    "unknown resource type": Fault(
+        LOCKS,
+        "storageAccounts@",
+        "moonBases@",
+        "moonBases",
+        "Azure has no resource type Microsoft.Storage/moonBases",
+        "correct the name",
+    ),
+    "value for a resource that is only referred to": Fault(
+        LOCKS,
+        "  name: storageName\n",
+        "  name: storageName\n  kind: 'StorageV2'\n",
+        "kind:",
+        "`kind` of a resource that is only referred to",
+        "remove it",
+    ),
+    "reading what is not there": Fault(
+        LOCKS,
+        "lock.properties.level",
+        "lock.properties.grade",
+        "grade",
+        "no property `grade` to read",
+        "there is: level, notes, owners",
+    ),
+    "child of the wrong parent": Fault(
+        LOCKS, "  scope: storage\n", "  parent: storage\n", "parent:", "cannot be inside", "parent"
+    ),
+    "name with a part too many": Fault(
+        LOCKS, "  name: 'keep'", "  name: 'keep/it'", "keep/it", "has 1 parts, found 2", "parent"
+    ),
+}
+CALLS = {
+    "unknown parameter in a parameter file": Fault(
+        DEV,
+        "param days = 7\n",
+        "param days = 7\nparam dayz = 7\n",
+        "dayz",
+        "main.bicep has no parameter `dayz`",
+        "write `days`",
+    ),
+    "missing parameter in a parameter file": Fault(
+        DEV, "param days = 7\n", "", "using", "main.bicep needs parameter `days` (int)", "assign"
+    ),
+    "value that is not allowed in a parameter file": Fault(
+        DEV, "'public'", "'publik'", "publik", "is one of public, managed-vnet", "write 'public'"
+    ),
+    "value of another type in a parameter file": Fault(
+        DEV, "days = 7", "days = '7'", "'7'", "is a whole number, found text", "whole number"
+    ),
+    "value below the limit in a parameter file": Fault(
+        DEV, "days = 7", "days = 3", "= 3", "is at least 7, found 3", "stay within"
+    ),
+    "parameter file for another file": Fault(
+        DEV, "main.bicep", "man.bicep", "using", "./man.bicep, is not there", "name a .bicep file"
+    ),
+    "unknown parameter of a module": Fault(
+        MAIN,
+        "    days: days\n",
+        "    days: days\n    tier: 'hot'\n",
+        "tier:",
+        "store.bicep has no parameter `tier`",
+        "remove it",
+    ),
+    "missing parameter of a module": Fault(
+        MAIN,
+        "  params: {\n    name: names.storage\n    location: location\n    tags: tags\n    days: days\n",
+        "  params: { // here\n    name: names.storage\n    location: location\n    tags: tags\n",
+        "// here",
+        "store.bicep needs parameter `days` (int)",
+        "assign `days` here",
+    ),
+    "value of another type for a module": Fault(
+        MAIN,
+        "    tags: tags\n    days: days\n",
+        "    tags: tags\n    days: location\n",
+        "days: location",
+        "is a whole number, found text",
+        "give a whole number",
+    ),
+    "output that a module has not": Fault(
+        MAIN,
+        "storageId string = store.outputs.id",
+        "storageId string = store.outputs.ids",
+        "outputs.ids",
+        "module store (modules/store.bicep) has no output `ids`",
+        "write `id`",
+    ),
+    "output of a module that may be absent": Fault(
+        MAIN,
+        "locks.?outputs.level ?? ''",
+        "locks.outputs.level",
+        "locks.outputs",
+        "locks is deployed under a condition",
+        "write locks.?outputs",
+    ),
+    "module that is not there": Fault(
+        MAIN, "modules/locks", "modules/lock", "module locks", "not there", "restore the file"
+    ),
+    "output of another type": Fault(
+        MAIN,
+        "storageId string = store.outputs.id",
+        "storageId int = store.outputs.id",
+        "storageId",
+        "output `storageId` is declared int, its value is string",
+        "declare it string",
+    ),
+    "entry that the loaded file has not": Fault(
+        MAIN, "project.tags,", "project.tag,", "project.tag,", "no `tag`", "title, name, region"
+    ),
+    "loaded file that is not there": Fault(
+        MAIN, "conf/project.yml", "conf/projekt.yml", "projekt", "is not there", "restore the file"
+    ),
+    "unused parameter": Fault(
+        LOCKS,
+        "resource storage",
+        "@description('x')\nparam more string\n\nresource storage",
+        "param more",
+        "parameter `more` is not used",
+        "remove it",
+    ),
+    "unused variable": Fault(
+        LOCKS, "resource storage", "var more = 1\n\nresource storage", "more", "not used", "remove"
+    ),
+    "undescribed parameter": Fault(
+        LOCKS,
+        "@description('Name of the storage account.')\n",
+        "",
+        "param",
+        "no description",
+        "write",
+    ),
+    "undescribed output": Fault(
+        LOCKS, "@description('Level of the lock.')\n", "", "output", "no description", "write"
+    ),
+    "unknown name": Fault(
+        LOCKS,
+        "name: storageName",
+        "name: storagName",
+        "storagName",
+        "nothing here",
+        "mend the name",
+    ),
+    "unknown function": Fault(
+        LOCKS,
+        "name: storageName",
+        "name: lower(storageName)",
+        "lower(",
+        "no function lower()",
+        "mend",
+    ),
+    "circle": Fault(
+        LOCKS,
+        "resource storage",
+        "var one = two\nvar two = '${one}s'\n\nresource storage",
+        "var one",
+        "these wait for each other",
+        "remove one",
+    ),
+    "name that waits for a resource": Fault(
+        LOCKS,
+        "  name: 'keep'",
+        "  name: storage.properties.kind",
+        "properties.kind",
+        "the name of `lock` waits for `storage.properties`",
+        "make it of parameters",
+    ),
+    "name that waits behind a variable": Fault(
+        MAIN,
+        "resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {\n"
+        "  name: 'budget-${project.name}-${environment}'",
+        "var late = store.outputs.name\n\nresource budget 'Microsoft.Consumption/budgets@2024-08-01' = {\n"
+        "  name: 'budget-${late}'",
+        "budget-${late}",
+        "the name of `budget` waits for `store.outputs`",
+        "make it of parameters",
+    ),
+    "condition that waits for a module": Fault(
+        MAIN,
+        "(asAdministrator && lockResources)",
+        "(asAdministrator && store.outputs.name == 'x')",
+        "module locks",
+        "the condition of `locks` waits for `store.outputs`",
+        "make it of parameters",
+    ),
+    "output that may be null": Fault(
+        MAIN, " ?? ''", "", "lockLevel", "output `lockLevel` may be null", "say what is taken"
+    ),
+    "dependency told twice": Fault(
+        LOCKS,
+        "  scope: storage\n",
+        "  scope: storage\n  dependsOn: [\n    storage // twice\n  ]\n",
+        "// twice",
+        "`lock` waits for `storage` anyway",
+        "remove it from dependsOn",
+    ),
+    "name where a parent is meant": Fault(
+        LOCKS,
+        "  name: 'keep'",
+        "  name: '${storage.name}/keep'",
+        "/keep",
+        "the name of `lock` begins with that of `storage`",
+        "write `parent: storage`",
+    ),
+    "quotes that are not needed": Fault(
+        LOCKS, "    level: 'Can", "    'level': 'Can", "'level'", "needs no quotes", "without"
+    ),
+    "region written down": Fault(
+        STORE, "location: location", "location: 'westeurope'", "westeurope", "written down", "take"
+    ),
+    "address of one cloud": Fault(
+        LOCKS,
+        "name: 'keep'",
+        "name: 'blob.core.windows.net'",
+        "windows",
+        "core.windows.net is the address of one of Azure's clouds",
+        "az.environment()",
+    ),
+    "property given twice": Fault(
+        LOCKS,
+        "  name: 'keep'\n",
+        "  name: 'keep'\n  name: 'two'\n",
+        "'two'",
+        "`name` stands twice",
+        "one",
+    ),
+    "comma left out": Fault(
+        STORE, "['audit', 'allLogs']", "['audit' 'allLogs']", "audit", "without a comma", "a comma"
+    ),
+    "bracket left out": Fault(
+        LOCKS,
+        "  name: storageName\n}",
+        "  name: storageName\n",
+        "resource storage",
+        "cannot be read",
+        "brackets",
+    ),
+    "text that does not end": Fault(
+        LOCKS, "name: 'keep'", "name: 'keep", "keep", "cannot be read", "quotes"
+    ),
+}
+INTENT = {
+    "keys": Fault(
+        STORE,
+        "allowSharedKeyAccess: false",
+        "allowSharedKeyAccess: true",
+        "allowSharedKey",
+        "properties.allowSharedKeyAccess of `account` is true",
+        "say false: data is reached with identities only",
+    ),
+    "keys, by leaving the property out": Fault(
+        STORE,
+        "    allowSharedKeyAccess: false\n",
+        "",
+        "resource account",
+        "`account` does not say properties.allowSharedKeyAccess",
+        "say false",
+    ),
+    "open to every network": Fault(
+        STORE,
+        "isPrivate ? 'Disabled' : 'Enabled'",
+        "'Enabled'",
+        "publicNetworkAccess",
+        "`account` is open to every network, always",
+        "isPrivate ? 'Disabled' : 'Enabled'",
+    ),
+    "open although the network is private": Fault(
+        MAIN,
+        "isPrivate: network == 'managed-vnet'",
+        "isPrivate: network == 'managed'",
+        "resource account",
+        "`account` stays open with network managed-vnet",
+        "publicNetworkAccess",
+        blamed=STORE,
+    ),
+    "firewall that lets everyone in": Fault(
+        STORE,
+        "defaultAction: 'Deny'",
+        "defaultAction: 'Allow'",
+        "defaultAction",
+        "everyone",
+        "Deny",
+    ),
+    "no tags": Fault(
+        STORE, "  tags: tags\n", "", "resource account", "`account` has no tags", "add `tags: tags`"
+    ),
+    "no logs": Fault(
+        STORE,
+        "account::blobs",
+        "account",
+        "resource blobs",
+        "`blobs` sends no logs",
+        "scope: blobs",
+    ),
+    "wildcard in a role": Fault(
+        ROLES,
+        "storageAccounts/write",
+        "storageAccounts/*",
+        "/*",
+        "the role may do anything: Microsoft.Storage/storageAccounts/*",
+        "one by one",
+    ),
+    "operation that nobody looked up": Fault(
+        ROLES,
+        "storageAccounts/write",
+        "storageAccounts/writes/action",
+        "writes",
+        "infra/operations.txt has no operation Microsoft.Storage/storageAccounts/writes/action",
+        "az provider operation show",
+    ),
+    "role that gives roles": Fault(
+        LOCKS,
+        "name: 'keep'",
+        "name: guid('8e3af657-a8ff-443c-a75c-2fe8c4bcb635')",
+        "8e3af657",
+        "the role Owner can give itself anything",
+        "give the operations",
+    ),
+    "secret parameter": Fault(
+        LOCKS,
+        "storageName string",
+        "sharedKey string",
+        "sharedKey",
+        "looks like a secret",
+        "identity",
+    ),
+    "key asked for": Fault(
+        LOCKS,
+        "lock.properties.level",
+        "storage.listKeys().keys[0].value",
+        "listKeys",
+        "listKeys() gives keys",
+        "give the identity a role",
+    ),
+    "no budget": Fault(
+        MAIN,
+        "resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {",
+        "resource budget 'Microsoft.Consumption/budgets@2024-08-01' = if (false) {",
+        "using",
+        "what dev.bicepparam deploys has no budget",
+        "call modules/budget.bicep",
+        blamed=DEV,
+    ),
+    "prod without a lock": Fault(
+        PROD,
+        "lockResources = true",
+        "lockResources = false",
+        "lock",
+        "prod is not locked",
+        "= true",
+    ),
+    "lock that is asked for and not there": Fault(
+        MAIN,
+        "(asAdministrator && lockResources)",
+        "(false)",
+        "lock",
+        "nothing is locked",
+        "locks.bicep",
+        blamed=PROD,
+    ),
+    "lock of the whole group": Fault(
+        LOCKS, "  scope: storage\n", "", "resource lock", "locks the whole resource group", "scope"
+    ),
+    "CI given what it may not do": Fault(
+        MAIN,
+        "(asAdministrator && lockResources)",
+        "(lockResources)",
+        "resource lock",
+        "CI would deploy `lock` (Microsoft.Authorization/locks), and may not",
+        "behind asAdministrator",
+        blamed=LOCKS,
+    ),
+    "name beyond Azure's limit": Fault(
+        "conf/project.yml",
+        "stacmesmallprod",
+        "stacmesmallprodthatistoolong",
+        "  name: name",
+        "'stacmesmallprodthatistoolong' (28 characters) with prod.bicepparam",
+        "[a-z0-9]{3,24}",
+        blamed=STORE,
+    ),
+}
+
+
+STORE_TEXT, GROUP = FILES[STORE], "resourceGroup()"
+FAULTS = TYPES | CALLS | INTENT
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_found_where_it_is_and_says_what_to_do(fault: Fault, tmp_path: Path):
+    blamed = fault.plant(tmp_path)
+    found = findings(tmp_path)
+    said = [
+        (*place, f.what, f.remedy) for f, place in zip(found, places(tmp_path, found), strict=True)
+    ]
+    assert any(
+        (file, line) == blamed and fault.what in what and fault.remedy in remedy
+        for file, line, what, remedy in said
+    ), said
+
+
+def test_a_region_that_is_left_to_a_default_is_found(tmp_path: Path):
+    default = STORE_TEXT.replace(
+        "param location string", f"param location string = {GROUP}.location"
+    )
+    main = FILES[MAIN].replace("    location: location\n", "")
+    write(tmp_path, {STORE: default, MAIN: main})
+    assert any(
+        "leaves the region to the default of `location`" in f.what for f in findings(tmp_path)
+    )
+
+
+def test_nothing_is_said_of_what_is_fine(tmp_path: Path):
+    assert findings(write(tmp_path)) == []
+
+
+def test_a_list_of_operations_that_is_gone_does_not_let_every_operation_through(tmp_path: Path):
+    write(tmp_path)
+    (tmp_path / "infra" / "operations.txt").unlink()
+    [found] = findings(tmp_path)
+    assert (found.place.file.name, found.what) == ("operations.txt", "is not there")
+    assert "restore it from git" in found.remedy
+
+
+def test_a_value_that_cannot_be_worked_out_is_no_crash(tmp_path: Path):
+    text = FILES[LOCKS].replace("  name: 'keep'", "  name: format('{0}-{1}', 'keep')")
+    write(tmp_path, {LOCKS: text})
+    assert findings(tmp_path) == []

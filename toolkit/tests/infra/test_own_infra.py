@@ -1,0 +1,126 @@
+"""This project's own infrastructure, with the real azmcp and the real checkov."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from modelyard.cli import app
+from modelyard.infra import scan
+from modelyard.infra.check import check, compare
+from modelyard.infra.infrastructure import load
+from modelyard.infra.schema import load_types
+from typer.testing import CliRunner
+
+from tests.project import ROOT
+from tests.small_infra import line_of, places
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """This project's infrastructure elsewhere; it shares what was installed for checking."""
+    for name in ("infra", "conf", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (ROOT / ".environments").mkdir(exist_ok=True)
+    (tmp_path / ".environments").symlink_to(ROOT / ".environments", target_is_directory=True)
+    return tmp_path
+
+
+def changed(file: Path, change: Callable[[str], str], marker: str) -> int:
+    """Change a file; the line of what was put in."""
+    before = file.read_text(encoding="utf-8")
+    after = change(before)
+    assert after != before
+    file.write_text(after, encoding="utf-8")
+    return line_of(after, marker)
+
+
+def test_this_project_passes_and_every_body_is_compared():
+    checked = check(ROOT)
+    assert checked.findings == ()
+    assert checked.untyped == ()
+    assert checked.resources > 0
+
+
+def test_faults_in_the_real_files_are_found_all_at_once(copied: Path):
+    infra = copied / "infra"
+    wanted = {
+        ("infra/modules/storage.bicep", "`allowSharedKey`"): changed(
+            infra / "modules" / "storage.bicep",
+            lambda t: t.replace("allowSharedKeyAccess: false", "allowSharedKey: false", 1),
+            "allowSharedKey:",
+        ),
+        ("infra/dev.bicepparam", "`clusterMaximum`"): changed(
+            infra / "dev.bicepparam",
+            lambda t: t.replace("param clusterMaximum = ", "param clusterMaximum = 1000 // "),
+            "1000",
+        ),
+        ("infra/modules/persona-roles.json", "workspaces/*"): changed(
+            infra / "modules" / "persona-roles.json",
+            lambda t: t.replace(
+                '"Microsoft.MachineLearningServices/workspaces/models/read"',
+                '"Microsoft.MachineLearningServices/workspaces/*"',
+                1,
+            ),
+            "workspaces/*",
+        ),
+    }
+    files = load(copied)
+    found = compare(
+        files, load_types(copied, [r.type for f in files.bicep for r in f.every_resource()])
+    )
+    said = list(zip(places(copied, found), found, strict=True))
+    for (file, words), line in wanted.items():
+        assert any(p == (file, line) and words in f.what and f.remedy for p, f in said), (
+            file,
+            said,
+        )
+
+
+def test_checkov_fails_what_is_unsafe_unread_or_unexplained(copied: Path):
+    shutil.rmtree(copied / "infra")
+    (copied / "infra").mkdir()
+    account = "resource a 'Microsoft.Storage/storageAccounts@2025-01-01' = {\n"
+    body = "  name: 'a'\n  properties: {\n    supportsHttpsTrafficOnly: false\n  }\n}\n"
+    skip = "  // checkov:skip=CKV_AZURE_3\n"
+    for name, text in {
+        "unsafe.bicep": account + body,
+        "unread.bicep": "var a = {\n  ...b\n}\n" + account + body,
+        "unexplained.bicep": account + skip + body,
+        "explained.bicep": account + skip.replace("_3", "_3:nobody is there") + body,
+    }.items():
+        (copied / "infra" / name).write_text(text, encoding="utf-8")
+    found = list(scan.check(load(copied), lambda _: None))
+    named = ("(CKV_AZURE_3)", "CKV_AZURE_3 is")
+    names = {f.place.file.name: f for f in found if any(words in f.what for words in named)}
+    assert set(names) == {"unsafe.bicep", "unexplained.bicep"}
+    assert "checkov:skip=CKV_AZURE_3:reason" in names["unsafe.bicep"].remedy
+    assert "without a reason" in names["unexplained.bicep"].what
+    assert ("unread.bicep", "none of its rules holds") in {
+        (f.place.file.name, f.what.partition("that ")[2]) for f in found
+    }
+
+
+def test_the_command_says_no_with_file_line_and_remedy(copied: Path, monkeypatch):
+    monkeypatch.chdir(copied)
+    shutil.rmtree(copied / "infra")
+    (copied / "infra").mkdir()
+    (copied / "infra" / "main.bicep").write_text("param a string\n", encoding="utf-8")
+    monkeypatch.setattr(scan, "check", lambda *_: iter(()))
+    plain = CliRunner().invoke(app, ["infra", "check"])
+    assert plain.exit_code == 1
+    assert "infra/main.bicep:1: parameter `a` is not used; remove it, or use it" in plain.output
+    read = json.loads(CliRunner().invoke(app, ["infra", "check", "--json"]).stdout)
+    assert (read["passed"], read["files"]) == (False, 1)
+    assert read["findings"][0] | {"line": 1} == read["findings"][0]
+    assert {"file", "line", "column", "what", "remedy", "check"} == set(read["findings"][0])
+
+
+def test_a_project_without_infrastructure_is_wrong_usage(copied: Path, monkeypatch):
+    monkeypatch.chdir(copied)
+    shutil.rmtree(copied / "infra")
+    failed = CliRunner().invoke(app, ["infra", "check"])
+    assert "has no .bicep file" in str(failed.exception)

@@ -1,0 +1,99 @@
+"""Attributions of a model in two windows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelyard.contract import model as contract
+from modelyard.monitoring import attribution
+
+from tests.bench import Bench
+
+
+class Weighted:
+    """A regression that is a sum with known weights."""
+
+    def __init__(self, **weights: float) -> None:
+        self.weights = weights
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        return sum(weight * rows[name].to_numpy() for name, weight in self.weights.items())
+
+
+@pytest.fixture
+def rules() -> contract.Contract:
+    columns = {name: {"type": "number"} for name in ("big", "small", "idle", "y")}
+    return contract.Contract.model_validate(
+        {"target": {"column": "y", "kind": "regression"}, "columns": columns}
+    )
+
+
+def test_attributions_of_a_sum_are_its_weights(rules: contract.Contract) -> None:
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(2_000, 3)), columns=["big", "small", "idle"])
+    found = attribution.attributions(Weighted(big=4, small=-1), rows, rules)
+    # The mean distance of two standard normals is 2 / sqrt(pi).
+    assert found["big"] == pytest.approx(4 * 2 / np.sqrt(np.pi), rel=0.05)
+    assert found["small"] == pytest.approx(2 / np.sqrt(np.pi), rel=0.05)
+    assert found["idle"] == 0.0
+
+
+def test_a_sample_gives_every_row_the_same_chance(
+    rules: contract.Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribution, "ROWS", 400)
+    rows = pd.DataFrame({"big": np.arange(4_000.0), "small": 1.0, "idle": np.nan})
+    files = []
+    for i, part in enumerate(np.array_split(rows, 9)):
+        files.append(tmp_path / f"{i}.parquet")
+        part.to_parquet(files[-1])
+    found, total = attribution.sampled(attribution.Window(tuple(map(str, files))), rules)
+    assert (len(found), total) == (400, 4_000)
+    assert found["big"].is_unique
+    assert found["big"].mean() == pytest.approx(2_000, abs=3 * 1_155 / 20)
+    assert found["idle"].isna().all()
+
+
+def test_what_a_model_lives_on_changes_with_the_window(mixed_bench: Bench, tmp_path: Path) -> None:
+    assert mixed_bench.train() == 0
+    rows = mixed_bench.table.drop(columns="label")
+    rows.to_parquet(tmp_path / "reference.parquet")
+    # The column that decided no longer varies: the others must carry the predictions.
+    rows.assign(number=0.0).to_parquet(tmp_path / "production.parquet")
+
+    def gain(production: str) -> float:
+        sides = {
+            side: {"files": [str(tmp_path / f"{name}.parquet")]}
+            for side, name in (("reference", "reference"), ("production", production))
+        }
+        signals = {"s": {"type": "feature_attribution_drift", **sides}}
+        (tmp_path / "plan.json").write_text(json.dumps({"signals": signals}))
+        words = {
+            "plan": tmp_path / "plan.json",
+            "model": mixed_bench.folder / "model",
+            "output": tmp_path,
+        }
+        assert attribution.main([w for k, v in words.items() for w in (f"--{k}", str(v))]) == 0
+        content = json.loads((tmp_path / "attributed.json").read_text())["details"]["signals"]["s"]
+        assert set(content["attributions"]["production"]) == set(mixed_bench.contract.features)
+        return content["measures"][0]["value"]
+
+    assert gain("reference") == pytest.approx(1.0)
+    assert gain("production") < 0.9
+
+
+def test_too_few_rows_are_not_compared(rules: contract.Contract, tmp_path: Path) -> None:
+    pd.DataFrame({"big": np.arange(150.0), "small": 0.0, "idle": 0.0}).to_parquet(
+        tmp_path / "r.parquet"
+    )
+    pd.DataFrame({"big": [1.0]}).to_parquet(tmp_path / "p.parquet")
+    signal = {
+        "reference": {"files": [str(tmp_path / "r.parquet")]},
+        "production": {"files": [str(tmp_path / "p.parquet")]},
+    }
+    found = attribution.measure(signal, Weighted(big=1), rules)
+    assert found["unmeasured"] == "the production window has 1 rows; at least 100 are needed"

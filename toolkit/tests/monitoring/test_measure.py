@@ -1,0 +1,343 @@
+"""What is measured of windows: which rows count, what is wrong with values, how predictions turned out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from modelyard.errors import UsageError
+from modelyard.monitoring import measure as watch
+from modelyard.monitoring import windows
+from sklearn import metrics
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def stored(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def window(*files: Path) -> windows.Window:
+    return windows.Window(tuple(map(str, files)))
+
+
+def read(files: windows.Window, **types: str) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {name: [] for name in types}
+    for batch in windows.batches(files, types):
+        for name in types:
+            found[name] += batch.columns[name].to_pylist()
+    return found
+
+
+def plan(production: Path, reference: Path, types: dict[str, str], **signal: Any) -> dict[str, Any]:
+    sides = {"production": {"files": [str(production)]}, "reference": {"files": [str(reference)]}}
+    made = {"features": list(types), "override": {}, **sides, **signal}
+    return {"types": types, "signals": {"s": made}}
+
+
+def measured(content: dict[str, Any]) -> dict[str, Any]:
+    return watch.measure(content)["s"]
+
+
+def by_feature(found: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(m["feature"], m["metric"]): m for m in found["measures"]}
+
+
+def test_rows_outside_the_window_are_left_out(tmp_path: Path) -> None:
+    times = [START + timedelta(minutes=m) for m in (-1, 0, 30, 60)]
+    for zone in ("UTC", None):
+        stamps = pa.array(times, pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+        file = stored(tmp_path / "a.parquet", x=[1.0, 2.0, 3.0, 4.0], collected_at=stamps)
+        hour = windows.Window((str(file),), START, START + timedelta(hours=1))
+        assert read(hour, x="number") == {"x": [2.0, 3.0]}
+
+
+def test_files_of_different_columns_and_types_are_read_as_one(tmp_path: Path) -> None:
+    one = stored(tmp_path / "1.parquet", a=pa.array([1, 2]), b=["x", None])
+    other = stored(tmp_path / "2.parquet", a=pa.array([0.5, None]))
+    encoded = stored(tmp_path / "3.parquet", b=pa.array(["y"]).dictionary_encode())
+    assert read(window(one, other, encoded), a="integer", b="category") == {
+        "a": [1.0, 2.0, 0.5, None, None],
+        "b": ["x", None, None, None, "y"],
+    }
+
+
+def test_values_are_read_as_their_type(tmp_path: Path) -> None:
+    file = stored(
+        tmp_path / "a.parquet",
+        flag=[True, False, None],
+        code=[1.0, float("nan"), 3.0],
+        when=pa.array([datetime(2026, 1, 1), None, datetime(2026, 1, 2)], pa.timestamp("us")),
+        amount=[1.5, float("inf"), -2.0],
+        blank=pa.nulls(3),
+    )
+    found = read(
+        window(file),
+        flag="boolean",
+        code="category",
+        when="datetime",
+        amount="number",
+        blank="text",
+    )
+    assert found["flag"] == ["true", "false", None]
+    assert found["code"] == ["1", None, "3"]
+    assert found["when"][1] is None
+    assert found["amount"] == [1.5, None, -2.0]
+    assert found["blank"] == [None] * 3
+
+
+def test_a_window_may_be_a_csv(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,x\n,y\n3,\n")
+    assert read(window(path), a="integer", b="category") == {
+        "a": [1.0, None, 3.0],
+        "b": ["x", "y", None],
+    }
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(UsageError, match=r"a\.parquet is a damaged Parquet file"):
+        read(window(path), a="number")
+
+
+def test_large_and_small_files_give_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.arange(50.0)
+    files = [
+        stored(tmp_path / f"{i}.parquet", x=part) for i, part in enumerate(np.array_split(rows, 7))
+    ]
+    whole = stored(tmp_path / "whole.parquet", x=rows)
+    monkeypatch.setattr(windows, "ROWS_AT_ONCE", 9)
+    assert (
+        read(window(*files), x="number") == read(window(whole), x="number") == {"x": rows.tolist()}
+    )
+
+
+def test_drift_is_over_rows_complete_in_all_features(tmp_path: Path) -> None:
+    gaps = [None if i % 2 else float(i) for i in range(400)]
+    # Among the complete rows the words are all the same; only rows with a gap have others.
+    words = ["odd" if i % 2 else "even" for i in range(400)]
+    reference = stored(tmp_path / "r.parquet", x=[float(i) for i in range(400)], w=["even"] * 400)
+    production = stored(tmp_path / "p.parquet", x=gaps, w=words)
+    content = plan(
+        production,
+        reference,
+        {"x": "number", "w": "category"},
+        type="data_drift",
+        metrics={"numerical": "jensen_shannon_distance", "categorical": "jensen_shannon_distance"},
+    )
+    found = measured(content)
+    assert found["rows"] == {"reference": 400, "production": 200}
+    assert by_feature(found)["w", "jensen_shannon_distance"]["value"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("different", "override", "kind"),
+    [
+        (10, {}, "categorical"),  # 10 of 400: below Azure ML's 5 %
+        (40, {}, "numerical"),
+        (10, {"n": "numerical"}, "numerical"),
+        (40, {"n": "categorical"}, "categorical"),
+    ],
+)
+def test_whole_numbers_with_few_values_are_categories_unless_the_file_says_else(
+    tmp_path: Path, different: int, override: dict[str, str], kind: str
+) -> None:
+    rows = np.arange(400) % different
+    file = stored(tmp_path / "a.parquet", n=rows)
+    drift_metrics = {
+        "numerical": "normalized_wasserstein_distance",
+        "categorical": "pearsons_chi_squared_test",
+    }
+    content = plan(
+        file, file, {"n": "integer"}, type="data_drift", metrics=drift_metrics, override=override
+    )
+    [measure] = measured(content)["measures"]
+    assert (measure["kind"], measure["metric"]) == (kind, drift_metrics[kind])
+
+
+def test_a_column_that_was_not_collected_is_left_out_and_said(tmp_path: Path) -> None:
+    reference = stored(tmp_path / "r.parquet", x=np.arange(200.0), y=np.arange(200.0))
+    production = stored(tmp_path / "p.parquet", x=np.arange(200.0))
+    content = plan(
+        production,
+        reference,
+        {"x": "number", "y": "number"},
+        type="data_drift",
+        metrics={"numerical": "jensen_shannon_distance"},
+    )
+    found = measured(content)
+    assert [m["feature"] for m in found["measures"]] == ["x"]
+    assert found["absent"] == ["y"]
+
+
+def test_too_few_rows_are_not_measured(tmp_path: Path) -> None:
+    reference = stored(tmp_path / "r.parquet", x=np.arange(500.0))
+    production = stored(tmp_path / "p.parquet", x=np.arange(99.0))
+    for kind, chosen in (
+        ("data_drift", {"numerical": "jensen_shannon_distance"}),
+        ("data_quality", {"numerical": ["null_value_rate"]}),
+    ):
+        found = measured(plan(production, reference, {"x": "number"}, type=kind, metrics=chosen))
+        assert found["measures"] == []
+        assert (
+            found["unmeasured"]
+            == "the production window has 99 complete rows; at least 100 are needed"
+        )
+
+
+def test_quality_counts_what_is_missing_mistyped_and_out_of_bounds(tmp_path: Path) -> None:
+    reference = stored(
+        tmp_path / "r.parquet",
+        x=np.arange(100.0),
+        w=["a", "b"] * 50,
+        t=["1"] * 100,
+        n=[1.0] * 99 + [None],
+    )
+    production = stored(
+        tmp_path / "p.parquet",
+        x=[-1.0] * 3 + [100.0] * 2 + [None] * 5 + [50.0] * 90,
+        w=["new"] * 4 + [None] * 6 + ["a"] * 90,
+        t=["7"] * 90 + ["seven"] * 8 + [None] * 2,
+        n=[1.0] * 100,
+    )
+    rates = ["null_value_rate", "data_type_error_rate", "out_of_bounds_rate"]
+    types = {"x": "number", "w": "category", "t": "number", "n": "number"}
+    content = plan(
+        production,
+        reference,
+        types,
+        type="data_quality",
+        metrics={"numerical": rates, "categorical": rates},
+    )
+    found = by_feature(measured(content))
+    assert {key: m["value"] for key, m in found.items() if m["value"]} == {
+        ("x", "null_value_rate"): 0.05,
+        ("x", "out_of_bounds_rate"): 0.05,
+        ("w", "null_value_rate"): 0.06,
+        ("w", "out_of_bounds_rate"): 0.04,
+        ("t", "null_value_rate"): 0.02,
+        ("t", "data_type_error_rate"): 0.08,
+        ("t", "out_of_bounds_rate"): 0.9,
+    }
+    assert found["n", "null_value_rate"]["reference"] == 0.01
+    assert found["w", "out_of_bounds_rate"]["examples"] == ["new"]
+    assert found["x", "out_of_bounds_rate"]["examples"] == ["100", "-1"]
+
+
+labels = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min_size=1, max_size=40
+)
+
+
+@given(labels)
+@pytest.mark.filterwarnings("ignore")
+def test_hits_are_scikit_learns(rows: list[tuple[str, str]]) -> None:
+    made, was = (list(side) for side in zip(*rows, strict=True))
+    found = watch.hits(pa.array(made), pa.array(was))
+    macro = {"average": "macro", "zero_division": 0}
+    assert found == {
+        "accuracy": pytest.approx(metrics.accuracy_score(was, made)),
+        "precision": pytest.approx(metrics.precision_score(was, made, **macro)),
+        "recall": pytest.approx(metrics.recall_score(was, made, **macro)),
+    }
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=40))
+def test_errors_are_scikit_learns(rows: list[tuple[float, float]]) -> None:
+    made, was = np.array(rows).T
+    found = watch.errors(made, was)
+    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(was, made))
+    assert found["mse"] == pytest.approx(metrics.mean_squared_error(was, made))
+    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(was, made))
+
+
+def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[str, Any]:
+    """Predictions that all say yes, one a minute, judged a day after the first."""
+    times = pa.array([START + timedelta(minutes=i) for i in range(rows)], pa.timestamp("us", "UTC"))
+    made = stored(
+        tmp_path / "made.parquet",
+        correlationid=[f"id{i}" for i in range(rows)],
+        prediction=[True] * rows,
+        collected_at=times,
+    )
+    truth.to_parquet(tmp_path / "truth.parquet", index=False)
+    end = (START + timedelta(days=1)).isoformat()
+    signal = {
+        "type": "model_performance",
+        "production": {"files": [str(made)], "from": START.isoformat(), "to": end},
+        "reference": {"files": [str(tmp_path / "truth.parquet")], "to": end},
+        "target": "late",
+        "kind": "classification",
+        "metrics": ["accuracy"],
+    }
+    types = {"prediction": "category", "late": "category"}
+    return watch.measure({"types": types, "signals": {"s": signal}})["s"]
+
+
+def known(ids: range, late: Any, hours: float) -> pd.DataFrame:
+    when = pd.Timestamp(START) + pd.Timedelta(hours=hours)
+    return pd.DataFrame({"correlationid": [f"id{i}" for i in ids], "late": late, "known_at": when})
+
+
+def test_truth_that_is_known_later_does_not_count_yet(tmp_path: Path) -> None:
+    truth = pd.concat([known(range(150), True, 20), known(range(150, 200), False, 30)])
+    found = performance(tmp_path, truth)
+    assert found["rows"] == {"predictions": 200, "production": 150, "reference": 150}
+    assert found["measures"][0]["value"] == 1.0
+
+
+def test_the_latest_truth_counts(tmp_path: Path) -> None:
+    truth = pd.concat([known(range(50), False, 5), known(range(200), True, 3)])
+    assert performance(tmp_path, truth)["measures"][0]["value"] == 0.75
+    corrected = pd.concat([known(range(50), False, 3), known(range(200), True, 5)])
+    assert performance(tmp_path, corrected)["measures"][0]["value"] == 1.0
+
+
+def test_too_little_truth_is_said(tmp_path: Path) -> None:
+    found = performance(tmp_path, known(range(99), True, 1))
+    assert (
+        found["unmeasured"]
+        == "the truth of 99 of 200 predictions is known; at least 100 are needed"
+    )
+
+
+def test_truth_without_its_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="ground truth needs the columns correlationid, late and known_at"
+    ):
+        performance(tmp_path, known(range(5), True, 1).rename(columns={"late": "delayed"}))
+
+
+def test_the_command_writes_evidence_or_says_what_is_wrong(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = stored(tmp_path / "a.parquet", x=np.arange(200.0))
+    content = plan(
+        file,
+        file,
+        {"x": "number"},
+        type="data_drift",
+        metrics={"numerical": "jensen_shannon_distance"},
+    )
+    (tmp_path / "plan.json").write_text(json.dumps(content))
+    words = ["--plan", str(tmp_path / "plan.json"), "--output", str(tmp_path / "out")]
+    assert watch.main(words) == 0
+    written = json.loads((tmp_path / "out" / "measured.json").read_text())
+    assert written["details"]["signals"]["s"]["measures"][0]["value"] == 0.0
+    file.unlink()
+    assert watch.main(words) == 2
+    assert "a.parquet is gone" in capfd.readouterr().err

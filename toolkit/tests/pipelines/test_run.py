@@ -1,0 +1,278 @@
+"""Running a pipeline: results, reuse, failures, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from modelyard.pipelines.run import RunFailed, run_pipeline
+from modelyard.pipelines.store import installed
+from modelyard.pipelines.warm import Job, Launcher, environment
+
+from tests.small_project import executed, run_states
+
+RUN = "from pathlib import Path; from mlops.runs.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
+
+
+@pytest.fixture(autouse=True)
+def _store(pipeline: Path) -> None:
+    """Reuse asks for the MLflow store that results belong to; its content does not matter here."""
+    (pipeline.parents[2] / ".mlflow").mkdir()
+    (pipeline.parents[2] / ".mlflow" / "mlflow.db").touch()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def step_text(run: Path, step: str) -> str:
+    return (run / step / "out" / "text.txt").read_text(encoding="utf-8")
+
+
+def test_each_step_gets_what_the_step_before_wrote(pipeline: Path) -> None:
+    result = run_pipeline(pipeline, record=False)
+    assert step_text(result.folder, "left") == "start\none\ntwo\n"
+    assert step_text(result.folder, "right") == "start\none\nthree\n"
+
+
+def test_a_second_run_with_nothing_changed_runs_nothing(pipeline: Path, tmp_path: Path) -> None:
+    first = run_pipeline(pipeline, record=False)
+    second = run_pipeline(pipeline, record=False)
+    assert second.unchanged
+    assert second.run_id == first.run_id
+    assert executed(tmp_path) == ["one", "three", "two"]
+
+
+def test_no_reuse_runs_everything_again(pipeline: Path, tmp_path: Path) -> None:
+    run_pipeline(pipeline, record=False)
+    assert not run_pipeline(pipeline, record=False, reuse=False).unchanged
+    assert len(executed(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "again"),
+    [
+        ("text.txt", "start", "changed", ["one", "three", "two"]),
+        ("azureml/components/second.yml", "text two", "text  two", ["two"]),
+        ("azureml/components/second.yml", "azureml:train@latest", "azureml:train:2", ["two"]),
+        ("code/steps/text.py", '"""Steps', '"""The steps', ["one", "three", "two"]),
+    ],
+)
+def test_exactly_what_depends_on_a_change_runs_again(
+    pipeline: Path, tmp_path: Path, file: str, old: str, new: str, again: list[str]
+) -> None:
+    run_pipeline(pipeline, record=False)
+    (tmp_path / ".runs" / "executed.txt").unlink()
+    edit(tmp_path / file, old, new)
+    run_pipeline(pipeline, record=False)
+    assert executed(tmp_path) == again
+
+
+def test_a_result_that_was_tampered_with_is_not_reused(pipeline: Path, tmp_path: Path) -> None:
+    first = run_pipeline(pipeline, record=False)
+    (first.folder / "first" / "out" / "text.txt").write_text("forged\n", encoding="utf-8")
+    second = run_pipeline(pipeline, record=False)
+    assert step_text(second.folder, "first") == "start\none\n"
+    assert step_text(second.folder, "left") == "start\none\ntwo\n"
+
+
+def test_results_that_are_registered_elsewhere_are_not_reused(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_pipeline(pipeline, record=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    assert not run_pipeline(pipeline, record=False).unchanged
+    assert executed(tmp_path) == ["one", "one", "three", "three", "two", "two"]
+
+
+def test_another_version_of_a_library_runs_everything_again(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site-packages"
+    (site / "numpy-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"purelib": str(site)})
+    installed.cache_clear()
+    run_pipeline(pipeline, record=False)
+    (site / "numpy-1.0.dist-info").rename(site / "numpy-1.1.dist-info")
+    installed.cache_clear()
+    assert not run_pipeline(pipeline, record=False).unchanged
+    assert run_pipeline(pipeline, record=False).unchanged
+    installed.cache_clear()
+    assert len(executed(tmp_path)) == 6
+
+
+def test_code_that_a_step_does_not_import_does_not_count(pipeline: Path, tmp_path: Path) -> None:
+    run_pipeline(pipeline, record=False)
+    (tmp_path / "code" / "steps" / "other.py").write_text("x = 1\n", encoding="utf-8")
+    assert run_pipeline(pipeline, record=False).unchanged
+
+
+@pytest.mark.parametrize(("code", "expected"), [(1, 1), (2, 2), (3, 2)])
+def test_a_failing_step_says_why_and_what_needs_it_is_skipped(
+    pipeline: Path, tmp_path: Path, code: int, expected: int
+) -> None:
+    edit(
+        tmp_path / "azureml" / "components" / "first.yml",
+        "text one ${{inputs.text}} ${{outputs.out}}",
+        f"text fail {code}",
+    )
+    with pytest.raises(RunFailed) as error:
+        run_pipeline(pipeline, record=False)
+    assert error.value.exit_code == expected
+    assert "the reason of the failure" in str(error.value)
+    assert "skipped, because they need it: left, right" in str(error.value)
+    assert executed(tmp_path) == []
+
+
+def test_a_step_that_fails_does_not_stop_the_ones_beside_it(pipeline: Path, tmp_path: Path) -> None:
+    edit(
+        tmp_path / "azureml" / "components" / "second.yml",
+        "text two ${{inputs.text}} ${{outputs.out}}",
+        "text fail 1",
+    )
+    with pytest.raises(RunFailed):
+        run_pipeline(pipeline, record=False)
+    assert executed(tmp_path) == ["one", "three"]
+
+
+def test_a_step_that_forgets_a_file_output_fails(pipeline: Path, tmp_path: Path) -> None:
+    component = tmp_path / "azureml" / "components" / "second.yml"
+    edit(component, "out: {type: uri_folder}", "out: {type: uri_file}")
+    edit(component, "text two ${{inputs.text}} ${{outputs.out}}", "text silent")
+    with pytest.raises(RunFailed, match="it wrote no output `out`"):
+        run_pipeline(pipeline, record=False)
+
+
+def test_a_command_for_the_shell_runs_in_a_shell(pipeline: Path, tmp_path: Path) -> None:
+    edit(
+        tmp_path / "azureml" / "components" / "second.yml",
+        "python -m steps.text two ${{inputs.text}} ${{outputs.out}}",
+        "cat ${{inputs.text}}/text.txt | tr a-z A-Z > ${{outputs.out}}/text.txt",
+    )
+    assert step_text(run_pipeline(pipeline, record=False).folder, "left") == "START\nONE\n"
+
+
+def slow(root: Path, seconds: float) -> Path:
+    """Make the step `left` write half of its output, raise a flag, and wait."""
+    flag = root / "flag"
+    edit(
+        root / "azureml" / "components" / "second.yml",
+        "text two ${{inputs.text}} ${{outputs.out}}",
+        f"text slow ${{{{inputs.text}}}} ${{{{outputs.out}}}} {flag} {seconds}",
+    )
+    return flag
+
+
+def test_a_killed_run_resumes_where_it_stopped(pipeline: Path, tmp_path: Path) -> None:
+    flag = slow(tmp_path, 3)
+    runner = subprocess.Popen([sys.executable, "-c", RUN.format(str(pipeline))])
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        states = next(iter(run_states(tmp_path).values()), {})
+        if flag.exists() and states.get("right") == "completed":
+            break
+        time.sleep(0.02)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    killed = next(iter(run_states(tmp_path)))
+    result = run_pipeline(pipeline, record=False)
+    assert result.run_id == killed
+    assert run_states(tmp_path)[killed] == {
+        "first": "reused",
+        "left": "completed",
+        "right": "reused",
+    }
+    assert step_text(result.folder, "left") == "start\none\nslow\n"
+    assert not list(result.folder.glob(".left-*"))
+    assert executed(tmp_path) == ["one", "slow", "three"]
+
+
+def test_nothing_outlives_a_killed_runner(pipeline: Path, tmp_path: Path) -> None:
+    flag = slow(tmp_path, 60)
+    runner = subprocess.Popen([sys.executable, "-c", RUN.format(str(pipeline))])
+    until = time.monotonic() + 30
+    while not flag.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    runner.kill()
+    runner.wait()
+    if sys.platform == "linux":
+        step = Path("/proc") / flag.read_text(encoding="utf-8") / "stat"
+        until = time.monotonic() + 20
+        while (
+            left := [*processes_naming(str(flag)), *filter(runs, [step])]
+        ) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert left == []
+
+
+def runs(stat: Path) -> bool:
+    """Whether a process is there, and not only waits to be counted."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_naming(text: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if text in (entry / "environ").read_text(errors="replace") + (
+                    entry / "cmdline"
+                ).read_text(errors="replace"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_killed_at_any_moment_ends_right_in_the_next(pipeline: Path, seed: int) -> None:
+    moment = random.Random(seed).uniform(0.15, 1.2)
+    runner = subprocess.Popen([sys.executable, "-c", RUN.format(str(pipeline))])
+    time.sleep(moment)
+    runner.kill()
+    runner.wait()
+    result = run_pipeline(pipeline, record=False)
+    assert step_text(result.folder, "left") == "start\none\ntwo\n"
+    assert step_text(result.folder, "right") == "start\none\nthree\n"
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(pipeline: Path, tmp_path: Path) -> None:
+    runners = [
+        subprocess.Popen([sys.executable, "-c", RUN.format(str(pipeline))]) for _ in range(3)
+    ]
+    assert [runner.wait() for runner in runners] == [0, 0, 0]
+    for run in run_states(tmp_path):
+        assert step_text(tmp_path / ".runs" / run, "left") == "start\none\ntwo\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks from a warm interpreter")
+def test_a_warm_step_sees_what_an_ordinary_process_sees(tmp_path: Path) -> None:
+    (tmp_path / "look.py").write_text(
+        "import os, sys, json\n"
+        "print(json.dumps([sys.argv, os.getcwd(), sys.path[0], os.environ['MARK'], __name__]))\n"
+        "sys.exit(7)\n",
+        encoding="utf-8",
+    )
+    seen = []
+    for warm in (True, False):
+        log = tmp_path / f"{warm}.txt"
+        job = Job(["a", "b c"], str(tmp_path), environment({"MARK": "m"}), str(log), module="look")
+        with Launcher(["json"], warm=warm) as launcher:
+            running = launcher.start(job)
+            while (code := running.poll()) is None:
+                time.sleep(0.01)
+        seen.append((code, log.read_text(encoding="utf-8").replace("look.py", "look")))
+    cold, warm_ = seen[1], seen[0]
+    assert warm_[0] == cold[0] == 7
+    assert warm_[1].split("look")[1] == cold[1].split("look")[1]

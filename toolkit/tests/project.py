@@ -1,0 +1,49 @@
+"""The sample project, made from the template once for all tests. They only read it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+TEMPLATE = Path(__file__).resolve().parents[2]
+
+
+def _made() -> Path:
+    """Make the project in a folder that is this test run's, whichever worker comes first."""
+    place = Path(os.environ["MODELYARD_TEST_PROJECT"])
+    with FileLock(place.with_name("project.lock")):
+        if not (place / "flight-delay").exists():
+            subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "cookiecutter",
+                    str(TEMPLATE),
+                    "--no-input",
+                    "-o",
+                    str(place),
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+    return place / "flight-delay"
+
+
+def _own_folder() -> None:
+    """Name the folder in the environment, which the workers of a test run inherit."""
+    import atexit
+
+    folder = tempfile.mkdtemp(prefix="modelyard-tests-")
+    os.environ["MODELYARD_TEST_PROJECT"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+if "MODELYARD_TEST_PROJECT" not in os.environ:
+    _own_folder()
+ROOT = _made()

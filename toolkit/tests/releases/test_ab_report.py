@@ -1,0 +1,77 @@
+"""Where a version was deployed, and rows as a client would send them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from modelyard.errors import UsageError
+from modelyard.releases.ab_report import deployed
+from modelyard.serving.sample_rows import read_rows
+
+
+def test_a_version_is_found_in_every_stretch_it_was_deployed(tmp_path: Path) -> None:
+    events = [
+        ("10:00", "deployed", "blue", "1"),
+        ("11:00", "deployed", "green", "2"),
+        ("12:00", "deleted", "blue", "1"),
+        ("13:00", "deployed", "blue", "1"),
+    ]
+    folder = tmp_path / ".endpoints" / "local"
+    folder.mkdir(parents=True)
+    keys = ("at", "event", "deployment", "version")
+    content = [dict(zip(keys, event, strict=True)) for event in events]
+    (folder / "history.json").write_text(json.dumps(content), encoding="utf-8")
+    assert deployed(tmp_path, "local", "1") == ["blue@10:00/12:00", "blue@13:00/"]
+    assert deployed(tmp_path, "local", "2") == ["green@11:00/"]
+    with pytest.raises(UsageError, match="versions that were: v1, v2"):
+        deployed(tmp_path, "local", "3")
+
+
+def test_rows_have_the_models_columns_as_json_has_them(tmp_path: Path) -> None:
+    kinds = {
+        "when": "datetime",
+        "seats": "integer",
+        "share": "number",
+        "flag": "boolean",
+        "name": "category",
+    }
+    columns = {**{name: {"type": kind} for name, kind in kinds.items()}, "y": {"type": "boolean"}}
+    model = tmp_path / "model"
+    model.mkdir()
+    contract = {"version": 1, "target": {"column": "y"}, "columns": columns}
+    (model / "contract.yml").write_text(yaml.safe_dump(contract), encoding="utf-8")
+    inputs = json.dumps([{"type": "any", "name": name} for name in kinds])
+    (model / "MLmodel").write_text(
+        yaml.safe_dump({"signature": {"inputs": inputs}}), encoding="utf-8"
+    )
+    table = pd.DataFrame(
+        {
+            "other": ["not asked for"] * 3,
+            "when": pd.to_datetime(["2024-01-01 10:30", None, "2024-01-02 00:00"]),
+            "seats": [7.0, None, 9.0],  # an integer column with gaps
+            "share": [0.5, float("nan"), 1.0],
+            "flag": pd.Series([True, None, False], dtype=object),
+            "name": ["a", None, "b"],
+            "y": [True, False, True],
+        }
+    )
+    table.to_parquet(tmp_path / "test.parquet")
+    rows = read_rows(tmp_path / "test.parquet", model)
+    assert rows.records[0] == {
+        "when": "2024-01-01T10:30:00",
+        "seats": 7,
+        "share": 0.5,
+        "flag": True,
+        "name": "a",
+    }
+    assert set(rows.records[1].values()) == {None}
+    assert (list(rows.truth), rows.target) == ([True, False, True], "y")
+    assert json.loads(json.dumps(rows.records)) == rows.records
+    assert len(read_rows(tmp_path / "test.parquet", model, most=2).records) == 2
+    table.drop(columns="share").to_parquet(tmp_path / "test.parquet")
+    with pytest.raises(UsageError, match="lacks share"):
+        read_rows(tmp_path / "test.parquet", model)

@@ -1,0 +1,295 @@
+"""Who is champion, whatever happens: promotions, refusals, rollbacks, races and crashes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from modelyard.errors import UsageError
+from modelyard.models.registry import CHAMPION, Registry, Version, champion_in_sqlite
+from modelyard.releases.promote import promote, rollback
+
+from tests.evidence_samples import costs, envelope, fair
+from tests.small_project import GATES, make_small_project
+from tests.test_gates import evaluation
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    make_small_project(tmp_path)
+    (tmp_path / ".mlflow").mkdir()
+    shutil.copy(empty_store, tmp_path / ".mlflow" / "mlflow.db")
+    return tmp_path
+
+
+def registry_of(project: Path) -> Registry:
+    return Registry("test", f"sqlite:///{project / '.mlflow' / 'mlflow.db'}")
+
+
+def register(project: Path, **parts: Any) -> str:
+    """Register a version whose evidence says what `parts` say; returns its number."""
+    registry = registry_of(project)
+    client = registry.client
+    if client.get_experiment_by_name("tests") is None:
+        client.create_experiment(
+            "tests", artifact_location=(project / ".mlflow" / "artifacts").as_uri()
+        )
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    run_id = client.create_run(experiment.experiment_id).info.run_id
+    model = project / "model"
+    model.mkdir(exist_ok=True)
+    (model / "MLmodel").write_text(run_id, encoding="utf-8")
+    client.log_artifacts(run_id, str(model), "model")
+    seen = registry.holder(CHAMPION)
+    content = evaluation(**parts)
+    if seen and parts.get("champion"):
+        content["details"]["champion"]["version"] = seen.number
+    for kind, evidence in (
+        ("quality", envelope("quality", details={"rows": 10, "columns": [], "violations": []})),
+        ("evaluation", envelope("evaluation", **content)),
+    ):
+        file = project / f"{kind}.json"
+        file.write_text(json.dumps(evidence), encoding="utf-8")
+        client.log_artifact(run_id, str(file), "evidence")
+    source = f"{client.get_run(run_id).info.artifact_uri}/model"
+    return registry.register(run_id=run_id, source=source, tags={"model_digest": run_id}).number
+
+
+def champion(project: Path) -> str | None:
+    holder = registry_of(project).holder(CHAMPION)
+    return holder.number if holder else None
+
+
+def roles(project: Path) -> dict[str, str | None]:
+    return {v.number: v.tags.get("role") for v in registry_of(project).versions()}
+
+
+@pytest.fixture(autouse=True)
+def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests' evidence is too small for a report, which has tests of its own."""
+    monkeypatch.setattr("mlops.reports.report.render", lambda evidence, about: "report")
+
+
+def test_a_good_first_challenger_becomes_champion(project: Path) -> None:
+    register(project)
+    result = promote(project)
+    assert result.decision.passed
+    assert champion(project) == "1"
+    assert roles(project) == {"1": "champion"}
+    decision = json.loads(
+        (result.folder / "evidence" / "decision.json").read_text(encoding="utf-8")
+    )
+    assert decision["details"]["stage"] == "promoted"
+
+
+def test_a_refused_challenger_leaves_the_champion_serving(project: Path) -> None:
+    register(project)
+    promote(project)
+    register(project, champion=(-0.2, -0.3, -0.1))
+    result = promote(project)
+    assert not result.decision.passed
+    assert champion(project) == "1"
+    assert roles(project) == {"1": "champion", "2": "challenger"}
+
+
+def test_a_challenger_that_met_another_champion_is_compared_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(project)
+    register(project)
+    promote(project, "1")
+    asked = []
+
+    def again(root: Path, registry: Registry, challenger: Version, rival: Version) -> Any:
+        asked.append((challenger.number, rival.number))
+        content = evaluation(champion=(-0.2, -0.3, -0.1))
+        content["details"]["champion"]["version"] = rival.number
+        return {"evaluation": envelope("evaluation", **content)}
+
+    monkeypatch.setattr("mlops.models.promote._compare_again", again)
+    result = promote(project, "2")
+    assert asked == [("2", "1")]
+    assert result.compared_again
+    assert not result.decision.passed
+    assert champion(project) == "1"
+
+
+def test_a_better_challenger_replaces_the_champion_and_rollback_brings_it_back(
+    project: Path,
+) -> None:
+    register(project)
+    promote(project)
+    register(project, champion=(0.1, 0.05, 0.2))
+    promote(project)
+    assert roles(project) == {"1": "retired", "2": "champion"}
+    restored, replaced = rollback(project)
+    assert (restored.number, replaced.number) == ("1", "2")
+    assert champion(project) == "1"
+    assert roles(project) == {"1": "champion", "2": "retired"}
+
+
+def test_evidence_that_a_gate_asks_for_and_that_is_missing_is_made_before_judging(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = {"model_megabytes": {"most": 0.2}}
+    asked = {**yaml.safe_load(GATES), "fairness": {}, "footprint": budget}
+    (project / "conf" / "gates.yml").write_text(yaml.safe_dump(asked), encoding="utf-8")
+    register(project)
+    seen: list[str | None] = []
+
+    def compared(root: Path, registry: Registry, challenger: Any, champion: Any) -> Any:
+        seen.append(champion and champion.number)
+        made = {"fairness": fair("binary", champion=False), "footprint": costs(champion=False)}
+        return {"evaluation": envelope("evaluation", **evaluation()), **made}
+
+    monkeypatch.setattr("mlops.models.promote._compare_again", compared)
+    result = promote(project)
+    assert seen == [None] and result.compared_again
+    assert [r.gate for r in result.decision.reasons if not r.passed] == ["model on disk"]
+    assert champion(project) is None
+    assert (result.folder / "evidence" / "footprint.json").is_file()
+
+
+def test_a_decision_is_signed_and_its_card_is_kept_with_the_version(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTOR", "ada")
+    register(project)
+    promote(project, dry_run=True)
+    folder = promote(project).folder
+    said = (folder / "card.md").read_text(encoding="utf-8")
+    assert "promoted to champion by ada on 20" in said
+    decided = json.loads((folder / "evidence" / "decision.json").read_text(encoding="utf-8"))
+    assert decided["details"]["decided"]["by"] == "ada"
+    registry = registry_of(project)
+    kept = registry.fetch(registry.version("1"), "decision", tmp_path_factory.mktemp("kept"))
+    (card,) = kept.glob("*/card.md")
+    assert card.read_text(encoding="utf-8") == said
+    assert card.with_suffix(".html").is_file()
+
+
+def test_a_dry_run_is_no_approval(project: Path) -> None:
+    register(project)
+    said = (promote(project, dry_run=True).folder / "card.md").read_text(encoding="utf-8")
+    assert "None yet" in said
+
+
+def test_a_dry_run_changes_nothing(project: Path) -> None:
+    register(project)
+    assert promote(project, dry_run=True).decision.passed
+    assert champion(project) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(None, "has no challenger"), ("7", "has no version 7; versions: none yet")],
+)
+def test_there_must_be_something_to_promote(
+    project: Path, number: str | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        promote(project, number)
+
+
+def test_the_champion_is_not_promoted_twice(project: Path) -> None:
+    register(project)
+    promote(project)
+    with pytest.raises(UsageError, match="v1 is the champion already"):
+        promote(project)
+
+
+def test_rollback_needs_an_earlier_champion(project: Path) -> None:
+    with pytest.raises(UsageError, match="has no champion"):
+        rollback(project)
+    register(project)
+    promote(project)
+    with pytest.raises(UsageError, match="is the first champion"):
+        rollback(project)
+    assert champion(project) == "1"
+
+
+def test_registering_the_same_result_again_makes_no_second_version(project: Path) -> None:
+    number = register(project)
+    registry = registry_of(project)
+    known = registry.version(number)
+    again = registry.register(run_id=known.run_id, source=known.source, tags=dict(known.tags))
+    assert again.number == number
+    assert len(registry.versions()) == 1
+
+
+def test_the_embedded_store_answers_like_mlflow(project: Path) -> None:
+    uri = f"sqlite:///{project / '.mlflow' / 'mlflow.db'}"
+    assert champion_in_sqlite(uri, "test") is None
+    register(project)
+    promote(project)
+    found = champion_in_sqlite(uri, "test")
+    assert found is not None
+    number, folder = found
+    assert number == "1"
+    assert (folder / "MLmodel").is_file()
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+import mlops.models.registry, mlops.reports.report
+from mlops.models.promote import promote
+mlops.reports.report.render = lambda evidence, about: "report"
+calls = int(sys.argv[1])
+def counted(name, original):
+    def wrapper(*args, **kwargs):
+        global calls
+        if calls == 0:
+            os._exit(9)
+        calls -= 1
+        return original(*args, **kwargs)
+    return wrapper
+from mlflow.tracking import MlflowClient
+for name in ("set_registered_model_alias", "set_model_version_tag", "log_artifacts"):
+    setattr(MlflowClient, name, counted(name, getattr(MlflowClient, name)))
+promote(Path.cwd())
+os._exit(0)
+"""
+
+
+def test_a_crash_before_any_write_of_a_promotion_leaves_exactly_one_champion(project: Path) -> None:
+    register(project)
+    promote(project)
+    register(project, champion=(0.1, 0.05, 0.2))
+    for writes in range(20):
+        done = subprocess.run([sys.executable, "-c", CRASH, str(writes)], cwd=project, check=False)
+        assert champion(project) in ("1", "2")
+        registry_of(project).reconcile()
+        assert list(roles(project).values()).count("champion") == 1
+        if done.returncode != 9:
+            break
+        if champion(project) == "2":
+            rollback(project)
+    else:
+        pytest.fail("the promotion never came to its end")
+    assert writes >= 3
+    assert champion(project) == "2"
+
+
+def test_two_promotions_at_once_judge_one_after_the_other(project: Path) -> None:
+    register(project)
+    promote(project)
+    register(project, champion=(0.1, 0.05, 0.2))
+    code = CRASH.replace("int(sys.argv[1])", "10**6")
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=project, stderr=subprocess.PIPE)
+        for _ in "ab"
+    ]
+    errors = [process.communicate()[1].decode() for process in both]
+    assert sum(process.returncode == 0 for process in both) == 1
+    assert sum("is the champion already" in error for error in errors) == 1
+    assert champion(project) == "2"

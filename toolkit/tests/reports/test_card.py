@@ -1,0 +1,254 @@
+"""The model card: it says what the evidence says, in two spellings, and nothing in it is markup."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from modelyard.project import Project
+from modelyard.reports.card import card, html, markdown, write_card
+
+from tests.evidence_samples import RUN, Evidence, binary, envelope, flights, multiclass, regression
+from tests.test_report import CASES, HOSTILE, Page, paths, reached, replaced, thin
+
+PROJECT = Project(
+    title="Flight delays",
+    name="flight-delays",
+    package="p",
+    description="Predicts how late flights arrive.",
+    owner="team@example.com",
+    model="flight-delays",
+)
+PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def shape(text: str) -> list[str]:
+    """What Markdown makes of a text, without the words."""
+    found = []
+    for token in PARSER.parse(text):
+        found += [token.type, *(child.type for child in token.children or [])]
+    return found
+
+
+def words(text: str) -> list[str]:
+    """The words of Markdown as a reader sees them."""
+    return [t.content for token in PARSER.parse(text) for t in token.children or []]
+
+
+def made(evidence: Evidence, **run: Any) -> tuple[str, Page]:
+    content = card(evidence, PROJECT, {**RUN, **run})
+    return markdown(content), Page(html(content))
+
+
+def parts(text: str) -> list[str]:
+    return re.findall(r"^## (.+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("case", ["binary", "three classes", "regression"])
+def test_a_card_has_every_section_in_both_spellings(case: str) -> None:
+    text, page = made(CASES[case]())
+    wanted = ["Intended use", "Data", "Training", "Metrics", "Fairness", "Explanations"]
+    wanted += ["Footprint", "Limits", "Gates", "Approvals"]
+    assert parts(text) == wanted
+    assert all(title in page.text for title in wanted)
+
+
+def test_both_spellings_say_the_same() -> None:
+    text, page = made(binary())
+    for said in words(text.partition("## ")[2]):
+        assert " ".join(said.split()) in page.text
+
+
+def test_a_card_says_what_the_evidence_says() -> None:
+    text, _ = made(binary(stage="promoted"))
+    assert "Predicts how late flights arrive." in text
+    assert "Owner: team@example.com" in text
+    assert "The model predicts whether late is true, one row at a time." in text
+    assert "| EV | 10,400 | 37.0% (36.1% to 37.9%) |" in text
+    assert "| HA | 61 | (51.0%) |" in text
+    assert "Equalized odds: difference 0.150 (0.130 to 0.170), ratio 0.680, from UA to WN" in text
+    assert "limits of its own: airlines are companies" in text
+    assert "| Model on disk | 0.240 MB | 0.240 MB | 1 × |" in text
+
+
+@pytest.mark.parametrize(
+    ("stage", "passed", "said"),
+    [
+        ("registered", True, "None yet: nobody has promoted or refused this version."),
+        ("promoted", True, "promoted to champion by Ada Lovelace on 2026-09-11 09:30 UTC."),
+        ("refused", False, "refused by Ada Lovelace on 2026-09-11 09:30 UTC."),
+    ],
+)
+def test_approvals_are_those_that_were_given(stage: str, passed: bool, said: str) -> None:
+    assert said in made(binary(stage=stage, passed=passed))[0]
+
+
+def test_an_approval_by_nobody_known_is_not_made_up() -> None:
+    evidence = binary(stage="promoted")
+    evidence["decision"]["details"]["decided"] = None
+    assert "promoted to champion, by whom is not known." in made(evidence)[0]
+
+
+def limits_of(evidence: Evidence) -> str:
+    return made(evidence)[0].split("## Limits")[1].split("\n## ")[0]
+
+
+def test_limits_come_from_the_evidence() -> None:
+    found = limits_of(binary())
+    assert "Too few rows to judge some figures of 1 group of carrier: HA." in found
+    assert "Values are missing often in" in found
+    assert "Nothing is known of rows after" in found
+    assert "known only roughly" not in found
+
+
+def test_a_wide_interval_is_a_limit() -> None:
+    evidence = binary()
+    figures = evidence["evaluation"]["details"]["models"]["challenger"]["roc_auc"]
+    figures["low"], figures["high"] = 0.61, 0.84
+    assert "ROC AUC is known only roughly: 0.61 to 0.84, on only 65,470 held-out rows" in re.sub(
+        r"0\.(\d\d)0", r"0.\1", limits_of(evidence)
+    )
+
+
+def test_a_difference_that_may_be_nothing_is_a_limit() -> None:
+    evidence = binary()
+    against = evidence["evaluation"]["details"]["comparisons"]["baseline"]["roc_auc"]
+    against["low"] = -0.001
+    assert "Whether it is better than the baseline cannot be told" in limits_of(evidence)
+
+
+def test_a_target_that_moved_is_a_limit() -> None:
+    evidence = binary()
+    split = evidence["data"]["details"]["split"]
+    split["train"]["class_shares"] = {"false": 0.66, "true": 0.34}
+    assert "The share of late = true went from 34.0%" in limits_of(evidence)
+    evidence = regression()
+    evidence["data"]["details"]["split"]["train"]["target_mean"] = 9.0
+    assert "The mean of arrival\\_delay went from 9" in limits_of(evidence)
+
+
+def test_groups_that_nobody_named_are_a_limit() -> None:
+    assert "no sensitive column" in limits_of(multiclass())
+
+
+def test_a_segment_that_is_clearly_worse_is_a_limit() -> None:
+    evidence = binary()
+    segment = evidence["evaluation"]["details"]["segments"][0]
+    segment["value_metric"] = {"value": 0.5, "low": 0.48, "high": 0.52}
+    assert f"{segment['column']} = {segment['value']} (0.500)" in limits_of(evidence)
+
+
+def spoiled(value: Any, hostile: str) -> Any:
+    if isinstance(value, dict):
+        return {key: spoiled(item, hostile) for key, item in value.items()}
+    if isinstance(value, list):
+        return [spoiled(item, hostile) for item in value]
+    return hostile if isinstance(value, str) else value
+
+
+def hostile_evidence(hostile: str) -> Evidence:
+    """Evidence in which all names and values are hostile, but what decides the sections."""
+    evidence = {kind: spoiled(part, hostile) for kind, part in binary(stage="promoted").items()}
+    details = evidence["evaluation"]["details"]
+    details["problem"]["kind"], details["primary"] = "binary", "roc_auc"
+    evidence["decision"]["details"]["stage"] = "promoted"
+    return evidence
+
+
+MARKDOWN = (
+    "| a | b |",
+    "\n\n# heading\n\n- item",
+    "[link](https://example.org)",
+    "![x](https://example.org/x.png)",
+    "<https://example.org>",
+    "**bold** _italic_ `code` ~~gone~~",
+    "``` fence",
+    "1. one",
+    "- dash",
+    "+ plus",
+    "---",
+    "===",
+    "&lt;script&gt; &copy;",
+    "\\| \\",
+    "\\",
+    "column\u202ename",
+    "a\u2028b\u2029c\x0bd",
+)
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, *MARKDOWN])
+def test_hostile_names_stay_text_in_both_spellings(hostile: str) -> None:
+    about = dict.fromkeys(("run_id", "git_commit", "mlflow_run_id"), hostile)
+    project = PROJECT.model_copy(
+        update={"title": hostile, "description": hostile, "owner": hostile, "model": hostile}
+    )
+    content = card(hostile_evidence(hostile), project, about)
+    calm = PROJECT.model_copy(update={"title": "a", "description": "a", "owner": "a", "model": "a"})
+    benign = card(hostile_evidence("a"), calm, dict.fromkeys(about, "a"))
+    text = markdown(content)
+    assert shape(text) == shape(markdown(benign))
+    assert {"html_inline", "html_block", "link_open", "image"}.isdisjoint(shape(text))
+    page = Page(html(content))
+    assert {tag for tag, _ in page.tags} == {tag for tag, _ in Page(html(benign)).tags}
+    for _, attributes in page.tags:
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+    assert "\u202e" not in text
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    plain = {"importance": envelope("importance", details={"features": []})}
+    plain["importance"]["details"]["features"] = [{"name": text, "importance": 0.5}]
+    content = card(plain, PROJECT, {})
+    part = next(part for part in content.parts if part.title == "Explanations")
+    assert part.table is not None
+    cells = [c for c in words(markdown(content)) if c]
+    assert "".join(part.table.rows[0][0].split()) in "".join("".join(cells).split())
+
+
+@pytest.mark.parametrize("case", ["binary", "three classes", "regression", "stopped at validation"])
+@pytest.mark.parametrize("wrong", [[None], ["text", [], {}, [None], -1e308, True, float("nan")]])
+def test_any_value_may_be_null_or_of_another_type(case: str, wrong: list[Any]) -> None:
+    evidence = thin(CASES[case]())
+    places = [path for path in paths(evidence) if path]
+    for index, path in enumerate(places):
+        content = card(replaced(evidence, path, wrong[index % len(wrong)]), PROJECT, RUN)
+        assert markdown(content)
+    for value in wrong:
+        changed = evidence
+        for path in places:
+            if not isinstance(reached(evidence, path), dict | list):
+                changed = replaced(changed, path, value)
+        Page(html(card(changed, PROJECT, dict.fromkeys(RUN, value))))
+
+
+def test_every_kind_of_evidence_may_be_absent() -> None:
+    whole = binary()
+    for kind in whole:
+        made({name: part for name, part in whole.items() if name != kind})
+        made({kind: envelope(kind)})
+    text, _ = made({})
+    assert parts(text) == ["Intended use", "Limits", "Approvals"]
+
+
+def test_the_same_evidence_gives_the_same_card() -> None:
+    assert made(binary())[0] == made(copy.deepcopy(binary()))[0]
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    page = html(card(binary(), PROJECT, RUN))
+    assert "<script" not in page
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert "default-src 'none'" in page
+
+
+def test_a_run_that_stopped_has_a_card_that_says_so(tmp_path: Path) -> None:
+    written = write_card(tmp_path, {"quality": flights()}, PROJECT, RUN)
+    assert [path.name for path in written] == ["card.md", "card.html"]
+    assert "Not judged yet." in written[0].read_text(encoding="utf-8")

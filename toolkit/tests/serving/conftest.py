@@ -1,0 +1,105 @@
+"""A champion-like model of the project's own contract, and a server that answers with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from filelock import FileLock
+from modelyard.serving.receiver import Receiver
+from modelyard.serving.server import Server, start_server
+
+from tests.project import ROOT
+from tests.tables import write_table_for
+
+ROWS = 800
+MODULES = {"prepare": "modelyard.steps.prepare", "train": "flight_delay.train"}
+
+
+class Endpoint:
+    """A running server and a client of it."""
+
+    def __init__(self, server: Server, receiver: Receiver, model: Path) -> None:
+        self.server, self.receiver, self.model = server, receiver, model
+        self.client = httpx.Client(base_url=server.url, timeout=30)
+
+    def score(self, body: Any) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.post(
+            "/score", content=content, headers={"Content-Type": "application/json"}
+        )
+
+    def processes(self) -> list[int]:
+        """The server's process and its workers."""
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "-g", str(self.server.pid)], capture_output=True, text=True
+        )
+        return [int(word) for word in found.stdout.split()]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with contract.yml, prepared rows and a model; made once for all workers."""
+    place = tmp_path_factory.getbasetemp().parent / "served"
+    with FileLock(f"{place}.lock"):
+        if not (place / "done").exists():
+            _train(place)
+            (place / "done").touch()
+    return place
+
+
+def _train(place: Path) -> None:
+    contract = ROOT / "conf" / "contract.yml"
+    table = write_table_for(contract, place / "table.parquet", ROWS)
+    given = {"contract": contract, "evidence": place / "evidence"}
+    steps: dict[str, dict[str, Any]] = {
+        "prepare": given | {"data": table, "prepared": place / "prepared"},
+        "train": given
+        | {"prepared": place / "prepared", "model": place / "model"}
+        | {"baseline": place / "baseline", "max-iterations": 40},
+    }
+    for step, options in steps.items():
+        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        done = subprocess.run(
+            [sys.executable, "-m", MODULES[step], *words],
+            capture_output=True,
+            text=True,
+            cwd=ROOT / "src",
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def endpoint(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """One server per worker, with data collection."""
+    folder = tmp_path_factory.mktemp("endpoint")
+    model = trained / "model"
+    with Receiver(folder / "collected", model / "contract.yml") as receiver:
+        server = start_server(
+            ROOT,
+            model,
+            name="delay",
+            version="7",
+            collect_to=receiver.address,
+            log=folder / "log.txt",
+        )
+        try:
+            server.wait_ready(timeout=120)
+            yield Endpoint(server, receiver, model)
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def records(trained: Path) -> list[dict[str, Any]]:
+    """Rows that the model was not trained on, as a sender would write them."""
+    import pandas as pd
+
+    rows = pd.read_parquet(trained / "prepared" / "test.parquet")
+    return json.loads(rows.to_json(orient="records", date_format="iso"))

@@ -1,0 +1,258 @@
+"""A tracking server in place of the embedded store: everything works the same, until it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from modelyard.cli import models
+from modelyard.errors import UsageError
+from modelyard.models import champion
+from modelyard.models.registry import CHAMPION, Registry, champion_in_sqlite
+from modelyard.pipelines import record
+from modelyard.pipelines.run import run_pipeline
+from modelyard.releases.promote import promote, rollback
+from modelyard.reports.kinds import OF_STEPS
+from modelyard.steps import register
+from modelyard.tracking import tracking_uri
+
+from tests.evidence_samples import binary
+
+
+@dataclass
+class Server:
+    """A running `mlflow server`."""
+
+    url: str
+    store: Path
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        until = time.monotonic() + 30
+        while healthy(self.url) and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def champion(self) -> str | None:
+        """Who is champion, from its database: it need not be running."""
+        found = champion_in_sqlite(f"sqlite:///{self.store}", "test")
+        return found[0] if found else None
+
+
+@pytest.fixture
+def server(tmp_path: Path, empty_store: Path) -> Iterator[Server]:
+    if sys.platform == "win32":
+        pytest.skip("the server is killed by its process group")
+    store = tmp_path / "server" / "mlflow.db"
+    store.parent.mkdir()
+    shutil.copy(empty_store, store)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{store}"]
+    command += ["--serve-artifacts", "--artifacts-destination", str(store.parent / "artifacts")]
+    with (store.parent / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )
+    running = Server(f"http://127.0.0.1:{port}", store, process)
+    until = time.monotonic() + 60
+    while not healthy(running.url):
+        assert time.monotonic() < until, (store.parent / "log.txt").read_text()
+        assert process.poll() is None, (store.parent / "log.txt").read_text()
+        time.sleep(0.1)
+    yield running
+    if process.poll() is None:
+        running.kill()
+
+
+def healthy(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_RUN_ID"):
+        monkeypatch.setenv(name, "")  # so that what the test's own code sets is taken back
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def run_and_register(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Run the small pipeline, recorded, then the step `register` with the evidence of a sample."""
+
+    def registered() -> None:
+        result = run_pipeline(pipeline, reuse=False)
+        monkeypatch.setenv("MLOPS_RUN", str(result.folder))
+        evidence = binary(champion=False)
+        holder = Registry("test", tracking_uri()).holder(CHAMPION)
+        if holder is not None:
+            evidence = binary()
+            evidence["evaluation"]["details"]["champion"]["version"] = holder.number
+        words = ["--model-name", "test", "--contract", "text.txt", "--gates", "conf/gates.yml"]
+        words += ["--project", "conf/project.yml"]
+        for name in ("model", "baseline", "prepared", *OF_STEPS):
+            folder = tmp_path / "outputs" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            content = evidence.get(name, {"run": result.run_id})
+            (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+            words += [f"--{name}", str(folder)]
+        (tmp_path / "outputs" / "decision").mkdir(exist_ok=True)
+        assert register.main([*words, "--decision", str(tmp_path / "outputs" / "decision")]) == 0
+
+    return registered
+
+
+def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_password_written(
+    server: Server,
+    run_and_register: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    word = "pass word/7"
+    with_password = server.url.replace("http://", "http://ada:pass%20word%2F7@")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", with_password)
+    monkeypatch.setenv("MLOPS_GIT_COMMIT", "c0ffee")
+    run_and_register()
+    assert promote(tmp_path).decision.stage == "promoted"
+    run_and_register()
+    promoted = promote(tmp_path)
+    assert not promoted.compared_again
+    assert server.champion() == "2"
+    restored, replaced = rollback(tmp_path)
+    assert (restored.number, replaced.number) == ("1", "2")
+    assert server.champion() == "1"
+    assert promote(tmp_path, "2", dry_run=True).decision.passed
+    models(as_json=True)
+    capture = capfd.readouterr()
+    assert [one["champion"] for one in json.loads(capture.out.splitlines()[-1])] == [False, True]
+    registry = Registry("test", tracking_uri())
+    parents = registry.client.search_runs(
+        [e.experiment_id for e in registry.client.search_experiments()],
+        filter_string="tags.mlops.runs.pipeline = 'copy'",
+    )
+    tags = registry.version("2").tags
+    assert tags["dataset_digest"] == binary()["data"]["details"]["digest"]
+    assert tags["git_commit"] == "c0ffee"
+    assert {run.info.status for run in parents} == {"FINISHED"}
+    assert len(parents) == 2
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == word
+    assert os.environ["MLFLOW_TRACKING_URI"] == server.url
+    written = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    for secret in (word, "pass%20word%2F7"):
+        assert secret not in capture.out + capture.err
+        assert secret.encode() not in written
+
+
+def test_a_server_that_dies_during_a_promotion_keeps_its_champion(
+    server: Server,
+    run_and_register: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    run_and_register()
+    promote(tmp_path)
+    run_and_register()
+
+    def render(evidence: object, about: object) -> str:
+        server.kill()  # the gates have said yes; nothing is written yet
+        return "report"
+
+    monkeypatch.setattr("mlops.reports.report.render", render)
+    with pytest.raises(UsageError, match="nobody answers there") as error:
+        promote(tmp_path)
+    assert error.value.exit_code == 2
+    assert f"the model registry at {server.url} failed" in str(error.value)
+    assert "v2 was to be promoted" in str(error.value)
+    assert server.champion() == "1"
+    # With nobody to ask, there is no champion to compare with: that must not pass for a first model.
+    for command in (lambda: promote(tmp_path), lambda: rollback(tmp_path), models):
+        with pytest.raises(UsageError, match="nobody answers there"):
+            command()
+
+
+@pytest.fixture
+def nowhere(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a server that is not there, for the small project."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    return url
+
+
+def test_a_pipeline_without_its_server_does_not_believe_that_there_is_no_champion(
+    nowhere: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert champion.main(["--model-name", "test", "--output", str(tmp_path)]) == 2
+    assert f"the model registry at {nowhere} failed: nobody answers" in capsys.readouterr().err
+    assert not (tmp_path / "champion.json").exists()
+
+
+def test_without_its_server_a_run_is_kept_here_and_registration_says_why_at_once(
+    nowhere: str, pipeline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run_pipeline(pipeline)
+    assert (result.folder / "left" / "out" / "text.txt").is_file()
+    assert "MLflow has no complete record of this run" in capsys.readouterr().err
+    assert "Traceback" not in (result.folder / "mlflow.log").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match=f"MLflow at {nowhere} failed: nobody answers there"):
+        record.parent_run_id(result.folder)
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("azureml://host/mlflow/v1.0", "names no workspace"),
+        (
+            "azureml://host/mlflow/v1.0/subscriptions/s/resourceGroups/r"
+            "/providers/Microsoft.MachineLearningServices/workspaces/w",
+            r"the packages for it are in requirements/cloud\.txt",
+        ),
+        ("carrier-pigeon://coop", r"model registry at carrier-pigeon://coop failed"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_wrong_usage(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, uri: str, message: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UsageError, match=message):
+        rollback(pipeline.parents[2])
+
+
+def test_a_database_password_is_not_told(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = "ada:hush"
+    address = f"postgresql://{who}@127.0.0.1:1/db?password=hush"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(
+        UsageError, match=r"model registry at postgresql://127\.0\.0\.1:1/db"
+    ) as error:
+        rollback(pipeline.parents[2])
+    assert "hush" not in str(error.value)

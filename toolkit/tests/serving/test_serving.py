@@ -1,0 +1,244 @@
+"""What `mlops serve` needs before a server runs: a champion, an environment, a port, a sink."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from modelyard import environments
+from modelyard.errors import UsageError
+from modelyard.serving import server as serving
+from modelyard.serving.receiver import Receiver
+
+from tests.small_project import make_small_project
+
+CONTRACT = """
+target: {column: late, kind: multiclass, classes: [no, yes, 1]}
+columns:
+  late: {type: category, role: target}
+  id: {type: integer, role: identifier}
+  on: {type: number}
+  n: {type: integer}
+  ok: {type: boolean}
+  word: {type: text}
+  at: {type: datetime}
+"""
+ROW = {"on": 1.5, "n": 3, "ok": True, "word": "ø", "at": "2013-05-01T10:00:00.000001"}
+
+
+# ---- the receiver --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Path:
+    path = tmp_path / "contract.yml"
+    path.write_text(CONTRACT, encoding="utf-8")
+    return path
+
+
+def post(receiver: Receiver, records: Any, kind: str = "model_inputs", **headers: str) -> int:
+    """Send as azureml-ai-monitoring does; returns the status."""
+    body = records if isinstance(records, bytes) else json.dumps(records).encode()
+    names = {"ce-type": f"azureml.inference.{kind}", "ce-x-request-id": "batch", **headers}
+    url = f"http://{receiver.address}/modeldata/log"
+    request = urllib.request.Request(url, data=body, headers=names)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return int(error.code)
+
+
+def test_rows_are_kept_by_the_hour_with_the_contracts_types(contract, tmp_path):
+    moment = datetime(2013, 2, 28, 23, 30, tzinfo=timezone(timedelta(hours=-2)))
+    empty = dict.fromkeys(ROW)
+    with Receiver(tmp_path / "kept", contract, clock=lambda: moment) as receiver:
+        assert post(receiver, [ROW, empty]) == 200
+    (file,) = (tmp_path / "kept").rglob("*.parquet")
+    assert file.parent == tmp_path / "kept/local/blue/model_inputs/2013/03/01/01"
+    table = pq.read_table(file)
+    assert [f"{item.name}: {item.type}" for item in table.schema] == [
+        *("on: double", "n: int64", "ok: bool", "word: string", "at: timestamp[ns]"),
+        *("correlationid: string", "collected_at: timestamp[us, tz=UTC]"),
+    ]
+    first, second = table.drop_columns("at").to_pylist()
+    same = {"collected_at": moment.astimezone(UTC)}
+    assert first == {key: ROW[key] for key in ("on", "n", "ok", "word")} | same | {
+        "correlationid": "batch_0"
+    }
+    assert second == dict.fromkeys(("on", "n", "ok", "word")) | same | {"correlationid": "batch_1"}
+    assert str(table["at"][0].as_py()) == "2013-05-01 10:00:00.000001"
+
+
+def test_answers_have_a_column_for_each_class(contract, tmp_path):
+    row = {"prediction": "yes", "probability_no": 0.2, "probability_yes": 0.7, "probability_1": 0.1}
+    own = {**row, "client_correlation_id": "mine"}
+    with Receiver(tmp_path / "kept", contract) as receiver:
+        assert post(receiver, [row, own], "model_outputs") == 200
+        receiver.flush()
+        kept = ds.dataset(tmp_path / "kept/local/blue/model_outputs", format="parquet")
+        found = kept.to_table().drop_columns("collected_at").to_pylist()
+    assert found == [row | {"correlationid": "batch_0"}, row | {"correlationid": "mine"}]
+
+
+def test_each_deployment_has_a_folder_and_none_leads_out_of_it(contract, tmp_path):
+    with Receiver(tmp_path / "kept", contract) as receiver:
+        names = {"ce-endpoint-name": "flights", "ce-deployment-name": "green"}
+        assert post(receiver, [ROW], **names) == 200
+        assert post(receiver, [ROW], **{"ce-endpoint-name": "../.."}) == 400
+        assert post(receiver, [ROW], "../../model_inputs") == 400
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["flights"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"x", [{**ROW, "n": "many"}], [{"at": "x"}]])
+def test_what_the_collector_does_not_send_is_refused_and_harms_nothing(contract, tmp_path, body):
+    with Receiver(tmp_path / "kept", contract) as receiver:
+        assert post(receiver, body) == 400
+        assert post(receiver, [ROW]) == 200
+    assert receiver.rows["model_inputs"] == 1
+
+
+def test_rows_of_many_senders_are_all_kept_once(contract, tmp_path):
+    with Receiver(tmp_path / "kept", contract) as receiver:
+
+        def send(sender: int) -> None:
+            for n in range(20):
+                post(receiver, [ROW] * 50, **{"ce-x-request-id": f"{sender}-{n}"})
+
+        threads = [threading.Thread(target=send, args=(sender,)) for sender in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    kept = ds.dataset(tmp_path / "kept/local/blue/model_inputs", format="parquet").to_table()
+    ids = kept["correlationid"].to_pylist()
+    assert len(ids) == len(set(ids)) == receiver.rows["model_inputs"] == 8_000
+    assert not list((tmp_path / "kept").rglob("*.part"))
+
+
+def test_rows_that_cannot_be_written_wait_and_then_are_refused(contract, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlops.serving.receiver.FLUSH_ROWS", 3)
+    monkeypatch.setattr("mlops.serving.receiver.FLUSH_SECONDS", 60)
+    blocked = tmp_path / "kept" / "local"
+    blocked.parent.mkdir()
+    blocked.touch()
+    with Receiver(tmp_path / "kept", contract) as receiver:
+        assert [post(receiver, [ROW] * 2) for _ in range(3)] == [200, 200, 500]
+        blocked.unlink()
+        assert post(receiver, [ROW]) == 200
+    kept = ds.dataset(tmp_path / "kept/local/blue/model_inputs", format="parquet").to_table()
+    assert len(kept) == receiver.rows["model_inputs"] == 5
+
+
+def test_without_a_contract_the_receiver_says_so(tmp_path):
+    with pytest.raises(UsageError, match="saved without its contract"):
+        Receiver(tmp_path, tmp_path / "contract.yml")
+    (tmp_path / "contract.yml").write_text("columns: 3")
+    with pytest.raises(UsageError, match="is not a contract"):
+        Receiver(tmp_path, tmp_path / "contract.yml")
+
+
+# ---- the environment -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands in for uv; says what it was asked for."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "serve.txt").write_text("a==1")
+    asked: list[str] = []
+
+    def uv(*words: str, quiet: bool = True) -> None:
+        asked.append(words[0])
+        if words[0] == "venv":
+            python = environments._python(Path(words[-1]))
+            python.parent.mkdir(parents=True)
+            python.touch()
+
+    monkeypatch.setattr(environments, "_uv", uv)
+    return asked
+
+
+def test_the_environment_is_made_once_and_anew_when_its_requirements_change(tmp_path, made):
+    said: list[str] = []
+    python = environments.environment_python(tmp_path, "serve", said.append)
+    assert python.is_relative_to(tmp_path / ".environments" / "serve")
+    assert environments.environment_python(tmp_path, "serve", said.append) == python
+    assert (made, len(said)) == (["venv", "pip"], 1)
+    (tmp_path / "requirements" / "serve.txt").write_text("a==2")
+    assert environments.environment_python(tmp_path, "serve", said.append) == python
+    assert made == ["venv", "pip"] * 2
+    assert [path.name for path in python.parents[2].glob("*serve*/")] == ["serve"]
+
+
+def test_a_half_made_environment_is_not_used(tmp_path, made, monkeypatch):
+    def failing(*words: str, quiet: bool = True) -> None:
+        if words[0] == "pip":
+            raise KeyboardInterrupt
+        stand_in(*words)
+
+    stand_in = environments._uv
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "_uv", failing)
+        with pytest.raises(KeyboardInterrupt):
+            environments.environment_python(tmp_path, "serve")
+    (tmp_path / ".environments" / "serve").mkdir()  # as a copy that was cut short would leave it
+    assert environments.environment_python(tmp_path, "serve").exists()
+    assert made == ["venv", "venv", "pip"]
+
+
+def test_many_that_need_the_environment_at_once_make_it_once(tmp_path, made):
+    threads = [
+        threading.Thread(target=environments.environment_python, args=(tmp_path, "serve", str))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == ["venv", "pip"]
+
+
+# ---- before the server starts --------------------------------------------------------------
+
+
+def test_without_a_champion_serve_says_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    make_small_project(tmp_path)
+    with pytest.raises(UsageError, match="has no champion yet: `mlops run"):
+        serving.model_to_serve(tmp_path)
+
+
+def test_a_port_in_use_and_a_broken_deployment_file_are_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
+            serving._listen("127.0.0.1", port)
+    with pytest.raises(UsageError, match="does not exist"):
+        serving.load_deployment(tmp_path)
+    path = tmp_path / serving.DEPLOYMENT
+    path.parent.mkdir(parents=True)
+    path.write_text("environment_variables: {A: 1}")
+    with pytest.raises(UsageError, match=r"code_configuration: Field required"):
+        serving.load_deployment(tmp_path)
+
+
+def test_the_example_can_be_pasted_into_a_shell(tmp_path):
+    import shlex
+
+    rows = {"columns": ["a", "b"], "data": [['it\'s "late" $HOME', None], ["x", 1]]}
+    (tmp_path / "input_example.json").write_text(json.dumps(rows))
+    text = serving.welcome(serving.Server("http://127.0.0.1:1", 0), tmp_path, collect=True)
+    words = shlex.split(re.findall("curl .*", text)[0])
+    assert json.loads(words[-1]) == [{"a": 'it\'s "late" $HOME', "b": None}]
+    assert serving.example_records(tmp_path / "nothing") == []

@@ -1,0 +1,215 @@
+"""Preparing a table: what is dropped, how it is split, and its digest."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modelyard.contract import model as contract
+from modelyard.errors import UsageError
+from modelyard.evidence import read_evidence
+from modelyard.steps import prepare
+
+CONTRACT = """\
+version: 1
+target: {column: late, kind: binary, positive: true}
+time: left
+sensitive: [carrier]
+columns:
+  number: {type: integer, role: identifier}
+  carrier: {type: category, role: ignored, why: not to be learnt from}
+  distance: {type: integer}
+  left: {type: datetime}
+  late: {type: boolean}
+"""
+ROWS = 200
+
+
+def rules(**changes: object) -> contract.Contract:
+    content = contract.parse_yaml(CONTRACT) | changes
+    return contract.Contract.model_validate(content)
+
+
+def flights() -> pd.DataFrame:
+    generator = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "number": range(ROWS),
+            "carrier": generator.choice(["AA", "UA"], ROWS),
+            "distance": generator.integers(80, 5000, ROWS),
+            "left": pd.Timestamp("2013-01-01") + pd.to_timedelta(generator.permutation(ROWS), "h"),
+            "late": generator.random(ROWS) < 0.3,
+        }
+    )
+
+
+@pytest.fixture
+def call(tmp_path: Path):
+    """Prepare a table; returns the exit code, the parts and the evidence's details."""
+
+    def caller(table: pd.DataFrame, text: str = CONTRACT, form: str = "csv", name: str = "out"):
+        data = tmp_path / f"table.{form}"
+        if form == "csv":
+            table.to_csv(data, index=False)
+        else:
+            table.to_parquet(data, index=False)
+        (tmp_path / "contract.yml").write_text(text)
+        out = tmp_path / name
+        code = prepare.main(
+            [
+                *("--data", str(data), "--contract", str(tmp_path / "contract.yml")),
+                *("--prepared", str(out), "--evidence", str(out)),
+            ]
+        )
+        if code:
+            return code, {}, {}
+        parts = {part: pd.read_parquet(out / f"{part}.parquet") for part in prepare.PARTS}
+        return code, parts, read_evidence(out, "data")["details"]
+
+    return caller
+
+
+def test_a_split_by_time_never_looks_ahead(call):
+    code, parts, details = call(flights())
+    assert code == 0
+    assert details["split"]["method"] == "time"
+    assert [len(parts[name]) for name in prepare.PARTS] == [120, 40, 40]
+    assert parts["train"]["left"].max() < parts["validation"]["left"].min()
+    assert parts["validation"]["left"].max() < parts["test"]["left"].min()
+    assert details["split"]["train"]["from"] == "2013-01-01T00:00:00"
+
+
+def test_parts_hold_features_target_time_and_sensitive_columns(call):
+    _, parts, _ = call(flights())
+    for part in parts.values():
+        assert list(part.columns) == ["carrier", "distance", "left", "late"]
+        assert part["late"].dtype == bool
+        assert part["distance"].dtype == np.int64
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(st.integers(0, 30), min_size=20, max_size=200),
+    validation=st.sampled_from([0.1, 0.2, 0.4]),
+    test=st.sampled_from([0.1, 0.2, 0.4]),
+)
+def test_rows_of_the_same_moment_are_never_parted(times, validation, test):
+    series = pd.Series(times)
+    parts = prepare.by_time(series, rules(split={"validation": validation, "test": test}))
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(len(times)))
+    moments = [set(series.iloc[parts[name]]) for name in prepare.PARTS]
+    filled = [moment for moment in moments if moment]
+    for earlier, later in itertools.pairwise(filled):
+        assert max(earlier) < min(later)
+
+
+@settings(deadline=None)
+@given(
+    strata=st.lists(st.sampled_from("aaabbc"), min_size=1, max_size=300),
+    seed=st.integers(0, 5),
+)
+def test_every_stratum_is_shared_out_alike(strata, seed):
+    series = pd.Series(strata)
+    parts = prepare.at_random(series, rules(split={"seed": seed}))
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(len(strata)))
+    for value, count in series.value_counts().items():
+        shared = [int((series.iloc[parts[name]] == value).sum()) for name in prepare.PARTS]
+        assert shared[0] >= 1
+        assert shared[1] == shared[2]
+        assert abs(shared[2] - 0.2 * count) <= 0.5
+
+
+def test_without_time_classes_are_stratified_and_numbers_are_not(call):
+    _, parts, details = call(flights(), CONTRACT.replace("time: left", "time: null"))
+    assert details["split"]["method"] == "stratified"
+    shares = [parts[name]["late"].mean() for name in prepare.PARTS]
+    assert max(shares) - min(shares) < 0.02
+    text = CONTRACT.replace("time: left", "time: null").replace("boolean", "number")
+    text = text.replace("kind: binary, positive: true", "kind: regression")
+    _, _, details = call(flights().assign(late=lambda f: f["distance"] / 7), text)
+    assert details["split"]["method"] == "random"
+    assert details["split"]["test"]["target_mean"] > 0
+
+
+def test_rows_that_teach_nothing_are_dropped_and_counted(call):
+    table = flights().astype(object)
+    table.loc[[0, 1, 2], "late"] = None
+    table.loc[[3, 4], "left"] = None
+    table = pd.concat([table, table.iloc[10:16]])
+    _, parts, details = call(table)
+    assert details["dropped"] == {"no_target": 3, "no_time": 2, "duplicates": 6}
+    assert sum(map(len, parts.values())) == ROWS - 5
+    assert parts["train"]["late"].dtype == bool
+
+
+def test_missing_values_give_every_part_the_same_types(call):
+    table = flights().sort_values("left").astype({"distance": object})
+    table.iloc[-1, table.columns.get_loc("distance")] = None
+    _, parts, _ = call(table)
+    assert {part["distance"].dtype.name for part in parts.values()} == {"float64"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.assign(carrier=[*table["carrier"][:-2], *table["carrier"][:-3:-1]]),
+        lambda table: table.assign(carrier=table["carrier"].replace("AA", "AB")),
+        lambda table: table.rename(columns={"number": "numbers"}),
+        lambda table: table.iloc[::-1],
+        lambda table: table.assign(late=~table["late"]),
+    ],
+    ids=["order of words", "words", "a name", "order of rows", "booleans"],
+)
+def test_the_digest_changes_with_every_value_and_name(change):
+    table = flights()
+    table["carrier"] = [*table["carrier"][:-2], "AA", "UA"]
+    assert prepare.content_digest(table) == prepare.content_digest(table.copy())
+    assert prepare.content_digest(change(table)) != prepare.content_digest(table)
+
+
+def test_the_digest_follows_the_rows_and_not_the_format(call, tmp_path):
+    _, _, first = call(flights(), name="a")
+    _, _, same = call(flights(), form="parquet", name="b")
+    changed = flights()
+    changed.loc[17, "distance"] += 1
+    _, _, other = call(changed, name="c")
+    assert first["digest"] == same["digest"] != other["digest"]
+    assert first["source"]["file"] == "table.csv"
+    assert first["source"]["sha256"] != same["source"]["sha256"]
+    for part in prepare.PARTS:
+        a, b = (tmp_path / name / f"{part}.parquet" for name in "ab")
+        assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (flights().head(12), "12 usable rows are too few: train would get 7, at least 10"),
+        (flights().assign(left=pd.Timestamp("2013-01-01")), "too few"),
+        (
+            flights().sort_values("left").assign(late=[True] * 60 + [False] * 140),
+            "every row of validation has late = false",
+        ),
+        (flights().assign(late=None), "0 usable rows are too few"),
+        (flights().drop(columns="carrier"), 'no column "carrier"'),
+        (flights().assign(distance="far"), "expected a whole number in every row"),
+    ],
+)
+def test_a_table_that_cannot_be_split_is_refused(call, capsys, table, message):
+    code, _, _ = call(table)
+    assert code == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_a_class_that_train_never_shows_is_refused():
+    table = flights().sort_values("left").assign(late=["a", "b"] * 90 + ["c"] * 20)
+    goal = {"column": "late", "kind": "multiclass", "classes": ["a", "b", "c"]}
+    columns = contract.parse_yaml(CONTRACT)["columns"] | {"late": {"type": "category"}}
+    with pytest.raises(UsageError, match="test has late = c, which train never shows"):
+        prepare.split(table.reset_index(drop=True), rules(target=goal, columns=columns))

@@ -1,0 +1,109 @@
+"""From a table to decision, report and card: every kind of problem, with and without sensitive columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelyard import project
+from modelyard.contract import validate
+from modelyard.models import judge as gates
+from modelyard.reports import card, report
+from modelyard.reports.kinds import KINDS
+from modelyard.serving import footprint
+
+TYPES = {"number": "number", "whole": "integer", "flag": "boolean", "group": "category"}
+TARGETS: dict[str, dict[str, Any]] = {
+    "binary": {"column": "y", "kind": "binary", "positive": "yes"},
+    "multiclass": {"column": "y", "kind": "multiclass", "classes": ["low", "mid", "high"]},
+    "regression": {"column": "y", "kind": "regression"},
+}
+OF_PROJECT = project.Project(title="T", name="t", package="p", owner="me", model="m")
+
+
+def labelled(mixed: pd.DataFrame, kind: str) -> pd.DataFrame:
+    table = mixed[["number", "whole", "flag", "group"]]
+    if kind == "regression":
+        return table.assign(y=mixed["value"])
+    if kind == "binary":
+        return table.assign(y=mixed["label"])
+    bands = pd.qcut(mixed["value"], 3, labels=["low", "mid", "high"]).astype(str)
+    return table.assign(y=bands)
+
+
+@pytest.fixture
+def judged(bench, mixed, monkeypatch):
+    """Make all evidence of a table, and judge it: `judged(kind, sensitive, **gates)`."""
+    for name, fewer in (("ROUNDS", 1), ("ASKED", 2), ("WARM_UP", 1)):
+        monkeypatch.setattr(footprint, name, fewer)
+
+    def make(kind: str, sensitive: list[str], **limits: Any):
+        y = "number" if kind == "regression" else "category"
+        table = labelled(mixed, kind)
+        place = bench(table, TARGETS[kind], {**TYPES, "y": y}, sensitive=sensitive)
+        content = project.load_gates(place.gates).model_dump(exclude_none=True)
+        content["fairness"] |= {"group_rows": 20, **limits}
+        place.gates.write_text(json.dumps(content), encoding="utf-8")
+        table.to_parquet(place.folder / "table.parquet")
+        words = ["--data", str(place.folder / "table.parquet")]
+        words += ["--contract", str(place.folder / "contract.yml")]
+        assert validate.main([*words, "--evidence", str(place.folder / "evidence")]) == 0
+        for step in (place.train, place.evaluate, place.fairness, place.footprint, place.explain):
+            assert step() == 0
+        found = {
+            kind: place.evidence(kind)
+            for kind in KINDS
+            if kind not in ("data", "decision", "sweep")
+        }
+        decision = gates.judge(
+            project.load_gates(place.gates),
+            model="m",
+            version="1",
+            quality=found["quality"],
+            evaluation=found["evaluation"],
+            fairness=found["fairness"],
+            footprint=found["footprint"],
+        )
+        return found | {"decision": decision.evidence()}, decision
+
+    return make
+
+
+LAX = {kind: {} for kind in TARGETS}
+
+
+@pytest.mark.parametrize("sensitive", [[], ["group", "whole"]], ids=["nobody", "sensitive"])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_table_of_any_kind_ends_in_a_decision_a_report_and_a_card(
+    judged, tmp_path: Path, kind: str, sensitive: list[str]
+) -> None:
+    evidence, decision = judged(kind, sensitive, **LAX)
+    assert decision.passed, decision.reasons
+    page = report.render(evidence, {})
+    compared = 'id="fair-0"' in page
+    assert compared == bool(sensitive)
+    text, html = card.write_card(tmp_path / "card", evidence, OF_PROJECT, {})
+    said = text.read_text(encoding="utf-8")
+    for name in sensitive:
+        assert f"### Groups of {name}" in said
+    assert ("names no sensitive column" in said) == (not sensitive)
+    assert html.stat().st_size > 5_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [
+        ("binary", {"selection_rate": {"ratio": 1.0}}),
+        ("multiclass", {"accuracy": {"difference": 0.0}}),
+        ("regression", {"mean_error": {"difference": 0.0}}),
+    ],
+)
+def test_a_limit_that_no_model_can_keep_refuses_any_kind(judged, kind: str, limit: Any) -> None:
+    _, decision = judged(kind, ["group"], **{**LAX, kind: limit})
+    metric = next(iter(limit))
+    assert [r.gate for r in decision.reasons if not r.passed] == [f'fair by "group": {metric}']
+    assert np.all([r.advice for r in decision.reasons if not r.passed])

@@ -1,0 +1,63 @@
+"""Files are whole or as they were, and digests tell any two folders apart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from modelyard.errors import UsageError
+from modelyard.files import digest, read_json, write_json, write_text
+
+FOLDERS = st.dictionaries(
+    st.text("ab", min_size=1, max_size=2), st.text("xy", max_size=2), max_size=3
+)
+
+
+@given(FOLDERS, FOLDERS)
+def test_two_folders_have_the_same_digest_exactly_if_names_and_contents_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory, one: dict[str, str], other: dict[str, str]
+) -> None:
+    digests = []
+    for content in (one, other):
+        folder = tmp_path_factory.mktemp("folder")
+        for name, text in content.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        digests.append(digest(folder))
+    assert (digests[0] == digests[1]) == (one == other)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+
+    def refused(source: object, target: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OSError, match="no space left"):
+        write_json(path, {"new": 2})
+    assert read_json(path) == {"old": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_text_is_never_read_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    before = path.stat().st_ino
+    write_text(path, "new")
+    assert path.stat().st_ino != before  # another file took its place, in one step
+    assert path.read_text(encoding="utf-8") == "new"
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "does not exist"), ("{", "not readable")])
+def test_what_is_not_json_is_wrong_usage(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
+        read_json(path)
