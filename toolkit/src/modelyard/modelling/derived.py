@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from modelyard.contract.model import Contract
+if TYPE_CHECKING:
+    from modelyard.contract.model import Contract
 
-AddFeatures = Callable[[pd.DataFrame, Contract], pd.DataFrame]
+AddFeatures: TypeAlias = "Callable[[pd.DataFrame, Contract], pd.DataFrame]"
 
 
 class DerivedFeatures(TransformerMixin, BaseEstimator):
@@ -37,4 +38,7 @@ class DerivedFeatures(TransformerMixin, BaseEstimator):
 
     def transform(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Add the features."""
+        # Imported here: saved by value, the class would bring along a Contract of one version of pydantic.
+        from modelyard.contract.model import Contract
+
         return self.add_features(rows, Contract.model_validate(self.contract))
