@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.baked import CHOICES, COMBINATIONS, bake
+from tests.baked import CHOICES, COMBINATIONS, TEMPLATE, bake, files_below
 
 PATH = Path(__file__).with_name("manifest.txt")
 ALWAYS = "always"
+# The wheel's name has the toolkit's version in it: the manifest does not change with a release.
+WHEEL = "requirements/wheels/modelyard-*.whl"
+WHEEL_NOW = next(f for f in files_below(TEMPLATE) if f.endswith(".whl"))
 
 
 def read() -> dict[str, list[str]]:
@@ -25,7 +28,10 @@ def read() -> dict[str, list[str]]:
 def expected(answers: dict[str, str]) -> list[str]:
     """The files that the manifest gives a project with these answers."""
     return sorted(
-        file for section, files in read().items() if _holds(section, answers) for file in files
+        file.replace(WHEEL, WHEEL_NOW)
+        for section, files in read().items()
+        if _holds(section, answers)
+        for file in files
     )
 
 
@@ -52,7 +58,12 @@ def write() -> None:
         having = {name for name, found in files.items() if file in found}
         sections.setdefault(_section(file, having), set()).add(file)
     PATH.write_text(
-        "\n\n".join("\n".join([f"[{name}]", *sorted(sections[name])]) for name in sorted(sections))
+        "\n\n".join(
+            "\n".join(
+                [f"[{name}]", *sorted(file.replace(WHEEL_NOW, WHEEL) for file in sections[name])]
+            )
+            for name in sorted(sections)
+        )
         + "\n",
         encoding="utf-8",
     )

@@ -156,15 +156,15 @@ def bring_table(project: Installed, name: str, *words: str) -> Path:
 
 @pytest.mark.parametrize("answers", PAIRS, ids=lambda answers: " ".join(answers.values()))
 def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
-    answers: dict[str, str], environments: Path, tmp_path: Path
+    answers: dict[str, str], installed: Installed, environments: Path, tmp_path: Path
 ) -> None:
     odd = PAIRS.index(answers) % 2 == 1
     project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
-    ready = Installed(project, project.path / ".venv" / "bin")
-    ready.make("setup")
-    ready.share(environments)
-    assert ": fine" in ready.make("infra-check")
     if answers in WHOLE:
+        ready = Installed(project, project.path / ".venv" / "bin")
+        ready.make("setup")
+        ready.share(environments)
+        assert ": fine" in ready.make("infra-check")
         ready.make("check")
         assert "is the champion now" in ready.make("demo")
         passed = json.loads(project.text(".drill/drill.json"))["periods"]
@@ -172,18 +172,15 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
         assert [event["kind"] for event in events][-2:] == ["forced", "rolled back"]
         assert project.text(".drill/drill.html").startswith("<!doctype html>")
     else:
-        # The operations and their tests are the same bytes in every project: checked in those above.
-        for folder in ("mlops", "tests/mlops", "tests/serving"):
-            for file in (TEMPLATE / folder).rglob("*.py"):
-                made = project.path / file.relative_to(TEMPLATE)
-                assert made.read_bytes() == file.read_bytes()
-        ready.make("lint", "types", "data")
-        done = project.run(str(ready.bin / "pytest"), "tests/unit", "tests/test_notebooks.py")
-        assert done.returncode == 0, done.stdout[-6000:]
+        # The same packages in every project: set up once.
+        (project.path / ".venv").symlink_to(installed.bin.parent)
+        ready = Installed(project, installed.bin)
+        ready.share(environments)
+        ready.make("check", "data")
         ready.mlops("run", "azureml/pipelines/train.yml")
         ready.mlops("promote")
         assert '"predictions"' in ready.mlops("serve", "--port", "0", "--once")
-    (page,) = project.path.glob(".runs/*/report/page/report.html")
+    (page,) = project.path.glob(".runs/*/register/page/report.html")
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert "http://" not in text.replace("http://www.w3.org/", "")
@@ -480,20 +477,7 @@ print(json.dumps({
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["done"] == ["FINISHED"]
-    assert found["steps"] == sorted(
-        [
-            "champion",
-            "validate",
-            "prepare",
-            "train",
-            "evaluate",
-            "explain",
-            "footprint",
-            "fairness",
-            "register",
-            "report",
-        ]
-    )
+    assert found["steps"] == ["assess", "prepare", "register", "train"]
     assert found["tags"]["purpose"] == "retraining"
     assert found["metrics"]["roc_auc"] > 0.9
     assert found["params"]["training.learning_rate"] == "0.06"
@@ -529,7 +513,7 @@ def azure_python(installed: Installed, tmp_path_factory: pytest.TempPathFactory)
     base = str(installed.bin / "python")
     subprocess.run([uv, "venv", "--quiet", "--python", base, environment], check=True)
     python = str(environment / "bin" / "python")
-    pinned = ("--require-hashes", "requirements/cloud.txt")
+    pinned = ("--require-hashes", "requirements/cloud.txt", "requirements/modelyard.txt")
     done = installed.project.run(uv, "pip", "sync", "--quiet", "--python", python, *pinned)
     assert done.returncode == 0, done.stderr
     return python

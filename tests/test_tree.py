@@ -29,7 +29,9 @@ from tests.baked import (
 
 Bake = Callable[..., BakedProject]
 JINJA = re.compile(r"\{[{%#]")
-BINARY = {".png", ".parquet"}
+BINARY = {".whl"}
+# What a project may come to: a person reads its Python, and looks through its files.
+MOST_FILES, MOST_PYTHON, MOST_SCIENCE = 140, 1500, 600
 
 every_combination = pytest.mark.parametrize("name", COMBINATIONS)
 
@@ -66,6 +68,20 @@ def test_every_choice_of_the_manifest_is_one_that_is_asked() -> None:
 def test_every_choice_changes_the_project(baked: Bake, answer: str) -> None:
     made = [baked(**{answer: value}).content for value in CHOICES[answer]]
     assert all(content != made[0] for content in made[1:])
+
+
+@every_combination
+def test_a_project_stays_as_small_as_a_person_can_read(baked: Bake, name: str) -> None:
+    project = baked(**COMBINATIONS[name])
+    python = {
+        file: project.text(file).count("\n") for file in project.files if file.endswith(".py")
+    }
+    science = {
+        file: lines for file, lines in python.items() if file.startswith("src/flight_delay/")
+    }
+    assert len(project.files) <= MOST_FILES
+    assert sum(python.values()) <= MOST_PYTHON, python
+    assert sum(science.values()) <= MOST_SCIENCE, science
 
 
 @every_combination
@@ -144,6 +160,16 @@ def test_linting_leaves_nothing_that_cookiecutter_would_take_for_a_part_of_the_t
     done = subprocess.run(["make", "lint"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(ROOT.glob("{{*}}/**/.ruff_cache"))
+
+
+def test_the_toolkit_has_the_version_that_the_project_names(baked: Bake) -> None:
+    wheels = [file for file in baked().files if file.endswith(".whl")]
+    version = re.search(
+        r'__version__ = "(.+)"', (ROOT / "toolkit/src/modelyard/__init__.py").read_text()
+    )
+    assert version
+    assert wheels == [f"requirements/wheels/modelyard-{version[1]}-py3-none-any.whl"]
+    assert f"modelyard=={version[1]} --hash=sha256:" in baked().text("requirements/modelyard.txt")
 
 
 def test_resources_are_tagged_with_the_version_of_the_template(baked: Bake) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.baked import COMBINATIONS, TEMPLATE, BakedProject, bake, copy_template
+from tests.wheels import pin, write_wheel
 
 # The first and the last combination: between them they have every value of every choice.
 both = pytest.mark.parametrize("name", list(COMBINATIONS)[:: len(COMBINATIONS) - 1])
@@ -58,6 +59,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_older(repository / TEMPLATE.name)
     run(repository, "git", "init", "--quiet", "--initial-branch=main")
     commit(repository, "The version before", "before")
+    (older,) = (repository / TEMPLATE.name).glob("requirements/wheels/*.whl")
+    (now,) = TEMPLATE.glob("requirements/wheels/*.whl")
+    rebuilt = older.rename(older.with_name(now.name))
+    (repository / TEMPLATE.name / "requirements/modelyard.txt").write_text(pin(rebuilt), "utf-8")
+    commit(repository, "The same version of the toolkit with other bytes", "rebuilt")
     for name in ("hooks", TEMPLATE.name):
         shutil.rmtree(repository / name)
     copy_template(repository)
@@ -70,12 +76,22 @@ def make_older(project: Path) -> None:
     edit(project / "conf/project.yml", "# The registered model;", "# What is registered;")
     edit(project / ".gitignore", "# Secrets stay out of git.\n", "# Secrets\n")
     edit(project / "Makefile", ".DEFAULT_GOAL := help\n", "")
-    edit(project / PACKAGE / "step.py", '"""What every step shares', '"""Shared by every step')
+    edit(project / "azureml/components/assess.yml", "display_name: assess", "display_name: judge")
+    older_toolkit(project / "requirements")
     (project / ".editorconfig").unlink()
     (project / "docs").mkdir(exist_ok=True)
     (project / "docs" / "gone.md").write_text("# Not for long\n", encoding="utf-8")
     contract = project / "conf/contract.yml"
     contract.write_text(contract.read_text(encoding="utf-8") + "# older\n", encoding="utf-8")
+
+
+def older_toolkit(requirements: Path, version: str = "0.0.9") -> None:
+    """Put a wheel of another version, hence of another name, where the toolkit's wheel is."""
+    (wheel,) = requirements.glob("wheels/*.whl")
+    older = wheel.with_name(f"modelyard-{version}-py3-none-any.whl")
+    write_wheel(older, {"modelyard/__init__.py": f'__version__ = "{version}"\n'}, version)
+    wheel.unlink()
+    (requirements / "modelyard.txt").write_text(pin(older), encoding="utf-8")
 
 
 def edit_as_a_team(project: Path) -> None:
@@ -154,6 +170,52 @@ def test_an_update_goes_through_over_a_teams_own_edits(
     edit_as_a_team(fresh.path)
     assert made_files(project) == made_files(fresh)  # so no .rej, and no conflict either
     assert "up to date" in cruft(project.path, "check")
+
+
+def wheels(project: BakedProject) -> dict[str, bytes]:
+    """The wheels that lie in a project."""
+    return {path.name: path.read_bytes() for path in project.path.glob("requirements/wheels/*.whl")}
+
+
+@pytest.mark.parametrize("same_name", [True, False], ids=["rebuilt", "renamed"])
+def test_an_update_brings_the_toolkits_wheel_and_its_hash_beside_a_conflict(
+    template: Path, tmp_path: Path, same_name: bool
+) -> None:
+    """A wheel with other bytes, or of another version; in the same update a text conflicts."""
+    project = create(template, tmp_path, "rebuilt" if same_name else "before")
+    makefile = project.path / "Makefile"
+    text = makefile.read_text(encoding="utf-8")
+    conflicting = text.replace("BIN := .venv/bin", "BIN := .venv/ours")
+    assert conflicting != text
+    makefile.write_text(conflicting, encoding="utf-8")
+    commit(project.path, "Ours")
+    cruft(project.path, "update", "--skip-apply-ask", "--checkout", "now")
+    new = BakedProject(next(path for path in template.glob("{{*}}")))
+    assert wheels(project) == wheels(new)
+    assert project.text("requirements/modelyard.txt") == new.text("requirements/modelyard.txt")
+
+
+def test_a_wheel_that_the_team_replaced_is_named_after_an_update(
+    template: Path, tmp_path: Path
+) -> None:
+    project = create(template, tmp_path, "before")
+    (old,) = project.path.glob("requirements/wheels/*.whl")
+    write_wheel(old, {"modelyard/__init__.py": "ours = True\n"}, "0.0.9")
+    (project.path / "requirements/modelyard.txt").write_text(pin(old), encoding="utf-8")
+    commit(project.path, "A toolkit of our own")
+    ours = old.read_bytes()
+    subprocess.run(
+        [sys.executable, "-m", "cruft", "update", "--skip-apply-ask", "--checkout", "now"],
+        cwd=project.path,
+        capture_output=True,
+        check=False,
+    )
+    checked = project.run(sys.executable, "requirements/check_wheel.py")
+    assert checked.returncode == 1
+    assert "modelyard" in checked.stderr
+    kept = wheels(project).values()
+    assert ours in kept  # nothing of the team's is lost
+    assert old.name in checked.stderr
 
 
 def test_an_update_leaves_extra_tags_where_they_are(template: Path, tmp_path: Path) -> None:
