@@ -44,7 +44,7 @@ def test_a_run_tells_retraining_from_exploration_and_names_its_commit(
     experiment: str | None,
     purpose: str,
 ) -> None:
-    monkeypatch.setattr("mlops.runs.run._git_commit", lambda root: "c0ffee-dirty")
+    monkeypatch.setattr("modelyard.pipelines.run._git_commit", lambda root: "c0ffee-dirty")
     text = pipeline.read_text(encoding="utf-8")
     text = text.replace("inputs:\n", "tags: {purpose: retraining}\ninputs:\n", 1)
     pipeline.write_text(text, encoding="utf-8")
@@ -64,7 +64,7 @@ def test_evidence_becomes_metrics_parameters_and_the_data_set_of_the_run(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/.mlflow/mlflow.db")
     evidence = binary(champion=False)
     run = new_run(tmp_path / ".runs", "train", "training", {})
-    for step, kind in (("prepare", "data"), ("train", "training"), ("evaluate", "evaluation")):
+    for step, kind in (("prepare", "data"), ("train", "training"), ("assess", "evaluation")):
         run.state.steps[step] = StepState("completed", started=1.0, finished=2.0, exit_code=0)
         write_json(run.path / step / kind / f"{kind}.json", evidence[kind])
     run.state.status, run.state.finished = "completed", 3.0
@@ -77,7 +77,7 @@ def test_evidence_becomes_metrics_parameters_and_the_data_set_of_the_run(
         assert [(tag.key, tag.value) for tag in seen.tags] == [("mlflow.data.context", "training")]
     measured = evidence["evaluation"]["metrics"]
     assert runs[""].data.metrics.items() >= measured.items()
-    assert runs["evaluate"].data.metrics == pytest.approx(measured)
+    assert runs["assess"].data.metrics == pytest.approx(measured)
     for key, value in evidence["training"]["params"].items():
         assert runs[""].data.params[f"training.{key}"] == str(value)
-        assert runs["train"].data.params[key] == str(value)
+        assert runs["train"].data.params[f"training.{key}"] == str(value)

@@ -17,7 +17,7 @@ from modelyard.pipelines.warm import Job, Launcher, environment
 
 from tests.small_project import executed, run_states
 
-RUN = "from pathlib import Path; from mlops.runs.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
+RUN = "from pathlib import Path; from modelyard.pipelines.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
 
 
 @pytest.fixture(autouse=True)

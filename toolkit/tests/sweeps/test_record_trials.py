@@ -21,7 +21,7 @@ from rich.console import Console
 
 from tests.small_sweep import make_small_sweep
 
-RUN = "from pathlib import Path; from mlops.runs.run import run_pipeline; run_pipeline(Path({!r}))"
+RUN = "from pathlib import Path; from modelyard.pipelines.run import run_pipeline; run_pipeline(Path({!r}))"
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ def test_the_evidence_of_the_same_sweep_is_the_same(tmp_path: Path) -> None:
 
 # Kill and resume
 
-SWEEP = "import sys, json; from mlops.sweeps.sweep import Plan, run_sweep; run_sweep(Plan(**json.loads(sys.argv[1])))"
+SWEEP = "import sys, json; from modelyard.sweeps.sweep import Plan, run_sweep; run_sweep(Plan(**json.loads(sys.argv[1])))"
 
 
 def start(plan: Any) -> subprocess.Popen[bytes]:
