@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from modelyard.sweeps.sweep import Plan
-from modelyard.sweeps.sweep_node import Sweep
+from modelyard.sweeps.model import Sweep
+from modelyard.sweeps.plan import Plan
 
 from tests.small_project import PROJECT
 

@@ -86,7 +86,7 @@ def contract(
     done = subprocess.run([sys.executable, "-m", module, *words], check=False)  # noqa: S603
     monitor_file = root / "azureml" / "monitoring" / "monitor.yml"
     if done.returncode == 0 and monitor_file.is_file():
-        from modelyard.monitoring.monitor import follow_contract
+        from modelyard.monitoring.follow_contract import follow_contract
 
         try:
             if follow_contract(root, monitor_file):
@@ -299,7 +299,7 @@ def check(
 ) -> None:
     """Check pipelines' bindings, types and files; data need not be here, and nothing is run."""
     from modelyard.files import project_root
-    from modelyard.pipelines.pipeline import load_pipeline
+    from modelyard.pipelines.reader import load_pipeline
 
     root = project_root()
     files = pipelines or sorted((root / "azureml" / "pipelines").glob("*.yml"))
@@ -519,22 +519,31 @@ def monitor(
 ) -> None:
     """Compute Azure ML's model monitor on what was collected here; exit code 1 on a breach."""
     from modelyard.files import project_root
-    from modelyard.monitoring import monitor as watching
 
     root = project_root()
-    path = file or root / watching.MONITOR
+    path = file or root / "azureml" / "monitoring" / "monitor.yml"
     if follow_contract:
-        print("\n".join(watching.follow_contract(root, path)) or "the file follows the contract")
+        from modelyard.monitoring.follow_contract import follow_contract as follow
+
+        print("\n".join(follow(root, path)) or "the file follows the contract")
     elif export_reference:
-        print(_relative(watching.export_reference(root)))
+        from modelyard.monitoring.export_reference import export_reference as export
+
+        print(_relative(export(root)))
     else:
-        when, console = watching.parse_time(at), _console(stderr=as_json)
-        with console.status("reading what was collected …"):
-            result = watching.run_monitor(
+        from modelyard.monitoring import show
+        from modelyard.monitoring.run import parse_time, run_monitor
+
+        when, console = parse_time(at), _console(stderr=as_json)
+        with console.status("measuring collected data"):
+            result = run_monitor(
                 root, path, at=when, collected=collected, reference=reference, output=output
             )
-        watching.show(result, console, as_json=as_json)
-        raise typer.Exit(0 if result.verdict != watching.BREACH else 1)
+        if as_json:
+            print(show.as_json(result))
+        else:
+            show.show(result, console)
+        raise typer.Exit(1 if result.breaches else 0)
 
 
 @app.command()

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelyard.pipelines.pipeline import PipelineError, load_pipeline, shell_line, words
+from modelyard.pipelines.documents import PipelineError
+from modelyard.pipelines.reader import load_pipeline
+from modelyard.pipelines.references import shell_line, words
 
 
 def problems(pipeline: Path, **options: object) -> str:

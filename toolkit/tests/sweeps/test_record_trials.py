@@ -76,7 +76,8 @@ def test_every_trial_is_a_run_below_the_sweeps_step_with_its_history(
     assert history(tmp_path, ended, "loss")[:at] == [
         (n, 50 * (1 + 1 / n)) for n in range(1, at + 1)
     ]
-    assert step.data.metrics["stopped"] == 1 and step.data.params["best.level"] == "1.0"
+    assert step.data.metrics["sweep.stopped"] == 1
+    assert step.data.params["sweep.best.level"] == "1.0"
     for words in ("2 trials, 2 at once", f"stopped by bandit at interval {at}", "best: completed"):
         assert said.count(words) == 1
 

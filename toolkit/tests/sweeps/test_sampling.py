@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.sampling import draws
 from modelyard.sweeps.search_space import Distribution, drawn
-from modelyard.sweeps.sweep_node import Sweep
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 

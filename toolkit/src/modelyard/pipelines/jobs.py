@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.pipelines.pipeline import module_of, shell_line, words
+from modelyard.pipelines.references import module_of, shell_line, words
 from modelyard.pipelines.warm import Job
 
 

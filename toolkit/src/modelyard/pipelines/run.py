@@ -16,7 +16,8 @@ from modelyard.files import digest, project_root, tail
 from modelyard.models.registry import champion_number
 from modelyard.pipelines.code import StepCode, step_code
 from modelyard.pipelines.jobs import component_job, make_outputs
-from modelyard.pipelines.pipeline import Data, Literal, Pipeline, Step, StepOutput, load_pipeline
+from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
+from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.record import GAVE_UP
 from modelyard.pipelines.store import (
     RunFolder,
@@ -29,8 +30,8 @@ from modelyard.pipelines.store import (
 )
 from modelyard.pipelines.warm import Job, Launcher, Running, environment
 from modelyard.project import load_project
-from modelyard.sweeps.sweep import EVIDENCE, Plan, write_plan
-from modelyard.sweeps.sweep_node import Sweep
+from modelyard.sweeps.model import Sweep
+from modelyard.sweeps.plan import EVIDENCE, Plan, write_plan
 from modelyard.tracking import MLFLOW_SETTINGS, local_store, tracking_uri
 
 _POLL = 0.01

@@ -12,8 +12,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.search_space import Choice, Value, drawn
-from modelyard.sweeps.sweep_node import Sweep
 
 if TYPE_CHECKING:
     import optuna

@@ -1,9 +1,9 @@
-"""Runs the trials of a sweep node side by side, ends those that lead nowhere, and keeps the best.
+"""Runs the trials of a sweep side by side, stops poor ones early, and keeps the best.
 
-The runner starts it as the process of a step, with a plan. Each trial is its component's own command
-in a process of its own; it writes its metrics, while it trains, to a file that is followed here.
-What a trial has left lies in `<step>.trials/<number>/`, outside of the step's attempt, so that a
-sweep that was killed goes on with what it had.
+`mlops run` starts it as the process of a step, with a plan. Each trial is its component's own command
+in a process of its own, which appends its metrics to a file while it trains. The files of a trial are
+in `<step>.trials/<number>/`, outside the step's attempt, so that a sweep that was killed resumes with
+the trials it had.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from modelyard.errors import CheckFailed, ModelyardError, guarded
-from modelyard.files import digest, link_tree, read_json, tail, write_json
+from modelyard.files import digest, link_tree, tail, write_json
 from modelyard.pipelines.jobs import component_job, make_outputs
 from modelyard.pipelines.store import (
     keep_result,
@@ -32,99 +31,16 @@ from modelyard.pipelines.store import (
     step_key,
 )
 from modelyard.pipelines.warm import Launcher, Running, environment
+from modelyard.sweeps.evidence import sweep_evidence
+from modelyard.sweeps.model import Sweep
+from modelyard.sweeps.plan import EVIDENCE, Plan, read_plan
 from modelyard.sweeps.sampling import draws
 from modelyard.sweeps.search_space import Value
-from modelyard.sweeps.sweep_node import Sweep
+from modelyard.sweeps.trial import METRICS_FILE, Trial
 
-METRICS_FILE = "MLOPS_METRICS"
-EVIDENCE = "sweep"
-POINTS_KEPT = 60  # of a trial's history, in the evidence
+METRICS_VARIABLE = "MLOPS_METRICS"  # names the file that a trial appends its metrics to
 _POLL = 0.02
-_GRACE = 5.0
-
-State = Literal["running", "completed", "stopped", "failed", "cancelled"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep needs to know, as the runner writes it to a file.
-
-    Attributes:
-        step: the node's name.
-        sweep: the node's own fields.
-        command, code, imports, preload: of the trial, see `component_job` and `Launcher`.
-        whole: the inputs that are integers.
-        inputs: value or path of each input that is not drawn, by name.
-        fingerprints: what stands for them in a trial's key.
-        outputs: type by name.
-        key_parts: the rest of what a trial's result depends on, see `step_key`.
-        runs, trials, attempt: `.runs`, the folder of the trials, and the step's attempt.
-        at_once: trials side by side.
-        reuse: take results of earlier sweeps.
-    """
-
-    step: str
-    sweep: dict[str, Any]
-    command: str
-    code: str | None
-    imports: list[str]
-    preload: list[str]
-    whole: list[str]
-    inputs: dict[str, str]
-    fingerprints: dict[str, str]
-    outputs: dict[str, str]
-    key_parts: dict[str, str]
-    runs: str
-    trials: str
-    attempt: str
-    at_once: int
-    reuse: bool
-
-
-@dataclass
-class Trial:
-    """One trial; `losses` are lower where better, one per report of the primary metric."""
-
-    number: int
-    params: dict[str, Value]
-    state: State = "running"
-    id: str = ""
-    folder: Path | None = None
-    key: str = ""
-    stopped_by: str | None = None
-    stopped_at: int | None = None
-    exit_code: int | None = None
-    reused_from: str | None = None
-    started: float = 0.0
-    finished: float | None = None
-    steps: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    other_metrics: set[str] = field(default_factory=set)
-
-    @property
-    def best(self) -> float:
-        """The lowest loss so far."""
-        return min(self.losses, default=math.inf)
-
-    def cut(self) -> None:
-        """Forget what the trial has reported after it was stopped."""
-        if self.stopped_at is not None:
-            del self.losses[self.stopped_at :], self.steps[self.stopped_at :]
-
-    def shown(self) -> dict[str, Any]:
-        """What trials.json says of it."""
-        return {
-            "id": self.id,
-            "number": self.number,
-            "params": self.params,
-            "state": self.state,
-            "folder": self.folder.name if self.folder else None,
-            "stopped_by": self.stopped_by,
-            "stopped_at": self.stopped_at,
-            "reused_from": self.reused_from,
-            "started": self.started,
-            "finished": self.finished,
-        }
+_GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 
 
 @dataclass
@@ -143,14 +59,15 @@ class SweepFailed(ModelyardError):
 def main(argv: list[str] | None = None) -> int:
     """Run the sweep of the plan file that is the one argument."""
     (path,) = argv if argv is not None else sys.argv[1:]
-    return guarded(lambda: run_sweep(Plan(**read_json(Path(path)))))
+    return guarded(lambda: run_sweep(read_plan(Path(path))))
 
 
-def run_sweep(plan: Plan) -> int:
-    """Run all trials and put the best one's outputs into the step's attempt.
+def run_sweep(plan: Plan) -> None:
+    """Run all trials and copy the outputs of the best one into the step's attempt.
 
     Raises:
         SweepFailed: no trial has completed, or none reports the primary metric.
+        CheckFailed: every trial has ended with exit code 1.
     """
     Path(plan.trials).mkdir(exist_ok=True)
     for left in Path(plan.trials).glob(".*-??????"):
@@ -166,15 +83,13 @@ def run_sweep(plan: Plan) -> int:
     for name in plan.outputs:
         _remove(attempt / name)
         _link(best.folder / name, attempt / name)
-    write_json(
-        attempt / EVIDENCE / f"{EVIDENCE}.json", evidence(execution.sweep, execution.trials, best)
-    )
-    print(f"best: {execution.words(best)}", flush=True)
-    return 0
+    evidence = sweep_evidence(execution.sweep, execution.trials, best)
+    write_json(attempt / EVIDENCE / f"{EVIDENCE}.json", evidence)
+    print(f"best: {execution.described(best)}", flush=True)
 
 
 class _Execution:
-    """The state of one sweep while it goes on."""
+    """The state of one sweep while it runs."""
 
     def __init__(self, plan: Plan, launcher: Launcher) -> None:
         self.plan = plan
@@ -196,22 +111,22 @@ class _Execution:
             flush=True,
         )
         while True:
-            changed = self._follow()
+            changed = self._collect()
             changed |= self._begin()
             if changed:
-                write_json(self.folder / "trials.json", [t.shown() for t in self.trials])
+                write_json(self.folder / "trials.json", [t.as_json() for t in self.trials])
             if not self.active and (len(self.trials) == self.total or time.time() >= self.until):
                 return
             if not changed:
                 time.sleep(_POLL)
 
     def best(self) -> Trial | None:
-        """The completed trial with the best value of the primary metric; of equals the first."""
+        """The completed trial with the best value of the primary metric; the first of equals."""
         completed = [t for t in self.trials if t.state == "completed"]
         return min(completed, key=lambda t: (t.best, t.number), default=None)
 
     def _begin(self) -> bool:
-        """Start trials while there is room; take what is known of others."""
+        """Start trials up to the limit; earlier results are used where there are any."""
         changed = False
         while (
             len(self.active) < self.plan.at_once
@@ -225,8 +140,8 @@ class _Execution:
             trial.key = self._key(params)
             self.trials.append(trial)
             changed = True
-            if self._known(trial):
-                self._tell(trial)
+            if self._reused(trial):
+                self._report(trial)
             else:
                 self._start(trial)
         return changed
@@ -240,8 +155,8 @@ class _Execution:
             **self.plan.key_parts,
         )
 
-    def _known(self, trial: Trial) -> bool:
-        """Whether the trial has ended before, here or in an earlier sweep; then it is filled in."""
+    def _reused(self, trial: Trial) -> bool:
+        """Fill in a trial that has ended before, here or in an earlier sweep; False if none has."""
         place = self.folder / str(trial.number)
         record = _content(place / "stopped.json")
         if record.get("key") == trial.key and record.get("rules") == self.rules:
@@ -251,14 +166,14 @@ class _Execution:
             found = None
             if self.plan.reuse:
                 found = reusable(Path(self.plan.runs), trial.key, list(self.plan.outputs))
-            if found is None or not (found[0] / "metrics.jsonl").is_file():
+            if found is None or not (found[0] / METRICS_FILE).is_file():
                 return False
             link_result(found[0], place)
             trial.state, trial.folder = "completed", place
             trial.reused_from = found[0].relative_to(self.plan.runs).parts[0]
         trial.started = trial.finished = time.time()
         trial.id = _content(place / "trial.json").get("id", trial.key)
-        self._read(trial, place, 0)
+        trial.read(self.sweep, place, 0)
         trial.cut()
         return True
 
@@ -266,7 +181,7 @@ class _Execution:
         place = self.folder / str(trial.number)
         _remove(place)
         attempt = new_attempt(place)
-        metrics = attempt / "metrics.jsonl"
+        metrics = attempt / METRICS_FILE
         metrics.touch()
         trial.id = attempt.name
         write_json(attempt / "trial.json", {"id": trial.id, "params": trial.params})
@@ -276,14 +191,14 @@ class _Execution:
             imports=tuple(self.plan.imports),
             inputs=self.plan.inputs | {name: str(v) for name, v in trial.params.items()},
             outputs=make_outputs(attempt, self.plan.outputs),
-            env=environment({METRICS_FILE: str(metrics)}),
+            env=environment({METRICS_VARIABLE: str(metrics)}),
             attempt=attempt,
         )
         trial.started, trial.folder = time.time(), attempt
         self.active.append(_Active(trial, self.launcher.start(job), attempt))
 
-    def _follow(self) -> bool:
-        """Read what running trials report, apply the rule, and take note of those that have ended."""
+    def _collect(self) -> bool:
+        """Read the metrics of running trials, stop poor ones, and keep those that have ended."""
         changed = False
         for active in list(self.active):
             code = active.running.poll()
@@ -298,9 +213,10 @@ class _Execution:
         return changed
 
     def _judge(self, active: _Active) -> None:
+        """Apply early termination and the limits of time to a running trial."""
         trial, policy = active.trial, self.sweep.early_termination
         seen = len(trial.losses)
-        active.offset = self._read(trial, active.attempt, active.offset)
+        active.offset = trial.read(self.sweep, active.attempt, active.offset)
         trial.cut()
         if trial.stopped_by is not None:
             return
@@ -310,20 +226,20 @@ class _Execution:
             if policy is not None and policy.stops(losses, trial.number, interval, finished):
                 trial.stopped_by, trial.stopped_at = policy.type, interval
                 trial.cut()
-                self._end_early(active)
+                self._terminate(active)
                 return
         limit = self.sweep.limits.trial_timeout
         now = time.time()
         if active.kill_at is None and (now > self.until or (limit and now - trial.started > limit)):
             trial.state = "cancelled"
-            self._end_early(active)
+            self._terminate(active)
 
-    def _end_early(self, active: _Active) -> None:
+    def _terminate(self, active: _Active) -> None:
         active.running.terminate()
         active.kill_at = time.time() + _GRACE
 
     def _end(self, active: _Active, code: int) -> None:
-        """Give an ended trial its state and its folder."""
+        """Set the state of a trial that has ended, and move its files to where they are kept."""
         trial, attempt = active.trial, active.attempt
         place = self.folder / str(trial.number)
         trial.finished, trial.exit_code = time.time(), code
@@ -343,7 +259,7 @@ class _Execution:
                 _remove(attempt / name)
         elif code == 0 and not missing and trial.state == "running":
             if not trial.losses:
-                raise self._silent(trial)
+                raise self._unreported(trial)
             trial.state = "completed"
         elif trial.state == "running":
             trial.state = "failed"
@@ -353,29 +269,12 @@ class _Execution:
         else:
             replace_folder(place, attempt)
         trial.folder = place
-        self._tell(trial)
+        self._report(trial)
 
-    def _read(self, trial: Trial, folder: Path, offset: int) -> int:
-        """Take in the lines that have been added to a trial's metrics; returns where they end."""
-        try:
-            with (folder / "metrics.jsonl").open("rb") as file:
-                file.seek(offset)
-                added = file.read()
-        except OSError:
-            return offset
-        whole = added[: added.rfind(b"\n") + 1]
-        metric = self.sweep.objective.primary_metric
-        for step, metrics in _reports(whole):
-            if metric in metrics:
-                trial.steps.append(step)
-                trial.losses.append(self.sweep.loss(metrics[metric]))
-            trial.other_metrics.update(metrics.keys() - {metric})
-        return offset + len(whole)
-
-    def _tell(self, trial: Trial) -> None:
-        """A line about a trial that has ended, with the best so far and the time that is left."""
+    def _report(self, trial: Trial) -> None:
+        """Print a line about a trial that has ended, the best so far and the time left."""
         best = self.best()
-        parts = [f"trial {trial.number + 1} of {self.total}: {self.words(trial)}"]
+        parts = [f"trial {trial.number + 1} of {self.total}: {self.described(trial)}"]
         if best is not None and best is not trial:
             parts.append(f"best {self._value(best.best)} (trial {best.number + 1})")
         elif best is trial:
@@ -391,25 +290,25 @@ class _Execution:
             parts.append(f"about {_duration(seconds)} left")
         print("; ".join(parts), flush=True)
 
-    def words(self, trial: Trial) -> str:
-        """What became of a trial."""
+    def described(self, trial: Trial) -> str:
+        """A trial's state, its best value and its hyperparameters."""
         metric = self.sweep.objective.primary_metric
-        said: str = trial.state
+        text: str = trial.state
         if trial.state == "stopped":
-            said = f"stopped by {trial.stopped_by} at interval {trial.stopped_at}"
+            text = f"stopped by {trial.stopped_by} at interval {trial.stopped_at}"
         elif trial.state == "failed":
-            said = f"failed ({_last_line(trial.folder)})"
+            text = f"failed ({_last_line(trial.folder)})"
         if trial.reused_from:
-            said += f" in run {trial.reused_from}"
+            text += f" in run {trial.reused_from}"
         if trial.losses:
-            said += f", {metric} {self._value(trial.best)}"
+            text += f", {metric} {self._value(trial.best)}"
         drawn = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
-        return f"{said} with {drawn}"
+        return f"{text} with {drawn}"
 
     def _value(self, loss: float) -> str:
         return _short(loss if self.sweep.objective.goal == "minimize" else -loss)
 
-    def _silent(self, trial: Trial) -> SweepFailed:
+    def _unreported(self, trial: Trial) -> SweepFailed:
         others = ", ".join(sorted(trial.other_metrics)) or "no metric at all"
         return SweepFailed(
             f"trial {trial.number + 1} has ended well without reporting the primary metric "
@@ -418,7 +317,7 @@ class _Execution:
         )
 
     def failure(self) -> ModelyardError:
-        """Why there is no best trial."""
+        """The error that says why there is no best trial."""
         count = {
             s: sum(t.state == s for t in self.trials) for s in ("stopped", "failed", "cancelled")
         }
@@ -433,98 +332,12 @@ class _Execution:
         return CheckFailed(message) if codes == {1} else SweepFailed(message)
 
 
-def evidence(sweep: Sweep, trials: list[Trial], best: Trial) -> dict[str, Any]:
-    """The content of sweep.json: figures and no times.
-
-    Args:
-        sweep: the node's fields.
-        trials: in the order in which they were drawn.
-        best: the one whose outputs are the node's.
-    """
-    objective = sweep.objective
-
-    def value(loss: float) -> float | None:
-        return None if math.isinf(loss) else loss if objective.goal == "minimize" else -loss
-
-    so_far, series = math.inf, []
-    for trial in trials:
-        so_far = min(so_far, trial.best if trial.state == "completed" else math.inf)
-        series.append(value(so_far))
-    states = [trial.state for trial in trials]
-    policy = sweep.early_termination
-    return {
-        "evidence": EVIDENCE,
-        "params": {
-            "primary_metric": objective.primary_metric,
-            "goal": objective.goal,
-            "sampling_algorithm": sweep.sampling_algorithm.type,
-            "seed": sweep.sampling_algorithm.seed,
-            "early_termination": policy.type if policy else "none",
-        }
-        | {f"best.{name}": number for name, number in best.params.items()},
-        "metrics": {
-            "trials": len(trials),
-            "completed": states.count("completed"),
-            "stopped": states.count("stopped"),
-            "failed": states.count("failed") + states.count("cancelled"),
-            "best": value(best.best),
-        },
-        "tags": {},
-        "series": {"best_so_far": series},
-        "details": {
-            "sweep": sweep.model_dump(mode="json", exclude_none=True),
-            "best": best.number,
-            "trials": [
-                {
-                    "number": trial.number,
-                    "params": trial.params,
-                    "state": trial.state,
-                    "best": value(trial.best),
-                    "reports": len(trial.losses),
-                    "stopped_by": trial.stopped_by,
-                    "stopped_at": trial.stopped_at,
-                    "history": [
-                        [step, value(loss)]
-                        for step, loss in _thinned(
-                            list(zip(trial.steps, trial.losses, strict=True)), POINTS_KEPT
-                        )
-                    ],
-                }
-                for trial in trials
-            ],
-        },
-    }
-
-
-def write_plan(plan: Plan) -> Path:
-    """Write a plan where `main` reads it; returns the path."""
-    path = Path(plan.attempt) / "plan.json"
-    write_json(path, asdict(plan))
-    return path
-
-
-def _reports(lines: bytes) -> Iterator[tuple[int, dict[str, float | None]]]:
-    for line in lines.splitlines():
-        try:
-            report = json.loads(line)
-            yield int(report["step"]), dict(report["metrics"])
-        except (ValueError, TypeError, KeyError):
-            continue  # a line of someone else's
-
-
 def _content(file: Path) -> dict[str, Any]:
-    """What a file of ours holds; nothing where it is missing or half written."""
+    """The content of a JSON file; empty where the file is missing or was left half written."""
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
-
-
-def _thinned(points: list[Any], most: int) -> list[Any]:
-    """At most so many of the points, evenly spaced, the last one among them."""
-    if len(points) <= most:
-        return points
-    return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]
 
 
 def _last_line(folder: Path | None) -> str:

@@ -1,0 +1,77 @@
+"""Azure ML documents in YAML, and a list of everything wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from modelyard.errors import UsageError
+from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, parse
+
+
+class PipelineError(UsageError):
+    """All problems of a pipeline and its components at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        listing = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"{count} problem{'s' if count > 1 else ''}, nothing was run:\n{listing}")
+
+
+class Problems:
+    """Collects problems while documents are read."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, file: Path, line: int, message: str) -> None:
+        """Note a problem; lines count from 1."""
+        self.found.append(Problem(file, line, message))
+
+    def document(self, path: Path, kind: str, fields: set[str]) -> LocatedMapping | None:
+        """Read a document of `type: kind` with no other fields; None where it is no such thing."""
+        try:
+            content = parse(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            self.add(path, 1, "the file does not exist")
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            self.add(path, 1, f"not readable: {error}")
+            return None
+        except ValueError as error:  # ":LINE: what is wrong"
+            _, line, reason = str(error).split(":", 2)
+            self.add(path, int(line), reason.strip())
+            return None
+        if not isinstance(content, LocatedMapping):
+            self.add(path, 1, f"expected a {kind} (a mapping), found {type(content).__name__}")
+            return None
+        self.unknown_fields(content, fields, path, kind)
+        if content.get("type") != kind:
+            self.add(
+                path,
+                content.line_of("type"),
+                f"expected `type: {kind}`, found {content.get('type')!r}",
+            )
+            return None
+        return content
+
+    def unknown_fields(
+        self, content: LocatedMapping, fields: set[str], path: Path, kind: str
+    ) -> None:
+        """Note every key that is not one of `fields`."""
+        for key in content:
+            if key not in fields:
+                line = content.line_of(key)
+                self.add(path, line, f"a {kind} has no field `{key}`{did_you_mean(key, fields)}")
+
+    def section(self, content: LocatedMapping, key: str, path: Path) -> LocatedMapping:
+        """The mapping below a key; an empty one where there is none."""
+        value = content.get(key)
+        if isinstance(value, LocatedMapping):
+            return value
+        if value is not None:
+            self.add(path, content.line_of(key), f"`{key}` must be a mapping")
+        empty = LocatedMapping()
+        empty.line, empty.lines = content.line_of(key), {}
+        return empty

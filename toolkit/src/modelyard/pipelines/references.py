@@ -1,0 +1,80 @@
+"""References in commands and bindings: `${{inputs.x}}`, `${{parent.jobs.a.outputs.b}}`, `$[[…]]`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+_REFERENCE = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
+_OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
+
+
+def references(text: str) -> list[str]:
+    """What a text refers to, such as `inputs.x`, in order."""
+    return _REFERENCE.findall(text)
+
+
+def required_references(command: str) -> list[str]:
+    """What a command refers to outside its optional `$[[…]]` parts."""
+    return references(_OPTIONAL.sub("", command))
+
+
+def reference(binding: Any) -> list[str] | None:
+    """The parts of a binding that is one reference and nothing else; None for any other value."""
+    found = _REFERENCE.fullmatch(reference_text(binding))
+    return found[1].split(".") if found else None
+
+
+def reference_text(binding: Any) -> str:
+    """The text of a binding, written as a string or as `{path: …}` with an optional mode."""
+    if isinstance(binding, dict) and isinstance(binding.get("path"), str):
+        return str(binding["path"]).strip()
+    return binding.strip() if isinstance(binding, str) else ""
+
+
+def module_of(command: str) -> str | None:
+    """The Python module of a plain `python -m module …` command, else None."""
+    if re.search(r"[|&;<>`\n]|\$\(", _REFERENCE.sub("", command).strip()):
+        return None
+    parts = shlex.split(command)
+    return parts[2] if parts[:2] == ["python", "-m"] and len(parts) > 2 else None
+
+
+def words(command: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> list[str]:
+    """Split a plain command into words, with every reference replaced.
+
+    The command is split before values go in, so a path with blanks stays one word.
+
+    Args:
+        command: without operators of a shell.
+        inputs: value or path by name; an optional part whose input is missing is left out.
+        outputs: path by name.
+    """
+    values = _values(inputs, outputs)
+    template = _REFERENCE.sub(r"${{\1}}", _without_unbound(command, values))
+    return [_REFERENCE.sub(lambda m: values[m.group(1)], word) for word in shlex.split(template)]
+
+
+def shell_line(command: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    """Replace the references of a command that needs a shell, values quoted; see `words`."""
+    values = _values(inputs, outputs)
+    return _REFERENCE.sub(
+        lambda m: shlex.quote(values[m.group(1)]), _without_unbound(command, values)
+    )
+
+
+def _values(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str, str]:
+    return {f"inputs.{name}": value for name, value in inputs.items()} | {
+        f"outputs.{name}": value for name, value in outputs.items()
+    }
+
+
+def _without_unbound(command: str, values: Mapping[str, str]) -> str:
+    """Keep an optional `$[[…]]` part only if everything it refers to is bound."""
+
+    def kept(match: re.Match[str]) -> str:
+        return match[1] if all(name in values for name in references(match[1])) else ""
+
+    return _OPTIONAL.sub(kept, command)

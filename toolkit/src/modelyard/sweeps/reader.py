@@ -1,0 +1,124 @@
+"""Reads a sweep node and checks its search space against the inputs of the trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelyard.pipelines.model import LITERAL_TYPES, Port
+from modelyard.sweeps.model import SWEEP_FIELDS, Sweep
+from modelyard.sweeps.search_space import Choice, Quantile
+from modelyard.yaml_files import LocatedMapping, did_you_mean
+
+# Azure samples the rest of the distributions at random only.
+SAMPLED_BY = {"grid": {"choice"}, "bayesian": {"choice", "uniform", "quniform"}}
+
+
+def read_sweep(
+    name: str,
+    node: LocatedMapping,
+    inputs: Mapping[str, Port],
+    problem: Callable[[int, str], None],
+) -> Sweep | None:
+    """Check the fields of a sweep node, and its search space against the inputs of the trial.
+
+    Args:
+        name: of the step.
+        node: as the file has it.
+        inputs: of the trial's component.
+        problem: takes line and message of everything that is wrong.
+
+    Returns:
+        None where something is wrong.
+    """
+    given = {key: node[key] for key in SWEEP_FIELDS if key in node}
+    try:
+        sweep = Sweep.model_validate(given)
+    except ValidationError as error:
+        for one in error.errors():
+            place = [part for part in one["loc"] if isinstance(part, str)]
+            line, field = _located(node, place)
+            problem(line, f"step `{name}`, {field}: {_message(one, place)}")
+        return None
+    space = node["search_space"]
+    mismatches = list(_mismatches(sweep, inputs, node.get("inputs") or {}))
+    for key, message in mismatches:
+        line = space.line_of(key) if key in space else node.line_of("sampling_algorithm")
+        problem(line, f"step `{name}`, search_space `{key}`: {message}")
+    return None if mismatches else sweep
+
+
+def _mismatches(
+    sweep: Sweep, inputs: Mapping[str, Port], bound: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    sampling = sweep.sampling_algorithm.type
+    allowed = SAMPLED_BY.get(sampling)
+    for name, distribution in sweep.search_space.items():
+        if name not in inputs:
+            values = [key for key, port in inputs.items() if port.type in LITERAL_TYPES]
+            yield name, f"the trial has no such input{did_you_mean(name, values)}"
+            continue
+        if name in bound:
+            yield name, "it is given under `inputs` as well; keep one of the two"
+        if allowed is not None and distribution.type not in allowed:
+            yield (
+                name,
+                f"{sampling} sampling draws from {', '.join(sorted(allowed))} only, "
+                f"found {distribution.type}",
+            )
+        message = _mismatch(distribution, inputs[name])
+        if message:
+            yield name, message
+
+
+def _mismatch(distribution: Choice | Quantile, port: Port) -> str | None:
+    """Why drawn values cannot be given to an input; None where they can."""
+    if port.type not in LITERAL_TYPES:
+        return f"the input is data ({port.type}), only values can be drawn"
+    if isinstance(distribution, Choice):
+        messages = (port.mismatch(value) for value in distribution.values)
+        return next((f"the input {message}" for message in messages if message), None)
+    if port.type not in ("number", "integer"):
+        return f"draws numbers, the input is a {port.type}; use choice"
+    if port.type == "integer" and not distribution.is_whole:
+        return "draws fractions, the input is an integer; use choice, randint or a whole q"
+    low, high = distribution.ends()
+    is_below = port.minimum is not None and low < port.minimum
+    if is_below or (port.maximum is not None and high > port.maximum):
+        exponents = "; min_value and max_value are exponents" if "log" in distribution.type else ""
+        return f"draws from {low:.4g} to {high:.4g}, the input allows {_range(port)}{exponents}"
+    return None
+
+
+def _range(port: Port) -> str:
+    if port.maximum is None:
+        return f"{port.minimum:g} or more"
+    if port.minimum is None:
+        return f"{port.maximum:g} or less"
+    return f"{port.minimum:g} to {port.maximum:g}"
+
+
+def _located(node: LocatedMapping, place: list[str]) -> tuple[int, str]:
+    """The line of a field, and its name without the parts that pydantic adds."""
+    line, path = node.line, []
+    found: Any = node
+    for part in place:
+        if isinstance(found, LocatedMapping) and part in found:
+            line, found = found.line_of(part), found[part]
+            path.append(part)
+    if place and (not path or path[-1] != place[-1]):  # a field that is not there
+        path.append(place[-1])
+    return line, ".".join(path) or "node"
+
+
+def _message(error: Any, place: list[str]) -> str:
+    if error["type"] == "missing":
+        return "is needed and not given"
+    if error["type"] == "extra_forbidden":
+        return f"there is no field `{place[-1]}`"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    value = error["input"]
+    return message if isinstance(value, dict) else f"{message}, found {value!r}"
