@@ -1,17 +1,12 @@
-"""Whether a model lives on the same columns as before: `python -m <package>.attribution --plan P …`.
+"""Comparison of a model's feature attributions in two windows.
 
 Azure ML takes the mean absolute attribution of every feature in both windows and compares the two
 rankings (feature_importance_metrics in github.com/Azure/azureml-assets). It fits a surrogate model to
-each window first; here the model itself is asked, which needs no fit and cannot differ from it.
+each window first; here the predictions are the model's own, which needs no fit and cannot differ.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,55 +14,27 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modelyard.contract.model import Contract, load_contract
+from modelyard.contract.model import Contract
 from modelyard.data.cells import Cells, parse
-from modelyard.errors import guarded
-from modelyard.evidence import write_evidence
 from modelyard.modelling.predicting import predict, threads_for
-from modelyard.modelling.saving import CONTRACT_FILE, load_model
 from modelyard.monitoring.drift import normalized_discounted_cumulative_gain
 from modelyard.monitoring.measure import FEWEST_ROWS
+from modelyard.monitoring.plan import Attribution
 from modelyard.monitoring.windows import Window, raw_tables
 
 ROWS = 2_000  # of each window, drawn with equal chances
 SEED = 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = argparse.ArgumentParser(
-        prog="attribution", description="Compare what a model lives on in two windows."
-    )
-    parser.add_argument("--plan", type=Path, required=True, help="plan.json of `mlops monitor`")
-    parser.add_argument("--model", type=Path, required=True, help="the model's folder")
-    parser.add_argument("--output", type=Path, required=True, help="folder for attributed.json")
-    arguments = parser.parse_args(argv)
-    return guarded(attribute, arguments.plan, arguments.model, arguments.output)
-
-
-def attribute(plan: Path, model: Path, output: Path) -> None:
-    """Measure the plan's feature attribution drift, and write attributed.json.
+def measure(signal: Attribution, model: Any, contract: Contract) -> dict[str, Any]:
+    """Measure the NDCG of the production window's ranking of the features.
 
     Raises:
         UsageError: a file is missing or damaged, or the model cannot score the rows.
     """
-    content = json.loads(plan.read_text(encoding="utf-8"))
-    signals = {
-        name: signal
-        for name, signal in content["signals"].items()
-        if signal["type"] == "feature_attribution_drift"
-    }
-    rules = load_contract(model / CONTRACT_FILE)
-    asked = load_model(model)
-    found = {name: measure(signal, asked, rules) for name, signal in signals.items()}
-    write_evidence(output, "attributed", details={"signals": found})
-
-
-def measure(signal: Mapping[str, Any], model: Any, contract: Contract) -> dict[str, Any]:
-    """NDCG of the production window's ranking of the features, and the attributions behind it."""
     sides, rows = {}, {}
-    for side in ("reference", "production"):
-        sample, rows[side] = sampled(Window.read(signal[side]), contract)
+    for side, window in (("reference", signal.reference), ("production", signal.production)):
+        sample, rows[side] = sampled(window, contract)
         if rows[side] >= FEWEST_ROWS:
             sides[side] = attributions(model, sample, contract)
     if len(sides) < 2:
@@ -94,7 +61,7 @@ def measure(signal: Mapping[str, Any], model: Any, contract: Contract) -> dict[s
 
 
 def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> dict[str, float]:
-    """By how much predictions change, on average, when a column takes another row's value.
+    """Return the mean change of the predictions when a column takes another row's value.
 
     The mean absolute difference between a prediction and that for the same row with the column's
     value of a random other row of the window: the attribution of a single column by replacement
@@ -111,8 +78,8 @@ def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> dict[str
 
 
 def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:
-    """At most ROWS rows with the contract's features, each row with the same chance, and how many
-    rows there are. Values that are not of their column's type are missing ones.
+    """Draw at most ROWS rows of the contract's features, all with the same chance; with them the
+    number of rows in the window. Values of another type than their column's count as missing.
     """
     random = np.random.default_rng(SEED)
     kept: pa.Table | None = None
@@ -140,13 +107,9 @@ def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:
 
 
 def _complete(table: pa.Table, contract: Contract) -> pa.Table:
-    """The features in their order; one that a file lacks is missing in every row."""
+    """Return the features in their order; one that a file lacks is missing in every row."""
     arrays = [
         table.column(name) if name in table.column_names else pa.nulls(len(table))
         for name in contract.features
     ]
     return pa.table(dict(zip(contract.features, arrays, strict=True)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,20 +1,14 @@
-"""Measure a model monitor's signals: `python -m <package>.watch --plan plan.json --output DIR`.
+"""Measurement of drift, data quality and performance in the windows of a plan.
 
-The plan, written by `mlops monitor`, says which files make up each window; what is measured here is
-judged there. Definitions: `drift`, and for data quality and model performance the components
+Definitions: `drift`, and for data quality and model performance the components
 data_quality_compute_metrics and model_performance_metrics of github.com/Azure/azureml-assets.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modelyard.errors import UsageError, guarded
-from modelyard.evidence import write_evidence
+from modelyard.errors import UsageError
 from modelyard.monitoring.drift import (
     CATEGORICAL,
     NUMERICAL,
@@ -36,6 +29,7 @@ from modelyard.monitoring.drift import (
     numerical_chance_level,
     paired,
 )
+from modelyard.monitoring.plan import Comparison, Performance, Plan
 from modelyard.monitoring.windows import (
     NUMERIC,
     STORED,
@@ -43,8 +37,6 @@ from modelyard.monitoring.windows import (
     Window,
     batches,
     canonical,
-    floats,
-    indices,
     known_columns,
     microseconds,
     within,
@@ -64,7 +56,7 @@ Measurement = dict[str, Any]
 
 @dataclass
 class Column:
-    """What is known of a column of a window: all rows, or the rows complete in several columns."""
+    """Summary of a column of a window: of all rows, or of the rows complete in several columns."""
 
     kind: str
     rows: int = 0
@@ -76,24 +68,24 @@ class Column:
         self.summary = Numbers() if self.kind in NUMERIC else Words()
 
     def add(self, values: pa.Array) -> None:
-        """Count more values."""
+        """Add values to the summary."""
         self.rows += len(values)
         self.nulls += values.null_count
         if isinstance(self.summary, Numbers):
-            self.summary.add(floats(values.drop_null()))
+            self.summary.add(values.drop_null().to_numpy())
         else:
             self.summary.add(values)
 
     @property
     def numbers(self) -> Numbers:
-        """The summary of a number or integer."""
+        """Summary of a column of numbers."""
         if not isinstance(self.summary, Numbers):
             raise UsageError(f"a column of type {self.kind} cannot be compared as numbers.")
         return self.summary
 
     @property
     def words(self) -> Words:
-        """The summary as of categories, whatever the type."""
+        """Summary as of categories, whatever the type."""
         if isinstance(self.summary, Words):
             return self.summary
         pairs = zip(self.summary.values, self.summary.counts, strict=True)
@@ -101,27 +93,27 @@ class Column:
 
 
 class Summaries:
-    """Each window is read once, whatever the number of signals that need it."""
+    """Summaries of columns: each window is read once, for all signals that use it."""
 
     def __init__(self, types: Mapping[str, str]) -> None:
-        """Args: types of all columns."""
+        """Start without windows; `types` are those of all columns."""
         self.types = types
         self._wanted: dict[Window, dict[tuple[str, ...], bool]] = {}
         self._found: dict[tuple[Window, tuple[str, ...], bool], dict[str, Column]] = {}
 
     def want(self, window: Window, names: Sequence[str], *, complete: bool) -> None:
-        """Announce what `get` will be asked for."""
+        """Add columns of a window to those that `read` reads."""
         self._wanted.setdefault(window, {})
         self._found[window, tuple(names), complete] = {
             name: Column(self.types[name]) for name in names
         }
 
     def get(self, window: Window, names: Sequence[str], *, complete: bool) -> dict[str, Column]:
-        """Summaries by column."""
+        """Return summaries that `read` has made, by column."""
         return self._found[window, tuple(names), complete]
 
     def read(self) -> None:
-        """Read every window that is wanted."""
+        """Read all windows."""
         for window in self._wanted:
             groups = {key[1:]: found for key, found in self._found.items() if key[0] == window}
             names = list(dict.fromkeys(name for columns, _ in groups for name in columns))
@@ -142,81 +134,55 @@ def _count(
             found[name].nulls -= bad
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="watch", description="Measure a monitor's signals.")
-    parser.add_argument("--plan", type=Path, required=True, help="plan.json of `mlops monitor`")
-    parser.add_argument("--output", type=Path, required=True, help="folder for measured.json")
-    arguments = parser.parse_args(argv)
-    return guarded(watch, arguments.plan, arguments.output)
-
-
-def watch(plan: Path, output: Path) -> None:
-    """Measure every signal of the plan but feature attribution drift, and write measured.json.
+def measure(plan: Plan) -> dict[str, Measurement]:
+    """Measure the comparisons and the performance of a plan; returns measurements by signal.
 
     Raises:
-        UsageError: a file of a window is missing or damaged, or the plan names an unknown column.
+        UsageError: a file of a window is missing or damaged.
     """
-    content = json.loads(plan.read_text(encoding="utf-8"))
-    write_evidence(output, "measured", details={"signals": measure(content)})
-
-
-def measure(plan: Mapping[str, Any]) -> dict[str, Measurement]:
-    """Measurements by signal.
-
-    Args:
-        plan: types (column to type) and signals by name. A signal has type, production (a window:
-            files, from, to), reference (likewise), features, metrics by kind of feature, override
-            (feature to kind of feature). Model performance has target, kind, and as reference the
-            files of the ground truth, known before `to`.
-    """
-    summaries = Summaries(plan["types"])
-    ready = {"data_drift": _drift, "prediction_drift": _drift, "data_quality": _quality}
-    signals, absent = {}, {}
-    for name, signal in plan["signals"].items():
-        if signal["type"] in ready:
-            known = known_columns(Window.read(signal["production"]))
-            features = [n for n in signal["features"] if known is None or n in known]
-            absent[name] = [n for n in signal["features"] if n not in features]
-            signals[name] = {**signal, "features": features}
-    for signal in signals.values():
-        for window in (Window.read(signal["production"]), Window.read(signal["reference"])):
-            complete = signal["type"] != "data_quality"
-            summaries.want(window, signal["features"], complete=complete)
+    summaries = Summaries(plan.types)
+    comparisons: dict[str, Comparison] = {}
+    absent: dict[str, list[str]] = {}
+    for name, signal in plan.signals.items():
+        if isinstance(signal, Comparison):
+            known = known_columns(signal.production)
+            features = [n for n in signal.features if known is None or n in known]
+            absent[name] = [n for n in signal.features if n not in features]
+            comparisons[name] = signal = replace(signal, features=features)
+            for window in (signal.production, signal.reference):
+                summaries.want(window, features, complete=not signal.is_quality)
     summaries.read()
     found = {
-        name: {**ready[s["type"]](s, summaries), "absent": absent[name]}
-        for name, s in signals.items()
+        name: {**(_quality if one.is_quality else _drift)(one, summaries), "absent": absent[name]}
+        for name, one in comparisons.items()
     }
-    for name, signal in plan["signals"].items():
-        if signal["type"] == "model_performance":
-            found[name] = _performance(signal, plan["types"])
+    for name, signal in plan.signals.items():
+        if isinstance(signal, Performance):
+            found[name] = _performance(signal, plan.types)
     return found
 
 
-def _drift(signal: Mapping[str, Any], summaries: Summaries) -> Measurement:
-    """Drift of each feature, over the rows complete in all of them, as Azure ML computes it."""
-    reference, production, result = _windows(signal, summaries, complete=True)
+def _drift(signal: Comparison, summaries: Summaries) -> Measurement:
+    """Measure drift of each feature over the rows complete in all of them, as Azure ML does."""
+    reference, production, result = _windows(signal, summaries)
     if "unmeasured" in result:
         return result
-    for name in signal["features"]:
-        kind = kind_of(name, reference[name], signal.get("override", {}))
-        metric = signal["metrics"].get(kind)
-        if metric is None:
-            continue
+    for name in signal.features:
+        kind = kind_of(name, reference[name], signal.override)
         compare = _numerical if kind == "numerical" else _categorical
-        found = compare(metric, reference[name], production[name])
-        result["measures"].append({"feature": name, "kind": kind, "metric": metric, **found})
+        for metric in signal.metrics.get(kind, ()):
+            found = compare(metric, reference[name], production[name])
+            result["measures"].append({"feature": name, "kind": kind, "metric": metric, **found})
     return result
 
 
 def _windows(
-    signal: Mapping[str, Any], summaries: Summaries, *, complete: bool
+    signal: Comparison, summaries: Summaries
 ) -> tuple[Mapping[str, Column], Mapping[str, Column], Measurement]:
-    """Columns of both windows, and a result without measures: `unmeasured` if rows are too few."""
+    """Return columns of both windows, and a result without measures: `unmeasured` if rows are too few."""
     reference, production = (
-        summaries.get(Window.read(signal[side]), signal["features"], complete=complete)
-        for side in ("reference", "production")
+        summaries.get(window, signal.features, complete=not signal.is_quality)
+        for window in (signal.reference, signal.production)
     )
     rows = {
         "reference": max((c.rows for c in reference.values()), default=0),
@@ -229,7 +195,7 @@ def _windows(
 
 
 def kind_of(name: str, reference: Column, override: Mapping[str, str]) -> str:
-    """Whether a feature is compared as numbers or as categories."""
+    """Decide whether a feature is compared as numbers or as categories."""
     if reference.kind not in NUMERIC:
         return "categorical"
     if name in override:
@@ -257,22 +223,22 @@ def _categorical(metric: str, reference: Column, production: Column) -> dict[str
     }
 
 
-def _quality(signal: Mapping[str, Any], summaries: Summaries) -> Measurement:
-    """Rates of missing, mistyped and out-of-bounds values in both windows.
+def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
+    """Measure rates of missing, mistyped and out-of-bounds values in both windows.
 
     Bounds are the reference's smallest and largest value, and its words where a column holds text.
     A missing value is neither mistyped nor out of bounds. Azure ML judges the production rate
     against the reference's rate plus the threshold (data_quality_metrics_joiner).
     """
-    reference, production, result = _windows(signal, summaries, complete=False)
+    reference, production, result = _windows(signal, summaries)
     if "unmeasured" in result:
         return result
-    for name in signal["features"]:
-        kind = kind_of(name, reference[name], signal.get("override", {}))
+    for name in signal.features:
+        kind = kind_of(name, reference[name], signal.override)
         first, second = (
             rates(column, reference[name]) for column in (reference[name], production[name])
         )
-        for metric in signal["metrics"].get(kind, ()):
+        for metric in signal.metrics.get(kind, ()):
             if metric in second:
                 result["measures"].append(
                     {
@@ -290,7 +256,7 @@ def _quality(signal: Mapping[str, Any], summaries: Summaries) -> Measurement:
 
 
 def rates(column: Column, reference: Column) -> dict[str, float]:
-    """Data quality of a column by Azure ML's names; the reference says what is in bounds."""
+    """Return the data quality of a column by Azure ML's names, with the bounds of the reference."""
     found = {"null_value_rate": column.nulls, "data_type_error_rate": column.wrong}
     if reference.kind in NUMERIC:
         low, high = reference.numbers.low, reference.numbers.high
@@ -305,7 +271,7 @@ def rates(column: Column, reference: Column) -> dict[str, float]:
 
 
 def unknown(column: Column, reference: Column, most: int = 3) -> list[str]:
-    """A few values that are out of the reference's bounds, the furthest or most frequent first."""
+    """Return a few values out of the reference's bounds, the furthest or most frequent first."""
     if reference.kind in NUMERIC:
         numbers, known = column.numbers, reference.numbers
         ends = [(known.low - numbers.low, numbers.low), (numbers.high - known.high, numbers.high)]
@@ -315,16 +281,15 @@ def unknown(column: Column, reference: Column, most: int = 3) -> list[str]:
     return [word for _, word in sorted(new, key=lambda pair: (-pair[0], pair[1]))[:most]]
 
 
-def _performance(signal: Mapping[str, Any], types: Mapping[str, str]) -> Measurement:
-    """Metrics of the predictions whose truth is known, joined by correlation id.
+def _performance(signal: Performance, types: Mapping[str, str]) -> Measurement:
+    """Measure predictions against the ground truth, joined by correlation id.
 
     Precision and recall are means over the classes, as Azure ML's (precision_score_macro and
     recall_score_macro in model_performance_metrics/compute_metrics.py).
     """
-    target = signal["target"]
-    kind = types[target]
-    made = _identified(Window.read(signal["production"]), {"prediction": kind})
-    truth = _truth(signal["reference"], target, kind)
+    kind = types[signal.target]
+    made = _identified(signal.production, {"prediction": kind})
+    truth = _truth(signal.reference, signal.target, kind)
     place = pc.index_in(made.column(CORRELATION_ID), value_set=truth.column(CORRELATION_ID))
     predicted = made.column("prediction").combine_chunks()
     actual = truth.column("truth").combine_chunks().take(place.combine_chunks())
@@ -335,11 +300,11 @@ def _performance(signal: Mapping[str, Any], types: Mapping[str, str]) -> Measure
     if len(predicted) < FEWEST_ROWS:
         said = f"the truth of {len(predicted):,} of {len(made):,} predictions is known"
         return result | {"unmeasured": f"{said}; at least {FEWEST_ROWS} are needed"}
-    if signal["kind"] == "regression":
-        found = errors(floats(predicted), floats(actual))
+    if signal.kind == "regression":
+        found = errors(predicted.to_numpy(), actual.to_numpy())
     else:
         found = hits(predicted, actual)
-    for metric in signal["metrics"]:
+    for metric in signal.metrics:
         result["measures"].append(
             {"feature": "", "kind": "", "metric": metric, "value": found[metric]}
         )
@@ -347,19 +312,19 @@ def _performance(signal: Mapping[str, Any], types: Mapping[str, str]) -> Measure
 
 
 def errors(predicted: Floats, actual: Floats) -> dict[str, float]:
-    """Mean absolute and mean squared error, and the root of it, in the target's unit."""
+    """Return mean absolute, mean squared and root mean squared error, in the target's unit."""
     apart = predicted - actual
     squared = float((apart**2).mean())
     return {"mae": float(np.abs(apart).mean()), "mse": squared, "rmse": math.sqrt(squared)}
 
 
 def hits(predicted: pa.Array, actual: pa.Array) -> dict[str, float]:
-    """Accuracy, and precision and recall averaged over all classes seen in either column.
+    """Return accuracy, and precision and recall averaged over all classes in either column.
 
     A class that is never predicted has precision 0, one that never happens recall 0.
     """
     both = pa.chunked_array([predicted, actual]).combine_chunks().dictionary_encode()
-    codes, size = np.from_dlpack(both.indices).astype(np.int64), len(both.dictionary)
+    codes, size = both.indices.to_numpy().astype(np.int64), len(both.dictionary)
     made, was = codes[: len(predicted)], codes[len(predicted) :]
     confusion = np.bincount(was * size + made, minlength=size * size).reshape(size, size)
     right, by_actual, by_made = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -371,7 +336,7 @@ def hits(predicted: pa.Array, actual: pa.Array) -> dict[str, float]:
 
 
 def _identified(window: Window, types: Mapping[str, str]) -> pa.Table:
-    """Columns with their correlation ids; rows without one are left out."""
+    """Read columns with their correlation ids; rows without one are left out."""
     wanted = {CORRELATION_ID: "text", **types}
     parts = [pa.table(dict(batch.columns)) for batch in batches(window, wanted)]
     none = {name: pa.nulls(0, STORED.get(kind, pa.string())) for name, kind in wanted.items()}
@@ -379,11 +344,10 @@ def _identified(window: Window, types: Mapping[str, str]) -> pa.Table:
     return table.filter(pc.is_valid(table.column(CORRELATION_ID)))
 
 
-def _truth(reference: Mapping[str, Any], target: str, kind: str) -> pa.Table:
-    """What was known of each correlation id before the window ended: the latest word counts."""
-    end = datetime.fromisoformat(reference["to"])
+def _truth(window: Window, target: str, kind: str) -> pa.Table:
+    """Read the ground truth known before a window's end; of an id, the latest comes first."""
     parts = []
-    for file in reference["files"]:
+    for file in window.files:
         try:
             part = pq.ParquetFile(file).read()
         except (pa.ArrowException, OSError) as error:
@@ -408,7 +372,7 @@ def _truth(reference: Mapping[str, Any], target: str, kind: str) -> pa.Table:
                 KNOWN_AT: times.cast(pa.timestamp("us"), safe=False),
             }
         )
-        known = within(times, None, end)
+        known = within(times, None, window.end)
         parts.append(table if known is None else table.filter(known))
     none = {
         CORRELATION_ID: pa.nulls(0, pa.string()),
@@ -416,13 +380,12 @@ def _truth(reference: Mapping[str, Any], target: str, kind: str) -> pa.Table:
         KNOWN_AT: pa.nulls(0, pa.timestamp("us")),
     }
     known = pa.concat_tables([pa.table(none), *parts]).drop_null()
-    # The latest first: whoever looks for an id finds that.
     order = np.argsort(-microseconds(known.column(KNOWN_AT)), kind="stable")
-    return known if (np.diff(order) == 1).all() else known.take(indices(order))
+    return known if (np.diff(order) == 1).all() else known.take(order)
 
 
 def top_words(words: Sequence[str], reference: Counts, production: Counts) -> dict[str, Any]:
-    """Both windows side by side, for a picture: shares of the most frequent words."""
+    """Return both distributions for a chart: shares of the most frequent words."""
     shares = np.stack([reference / reference.sum(), production / production.sum()])
     order = np.argsort(-shares.max(axis=0), kind="stable")
     top, rest = order[:MOST_CATEGORIES], order[MOST_CATEGORIES:]
@@ -436,8 +399,8 @@ def top_words(words: Sequence[str], reference: Counts, production: Counts) -> di
 
 
 def bins(reference: Numbers, production: Numbers) -> dict[str, Any]:
-    """Both windows side by side, for a picture: shares of bins, means and medians."""
-    edges = _seen_edges(reference, production)
+    """Return both distributions for a chart: shares of bins, means and medians."""
+    edges = _chart_edges(reference, production)
     shares = [
         np.diff(np.concatenate([[0], side.below(edges[1:-1]), [side.rows]])) / side.rows
         for side in (reference, production)
@@ -451,8 +414,8 @@ def bins(reference: Numbers, production: Numbers) -> dict[str, Any]:
     }
 
 
-def _seen_edges(reference: Numbers, production: Numbers) -> Floats:
-    """Bins for the eye: the outermost hold everything beyond the middle 99% of both windows."""
+def _chart_edges(reference: Numbers, production: Numbers) -> Floats:
+    """Choose bins for a chart: the outermost hold all beyond the middle 99% of both windows."""
     low = min(_quantile(side, 0.005) for side in (reference, production))
     high = max(_quantile(side, 0.995) for side in (reference, production))
     if not low < high:
@@ -477,7 +440,3 @@ def _too_few(rows: Mapping[str, int]) -> str:
         f"the {side} window has {count:,}" for side, count in rows.items() if count < FEWEST_ROWS
     )
     return f"{' and '.join(short)} complete rows; at least {FEWEST_ROWS} are needed"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Windows of production or reference data: columns of many Parquet files, read in batches."""
+"""Reading windows of production or reference data: columns of many files, in batches."""
 
 from __future__ import annotations
 
@@ -25,35 +25,27 @@ STORED = dict.fromkeys(NUMERIC, pa.float64())  # in a batch; all other types are
 
 @dataclass(frozen=True)
 class Window:
-    """Where rows come from.
+    """Files, and the time in which their rows were collected.
 
     Attributes:
-        files: Parquet files; one CSV or Parquet table of any types where there are no times.
-        start: rows collected from then on (UTC); None: all rows.
-        end: rows collected before then.
+        files: of collected data; without times, tables of any kind.
+        start: the window's begin (UTC); None: not limited.
+        end: its end, not included; None: not limited.
     """
 
-    files: tuple[str, ...]  # a Path each would take as long as reading it, where they are many
+    files: tuple[str, ...]  # making thousands of Paths would take as long as reading the files
     start: datetime | None = None
     end: datetime | None = None
 
     @property
     def timed(self) -> bool:
-        """Whether it is one of time."""
+        """Whether the time of collection counts."""
         return self.start is not None or self.end is not None
-
-    @classmethod
-    def read(cls, plan: Mapping[str, Any]) -> Window:
-        """A window of a plan: files, and from and to where it is one of time."""
-        times = [
-            datetime.fromisoformat(plan[key]) if plan.get(key) else None for key in ("from", "to")
-        ]
-        return cls(tuple(plan["files"]), *times)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows with canonical values: float64 for numbers and integers, words for everything else.
+    """Rows with canonical values: float64 for numbers and integers, text for everything else.
 
     Attributes:
         columns: null where a value is missing or `wrong`; NaN and infinities are null too.
@@ -65,7 +57,7 @@ class Batch:
     wrong: Mapping[str, NDArray[np.bool_]]
 
     def complete(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
-        """The named columns of the rows that have all of them."""
+        """Return the named columns of the rows that have all of them."""
         gaps = [self.columns[name] for name in names if self.columns[name].null_count]
         if not gaps:
             return self.columns
@@ -74,7 +66,7 @@ class Batch:
 
 
 def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
-    """Rows of a window, about ROWS_AT_ONCE at a time.
+    """Yield the rows of a window, about ROWS_AT_ONCE at a time.
 
     Args:
         window: what to read.
@@ -101,18 +93,18 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
 
 
 def known_columns(window: Window) -> set[str] | None:
-    """Names of the columns of its first Parquet file; None where there is none to look at."""
+    """Return the columns of the first file, where that is Parquet that can be read; else None."""
     for path in window.files[:1]:
         if path.lower().endswith((".parquet", ".pq")):
             try:
                 return set(pq.read_schema(path).names)
             except (pa.ArrowException, OSError):
-                return None  # reading the window says what is wrong with it
+                return None  # reading the window raises the error
     return None
 
 
 def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
-    """A column's values as `Batch` has them, and which rows are of another type (None: none are)."""
+    """Return the values of a column as `Batch` has them, and a mask of those of another type, if any."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
@@ -149,7 +141,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_]]:
-    """Values of a column that was stored as another type than the contract's."""
+    """Parse a column that is stored as another type than the contract's."""
     from modelyard.data.cells import Cells, parse
 
     parsed = parse(Cells(pa.chunked_array(column), None), kind)  # type: ignore[arg-type]
@@ -163,12 +155,12 @@ def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bo
 
 
 def _single(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One array; text beyond 2 GB would not fit, a batch never has that much."""
+    """Join chunks; text beyond 2 GB would not fit, a batch never has that much."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
-    """Columns as the files have them, about ROWS_AT_ONCE rows at a time; small files are joined."""
+    """Yield columns as the files have them, about ROWS_AT_ONCE rows at a time; small files are joined."""
     waiting: list[pa.Table] = []
     rows = 0
     for part in _parts(window, names):
@@ -197,7 +189,7 @@ def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
                         )
                     wanted = list(dict.fromkeys([*wanted, COLLECTED_AT]))
                 if file.metadata.num_rows <= ROWS_AT_ONCE:
-                    # In one piece and without threads: a day of small files is read in no time.
+                    # In one piece and without threads: quickest for many small files.
                     yield file.read(wanted, use_threads=False).replace_schema_metadata(None)
                     continue
                 for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
@@ -209,7 +201,7 @@ def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
 
 
 def _in_time(part: pa.Table, window: Window) -> pa.Table:
-    """The rows that were collected within the window."""
+    """Return the rows that were collected within the window."""
     if not window.timed:
         return part
     times = part.column(COLLECTED_AT)
@@ -222,34 +214,22 @@ def _in_time(part: pa.Table, window: Window) -> pa.Table:
 
 
 def within(times: pa.ChunkedArray, start: datetime | None, end: datetime | None) -> pa.Array | None:
-    """A mask of the times from start to before end (UTC where they have no zone); None: all are."""
+    """Return a mask of the times from start to before end; None where all are.
+
+    Times without a zone are UTC.
+    """
     micro = microseconds(times)
     inside = np.ones(len(micro), dtype=bool)
     if start is not None:
         inside &= micro >= round(start.timestamp() * 1e6)
     if end is not None:
         inside &= micro < round(end.timestamp() * 1e6)
-    if inside.all():
-        return None
-    # pa.array and pa.scalar would import pandas, which takes half a second.
-    bits = pa.py_buffer(np.packbits(inside, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(inside), [None, bits])
+    return None if inside.all() else pa.array(inside)
 
 
 def microseconds(times: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Microseconds since 1970 (rows,); no time may be null."""
-    ticks = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
-    return np.asarray(np.from_dlpack(ticks.combine_chunks()), dtype=np.int64)
-
-
-def floats(values: pa.Array) -> NDArray[np.float64]:
-    """A float64 array without nulls; `to_numpy` would import pandas."""
-    return np.asarray(np.from_dlpack(values), dtype=np.float64)
-
-
-def indices(places: NDArray[np.int64]) -> pa.Array:
-    """Positions to take rows at; `pa.array` would import pandas."""
-    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])
+    """Return microseconds since 1970 (rows,); no time may be null."""
+    return times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64()).to_numpy()
 
 
 def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:

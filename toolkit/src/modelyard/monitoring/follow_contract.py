@@ -1,0 +1,117 @@
+"""Agreement of a monitor's file with the contract: the check, and writing it into the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelyard.contract.model import Contract, load_contract
+from modelyard.contract.yaml_lines import scalar
+from modelyard.files import write_text
+from modelyard.monitoring.monitor_file import Monitor, load_monitor, refusal
+from modelyard.monitoring.plan import task_of
+from modelyard.monitoring.schedule import DataDrift, DataQuality, ModelPerformance
+from modelyard.yaml_files import Problem, did_you_mean
+
+
+def follow_contract(root: Path, file: Path) -> list[str]:
+    """Write the contract's target, task and features into a monitor's file.
+
+    Only these words change; thresholds, windows and comments stay. Times and free text are left
+    out of the features: their values are new in every window.
+
+    Returns:
+        The lines that changed, and what a person has to change.
+    """
+    contract = load_contract(root / "conf" / "contract.yml")
+    compared = [n for n in contract.features if contract.columns[n].type not in ("datetime", "text")]
+    override = ", ".join(
+        f"{scalar(name)}: numerical"
+        for name in compared
+        if contract.columns[name].type == "integer"
+    )
+    task = task_of(contract)
+    target = scalar(contract.target.column)
+    text = before = file.read_text(encoding="utf-8")
+    for pattern, new in (
+        (r"(\bml_task: *)\w+", task),
+        (r"(\b(?:target_column|actual): *)(?:\"[^\"\n]*\"|[^,}\s]+)", target),
+        (r"(\bfeatures: *)\[[^\]]*\]", f"[{', '.join(map(scalar, compared))}]"),
+        (r"(\bfeature_type_override: *)\{[^}]*\}", f"{{{override}}}"),
+    ):
+        text = re.sub(pattern, lambda match, new=new: match.group(1) + new, text)  # type: ignore[misc]
+    if text != before:
+        write_text(file, text)
+    monitor = load_monitor(file)
+    lines = zip(before.splitlines(), text.splitlines(), strict=False)
+    changed = [f"{file}:{i}: {new.strip()}" for i, (old, new) in enumerate(lines, 1) if old != new]
+    for name, signal in monitor.signals.items():
+        if not isinstance(signal, ModelPerformance):
+            continue
+        kinds = signal.metric_thresholds.thresholds()
+        if kinds and task not in kinds:
+            changed.append(
+                f"{file}:{monitor.lines[name]}: {name} has thresholds for {', '.join(kinds)} "
+                f"only; docs/monitoring.md shows those for {task}"
+            )
+    return changed
+
+
+def check_agreement(monitor: Monitor, contract: Contract) -> None:
+    """Check that task, target and features are those of the contract: Azure ML's run would fail.
+
+    Raises:
+        UsageError: with every difference and its line.
+    """
+    problems = list(_differences(monitor, contract))
+    if problems:
+        hint = "`mlops monitor --follow-contract` writes the contract's columns into the file"
+        raise refusal(problems, hint)
+
+
+def _differences(monitor: Monitor, contract: Contract) -> Iterator[Problem]:
+    if monitor.task != task_of(contract):
+        line = monitor.line("create_monitor", "monitoring_target", "ml_task")
+        said = f"ml_task: the contract's problem is {task_of(contract)}, found {monitor.task}"
+        yield Problem(monitor.file, line, said)
+    for name, signal in monitor.signals.items():
+        where = ("create_monitor", "monitoring_signals", name)
+        if isinstance(signal, (DataDrift, DataQuality)):
+            yield from _unknown_features(monitor, name, signal, contract)
+        data = signal.reference_data
+        for key in ("target_column", "actual"):
+            found = data.data_column_names.get(key) if data is not None else None
+            if found not in (None, contract.target.column):
+                line = monitor.line(*where, "reference_data", "data_column_names", key)
+                yield Problem(
+                    monitor.file,
+                    max(line, monitor.lines[name]),
+                    f"{name}: {key}: the contract's target is `{contract.target.column}`, "
+                    f"found `{found}`",
+                )
+
+
+def _unknown_features(
+    monitor: Monitor, name: str, signal: DataDrift | DataQuality, contract: Contract
+) -> Iterator[Problem]:
+    where = ("create_monitor", "monitoring_signals", name)
+    listed = signal.features if isinstance(signal.features, list) else []
+    lines = [(feature, monitor.line(*where, "features")) for feature in listed]
+    lines += [
+        (feature, monitor.line(*where, "feature_type_override", feature))
+        for feature in signal.feature_type_override
+    ]
+    for feature, line in lines:
+        if feature not in contract.features:
+            hint = did_you_mean(feature, contract.features)
+            said = f"{name}: the contract has no feature `{feature}`{hint}"
+            yield Problem(monitor.file, line, said)
+    for feature, kind in signal.feature_type_override.items():
+        if kind != "numerical" or feature not in contract.features:
+            continue
+        if feature not in contract.columns_of("number", "integer"):
+            line = monitor.line(*where, "feature_type_override", feature)
+            of_type = contract.columns[feature].type
+            said = f"{name}: `{feature}` is {of_type} in the contract, not numerical"
+            yield Problem(monitor.file, line, said)

@@ -1,0 +1,57 @@
+"""Printing a monitor's result."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from modelyard.monitoring.judge import BREACH, FINE, NOT_JUDGED
+from modelyard.monitoring.run import MonitorResult
+from modelyard.reports.wording import number
+
+SUMMARY = {
+    FINE: ("nothing moved beyond its threshold", "bold green"),
+    BREACH: ("breach of {}", "bold red"),
+    NOT_JUDGED: ("not enough data to judge anything", "bold yellow"),
+}
+
+
+def show(result: MonitorResult, console: Console) -> None:
+    """Print a result for a person: breaches as a table, notes, verdict, and where the report is."""
+    if result.breaches:
+        table = Table("signal", "feature", "metric", "found", "threshold", "since")
+        for breach in result.breaches:
+            table.add_row(
+                *map(Text, (breach.signal, breach.feature, breach.metric)),
+                Text(number(breach.value), "bold red"),
+                number(breach.threshold),
+                f"{breach.since:%Y-%m-%d}",
+            )
+        console.print(table)
+    for note in result.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
+    words, style = SUMMARY[result.verdict]
+    console.print(Text(words.format(", ".join(result.signals)), style))
+    report = result.report
+    with suppress(ValueError):
+        report = report.resolve().relative_to(Path.cwd())
+    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+
+
+def as_json(result: MonitorResult) -> str:
+    """Return a result as JSON in one line."""
+    return json.dumps(
+        {
+            "verdict": result.verdict,
+            "breaches": [{**asdict(b), "since": b.since.isoformat()} for b in result.breaches],
+            "notes": result.notes,
+            "evidence": str(result.evidence),
+            "report": str(result.report),
+        }
+    )
