@@ -238,7 +238,8 @@ def models(as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from modelyard.files import project_root
-    from modelyard.models.registry import CHAMPION, Registry
+    from modelyard.models.registry import Registry
+    from modelyard.models.version import CHAMPION
     from modelyard.project import load_project
     from modelyard.tracking import tracking_uri
 
@@ -644,7 +645,7 @@ def drill(
 def relocate() -> None:
     """Mend the MLflow store after the project's folder was moved, renamed or copied."""
     from modelyard.files import project_root
-    from modelyard.pipelines.relocate import relocate as mend
+    from modelyard.relocation import relocate as mend
     from modelyard.tracking import local_store
 
     root = project_root()

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from modelyard.files import project_root
-from modelyard.pipelines.relocate import check_place
+from modelyard.relocation import check_place
 
 # Each counts where the environment says nothing else.
 MLFLOW_SETTINGS = {

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import yaml
 from modelyard.errors import UsageError
-from modelyard.models.registry import CHAMPION, Registry, Version, champion_in_sqlite
+from modelyard.models.registry import Registry, champion_in_sqlite
+from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.promote import promote, rollback
 
 from tests.evidence_samples import costs, envelope, fair
 from tests.small_project import GATES, make_small_project
-from tests.test_gates import evaluation
+from tests.models.test_judge import evaluation
 
 
 @pytest.fixture

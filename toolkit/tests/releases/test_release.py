@@ -17,7 +17,7 @@ import pytest
 import yaml
 from modelyard.errors import UsageError
 from modelyard.gates import Release
-from modelyard.models.registry import CHAMPION
+from modelyard.models.version import CHAMPION
 from modelyard.releases import release_checks
 from modelyard.releases.local_endpoint import LocalEndpoint
 from modelyard.releases.release import alone, force_rollback, load_state, run_release
@@ -45,7 +45,7 @@ def local(root: Path) -> LocalEndpoint:
         "local",
         model="test",
         start=start_stub,
-        bring=lambda version, target: registry.bring(registry.version(version), "model", target),
+        bring=lambda version, target: registry.download(registry.version(version), "model", target),
         collect=False,
     )
 
@@ -102,7 +102,7 @@ def promoted(project: Path, **behaviour: object) -> str:
     client.log_artifacts(run_id, str(prepared), "prepared")
     source = f"{client.get_run(run_id).info.artifact_uri}/model"
     version = registry.register(run_id=run_id, source=source, tags={"model_digest": run_id})
-    registry.crown(version, registry.holder(CHAMPION))
+    registry.set_champion(version, registry.holder(CHAMPION))
     registry.tag(version, "decision", "promoted")
     return version.number
 

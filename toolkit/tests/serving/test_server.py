@@ -20,7 +20,8 @@ import pytest
 from modelyard.cli import models
 from modelyard.errors import UsageError
 from modelyard.models import champion
-from modelyard.models.registry import CHAMPION, Registry, champion_in_sqlite
+from modelyard.models.registry import Registry, champion_in_sqlite
+from modelyard.models.version import CHAMPION
 from modelyard.pipelines import record
 from modelyard.pipelines.run import run_pipeline
 from modelyard.releases.promote import promote, rollback

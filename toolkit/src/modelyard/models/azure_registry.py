@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import UsageError
-from modelyard.models.registry import Version
+from modelyard.models.version import Version
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from modelyard.models.registry import Version
+from modelyard.models.version import Version
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

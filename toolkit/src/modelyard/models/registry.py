@@ -1,8 +1,8 @@
-"""The model registry: versions, one champion, and the evidence each version came with.
+"""The model registry: versions, one champion, and the evidence of each version.
 
-Who serves has one truth, because appointing a champion is one atomic write: an alias where the
-registry has aliases, else what `azure_registry` keeps. Tags tell people the same (role, previous
-champion, decision) and are brought in line afterwards.
+Which version is champion is decided by one atomic write: an alias where the registry has aliases, else
+a tag (see `azure_registry`). Further tags (role, previous champion, decision) are for people, and are
+updated afterwards.
 """
 
 from __future__ import annotations
@@ -22,48 +22,32 @@ from urllib.request import url2pathname
 from filelock import FileLock, Timeout
 
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
 from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-CHAMPION, CHALLENGER, RETIRED = "champion", "challenger", "retired"
 _LOCK_PATIENCE = 120.0
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class RegistryError(UsageError):
-    """The registry cannot be reached, or does not do what it is asked."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered model version."""
-
-    name: str
-    number: str
-    run_id: str
-    source: str
-    tags: Mapping[str, str]
-
-    @property
-    def previous_champion(self) -> str | None:
-        """The version that served before this one was promoted."""
-        return self.tags.get("previous_champion") or None
+    """The registry cannot be reached, or refuses a request."""
 
 
 class Backend(Protocol):
-    """Where the versions of one model are kept; each write happens or does not.
+    """A registry's versions of one model; each write is atomic.
 
     Attributes:
-        client: runs and their artifacts.
+        client: for runs and their artifacts.
     """
 
     client: MlflowClient
 
     def failed(self, error: Exception) -> bool:
-        """Whether an exception says that the registry failed, and not this code."""
+        """Whether an exception comes from the registry, and not from a fault of this code."""
         ...
 
     def versions(self) -> list[Version]:
@@ -71,7 +55,7 @@ class Backend(Protocol):
         ...
 
     def version(self, number: str) -> Version | None:
-        """A version by number."""
+        """A version by number; None where there is none."""
         ...
 
     def source(self, run_id: str, artifact: str) -> str:
@@ -79,7 +63,7 @@ class Backend(Protocol):
         ...
 
     def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        """A new version."""
+        """Create a version."""
         ...
 
     def tag(self, number: str, tags: Mapping[str, str]) -> None:
@@ -87,23 +71,23 @@ class Backend(Protocol):
         ...
 
     def holder(self, role: str) -> Version | None:
-        """Who has a role that one version has at a time."""
+        """The version that has a role, if any; one has it at a time."""
         ...
 
     def appoint(self, number: str, role: str) -> None:
-        """Give a role to a version, and with the same write take it from who had it."""
+        """Give a role to a version, and take it from another one with the same write."""
         ...
 
 
-def _answered(
-    ask: Callable[Concatenate[Registry, _P], _T],
+def _request(
+    method: Callable[Concatenate[Registry, _P], _T],
 ) -> Callable[Concatenate[Registry, _P], _T]:
-    """Turn what the registry's client raises into one message."""
+    """Raise RegistryError for whatever the registry's client raises."""
 
-    @functools.wraps(ask)
-    def asked(self: Registry, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    @functools.wraps(method)
+    def requested(self: Registry, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
-            return ask(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
         except ModelyardError:
             raise
         except Exception as error:
@@ -111,7 +95,7 @@ def _answered(
                 raise
             raise _failure(error, self.uri) from error
 
-    return asked
+    return requested
 
 
 class Registry:
@@ -126,11 +110,11 @@ class Registry:
             self.backend = _open(model, uri)
         except ModelyardError:
             raise
-        except Exception as error:  # whatever its driver finds wrong with the address
+        except Exception as error:  # a driver raises what it likes for a wrong address
             raise _failure(error, uri) from error
         self.client = self.backend.client
 
-    @_answered
+    @_request
     def version(self, number: str) -> Version:
         """A version by number.
 
@@ -143,24 +127,24 @@ class Registry:
             raise UsageError(f"model `{self.model}` has no version {number}; versions: {known}")
         return found
 
-    @_answered
+    @_request
     def versions(self) -> list[Version]:
         """All versions, newest first."""
         return sorted(self.backend.versions(), key=lambda v: int(v.number), reverse=True)
 
-    @_answered
-    def holder(self, alias: str) -> Version | None:
-        """The version that is CHAMPION, or that was registered last (CHALLENGER), if any."""
-        return self.backend.holder(alias)
+    @_request
+    def holder(self, role: str) -> Version | None:
+        """The champion, or the version that was registered last (CHALLENGER), if any."""
+        return self.backend.holder(role)
 
-    @_answered
+    @_request
     def source(self, run_id: str, artifact: str) -> str:
         """The address of a run's artifact, as `register` takes it."""
         return self.backend.source(run_id, artifact)
 
-    @_answered
+    @_request
     def register(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        """Register a model of a run as the challenger; again for the same run and key: the same version."""
+        """Register a model of a run as the challenger; the same run and model give the same version."""
         for known in self.versions():
             if known.run_id == run_id and known.tags.get("model_digest") == tags["model_digest"]:
                 found = known
@@ -172,21 +156,32 @@ class Registry:
         self.backend.appoint(found.number, CHALLENGER)
         return found
 
-    @_answered
-    def crown(self, version: Version, previous: Version | None) -> None:
-        """Make `version` the champion. What a crash interrupts, `reconcile` finishes."""
+    @_request
+    def set_champion(self, version: Version, previous: Version | None = None) -> None:
+        """Make `version` the champion. After a crash, `reconcile` updates the role tags.
+
+        Args:
+            version: the new champion.
+            previous: the champion before, which `rollback` goes back to; None leaves it as it is.
+
+        Raises:
+            RegistryError: another promotion at the same moment has made another version champion.
+        """
         if previous is not None:
             self.backend.tag(version.number, {"previous_champion": previous.number})
-        self._appoint(version)
+        self.backend.appoint(version.number, CHAMPION)
+        champion = self.backend.holder(CHAMPION)
+        if champion is None or champion.number != version.number:
+            now = f"v{champion.number} is" if champion else "none is"
+            raise RegistryError(
+                f"v{version.number} was to be champion, but {now}: another promotion was made at the "
+                "same moment; look at `mlops models`, then decide again"
+            )
+        self.reconcile()
 
-    @_answered
-    def restore(self, version: Version) -> None:
-        """Make an earlier champion the champion again."""
-        self._appoint(version)
-
-    @_answered
+    @_request
     def reconcile(self) -> None:
-        """Bring the role tags in line with who is champion."""
+        """Update the role tags to the version that is champion."""
         champion = self.holder(CHAMPION)
         for version in self.versions():
             role = version.tags.get("role")
@@ -199,25 +194,25 @@ class Registry:
             if role != wanted:
                 self.backend.tag(version.number, {"role": wanted})
 
-    @_answered
+    @_request
     def tag(self, version: Version, key: str, value: str) -> None:
         """Set a tag."""
         self.backend.tag(version.number, {key: value})
 
-    @_answered
+    @_request
     def keep(self, run_id: str, source: Path, artifact: str) -> None:
-        """Copy a file, or what is in a folder, to the folder `artifact` of a run's artifacts.
+        """Copy a file, or the content of a folder, to the folder `artifact` of a run's artifacts.
 
-        Names that are new there: Azure ML refuses to replace an artifact.
+        The names must be new there: Azure ML refuses to replace an artifact.
         """
         if source.is_dir():
             self.client.log_artifacts(run_id, str(source), artifact)
         else:
             self.client.log_artifact(run_id, str(source), artifact)
 
-    @_answered
+    @_request
     def fetch(self, version: Version, artifact: str, target: Path) -> Path:
-        """Copy one of the artifacts that were registered with a version; returns where it is."""
+        """Copy an artifact of a version into the folder `target`; returns its path."""
         from mlflow.artifacts import download_artifacts
 
         target.mkdir(parents=True, exist_ok=True)
@@ -229,7 +224,7 @@ class Registry:
             )
         )
 
-    def bring(self, version: Version, artifact: str, target: Path) -> Path:
+    def download(self, version: Version, artifact: str, target: Path) -> Path:
         """Copy an artifact to `target`, whole or not at all, unless it is there; returns `target`."""
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -237,26 +232,15 @@ class Registry:
                 fetched = self.fetch(version, artifact, Path(temporary))
                 try:
                     fetched.rename(target)
-                except OSError:  # somebody else has brought it meanwhile
+                except OSError:  # another process was faster
                     if not target.exists():
                         raise
         return target
 
-    @_answered
+    @_request
     def run_tags(self, version: Version) -> dict[str, str]:
-        """Tags of the run that a version came from."""
+        """Tags of the run that a version comes from."""
         return dict(self.client.get_run(version.run_id).data.tags)
-
-    def _appoint(self, version: Version) -> None:
-        self.backend.appoint(version.number, CHAMPION)
-        champion = self.backend.holder(CHAMPION)
-        if champion is None or champion.number != version.number:
-            now = f"v{champion.number}" if champion else "nobody"
-            raise RegistryError(
-                f"v{version.number} was to be champion, but {now} is: somebody else decided at the same "
-                "moment; look at `mlops models`, then decide again"
-            )
-        self.reconcile()
 
 
 def _open(model: str, uri: str) -> Backend:
@@ -278,7 +262,7 @@ def _failure(error: Exception, uri: str) -> RegistryError:
 
 @contextlib.contextmanager
 def promotion_lock(root: Path) -> Iterator[None]:
-    """One promotion or rollback at a time.
+    """Hold a lock that keeps promotions and rollbacks from running at once.
 
     Raises:
         UsageError: another one has not ended within two minutes.
@@ -290,13 +274,13 @@ def promotion_lock(root: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise UsageError(
-            "another promotion or rollback is still going on; try again when it has ended"
+            "another promotion or rollback is still running; try again when it has ended"
         ) from None
 
 
 @dataclass(frozen=True)
 class Located:
-    """A version's number, and where artifacts of it are on this machine, by name."""
+    """A version's number, and the local paths of its artifacts by name."""
 
     number: str
     paths: Mapping[str, Path]
@@ -305,16 +289,16 @@ class Located:
 def locate(
     model: str, uri: str, number: str | None, artifacts: Sequence[str], place: Path
 ) -> Located | None:
-    """Find artifacts of a version; only what is not on this machine is copied.
+    """Find artifacts of a version, and copy those that are not on this machine.
 
-    The champion of the embedded store is read where it lies.
+    The champion's artifacts in the embedded store are used in place.
 
     Args:
         model: name of the registered model.
         uri: of the registry.
         number: of the version; None: the champion.
         artifacts: names, such as `model`.
-        place: folder for copies; a copy that is there from before is used.
+        place: folder for copies; an earlier copy there is used.
 
     Returns:
         None where there is no champion.
@@ -337,19 +321,21 @@ def locate(
     folder = place / f"v{version.number}"
     return Located(
         version.number,
-        {name: registry.bring(version, name, folder / name) for name in artifacts},
+        {name: registry.download(version, name, folder / name) for name in artifacts},
     )
 
 
 def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
     """Version number and model folder of the champion, read straight from the embedded store.
 
-    A pipeline asks this at every start; importing MLflow for it would cost more than everything else
-    in a run where nothing has changed. Only for the version of MLflow that is pinned; the answer is
-    None where there is no champion.
+    Importing MLflow for it would take longer than the rest of a run in which nothing has changed. The
+    tables are those of the pinned version of MLflow.
+
+    Returns:
+        None where there is no champion.
 
     Raises:
-        sqlite3.Error: the store is not of the expected shape; ask MLflow itself.
+        sqlite3.Error: the tables are others; use MLflow.
     """
     path = Path(uri.removeprefix("sqlite:///"))
     if not path.is_file():
@@ -367,7 +353,7 @@ def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
 
 
 def champion_number(model: str, uri: str) -> str | None:
-    """The champion's version, None where there is none; without MLflow's import where that is possible."""
+    """The champion's version, None where there is none; without importing MLflow where possible."""
     if uri.startswith("sqlite:"):
         try:
             found = champion_in_sqlite(uri, model)

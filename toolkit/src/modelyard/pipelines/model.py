@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from modelyard.pipelines.references import module_of
 from modelyard.sweeps.model import Sweep
@@ -41,9 +41,9 @@ class Port:
             return f"expects a value of type {self.type}, found {value!r}"
         if self.enum and value not in self.enum:
             return f"expects one of {', '.join(map(str, self.enum))}, found {value!r}"
-        if self.minimum is not None and value < self.minimum:
+        if self.minimum is not None and cast(float, value) < self.minimum:
             return f"expects at least {self.minimum}, found {value!r}"
-        if self.maximum is not None and value > self.maximum:
+        if self.maximum is not None and cast(float, value) > self.maximum:
             return f"expects at most {self.maximum}, found {value!r}"
         return None
 

@@ -19,7 +19,7 @@ from modelyard.errors import UsageError
 from modelyard.evidence import plain_name
 from modelyard.files import read_json, write_json, write_text
 from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
-from modelyard.sweeps.record_trials import end_left_over, mirror_trials
+from modelyard.sweeps.record_trials import end_left_over, log_trials
 from modelyard.tracking import MLFLOW_SETTINGS, local_store, reason, shown_uri, tracking_uri
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _mirror(client: MlflowClient, run: RunFolder, recorded: Recorded) -> None:
             )
             recorded.steps[name] = child.info.run_id
             write_json(run.path / "mlflow.json", asdict(recorded))
-        mirror_trials(
+        log_trials(
             client,
             run.path,
             name,

@@ -17,14 +17,8 @@ from modelyard.errors import UsageError
 from modelyard.files import read_json, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
-from modelyard.models.registry import (
-    CHALLENGER,
-    CHAMPION,
-    Registry,
-    RegistryError,
-    Version,
-    promotion_lock,
-)
+from modelyard.models.registry import Registry, RegistryError, promotion_lock
+from modelyard.models.version import CHALLENGER, CHAMPION, Version
 from modelyard.project import Project, load_project
 from modelyard.reports import report
 from modelyard.reports.card import write_card
@@ -119,7 +113,7 @@ def _carry_out(
     place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
         if decision.passed:
-            registry.crown(challenger, champion)
+            registry.set_champion(challenger, champion)
         registry.tag(challenger, "decision", decision.stage)
         for one in evidence:
             registry.keep(challenger.run_id, one, place)
@@ -148,7 +142,7 @@ def rollback(root: Path) -> tuple[Version, Version]:
                 f"{project.model} v{champion.number} is the first champion; there is none to go back to"
             )
         previous = registry.version(champion.previous_champion)
-        registry.restore(previous)
+        registry.set_champion(previous)
         registry.tag(champion, "decision", "rolled back")
     return previous, champion
 

@@ -24,7 +24,8 @@ from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import read_json, write_json
 from modelyard.gates import Gates, Release, load_gates
 from modelyard.models.reasons import Reason
-from modelyard.models.registry import CHAMPION, Registry
+from modelyard.models.registry import Registry
+from modelyard.models.version import CHAMPION
 from modelyard.project import endpoint_folder, load_project
 from modelyard.releases import release_checks, rollout
 from modelyard.releases.rollout import Action, Endpoint, Limits, Metrics, Observation, State, View
@@ -473,7 +474,7 @@ class _Workplace:
     def model_folder(self, version: str) -> Path:
         """A version's model, copied from the registry."""
         found = self.registry.version(version)
-        return self.registry.bring(found, "model", self.folder / "models" / f"v{version}")
+        return self.registry.download(found, "model", self.folder / "models" / f"v{version}")
 
     def rows(self, version: str) -> Rows:
         """Held-out rows of a version, read from the registry once."""
@@ -520,7 +521,7 @@ def open_local(root: Path, name: str = LOCAL) -> LocalEndpoint:
 
     def bring(version: str, target: Path) -> Path:
         registry = Registry(project.model, tracking_uri(root))
-        return registry.bring(registry.version(version), "model", target)
+        return registry.download(registry.version(version), "model", target)
 
     return LocalEndpoint(root, name, model=project.model, start=start_server, bring=bring)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.models.reasons import Reason
-from modelyard.models.registry import CHAMPION, Version
+from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.rollout import Answer, Endpoint, EndpointError, Limits, State
 from modelyard.serving.sample_rows import Rows
 from modelyard.yaml_files import read_yaml

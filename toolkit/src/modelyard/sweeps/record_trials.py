@@ -1,4 +1,4 @@
-"""Mirrors the trials of a sweep into MLflow while they run: a child run each, with its history."""
+"""Logs the trials of a sweep to MLflow while they run: a child run each, with its metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.files import read_json
 from modelyard.pipelines.store import trials_folder
+from modelyard.sweeps.trial import METRICS_FILE, added_lines
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -18,7 +19,7 @@ _BATCH = 1000  # metrics in one call
 _STATUS = {"completed": "FINISHED", "failed": "FAILED"}  # any other end is KILLED
 
 
-def mirror_trials(
+def log_trials(
     client: MlflowClient,
     run: Path,
     step: str,
@@ -28,13 +29,13 @@ def mirror_trials(
     parent: str,
     save: Callable[[], None],
 ) -> None:
-    """Bring MLflow up to what a step's trials have reported so far.
+    """Log what the trials of a step have reported since the last call.
 
     Args:
         client: of the tracking server.
         run: the run's folder.
-        step: its name; nothing happens for one that is no sweep.
-        known: what MLflow has, by trial; changed in place.
+        step: its name; nothing is done where it is no sweep.
+        known: by trial, its MLflow run, the bytes logged, and whether it has ended; changed in place.
         experiment: its id.
         parent: id of the step's run.
         save: called after each change of `known`.
@@ -61,7 +62,7 @@ def mirror_trials(
 
 
 def end_left_over(client: MlflowClient, known: Mapping[str, dict[str, Any]]) -> None:
-    """Mark trials as killed that nobody runs any more."""
+    """Mark trials as killed whose sweep has ended before they did."""
     for have in known.values():
         if not have["ended"]:
             client.set_tag(have["run"], "mlops.state", "interrupted")
@@ -92,14 +93,8 @@ def _open(
 def _follow(
     client: MlflowClient, folder: Path, have: dict[str, Any], save: Callable[[], None]
 ) -> None:
-    """Send the lines that the trial has added to its metrics since the last time."""
-    try:
-        with (folder / "metrics.jsonl").open("rb") as file:
-            file.seek(have["read"])
-            added = file.read()
-    except OSError:  # it is just being moved to where it is kept
-        return
-    whole = added[: added.rfind(b"\n") + 1]
+    """Log the lines that were added to the trial's metrics since the last call."""
+    whole = added_lines(folder / METRICS_FILE, have["read"])
     if not whole:
         return
     metrics = list(_metrics(whole))
@@ -119,7 +114,7 @@ def _metrics(lines: bytes) -> Iterator[Metric]:
             for name, value in report["metrics"].items():
                 yield Metric(name, float(value), at, step)
         except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # a line of someone else's
+            continue  # written by the trial's own code
 
 
 def _end(client: MlflowClient, have: dict[str, Any], trial: Mapping[str, Any]) -> None:

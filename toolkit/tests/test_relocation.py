@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from modelyard import relocation
 from modelyard.errors import UsageError
-from modelyard.models.registry import CHAMPION, Registry, champion_in_sqlite
-from modelyard.pipelines import relocate as relocation
+from modelyard.models.registry import Registry, champion_in_sqlite
+from modelyard.models.version import CHAMPION
 from modelyard.pipelines.record import ensure_experiment
-from modelyard.pipelines.relocate import former_roots, relocate
+from modelyard.relocation import former_roots, relocate
 from modelyard.tracking import local_store, tracking_uri
 
 from tests.small_project import make_small_project
@@ -41,7 +42,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
             source=f"{run.info.artifact_uri}/model",
             tags={"model_digest": "x"},
         )
-        registry.crown(version, None)
+        registry.set_champion(version, None)
     return root
 
 
