@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pandas as pd
 import pytest
 from modelyard.contract import model as contract
 from modelyard.monitoring import attribution
-
-from tests.bench import Bench
+from modelyard.monitoring.plan import Attribution
+from modelyard.monitoring.windows import Window
 
 
 class Weighted:
@@ -51,39 +50,33 @@ def test_a_sample_gives_every_row_the_same_chance(
     for i, part in enumerate(np.array_split(rows, 9)):
         files.append(tmp_path / f"{i}.parquet")
         part.to_parquet(files[-1])
-    found, total = attribution.sampled(attribution.Window(tuple(map(str, files))), rules)
+    found, total = attribution.sampled(Window(tuple(map(str, files))), rules)
     assert (len(found), total) == (400, 4_000)
     assert found["big"].is_unique
     assert found["big"].mean() == pytest.approx(2_000, abs=3 * 1_155 / 20)
     assert found["idle"].isna().all()
 
 
-def test_what_a_model_lives_on_changes_with_the_window(mixed_bench: Bench, tmp_path: Path) -> None:
-    assert mixed_bench.train() == 0
-    rows = mixed_bench.table.drop(columns="label")
-    rows.to_parquet(tmp_path / "reference.parquet")
-    # The column that decided no longer varies: the others must carry the predictions.
-    rows.assign(number=0.0).to_parquet(tmp_path / "production.parquet")
+def compared(reference: Path, production: Path) -> Attribution:
+    return Attribution(Window((str(production),)), Window((str(reference),)))
 
-    def gain(production: str) -> float:
-        sides = {
-            side: {"files": [str(tmp_path / f"{name}.parquet")]}
-            for side, name in (("reference", "reference"), ("production", production))
-        }
-        signals = {"s": {"type": "feature_attribution_drift", **sides}}
-        (tmp_path / "plan.json").write_text(json.dumps({"signals": signals}))
-        words = {
-            "plan": tmp_path / "plan.json",
-            "model": mixed_bench.folder / "model",
-            "output": tmp_path,
-        }
-        assert attribution.main([w for k, v in words.items() for w in (f"--{k}", str(v))]) == 0
-        content = json.loads((tmp_path / "attributed.json").read_text())["details"]["signals"]["s"]
-        assert set(content["attributions"]["production"]) == set(mixed_bench.contract.features)
-        return content["measures"][0]["value"]
 
-    assert gain("reference") == pytest.approx(1.0)
-    assert gain("production") < 0.9
+def test_the_ranking_changes_where_the_most_important_column_is_constant(
+    rules: contract.Contract, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(500, 3)), columns=["big", "small", "idle"])
+    same, constant = tmp_path / "same.parquet", tmp_path / "constant.parquet"
+    rows.to_parquet(same)
+    rows.assign(big=0.0).to_parquet(constant)
+
+    def gain(production: Path) -> float:
+        found = attribution.measure(compared(same, production), Weighted(big=4, small=1), rules)
+        assert set(found["attributions"]["production"]) == {"big", "small", "idle"}
+        return found["measures"][0]["value"]
+
+    assert gain(same) == pytest.approx(1.0)
+    assert gain(constant) < 0.9
 
 
 def test_too_few_rows_are_not_compared(rules: contract.Contract, tmp_path: Path) -> None:
@@ -91,9 +84,6 @@ def test_too_few_rows_are_not_compared(rules: contract.Contract, tmp_path: Path)
         tmp_path / "r.parquet"
     )
     pd.DataFrame({"big": [1.0]}).to_parquet(tmp_path / "p.parquet")
-    signal = {
-        "reference": {"files": [str(tmp_path / "r.parquet")]},
-        "production": {"files": [str(tmp_path / "p.parquet")]},
-    }
+    signal = compared(tmp_path / "r.parquet", tmp_path / "p.parquet")
     found = attribution.measure(signal, Weighted(big=1), rules)
     assert found["unmeasured"] == "the production window has 1 rows; at least 100 are needed"

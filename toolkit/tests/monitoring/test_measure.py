@@ -1,8 +1,7 @@
-"""What is measured of windows: which rows count, what is wrong with values, how predictions turned out."""
+"""Measurement of windows: which rows count, data quality, and predictions against the ground truth."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.errors import UsageError
-from modelyard.monitoring import measure as watch
-from modelyard.monitoring import windows
-from sklearn import metrics
+from modelyard.monitoring import measure, windows
+from modelyard.monitoring.plan import Comparison, Performance, Plan
+from sklearn import metrics as sklearn_metrics
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -39,14 +38,17 @@ def read(files: windows.Window, **types: str) -> dict[str, list[Any]]:
     return found
 
 
-def plan(production: Path, reference: Path, types: dict[str, str], **signal: Any) -> dict[str, Any]:
-    sides = {"production": {"files": [str(production)]}, "reference": {"files": [str(reference)]}}
-    made = {"features": list(types), "override": {}, **sides, **signal}
-    return {"types": types, "signals": {"s": made}}
-
-
-def measured(content: dict[str, Any]) -> dict[str, Any]:
-    return watch.measure(content)["s"]
+def compared(
+    production: Path,
+    reference: Path,
+    types: dict[str, str],
+    metrics: dict[str, list[str]],
+    **more: Any,
+) -> dict[str, Any]:
+    """Compare two files in all their columns."""
+    options = {"override": {}, **more}
+    signal = Comparison(window(production), window(reference), list(types), metrics, **options)
+    return measure.measure(Plan(types, {"s": signal}, {}))["s"]
 
 
 def by_feature(found: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -132,14 +134,8 @@ def test_drift_is_over_rows_complete_in_all_features(tmp_path: Path) -> None:
     words = ["odd" if i % 2 else "even" for i in range(400)]
     reference = stored(tmp_path / "r.parquet", x=[float(i) for i in range(400)], w=["even"] * 400)
     production = stored(tmp_path / "p.parquet", x=gaps, w=words)
-    content = plan(
-        production,
-        reference,
-        {"x": "number", "w": "category"},
-        type="data_drift",
-        metrics={"numerical": "jensen_shannon_distance", "categorical": "jensen_shannon_distance"},
-    )
-    found = measured(content)
+    metrics = {"numerical": ["jensen_shannon_distance"], "categorical": ["jensen_shannon_distance"]}
+    found = compared(production, reference, {"x": "number", "w": "category"}, metrics)
     assert found["rows"] == {"reference": 400, "production": 200}
     assert by_feature(found)["w", "jensen_shannon_distance"]["value"] == 0.0
 
@@ -159,27 +155,18 @@ def test_whole_numbers_with_few_values_are_categories_unless_the_file_says_else(
     rows = np.arange(400) % different
     file = stored(tmp_path / "a.parquet", n=rows)
     drift_metrics = {
-        "numerical": "normalized_wasserstein_distance",
-        "categorical": "pearsons_chi_squared_test",
+        "numerical": ["normalized_wasserstein_distance"],
+        "categorical": ["pearsons_chi_squared_test"],
     }
-    content = plan(
-        file, file, {"n": "integer"}, type="data_drift", metrics=drift_metrics, override=override
-    )
-    [measure] = measured(content)["measures"]
-    assert (measure["kind"], measure["metric"]) == (kind, drift_metrics[kind])
+    [found] = compared(file, file, {"n": "integer"}, drift_metrics, override=override)["measures"]
+    assert (found["kind"], [found["metric"]]) == (kind, drift_metrics[kind])
 
 
 def test_a_column_that_was_not_collected_is_left_out_and_said(tmp_path: Path) -> None:
     reference = stored(tmp_path / "r.parquet", x=np.arange(200.0), y=np.arange(200.0))
     production = stored(tmp_path / "p.parquet", x=np.arange(200.0))
-    content = plan(
-        production,
-        reference,
-        {"x": "number", "y": "number"},
-        type="data_drift",
-        metrics={"numerical": "jensen_shannon_distance"},
-    )
-    found = measured(content)
+    metrics = {"numerical": ["jensen_shannon_distance"]}
+    found = compared(production, reference, {"x": "number", "y": "number"}, metrics)
     assert [m["feature"] for m in found["measures"]] == ["x"]
     assert found["absent"] == ["y"]
 
@@ -187,11 +174,9 @@ def test_a_column_that_was_not_collected_is_left_out_and_said(tmp_path: Path) ->
 def test_too_few_rows_are_not_measured(tmp_path: Path) -> None:
     reference = stored(tmp_path / "r.parquet", x=np.arange(500.0))
     production = stored(tmp_path / "p.parquet", x=np.arange(99.0))
-    for kind, chosen in (
-        ("data_drift", {"numerical": "jensen_shannon_distance"}),
-        ("data_quality", {"numerical": ["null_value_rate"]}),
-    ):
-        found = measured(plan(production, reference, {"x": "number"}, type=kind, metrics=chosen))
+    for is_quality, metric in ((False, "jensen_shannon_distance"), (True, "null_value_rate")):
+        metrics = {"numerical": [metric]}
+        found = compared(production, reference, {"x": "number"}, metrics, is_quality=is_quality)
         assert found["measures"] == []
         assert (
             found["unmeasured"]
@@ -216,14 +201,8 @@ def test_quality_counts_what_is_missing_mistyped_and_out_of_bounds(tmp_path: Pat
     )
     rates = ["null_value_rate", "data_type_error_rate", "out_of_bounds_rate"]
     types = {"x": "number", "w": "category", "t": "number", "n": "number"}
-    content = plan(
-        production,
-        reference,
-        types,
-        type="data_quality",
-        metrics={"numerical": rates, "categorical": rates},
-    )
-    found = by_feature(measured(content))
+    metrics = {"numerical": rates, "categorical": rates}
+    found = by_feature(compared(production, reference, types, metrics, is_quality=True))
     assert {key: m["value"] for key, m in found.items() if m["value"]} == {
         ("x", "null_value_rate"): 0.05,
         ("x", "out_of_bounds_rate"): 0.05,
@@ -247,22 +226,22 @@ labels = st.lists(
 @pytest.mark.filterwarnings("ignore")
 def test_hits_are_scikit_learns(rows: list[tuple[str, str]]) -> None:
     made, was = (list(side) for side in zip(*rows, strict=True))
-    found = watch.hits(pa.array(made), pa.array(was))
+    found = measure.hits(pa.array(made), pa.array(was))
     macro = {"average": "macro", "zero_division": 0}
     assert found == {
-        "accuracy": pytest.approx(metrics.accuracy_score(was, made)),
-        "precision": pytest.approx(metrics.precision_score(was, made, **macro)),
-        "recall": pytest.approx(metrics.recall_score(was, made, **macro)),
+        "accuracy": pytest.approx(sklearn_metrics.accuracy_score(was, made)),
+        "precision": pytest.approx(sklearn_metrics.precision_score(was, made, **macro)),
+        "recall": pytest.approx(sklearn_metrics.recall_score(was, made, **macro)),
     }
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=40))
 def test_errors_are_scikit_learns(rows: list[tuple[float, float]]) -> None:
     made, was = np.array(rows).T
-    found = watch.errors(made, was)
-    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(was, made))
-    assert found["mse"] == pytest.approx(metrics.mean_squared_error(was, made))
-    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(was, made))
+    found = measure.errors(made, was)
+    assert found["mae"] == pytest.approx(sklearn_metrics.mean_absolute_error(was, made))
+    assert found["mse"] == pytest.approx(sklearn_metrics.mean_squared_error(was, made))
+    assert found["rmse"] == pytest.approx(sklearn_metrics.root_mean_squared_error(was, made))
 
 
 def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[str, Any]:
@@ -275,17 +254,16 @@ def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[st
         collected_at=times,
     )
     truth.to_parquet(tmp_path / "truth.parquet", index=False)
-    end = (START + timedelta(days=1)).isoformat()
-    signal = {
-        "type": "model_performance",
-        "production": {"files": [str(made)], "from": START.isoformat(), "to": end},
-        "reference": {"files": [str(tmp_path / "truth.parquet")], "to": end},
-        "target": "late",
-        "kind": "classification",
-        "metrics": ["accuracy"],
-    }
+    end = START + timedelta(days=1)
+    signal = Performance(
+        windows.Window((str(made),), START, end),
+        windows.Window((str(tmp_path / "truth.parquet"),), None, end),
+        "late",
+        "classification",
+        ["accuracy"],
+    )
     types = {"prediction": "category", "late": "category"}
-    return watch.measure({"types": types, "signals": {"s": signal}})["s"]
+    return measure.measure(Plan(types, {"s": signal}, {}))["s"]
 
 
 def known(ids: range, late: Any, hours: float) -> pd.DataFrame:
@@ -320,24 +298,3 @@ def test_truth_without_its_columns_is_refused(tmp_path: Path) -> None:
         UsageError, match="ground truth needs the columns correlationid, late and known_at"
     ):
         performance(tmp_path, known(range(5), True, 1).rename(columns={"late": "delayed"}))
-
-
-def test_the_command_writes_evidence_or_says_what_is_wrong(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    file = stored(tmp_path / "a.parquet", x=np.arange(200.0))
-    content = plan(
-        file,
-        file,
-        {"x": "number"},
-        type="data_drift",
-        metrics={"numerical": "jensen_shannon_distance"},
-    )
-    (tmp_path / "plan.json").write_text(json.dumps(content))
-    words = ["--plan", str(tmp_path / "plan.json"), "--output", str(tmp_path / "out")]
-    assert watch.main(words) == 0
-    written = json.loads((tmp_path / "out" / "measured.json").read_text())
-    assert written["details"]["signals"]["s"]["measures"][0]["value"] == 0.0
-    file.unlink()
-    assert watch.main(words) == 2
-    assert "a.parquet is gone" in capfd.readouterr().err

@@ -9,98 +9,24 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelyard.monitoring.monitor_file import MonitorError, duration, load_monitor
+from modelyard.errors import UsageError
+from modelyard.monitoring.monitor_file import load_monitor
+from modelyard.monitoring.schedule import duration
 
+from tests.monitoring.monitored import MONITOR
 from tests.project import ROOT
 
-PROJECT = ROOT
-OWN = PROJECT / "azureml" / "monitoring" / "monitor.yml"
-
-MONITOR = """\
-$schema: https://azuremlschemas.azureedge.net/latest/monitorSchedule.schema.json
-name: watch
-trigger:
-  type: recurrence
-  frequency: week
-  interval: 1
-create_monitor:
-  compute: {instance_type: standard_e4s_v3, runtime_version: "3.4"}
-  monitoring_target:
-    ml_task: classification
-    endpoint_deployment_id: azureml:shop:blue
-  monitoring_signals:
-    inputs:
-      type: data_drift
-      production_data:
-        input_data: {path: "azureml:shop-blue-model_inputs:1", type: uri_folder}
-        data_context: model_inputs
-        data_window: {lookback_window_size: P10D, lookback_window_offset: P0D}
-      reference_data:
-        input_data: {path: "azureml:reference@latest", type: mltable}
-        data_context: training
-        data_column_names: {target_column: late}
-      features: [amount, shop]
-      feature_type_override: {amount: numerical}
-      alert_enabled: true
-      metric_thresholds:
-        numerical:
-          jensen_shannon_distance: 0.2
-        categorical:
-          jensen_shannon_distance: 0.2
-    quality:
-      type: data_quality
-      production_data:
-        input_data: {path: "azureml:shop-blue-model_inputs:1", type: uri_folder}
-        data_context: model_inputs
-        data_window: {lookback_window_size: P10D, lookback_window_offset: P0D}
-      reference_data:
-        input_data: {path: "azureml:reference@latest", type: mltable}
-        data_context: training
-      features: all_features
-      alert_enabled: true
-      metric_thresholds:
-        numerical: {null_value_rate: 0.05, data_type_error_rate: 0.0, out_of_bounds_rate: 0.01}
-        categorical: {null_value_rate: 0.05, out_of_bounds_rate: 0.01}
-    outputs:
-      type: prediction_drift
-      production_data:
-        input_data: {path: "azureml:shop-blue-model_outputs:1", type: uri_folder}
-        data_context: model_outputs
-        data_window: {lookback_window_size: P10D, lookback_window_offset: P0D}
-      reference_data:
-        input_data: {path: "azureml:shop-blue-model_outputs:1", type: uri_folder}
-        data_context: model_outputs
-        data_window: {lookback_window_size: P10D, lookback_window_offset: P10D}
-      alert_enabled: true
-      metric_thresholds:
-        numerical: {normalized_wasserstein_distance: 0.5}
-        categorical: {jensen_shannon_distance: 0.2}
-    truth:
-      type: model_performance
-      production_data:
-        input_data: {path: "azureml:shop-blue-model_outputs:1", type: uri_folder}
-        data_context: model_outputs
-        data_window: {lookback_window_size: P10D, lookback_window_offset: P0D}
-        data_column_names: {prediction: prediction, correlation_id: correlationid}
-      reference_data:
-        input_data: {path: "azureml:ground-truth@latest", type: mltable}
-        data_context: ground_truth
-        data_column_names: {actual: late, correlation_id: correlationid}
-      alert_enabled: true
-      metric_thresholds:
-        classification: {accuracy: 0.6}
-  alert_notification:
-    emails: [team@example.com]
-"""
+OWN = ROOT / "azureml" / "monitoring" / "monitor.yml"
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
-    """Line and message of everything wrong."""
+    """Line and message of every problem."""
     path = tmp_path / "monitor.yml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(MonitorError) as error:
+    with pytest.raises(UsageError) as error:
         load_monitor(path)
-    return [f"{problem.line}: {problem.message}" for problem in error.value.problems]
+    lines = str(error.value).splitlines()
+    return [line.partition(f"{path}:")[2] for line in lines if f"{path}:" in line]
 
 
 def line_of(text: str) -> int:
@@ -217,7 +143,7 @@ def test_what_is_no_schedule_is_refused(tmp_path: Path, text: str, said: str) ->
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MonitorError, match=r"gone\.yml:1: the file does not exist"):
+    with pytest.raises(UsageError, match=r"gone\.yml does not exist"):
         load_monitor(tmp_path / "gone.yml")
 
 

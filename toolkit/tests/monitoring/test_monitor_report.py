@@ -15,7 +15,7 @@ from modelyard.monitoring.monitor_report import METRICS, render
 from modelyard.reports import charts
 from modelyard.reports.charts import Moment
 
-from tests.test_report import Page
+from tests.reports.test_report import Page
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=25)
@@ -195,15 +195,15 @@ def test_without_data_the_page_is_neither_alarm_nor_all_clear() -> None:
 
 
 def test_every_metric_of_the_file_has_words() -> None:
-    from modelyard.monitoring import monitor_file
+    from modelyard.monitoring import schedule
 
     models = (
-        monitor_file.NumericalDrift,
-        monitor_file.CategoricalDrift,
-        monitor_file.Rates,
-        monitor_file.AttributionThresholds,
-        monitor_file.Classification,
-        monitor_file.Regression,
+        schedule.NumericalDrift,
+        schedule.CategoricalDrift,
+        schedule.Rates,
+        schedule.AttributionThresholds,
+        schedule.Classification,
+        schedule.Regression,
     )
     assert {name for model in models for name in model.model_fields} == set(METRICS)
 
