@@ -75,11 +75,7 @@ class Bench:
         place = self.folder
         return guarded(
             lambda: footprint.footprint(
-                self.held_out(),
-                place / "contract.yml",
-                place / "model",
-                place / "champion",
-                place / "evidence",
+                self.held_out(), place / "model", place / "champion", place / "evidence"
             )
         )
 

@@ -42,12 +42,9 @@ def test_rows_have_the_models_columns_as_json_has_them(tmp_path: Path) -> None:
     columns = {**{name: {"type": kind} for name, kind in kinds.items()}, "y": {"type": "boolean"}}
     model = tmp_path / "model"
     model.mkdir()
-    contract = {"version": 1, "target": {"column": "y"}, "columns": columns}
+    target = {"column": "y", "kind": "binary", "positive": True}
+    contract = {"version": 1, "target": target, "columns": columns}
     (model / "contract.yml").write_text(yaml.safe_dump(contract), encoding="utf-8")
-    inputs = json.dumps([{"type": "any", "name": name} for name in kinds])
-    (model / "MLmodel").write_text(
-        yaml.safe_dump({"signature": {"inputs": inputs}}), encoding="utf-8"
-    )
     table = pd.DataFrame(
         {
             "other": ["not asked for"] * 3,

@@ -1,4 +1,4 @@
-"""What `mlops serve` needs before a server runs: a champion, an environment, a port, a sink."""
+"""What `mlops serve` needs before a server runs: a champion, a port, a sink."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from modelyard import environments
 from modelyard.errors import UsageError
 from modelyard.serving import server as serving
 from modelyard.serving.receiver import Receiver
@@ -146,67 +145,6 @@ def test_without_a_contract_the_receiver_says_so(tmp_path):
     (tmp_path / "contract.yml").write_text("columns: 3")
     with pytest.raises(UsageError, match="is not a contract"):
         Receiver(tmp_path, tmp_path / "contract.yml")
-
-
-# ---- the environment -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stands in for uv; says what it was asked for."""
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "serve.txt").write_text("a==1")
-    asked: list[str] = []
-
-    def uv(*words: str, quiet: bool = True) -> None:
-        asked.append(words[0])
-        if words[0] == "venv":
-            python = environments._python(Path(words[-1]))
-            python.parent.mkdir(parents=True)
-            python.touch()
-
-    monkeypatch.setattr(environments, "_uv", uv)
-    return asked
-
-
-def test_the_environment_is_made_once_and_anew_when_its_requirements_change(tmp_path, made):
-    said: list[str] = []
-    python = environments.environment_python(tmp_path, "serve", said.append)
-    assert python.is_relative_to(tmp_path / ".environments" / "serve")
-    assert environments.environment_python(tmp_path, "serve", said.append) == python
-    assert (made, len(said)) == (["venv", "pip"], 1)
-    (tmp_path / "requirements" / "serve.txt").write_text("a==2")
-    assert environments.environment_python(tmp_path, "serve", said.append) == python
-    assert made == ["venv", "pip"] * 2
-    assert [path.name for path in python.parents[2].glob("*serve*/")] == ["serve"]
-
-
-def test_a_half_made_environment_is_not_used(tmp_path, made, monkeypatch):
-    def failing(*words: str, quiet: bool = True) -> None:
-        if words[0] == "pip":
-            raise KeyboardInterrupt
-        stand_in(*words)
-
-    stand_in = environments._uv
-    with monkeypatch.context() as patch:
-        patch.setattr(environments, "_uv", failing)
-        with pytest.raises(KeyboardInterrupt):
-            environments.environment_python(tmp_path, "serve")
-    (tmp_path / ".environments" / "serve").mkdir()  # as a copy that was cut short would leave it
-    assert environments.environment_python(tmp_path, "serve").exists()
-    assert made == ["venv", "venv", "pip"]
-
-
-def test_many_that_need_the_environment_at_once_make_it_once(tmp_path, made):
-    threads = [
-        threading.Thread(target=environments.environment_python, args=(tmp_path, "serve", str))
-        for _ in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == ["venv", "pip"]
 
 
 # ---- before the server starts --------------------------------------------------------------

@@ -389,7 +389,7 @@ class LocalEndpoint:
         collected = self.root / ".collected"
         self._spawn(
             role,
-            "modelyard.serving.collecting",
+            "modelyard.serving.receiver",
             *("--folder", collected, "--contract", contract, "--address", file),
         )
         self._await(file, role)

@@ -40,7 +40,7 @@ from modelyard.scoring.parts import (
 )
 from modelyard.scoring.rows import Readable, check_types, needed_columns, read_chunk, scored_rows
 from modelyard.serving.deployed import Deployed, load_deployed
-from modelyard.serving.distinct_words import by_word
+from modelyard.serving.distinct_words import by_distinct_words
 
 PART_ROWS = 1_000_000
 CHUNK_ROWS = 50_000  # asked at once: more is hardly faster, and takes more memory
@@ -76,7 +76,7 @@ def init() -> None:
     global _deployed
     _settings()
     found = load_deployed()
-    _deployed = replace(found, model=by_word(found.model))
+    _deployed = replace(found, model=by_distinct_words(found.model))
 
 
 def run(mini_batch: list[str]) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""Collects what the endpoint is asked and answers, through Azure ML's data collector.
+"""Collecting model inputs and outputs through Azure ML's data collector.
 
-The collector makes one HTTP request per call, with a connection of its own, which takes longer than
-an answer. So rows of several requests are handed to it as one batch, by a thread of its own. Azure
-ML calls the row at place n of a batch `<id of the batch>_<n>`; that is the id the sender is told.
+The collector makes one HTTP request per call, over a new connection, which takes longer than an answer.
+Rows of several requests are therefore passed to it as one batch, by a thread of their own. Azure ML
+calls the row at position n of a batch `<id of the batch>_<n>`; the client is told this id.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from modelyard.console import shown
 from modelyard.contract.model import Contract
 from modelyard.serving.payload import Rows
-from modelyard.serving.service import Predicted
+
+if TYPE_CHECKING:
+    from modelyard.serving.service import Predicted
 
 BATCH_ROWS = 200
 BATCH_SECONDS = 0.5
-MOST_BATCHES = 250  # that wait; more are dropped, and counted
-# Rows whose sender brought ids of its own have them in this column, in inputs and outputs.
+MOST_BATCHES = 250  # in the queue; more are dropped, and counted
+# Ids that a client sent with its rows are in this column, of inputs and outputs.
 OWN_ID = "client_correlation_id"
 
 log = logging.getLogger("azmlinfsrv.collect")
 
 
-def is_asked_for() -> bool:
-    """Whether the deployment has a data collector: Azure ML names its settings by these."""
+def is_enabled() -> bool:
+    """Whether the deployment has a data collector, by the variables that Azure ML sets."""
     enabled = os.environ.get("AZUREML_MDC_ENABLED", "").lower() == "true"
     return enabled or bool(os.environ.get("AZUREML_MDC_CONFIG_PATH"))
 
@@ -52,14 +54,14 @@ class _Batch:
 
 
 class Collection:
-    """Takes rows without waiting, and hands them on in the background."""
+    """Queues rows without blocking, and sends them to the collector in the background."""
 
     def __init__(self, contract: Contract) -> None:
-        """Start the thread; what waits when the process ends is sent first."""
+        """Start the thread; at the end of the process, queued rows are sent first."""
         from azureml.ai.monitoring import Collector
 
         self._columns = contract.features
-        self._output_names = _output_names(contract)
+        self._output_names = output_names(contract)
         self._headers = {
             name.lower().replace("_", "-"): os.environ[name]
             for name in ("ENDPOINT_NAME", "DEPLOYMENT_NAME")
@@ -76,7 +78,7 @@ class Collection:
         atexit.register(self.close)
 
     def add(self, rows: Rows, predicted: Predicted) -> list[str]:
-        """Take rows and answers; returns the rows' ids, the sender's own where it brought some."""
+        """Queue rows with their predictions; returns the ids of the rows, the client's own if it sent some."""
         count = len(rows.values)
         chances = predicted.probabilities or [None] * count
         answers = zip(predicted.predictions, chances, strict=True)
@@ -88,23 +90,23 @@ class Collection:
             if rows.ids:
                 batch.own_ids |= dict(enumerate(rows.ids, start))
             if len(batch.inputs) >= BATCH_ROWS:
-                self._hand_over()
+                self._enqueue()
         return rows.ids or [f"{batch.id}_{place}" for place in range(start, start + count)]
 
     def close(self) -> None:
-        """Send what waits, and end."""
+        """Send the queued rows, and stop the thread."""
         if not self._thread.is_alive():
             return
         with self._lock:
-            self._hand_over()
+            self._enqueue()
         self._waiting.put(None)
         self._thread.join(timeout=10)
         from azureml.ai.monitoring.init import teardown
 
         teardown(wait_for_flush=True)
 
-    def _hand_over(self) -> None:
-        """Close the open batch. The caller has the lock."""
+    def _enqueue(self) -> None:
+        """Close the open batch and queue it. The caller holds the lock."""
         batch, self._open = self._open, _Batch()
         if not batch.inputs:
             return
@@ -128,7 +130,7 @@ class Collection:
             except queue.Empty:
                 with self._lock:
                     if time.monotonic() - self._open.began >= BATCH_SECONDS:
-                        self._hand_over()
+                        self._enqueue()
                 continue
             if batch is None:
                 return
@@ -147,18 +149,19 @@ class Collection:
             for answer in batch.outputs
         ]
         if batch.own_ids:
-            for place, (given, told) in enumerate(zip(inputs, outputs, strict=True)):
-                given[OWN_ID] = told[OWN_ID] = batch.own_ids.get(place)
+            for place, pair in enumerate(zip(inputs, outputs, strict=True)):
+                for record in pair:
+                    record[OWN_ID] = batch.own_ids.get(place)
         context = BasicCorrelationContext(id=batch.id, headers=self._headers)
         for collector, records in ((self._inputs, inputs), (self._outputs, outputs)):
-            # The collector samples by one random number per call: both calls must draw the same
-            # one, or there would be inputs without outputs.
+            # The collector samples by one random number per call. Both calls have to draw the same one,
+            # or there would be inputs without outputs.
             random.seed(batch.id)
             collector.collect(_frame(records), context)
 
 
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows for the collector, which takes data frames only, and asks them for their JSON."""
+    """Make a data frame for the collector, which takes nothing else and calls its `to_json`."""
     frame = pd.DataFrame(records, dtype=object)
     # pandas would round every number to ten decimals.
     text = json.dumps(records, default=_json)
@@ -172,7 +175,8 @@ def _json(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-def _output_names(contract: Contract) -> list[str]:
+def output_names(contract: Contract) -> list[str]:
+    """Names of the columns of collected outputs."""
     if contract.kind == "regression":
         return ["prediction"]
     if contract.kind == "binary":

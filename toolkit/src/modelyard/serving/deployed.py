@@ -1,4 +1,4 @@
-"""What a deployment on Azure ML tells its scoring script: which model, and where it is."""
+"""The deployed model: its folder, name and version, from the variables that Azure ML sets."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ UNKNOWN = "unknown"
 
 
 def model_folder() -> Path:
-    """The folder of the MLflow model at or below AZUREML_MODEL_DIR, at most two levels down.
+    """Find the folder of the MLflow model in AZUREML_MODEL_DIR, or at most two levels below.
 
     Raises:
-        UsageError: when there is none, or more than one.
+        UsageError: there is none, or more than one.
     """
     given = os.environ.get("AZUREML_MODEL_DIR")
     if not given:
@@ -37,7 +37,7 @@ def model_folder() -> Path:
 
 
 def model_identity() -> tuple[str, str]:
-    """Name and version: MODEL_NAME and MODEL_VERSION, else Azure's path of the model."""
+    """Read name and version from MODEL_NAME and MODEL_VERSION, or else from Azure ML's path of the model."""
     parts = Path(os.environ.get("AZUREML_MODEL_DIR", "")).parts
     name = version = UNKNOWN
     if "azureml-models" in parts:
@@ -48,7 +48,7 @@ def model_identity() -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A loaded model, the contract it was trained on, and what the registry calls it."""
+    """A loaded model with the contract it was trained on, and its registered name and version."""
 
     folder: Path
     name: str
@@ -58,7 +58,7 @@ class Deployed:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the names and bytes of the model's files."""
+        """SHA-256 of the names and contents of the model's files."""
         total = hashlib.sha256()
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             with path.open("rb") as stream:
@@ -68,10 +68,10 @@ class Deployed:
 
 
 def load_deployed() -> Deployed:
-    """Load the model below AZUREML_MODEL_DIR.
+    """Load the model that AZUREML_MODEL_DIR names.
 
     Raises:
-        UsageError: when there is none, or it cannot be loaded here.
+        UsageError: there is none, or it cannot be loaded here.
     """
     folder = model_folder()
     contract = load_contract(folder / CONTRACT_FILE)

@@ -1,8 +1,7 @@
-"""Predicts for many rows at once: a word that stands in thousands of them is encoded once.
+"""Predictions for many rows at once, with each distinct word of a column encoded once.
 
-scikit-learn's encoders look up every cell, in Python; on tables with words that is most of what a
-prediction costs. What they give depends on the cell alone, so each distinct word of a column is
-enough, and the answers are the same to the last bit.
+Scikit-learn's encoders look up every cell in Python, which is most of the cost of a prediction on tables
+with words. The code of a word depends on nothing but the word, so predictions are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -13,76 +12,67 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEncoder
+from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
 
 from modelyard.modelling.encoding import as_words
+from modelyard.serving.fast_path import is_called, parts_of
 
 
-def by_word(model: Any) -> Any:
-    """A model that answers as `model` does, faster; `model` itself where it is of another kind."""
-    inner = model
-    while isinstance(inner, (FixedThresholdClassifier, FrozenEstimator)):
-        inner = getattr(inner, "estimator_", None) or inner.estimator
-    if not isinstance(inner, Pipeline) or len(inner) != 2:
+def by_distinct_words(model: Any) -> Any:
+    """Make a faster model with the same predictions; the model itself where it is of another kind."""
+    parts = parts_of(model)
+    if parts is None or parts[1].sparse_output_:
         return model
-    encode, learner = inner[0], inner[1]
-    if not isinstance(encode, ColumnTransformer) or encode.sparse_output_:
-        return model
-    return _ByWord(model, encode, learner)
+    return _ByDistinctWords(model, *parts)
 
 
-class _ByWord:
+class _ByDistinctWords:
     """Takes data frames and has `predict`, `predict_proba`, `classes_`, `threshold`."""
 
-    def __init__(self, model: Any, encode: ColumnTransformer, learner: Any) -> None:
-        self._encode, self._learner = encode, learner
+    def __init__(self, model: Any, derived: Any, encoder: ColumnTransformer, learner: Any) -> None:
+        self._derived, self._encoder, self._learner = derived, encoder, learner
         for name in ("classes_", "threshold"):
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
 
     def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
-        """The learner's answer (rows,); of two classes without regard to a threshold."""
+        """Predict values or classes (rows,); of two classes without regard to a threshold."""
         return np.asarray(self._learner.predict(self._encoded(rows)))
 
     def predict_proba(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Probabilities (rows, classes)."""
+        """Predict probabilities (rows, classes)."""
         return np.asarray(self._learner.predict_proba(self._encoded(rows)))
 
     def _encoded(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        places = self._encode.output_indices_
-        width = max(place.stop for place in places.values())
-        encoded = np.empty((len(rows), width))
-        for name, transform, columns in self._encode.transformers_:
+        if self._derived is not None:
+            rows = self._derived.transform(rows)
+        places = self._encoder.output_indices_
+        encoded = np.empty((len(rows), max(place.stop for place in places.values())))
+        for name, block, columns in self._encoder.transformers_:
             if name == "remainder" or not len(columns):
                 continue
-            given = rows[columns]
-            into = encoded[:, places[name]]
-            into[:] = (
-                _distinct(transform, given) if _sees_words(transform) else _all(transform, given)
-            )
+            encode = _encode_distinct if _takes_words(block) else _encode
+            encoded[:, places[name]] = encode(block, rows[columns])
         return encoded
 
 
-def _sees_words(transform: Any) -> bool:
+def _takes_words(block: Any) -> bool:
     return (
-        isinstance(transform, Pipeline)
-        and len(transform) == 2
-        and isinstance(transform[0], FunctionTransformer)
-        and transform[0].func.__name__ == as_words.__name__  # a model brings its own copy
-        and isinstance(transform[1], (OrdinalEncoder, TargetEncoder))
+        isinstance(block, Pipeline)
+        and len(block) == 2
+        and is_called(block[0], as_words)
+        and isinstance(block[1], (OrdinalEncoder, TargetEncoder))
     )
 
 
-def _all(transform: Any, given: pd.DataFrame) -> NDArray[np.float64]:
-    return np.asarray(transform.transform(given))
+def _encode(block: Any, rows: pd.DataFrame) -> NDArray[np.float64]:
+    return np.asarray(block.transform(rows))
 
 
-def _distinct(transform: Any, given: pd.DataFrame) -> NDArray[np.float64]:
-    """Encode the distinct words of each column, then put them where they stand."""
-    found = {name: pd.factorize(column) for name, column in given.items()}
+def _encode_distinct(block: Any, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Encode the distinct words of each column, then copy the codes to the rows."""
+    found = {name: pd.factorize(column) for name, column in rows.items()}
     length = max(len(words) for _, words in found.values()) + 1
     # Shorter columns are filled up with missing values; the last row is missing in all.
     frame = pd.DataFrame(
@@ -92,7 +82,7 @@ def _distinct(transform: Any, given: pd.DataFrame) -> NDArray[np.float64]:
         },
         dtype=object,
     )
-    encoded = _all(transform, frame)
+    encoded = _encode(block, frame)
     width = encoded.shape[1] // len(found)  # one per column, or one per column and class
     return np.column_stack(
         [

@@ -1,8 +1,7 @@
-"""What a model costs to serve: `python -m <package>.footprint --contract C --model DIR …`.
+"""Footprint of a served model: bytes on disk, seconds to load, memory, milliseconds per answer.
 
-Bytes on disk, seconds to load, memory of a process that serves it, milliseconds per answer; for the
-challenger and the champion alike. Unlike other evidence these are measurements of a machine: they
-differ a little from run to run.
+Challenger and champion are measured alike, by the path that the online endpoint serves. Unlike other
+evidence these are measurements of a machine, and differ a little from run to run.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from modelyard.evaluation.held_out import HeldOut
 from modelyard.evidence import write_evidence
 from modelyard.serving import probe
 
-# Other steps run at the same time, on the same cores. Each figure is therefore the median of several
-# rounds, in which the models take turns: what disturbs one disturbs the other.
+# Other work runs on the same cores. Each figure is therefore the median of several rounds, in which the
+# models take turns, so that a disturbance affects both.
 ROUNDS = 5
 ASKED = 20  # rows in a round
 WARM_UP = 10
@@ -35,16 +35,16 @@ MOST_ROWS = 200
 
 
 class Probe:
-    """A fresh process with one model; see `probe`. `close` ends it.
+    """A new process that holds one model; see `probe`. `close` ends it.
 
-    Fresh, because a step is forked from an interpreter that has loaded far more than a model needs.
+    The process of a step is forked from an interpreter that has loaded far more than a model needs.
     """
 
-    def __init__(self, model: Path, contract: Path, rows: Path) -> None:
-        words = [str(path.resolve()) for path in (model, contract, rows)]
+    def __init__(self, model: Path, rows: Path) -> None:
+        """Start the process; `rows` is a Parquet file to ask about."""
+        words = [str(path.resolve()) for path in (model, rows)]
         self._process = subprocess.Popen(  # noqa: S603 (this package's own module)
-            [sys.executable, "-m", probe.__name__, *words],
-            cwd=Path(__file__).resolve().parents[1],
+            [sys.executable, "-P", "-m", probe.__name__, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -56,22 +56,26 @@ class Probe:
         self._process.kill()
         self._process.communicate()
 
-    def tell(self, command: str) -> dict[str, Any]:
-        """Give a command and return what the process says.
+    def send(self, command: str) -> dict[str, Any]:
+        """Send a command and return the answer.
 
         Raises:
-            UsageError: the model cannot be loaded or asked, or the process has died of it.
+            UsageError: the model cannot be loaded or asked, or the process has ended.
         """
         try:
             assert self._process.stdin is not None  # noqa: S101 (opened above)
             self._process.stdin.write(command + "\n")
             self._process.stdin.flush()
-            return self.hear()
         except BrokenPipeError:
-            return self.hear()
+            pass  # the last line that it wrote says why it has ended
+        return self.receive()
 
-    def hear(self) -> dict[str, Any]:
-        """The next line that the process says."""
+    def receive(self) -> dict[str, Any]:
+        """Read the next answer.
+
+        Raises:
+            UsageError: see `send`.
+        """
         assert self._process.stdout is not None  # noqa: S101 (opened above)
         line = self._process.stdout.readline()
         if not line:
@@ -80,25 +84,24 @@ class Probe:
                 f"the process that loads the model ended with exit code {code}: see the lines "
                 "above; a negative code is a signal, -9 often means that memory ran out."
             )
-        said: dict[str, Any] = json.loads(line)
-        if "error" in said:
-            raise UsageError(str(said["error"]))
-        return said
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise UsageError(str(answer["error"]))
+        return answer
 
 
-def footprint(held: HeldOut, contract: Path, model: Path, champion: Path, evidence: Path) -> None:
+def footprint(held: HeldOut, model: Path, champion: Path, evidence: Path) -> None:
     """Measure challenger and champion in turns, and write footprint.json.
 
     Args:
         held: rows to ask about.
-        contract: conf/contract.yml.
         model: folder of the challenger.
         champion: folder with champion.json and, where there is a champion, model/.
         evidence: the folder to write to.
 
     Raises:
-        UsageError: when the challenger cannot be measured. A champion that cannot be measured is no
-            error: the evidence says so.
+        UsageError: the challenger cannot be measured. A champion that cannot be measured is no error:
+            the evidence says so.
     """
     rows = held.rows[held.contract.features]
     picked = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)
@@ -107,9 +110,14 @@ def footprint(held: HeldOut, contract: Path, model: Path, champion: Path, eviden
     with tempfile.TemporaryDirectory(prefix="footprint-") as temporary:
         asked = Path(temporary) / "rows.parquet"
         rows.iloc[picked].to_parquet(asked)
-        models, error = measure(folders, contract, asked)
+        measured, error = measure(folders, asked)
+    challenger, rival = measured["challenger"], measured.get("champion")
     details = {
-        "models": {"champion": None, **models},
+        "models": {
+            "challenger": challenger.figures,
+            "champion": rival.figures if rival else None,
+        },
+        "paths": {"challenger": challenger.path, "champion": rival.path if rival else None},
         "champion": {"name": name, "version": version, "error": error},
         "machine": {
             "system": platform.system(),
@@ -122,46 +130,57 @@ def footprint(held: HeldOut, contract: Path, model: Path, champion: Path, eviden
         evidence,
         "footprint",
         params={"rounds": ROUNDS, "rows_per_round": ASKED, "warm_up": WARM_UP},
-        metrics=models["challenger"],
+        metrics=challenger.figures,
         details=details,
     )
     show(details)
 
 
-def measure(
-    folders: Mapping[str, Path], contract: Path, rows: Path
-) -> tuple[dict[str, dict[str, float | None]], str | None]:
-    """Figures of each model: model_bytes, load_seconds, memory_bytes, latency_p50 and _p95 in
-    milliseconds.
+@dataclass(frozen=True)
+class Measured:
+    """Measurements of a model.
+
+    Attributes:
+        figures: model_bytes, load_seconds, memory_bytes (None where the system does not report it),
+            latency_p50 and latency_p95 in milliseconds.
+        path: how it is served: by the fast path, or by the model's own prediction.
+    """
+
+    figures: dict[str, float | None]
+    path: str
+
+
+def measure(folders: Mapping[str, Path], rows: Path) -> tuple[dict[str, Measured], str | None]:
+    """Measure models in turns.
 
     Args:
         folders: of the challenger and, where there is one, the champion.
-        contract: conf/contract.yml.
         rows: Parquet file of features to ask about.
 
     Returns:
-        The figures, and why the champion has none, if it has none.
+        The measurements, and the reason why the champion has none, if it has none.
 
     Raises:
-        UsageError: when the challenger cannot be measured.
+        UsageError: the challenger cannot be measured.
     """
-    probes = {name: Probe(folder, contract, rows) for name, folder in folders.items()}
+    probes = {name: Probe(folder, rows) for name, folder in folders.items()}
+    paths: dict[str, str] = {}
     memory: dict[str, float | None] = {}
     loads: dict[str, list[float]] = {name: [] for name in probes}
     asked: dict[str, list[list[float]]] = {name: [] for name in probes}
     failed: str | None = None
     try:
         for round_ in range(-1, ROUNDS):
-            for name, asking in list(probes.items()):
+            for name, process in list(probes.items()):
                 try:
                     if round_ < 0:
-                        asking.hear()
-                        asking.tell("load")
-                        asking.tell(f"ask {WARM_UP}")
-                        memory[name] = asking.tell("memory")["bytes"]
+                        process.receive()
+                        paths[name] = process.send("load")["path"]
+                        process.send(f"ask {WARM_UP}")
+                        memory[name] = process.send("memory")["bytes"]
                     else:
-                        loads[name].append(asking.tell("load")["seconds"])
-                        asked[name].append(asking.tell(f"ask {ASKED}")["seconds"])
+                        loads[name].append(process.send("load")["seconds"])
+                        asked[name].append(process.send(f"ask {ASKED}")["seconds"])
                 except UsageError as error:
                     if name == "challenger":
                         raise
@@ -171,25 +190,28 @@ def measure(
         for one in probes.values():
             one.close()
     return {
-        name: {
-            "model_bytes": size_of(folders[name]),
-            "load_seconds": statistics.median(loads[name]),
-            "memory_bytes": memory[name],
-            "latency_p50": _milliseconds(asked[name], 50),
-            "latency_p95": _milliseconds(asked[name], 95),
-        }
+        name: Measured(
+            {
+                "model_bytes": size_of(folders[name]),
+                "load_seconds": statistics.median(loads[name]),
+                "memory_bytes": memory[name],
+                "latency_p50": _milliseconds(asked[name], 50),
+                "latency_p95": _milliseconds(asked[name], 95),
+            },
+            paths[name],
+        )
         for name in probes
     }, failed
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files of a model."""
+    """Sum the bytes of all files of a model."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def show(details: Mapping[str, Any]) -> None:
     """Print the figures of both models."""
-    models, champion = details["models"], details["champion"]
+    models, champion, paths = details["models"], details["champion"], details["paths"]
     units = {
         "model on disk": ("model_bytes", 1e-6, "MB"),
         "time to load": ("load_seconds", 1, "s"),
@@ -202,6 +224,7 @@ def show(details: Mapping[str, Any]) -> None:
         (label, *("–" if m[key] is None else f"{m[key] * unit:.3g} {sign}" for m in known))
         for label, (key, unit, sign) in units.items()
     ]
+    lines.append(("answered by", *(path for path in paths.values() if path)))
     headings = ("", "challenger", *([f"champion {champion['version']}"] if len(known) > 1 else []))
     console().print(table("footprint", headings, lines, right=headings[1:]))
     if champion["error"]:
@@ -209,5 +232,5 @@ def show(details: Mapping[str, Any]) -> None:
 
 
 def _milliseconds(rounds: list[list[float]], percentile: float) -> float:
-    """Median over rounds of a percentile of the answers' seconds."""
+    """Take a percentile of each round's seconds, and the median of those in milliseconds."""
     return statistics.median(float(np.percentile(one, percentile)) for one in rounds) * 1000

@@ -1,4 +1,4 @@
-"""The online endpoint: `init` and `run`, as the Azure ML inference server calls them."""
+"""The scoring script of the online endpoint: `init` and `run`, which the inference server calls."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from modelyard.serving import openapi
-from modelyard.serving.collect import Collection, is_asked_for
+from modelyard.serving.collect import Collection, is_enabled
 from modelyard.serving.deployed import model_folder, model_identity
 from modelyard.serving.service import Service, read_limits
 
 CHUNK = 2**20
-THROWN_AWAY = 64  # chunks
+DISCARDED = 64  # chunks
 
 log = logging.getLogger("azmlinfsrv.online")
 
@@ -25,17 +25,17 @@ _service: Service
 
 
 def init() -> None:
-    """Load and warm the model, write its OpenAPI description where the server looks for it."""
+    """Load the model, answer once as a warm-up, and write the OpenAPI description that the server offers."""
     global _service
-    _quieten()
+    _log_less()
     folder = model_folder()
     name, version = model_identity()
     service = Service(folder, name=name, version=version, limits=read_limits())
-    if is_asked_for():
+    if is_enabled():
         service.collect = Collection(service.contract)
-    _describe(service)
+    _write_description(service)
     _service = service
-    log.info("%s version %s answers requests", name, version)
+    log.info("%s version %s answers requests, by the %s", name, version, service.path)
 
 
 @rawhttp
@@ -50,20 +50,20 @@ def run(request: AMLRequest) -> AMLResponse:
 
 
 def _body(request: AMLRequest, longest: int) -> bytes | None:
-    """The body; None for one that is too long.
+    """Read the body of a request; None for one that is too long.
 
-    Of that one some more is taken and thrown away: a sender that still sends would not see the
-    answer, but a broken connection.
+    More of a long one is read and discarded, since a client that is still sending would see a broken
+    connection instead of the answer.
     """
     try:
         if (request.content_length or 0) <= longest:
             body = bytes(request.stream.read(longest + 1))
             if len(body) <= longest:
                 return body
-        for _ in range(THROWN_AWAY):
+        for _ in range(DISCARDED):
             if not request.stream.read(CHUNK):
                 break
-    except Exception:  # the sender is gone, or breaks the rules of HTTP
+    except Exception:  # the client has disconnected, or breaks the rules of HTTP
         return b""
     return None
 
@@ -75,8 +75,8 @@ def _response(
     return AMLResponse(text, status, {"Content-Type": "application/json", **(headers or {})})
 
 
-def _describe(service: Service) -> None:
-    """Write the description; the server reads it from its root when `init` is done."""
+def _write_description(service: Service) -> None:
+    """Write the description to the server's root, where it is read after `init`."""
     root = Path(os.environ.get("AML_APP_ROOT", "."))
     try:
         openapi.write(service, root)
@@ -84,8 +84,8 @@ def _describe(service: Service) -> None:
         log.warning("no description at /swagger.json: %s cannot be written (%s)", root, error)
 
 
-def _quieten() -> None:
-    """One line per request is enough: the server's own, with status and milliseconds."""
+def _log_less() -> None:
+    """Log one line per request: the server's own, with status and milliseconds."""
     logging.getLogger("gunicorn.access").setLevel(logging.WARNING)
     logging.getLogger("azmlinfsrv").addFilter(
         lambda record: record.msg != "run() output is HTTP Response"

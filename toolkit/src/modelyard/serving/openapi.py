@@ -1,7 +1,7 @@
-"""The endpoint's description (OpenAPI), made from the contract of the model that it serves.
+"""OpenAPI description of the endpoint, made from the contract of the model that it serves.
 
 The Azure ML inference server answers /swagger.json?version=2, 3 or 3.1 with the files swagger2.json,
-swagger3.json and swagger3.1.json of its root folder, where it finds them after `init`.
+swagger3.json and swagger3.1.json of its root folder, which it reads after `init`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-# As `cells.ISO_TIME`, and months, days and hours that there are; of days a month may have fewer.
+# As `cells.ISO_TIME`, with valid months, days and hours; a month may have fewer days.
 DATE_PATTERN = (
     r"^(17|18|19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-][01][0-9]:?[0-5][0-9])?)?$"
@@ -30,7 +30,7 @@ DATES = "ISO 8601. With an offset it is converted to UTC; without one it is take
 
 
 def write(service: Service, folder: Path) -> None:
-    """Write the description in all versions that the server offers."""
+    """Write the description in every version that the server offers."""
     newest = description(service)
     for version, content in (
         ("3.1", newest),
@@ -41,7 +41,7 @@ def write(service: Service, folder: Path) -> None:
 
 
 def description(service: Service) -> Schema:
-    """OpenAPI 3.1 of a service."""
+    """Make the OpenAPI 3.1 description of a service."""
     contract, limits = service.contract, service.reader.limits
     example = _example(service)
     return {
@@ -52,7 +52,7 @@ def description(service: Service) -> Schema:
             "description": f'Predicts "{contract.target.column}" of each row ({contract.kind}). '
             "Rows count from 1 in error messages.",
         },
-        # Azure ML asks for a key or a token; the server itself does not look at it.
+        # Azure ML checks a key or a token; the server itself does not.
         "security": [{}, {"Bearer": []}],
         "paths": {
             "/score": {
@@ -104,10 +104,10 @@ def description(service: Service) -> Schema:
 
 
 def record_schema(contract: Contract) -> Schema:
-    """One row, with its columns named."""
+    """Make the schema of a row as a record."""
     properties = {name: value_schema(contract.columns[name]) for name in contract.features}
     others = {
-        name: {"description": f"Not a feature ({rule.role}): taken, and not looked at."}
+        name: {"description": f"Not a feature ({rule.role}): accepted and ignored."}
         for name, rule in contract.columns.items()
         if name not in properties
     }
@@ -120,7 +120,7 @@ def record_schema(contract: Contract) -> Schema:
 
 
 def value_schema(rule: Column) -> Schema:
-    """A value of a column."""
+    """Make the schema of a column's values."""
     schema: Schema = {"description": rule.why} if rule.why else {}
     may_miss = rule.nulls != 0
     if rule.type in ("number", "integer"):
@@ -145,7 +145,7 @@ def value_schema(rule: Column) -> Schema:
 
 
 def _as_numbers(words: Iterable[str]) -> list[Any]:
-    """The numbers and booleans that are taken for these words."""
+    """List the numbers and booleans that are read as these words."""
     found: list[Any] = []
     for word in words:
         try:
@@ -167,7 +167,7 @@ def _input_schema(contract: Contract, limits: Limits) -> Schema:
     split = _object(
         {
             "columns": {"type": "array", "items": {"enum": list(contract.columns)}},
-            "index": {"type": "array", "description": "Not looked at."},
+            "index": {"type": "array", "description": "Ignored."},
             "data": {
                 "type": "array",
                 "items": {"type": "array", "description": "One value for each column."},
@@ -190,7 +190,7 @@ def _input_schema(contract: Contract, limits: Limits) -> Schema:
         "type": "array",
         "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_ID},
         "uniqueItems": True,
-        "description": "One for each row, to join the truth on when it is known.",
+        "description": "One id for each row, to join its true value to later.",
     }
     wrapped = {"input_data": {"anyOf": [split, records, columns]}, "correlation_ids": ids}
     return {
@@ -256,14 +256,14 @@ def _answer(description: str, schema: str) -> Schema:
 
 
 def _example(service: Service) -> Any:
-    """A body that is answered: a row of the model's example."""
+    """Make an example body from a row of the model's example."""
     names = service.contract.features
     rows = [dict(zip(names, row, strict=True)) for row in service.example[:1]]
     return json.loads(json.dumps(rows, default=lambda value: value.isoformat()))
 
 
 def _without_null_types(schema: Any) -> Any:
-    """As OpenAPI 3.0 has it: `nullable` in place of the type null, one type at most."""
+    """Convert a schema to OpenAPI 3.0: `nullable` instead of the type null, at most one type."""
     if isinstance(schema, list):
         return [_without_null_types(item) for item in schema]
     if not isinstance(schema, dict):
@@ -286,7 +286,7 @@ def _without_null_types(schema: Any) -> Any:
 
 
 def _swagger(newest: Schema) -> Schema:
-    """As Swagger 2.0 has it, which knows no alternatives: of the bodies, the list of records."""
+    """Convert a description to Swagger 2.0, which has no alternatives: bodies are a list of records."""
     schemas = json.loads(
         json.dumps(_without_null_types(newest["components"]["schemas"]))
         .replace("#/components/schemas/", "#/definitions/")

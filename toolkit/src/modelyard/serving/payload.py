@@ -1,7 +1,7 @@
-"""The body of a request: its rows as values of the contract's types, or everything wrong with it.
+"""Request bodies: reading rows as values of the contract's types, and describing what is wrong.
 
-Values are what `cells` makes of a file's cells: number float; integer int; boolean bool; category
-and text str without blanks around it; datetime in UTC without a zone; None where missing.
+Values are those that `data.cells` reads from a file: number float; integer int; boolean bool; category
+and text str without surrounding blanks; datetime in UTC without a zone; None where missing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any, NoReturn
 
+import numpy as np
+import pandas as pd
+
 from modelyard.console import shown
 from modelyard.contract.model import Column, Contract, described
 from modelyard.data.cells import EXACT, ISO_TIME
 
-# What datetime64[ns] can hold, which the model was trained with.
+# The range of datetime64[ns], which models are trained with.
 FIRST, LAST = datetime(1677, 9, 22), datetime(2262, 4, 10)
-MOST_PROBLEMS = 20  # of one request that are told
+MOST_PROBLEMS = 20  # reported for one request
 LONGEST_ID = 128
 FORMS = 'a list of records, {"data": […]} or {"input_data": …}'
 
@@ -31,7 +34,7 @@ Check = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may be at most. Roughly 4 MB hold a thousand rows of a wide table."""
+    """Largest request that is read. About 4 MB hold a thousand rows of a wide table."""
 
     rows: int = 1_000
     bytes: int = 4_194_304
@@ -39,14 +42,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Problem:
-    """One rule that a request breaks. Rows count from 1; rules are named as `validate` names them.
+    """One rule that a request breaks. Rows count from 1; rules have the names that `validate` gives them.
 
     Attributes:
         field: the column, or the part of the body.
         rule: json, form, size, rows, missing column, extra column, type, nulls, range, categories
             or correlation_ids.
-        row: None where the rule is about the request as a whole.
-        message: what was expected, and what came.
+        row: None where the rule applies to the request as a whole.
+        message: expected and found value.
     """
 
     field: str | None
@@ -56,14 +59,14 @@ class Problem:
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered, and why: the first problems, at most MOST_PROBLEMS."""
+    """Raised for a request that cannot be answered, with its first problems, at most MOST_PROBLEMS."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems[0].message)
 
     def content(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Make the body of the answer."""
         first = self.problems[0]
         where = f"row {first.row}, " if first.row else ""
         where += f"{first.field}: " if first.field else ""
@@ -76,14 +79,14 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a request: values in the order of the contract's features; the sender's ids."""
+    """Rows of a request: values in the order of the contract's features, and the client's own ids."""
 
     values: list[list[Any]]
     ids: list[str] | None = None
 
 
 class _Broken(ValueError):
-    """A value that breaks a rule of its column."""
+    """Raised for a value that breaks a rule of its column."""
 
     def __init__(self, rule: str, expected: str) -> None:
         self.rule = rule
@@ -91,7 +94,7 @@ class _Broken(ValueError):
 
 
 class Reader:
-    """Reads requests by a contract. It holds no state of a request, so threads may share it."""
+    """Reads requests according to a contract. It has no state of a request, so threads may share it."""
 
     def __init__(self, contract: Contract, limits: Limits) -> None:
         self.contract = contract
@@ -100,10 +103,10 @@ class Reader:
         self._decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
     def read(self, body: bytes | None) -> Rows:
-        """Rows of a body; None stands for one that is too long.
+        """Read the rows of a body; None stands for a body that was too long to read.
 
         Raises:
-            BadRequest: naming the field, the rule and the row of what is wrong.
+            BadRequest: with field, rule and row of each problem.
         """
         if body is None or len(body) > self.limits.bytes:
             _refuse("size", f"expected at most {self.limits.bytes:,} bytes")
@@ -127,7 +130,7 @@ class Reader:
             _refuse("json", "expected numbers of fewer than 4,000 digits")
 
     def _unwrap(self, content: dict[str, Any]) -> tuple[Any, Any]:
-        """The sender's ids and the rows of a body that is an object."""
+        """Split a body that is an object into the client's ids and the rows."""
         found = [key for key in ("input_data", "data") if key in content]
         if len(found) != 1:
             _refuse("form", f"expected {FORMS}, found an object{_keys(content)}")
@@ -139,7 +142,7 @@ class Reader:
         return content.get("correlation_ids"), content[found[0]]
 
     def _records(self, content: Any) -> list[list[Any]]:
-        """Rows that name their columns, each for itself."""
+        """Read a list of records."""
         if not isinstance(content, list):
             _refuse("form", f"expected {FORMS}, found {_found(content)}")
         self._check_count(len(content))
@@ -151,11 +154,11 @@ class Reader:
                     continue
             except (_Broken, KeyError, TypeError, IndexError):
                 pass
-            self._tell(content)
+            self._report(content)
         return rows
 
     def _columns(self, content: dict[str, Any]) -> list[list[Any]]:
-        """Rows that share the names of their columns: pandas' "split", or a list per column."""
+        """Read rows with shared column names: the "split" form of pandas, or a list per column."""
         if set(content) <= {"columns", "index", "data"} and "columns" in content:
             names, data = content["columns"], content.get("data")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -180,7 +183,7 @@ class Reader:
             try:
                 rows.append([check(row[place]) for place, check in checks])
             except _Broken:
-                self._tell([dict(zip(names, one, strict=False)) for one in data[:number]])
+                self._report([dict(zip(names, one, strict=False)) for one in data[:number]])
         return rows
 
     def _check_count(self, rows: int) -> None:
@@ -208,8 +211,8 @@ class Reader:
     def _extra(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if name not in self.contract.columns]
 
-    def _tell(self, records: Iterable[Any]) -> NoReturn:
-        """Find what is wrong; slower than reading rows that are right."""
+    def _report(self, records: Iterable[Any]) -> NoReturn:
+        """Raise the problems of these records. Slower than reading, so done only when there are some."""
         found = (
             one for row, record in enumerate(records, 1) for one in self._problems(record, row)
         )
@@ -230,10 +233,10 @@ class Reader:
 
 
 def checker(rule: Column) -> Check:
-    """A function that takes a JSON value and gives the column's value, or raises _Broken.
+    """Make a function that converts a JSON value to the column's value, or raises _Broken.
 
-    A missing value is refused where the contract says `nulls: 0.0`; a share of missing values says
-    nothing about one row. Strings are no numbers here, unlike in a CSV: JSON has its own.
+    A missing value is refused where the contract has `nulls: 0.0`; any other share of missing values
+    cannot be checked on one row. Unlike in a CSV file, a string is no number: JSON has numbers.
     """
     makers = {
         "number": _number,
@@ -271,7 +274,8 @@ def _number(rule: Column) -> Check:
         if not low <= value <= high:
             finite = math.isfinite(value)
             raise _Broken("range", limits) if finite else _Broken("type", "a finite number")
-        return value
+        number: float = value
+        return number
 
     return check
 
@@ -292,7 +296,7 @@ def _integer(rule: Column) -> Check:
 
 
 def _limits(rule: Column) -> tuple[float, float, str]:
-    """Smallest and largest number, infinity left out, and both in words."""
+    """Smallest and largest finite number, and a text with both."""
     largest = 1.7976931348623157e308
     low = -largest if rule.min is None else rule.min
     high = largest if rule.max is None else rule.max
@@ -342,7 +346,7 @@ def _word(rule: Column) -> Check:
 
 
 def _as_word(value: Any) -> str:
-    """A number or a boolean as the word that a file with it would give."""
+    """Convert a number or a boolean to the word that reading it from a file gives."""
     if value.__class__ is bool:
         return "true" if value else "false"
     if value.__class__ is float and math.isfinite(value):
@@ -353,7 +357,7 @@ def _as_word(value: Any) -> str:
 
 
 def _is_text(word: str) -> bool:
-    """Whether it can be written down: JSON can escape half of a character."""
+    """Whether UTF-8 can encode it: JSON can escape half of a surrogate pair."""
     try:
         word.encode()
     except UnicodeEncodeError:
@@ -393,6 +397,27 @@ def _datetime(rule: Column) -> Check:
     return check
 
 
+def frame(rows: Sequence[Sequence[Any]], contract: Contract) -> pd.DataFrame:
+    """Make a data frame of rows, with the dtypes of `contract.read_table`.
+
+    Args:
+        rows: values in the order of the contract's features.
+        contract: names the features and their types.
+    """
+    columns = {}
+    for name, values in zip(contract.features, zip(*rows, strict=True), strict=True):
+        kind = contract.columns[name].type
+        has_gaps = None in values
+        dtype: Any = {
+            "number": np.float64,
+            "integer": np.float64 if has_gaps else np.int64,
+            "boolean": object if has_gaps else bool,
+            "datetime": "datetime64[ns]",
+        }.get(kind, object)
+        columns[name] = np.array(values, dtype=dtype)
+    return pd.DataFrame(columns, copy=False)
+
+
 def _checked_ids(ids: Any, rows: int) -> list[str]:
     if not isinstance(ids, list) or len(ids) != rows:
         _refuse("correlation_ids", f"expected one id for each of {rows:,} rows", "correlation_ids")
@@ -406,7 +431,7 @@ def _checked_ids(ids: Any, rows: int) -> list[str]:
 
 
 def _transposed(content: dict[str, Any]) -> list[list[Any]]:
-    """Rows of a list per column."""
+    """Turn a list per column into rows."""
     lengths = set()
     for name, values in content.items():
         if not isinstance(values, list):
@@ -419,7 +444,7 @@ def _transposed(content: dict[str, Any]) -> list[list[Any]]:
 
 
 def _like(name: str, names: Iterable[str]) -> str:
-    """A question about the closest name, looked for in a time that the sender cannot make long."""
+    """Suggest the closest name, within bounds on length and count so that no client can make it slow."""
     near = get_close_matches(name[:40], [one for one in islice(names, 100) if len(one) <= 40], n=1)
     return f"; is it {json.dumps(near[0], ensure_ascii=False)}?" if near else ""
 
@@ -437,7 +462,7 @@ def _keys(content: dict[str, Any]) -> str:
 
 
 def _found(value: Any) -> str:
-    """A value for a message: short, whatever it is."""
+    """Describe any value briefly, for a message."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):

@@ -1,15 +1,19 @@
-"""Receives what an endpoint's data collector sends, and keeps it as Parquet.
+"""Receiving the rows that an endpoint's data collector sends, and writing them as Parquet.
 
-On Azure ML the collector sends to a process beside the server, which writes JSON lines to a blob
-store: <endpoint>/<deployment>/<collection>/<yyyy>/<MM>/<dd>/<HH>/. This is that process here; the
-folders are the same, and rows have the types of the contract.
+On Azure ML the collector sends to a process beside the server, which writes JSON lines to blob storage:
+<endpoint>/<deployment>/<collection>/<yyyy>/<MM>/<dd>/<HH>/. This module takes the place of that process
+on a laptop; the folders are the same, and rows have the types of the contract.
+
+`python -m modelyard.serving.receiver` receives in a process of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import secrets
+import signal
 import sys
 import threading
 import uuid
@@ -21,8 +25,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from modelyard.errors import UsageError
-from modelyard.yaml_files import read_yaml
+from modelyard.contract.model import Contract, load_contract
+from modelyard.files import write_json
+from modelyard.serving.collect import OWN_ID, output_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,12 +35,8 @@ if TYPE_CHECKING:
 PATH = "/modeldata/log"
 EVENT = "azureml.inference."
 ID, COLLECTED_AT = "correlationid", "collected_at"
-# Where the sender of a request brought ids of its own, the endpoint puts them in this column.
-OWN_ID = "client_correlation_id"
 FLUSH_SECONDS = 0.5
-FLUSH_ROWS = (
-    10_000  # of all collections together: no more wait in memory, and the message that came last
-)
+FLUSH_ROWS = 10_000  # that wait in memory, of all collections, besides the last message
 MOST_BYTES = 64 * 2**20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -43,11 +44,11 @@ Place = tuple[str, str, str, datetime]  # endpoint, deployment, collection, hour
 
 
 class Receiver:
-    """A sink on this machine's own address; use it as a context manager.
+    """An HTTP server on the loopback address that stores collected rows; a context manager.
 
     Attributes:
         address: "HOST:PORT".
-        rows: how many rows came, per collection.
+        rows: number of rows received, per collection.
     """
 
     def __init__(
@@ -58,20 +59,20 @@ class Receiver:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         port: int = 0,
     ) -> None:
-        """Listen at once.
+        """Start to listen.
 
         Args:
             folder: `.collected` of the project.
-            contract: of the model that is served; gives rows their types.
-            clock: when rows were collected, with a zone; another one makes a replay's dates.
-            port: 0 for any that is free.
+            contract: file with the contract of the model that is served, which has the types of rows.
+            clock: gives the time of collection, with a zone; a replay passes its own.
+            port: 0 for any free port.
 
         Raises:
             UsageError: the contract cannot be read.
         """
         self.folder = folder
         self.rows: Counter[str] = Counter()
-        self._schemas = schemas(read_contract(contract))
+        self._schemas = schemas(load_contract(contract))
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: dict[Place, list[dict[str, Any]]] = {}
@@ -81,7 +82,7 @@ class Receiver:
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         self._threads = [
             threading.Thread(target=target, daemon=True)
-            for target in (self._server.serve_forever, self._flush_now_and_then)
+            for target in (self._server.serve_forever, self._flush_regularly)
         ]
         for thread in self._threads:
             thread.start()
@@ -98,7 +99,7 @@ class Receiver:
         self.close()
 
     def close(self) -> None:
-        """Take no more, and write what waits."""
+        """Stop to listen, and write the rows that wait."""
         self._server.shutdown()
         self._server.server_close()
         self._closing.set()
@@ -106,11 +107,11 @@ class Receiver:
         self.flush()
 
     def take(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Take one message of the collector.
+        """Store one message of the collector.
 
         Raises:
-            ValueError: it is not what the collector sends.
-            OSError: rows that wait cannot be written; this message is not kept.
+            ValueError: it is no message of the collector.
+            OSError: rows that wait cannot be written; this message is not stored.
         """
         collection = headers.get("ce-type", "").removeprefix(EVENT)
         schema = self._schemas.get(collection)
@@ -137,12 +138,12 @@ class Receiver:
             self.rows[collection] += len(records)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the rows that wait."""
         with self._lock:
             self._write()
 
     def _write(self) -> None:
-        """Write a file for each place that has rows. The caller has the lock."""
+        """Write a file for each place that has rows. The caller holds the lock."""
         import pyarrow.parquet as pq
 
         while self._waiting:
@@ -158,11 +159,11 @@ class Receiver:
                 partial.unlink(missing_ok=True)
             del self._waiting[place]
 
-    def _flush_now_and_then(self) -> None:
+    def _flush_regularly(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):
             try:
                 self.flush()
-            except OSError as error:  # they wait, and `take` refuses more once they are many
+            except OSError as error:  # rows wait, and `take` refuses more once they are many
                 print(f"warning: collected rows cannot be written: {error}", file=sys.stderr)
 
 
@@ -177,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        """Take a message: 200, or 400 with the reason."""
+        """Store a message: 200; 400 for a wrong one, 500 where rows cannot be written, with the reason."""
         try:
             length = int(self.headers.get("Content-Length", ""))
             if self.path != PATH or not 0 <= length <= MOST_BYTES:
@@ -196,25 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def read_contract(path: Path) -> dict[str, Any]:
-    """A contract's content.
-
-    Raises:
-        UsageError: it is missing, or no contract.
-    """
-    content = read_yaml(path, "the model was saved without its contract")
-    try:
-        content["columns"][content["target"]["column"]]["type"]
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a contract: {error}") from None
-    return dict(content)
-
-
-def schemas(contract: Mapping[str, Any]) -> dict[str, pa.Schema]:
-    """Types of the collected columns, per collection."""
+def schemas(contract: Contract) -> dict[str, pa.Schema]:
+    """Make the schema of each collection: types of its columns."""
     import pyarrow as pa
 
     types = {
@@ -225,20 +212,14 @@ def schemas(contract: Mapping[str, Any]) -> dict[str, pa.Schema]:
         "text": pa.string(),
         "datetime": pa.timestamp("ns"),
     }
-    columns, target = contract["columns"], contract["target"]
-    features = [
-        (name, types[rule["type"]])
-        for name, rule in columns.items()
-        if rule.get("role", "feature") == "feature" and name != target["column"]
+    features = [(name, types[contract.columns[name].type]) for name in contract.features]
+    prediction, *probabilities = output_names(contract)
+    is_regression = contract.kind == "regression"
+    label = contract.columns[contract.target.column].type
+    outputs = [
+        (prediction, pa.float64() if is_regression else types[label]),
+        *((name, pa.float64()) for name in probabilities),
     ]
-    if target["kind"] == "regression":
-        outputs = [("prediction", pa.float64())]
-    else:
-        outputs = [("prediction", types[columns[target["column"]]["type"]])]
-        if target["kind"] == "binary":
-            outputs.append(("probability", pa.float64()))
-        classes = target.get("classes") or ()
-        outputs += [(f"probability_{_shown(name)}", pa.float64()) for name in classes]
     both = [(ID, pa.string()), (COLLECTED_AT, pa.timestamp("us", tz="UTC"))]
     return {
         "model_inputs": pa.schema([*features, *both]),
@@ -246,15 +227,8 @@ def schemas(contract: Mapping[str, Any]) -> dict[str, pa.Schema]:
     }
 
 
-def _shown(value: Any) -> str:
-    """A class as the endpoint writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Records as a table; datetimes are ISO 8601 text in them."""
+    """Make a table of records, in which datetimes are ISO 8601 text."""
     import pyarrow as pa
 
     arrays = []
@@ -266,3 +240,26 @@ def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
         else:
             arrays.append(pa.array(values, item.type))
     return pa.table(arrays, schema=schema)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Receive until SIGTERM or SIGINT, then write the rows that wait."""
+    parser = argparse.ArgumentParser(
+        prog="python -m modelyard.serving.receiver", description="Store what a deployment collects."
+    )
+    parser.add_argument("--folder", required=True, type=Path, help=".collected of the project")
+    parser.add_argument("--contract", required=True, type=Path, help="of the model that is served")
+    parser.add_argument(
+        "--address", required=True, type=Path, help="file to write the receiver's address to"
+    )
+    arguments = parser.parse_args(argv)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with Receiver(arguments.folder, arguments.contract) as receiver:
+        write_json(arguments.address, {"address": receiver.address})
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Held-out rows of a model, as a client would send them."""
+"""Held-out rows of a model in the form in which clients send them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import UsageError
-from modelyard.yaml_files import parse, read_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from modelyard.contract.model import Contract
 
 MOST_ROWS = 20_000
 
@@ -22,8 +23,9 @@ class Rows:
     """Rows that no model was trained on.
 
     Attributes:
-        records: the features of each, as JSON takes them.
-        truth: the target of each.
+        records: the features of each row, as JSON values.
+        truth: the target of each row, likewise.
+        target: name of the target column.
     """
 
     records: Sequence[Mapping[str, Any]]
@@ -32,43 +34,43 @@ class Rows:
 
 
 def read_rows(parquet: Path, model_folder: Path, most: int = MOST_ROWS) -> Rows:
-    """Rows of a prepared part, spread evenly over it, with the columns that a model takes.
+    """Read rows of a prepared part, spread evenly over it, with the columns that a model takes.
 
     Raises:
-        UsageError: the model folder or the part lacks something.
+        UsageError: the model folder has no contract, or the part lacks a column.
     """
     import pyarrow.parquet as pq
 
-    contract_file = model_folder / "contract.yml"
-    if not contract_file.is_file():
-        raise UsageError(f"{model_folder} has no contract.yml; register the model again")
-    contract = read_yaml(contract_file)
-    description = read_yaml((model_folder / "MLmodel"))
-    features = [one["name"] for one in parse(description["signature"]["inputs"])]
-    target = contract["target"]["column"]
+    from modelyard.contract.model import load_contract
+
+    contract = load_contract(model_folder / "contract.yml")
     file = pq.ParquetFile(parquet)
-    missing = sorted({*features, target} - set(file.schema_arrow.names))
+    needed = {*contract.features, contract.target.column}
+    missing = sorted(needed - set(file.schema_arrow.names))
     if missing:
         raise UsageError(f"{parquet} lacks {', '.join(missing)}; run the training pipeline again")
-    types = {name: rule["type"] for name, rule in contract["columns"].items()}
-    return spread(file.read(columns=[*features, target]), features, target, types, most)
+    return spread(file.read(columns=sorted(needed)), contract, most)
 
 
-def spread(
-    table: pa.Table, features: Sequence[str], target: str, types: Mapping[str, str], most: int
-) -> Rows:
-    """At most `most` rows of a table, spread evenly over it; `types` are those of the contract."""
+def spread(table: pa.Table, contract: Contract, most: int) -> Rows:
+    """Take at most `most` rows of a table, spread evenly over it."""
+    target = contract.target.column
     step = max(1, len(table) // most)
     content = table.take(list(range(0, len(table), step))[:most]).to_pylist()
     return Rows(
-        [{name: as_json(row[name], types[name]) for name in features} for row in content],
-        [as_json(row[target], types[target]) for row in content],
+        [record(row, contract, contract.features) for row in content],
+        [as_json(row[target], contract.columns[target].type) for row in content],
         target,
     )
 
 
+def record(row: Mapping[str, Any], contract: Contract, names: Sequence[str]) -> dict[str, Any]:
+    """Convert the named columns of a row to JSON values."""
+    return {name: as_json(row[name], contract.columns[name].type) for name in names}
+
+
 def as_json(value: Any, kind: str) -> Any:
-    """A cell as JSON has it; an integer column with gaps comes as floats."""
+    """Convert a cell to a JSON value; an integer column with missing values holds floats."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if kind == "integer":

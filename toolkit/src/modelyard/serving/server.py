@@ -1,4 +1,4 @@
-"""Serves models here: the inference server of Azure ML, with the settings of the deployment file."""
+"""Serving models on a laptop with Azure ML's inference server and the settings of the deployment file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -13,24 +14,24 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.environments import environment_python
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.files import link_tree
 from modelyard.project import load_project
 from modelyard.tracking import tracking_uri
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_model
 
 DEPLOYMENT = Path("azureml") / "endpoints" / "online-deployment.yml"
 LOOPBACK = "127.0.0.1"
-# Of the caller's environment these would change what the server does.
+READY_SECONDS = 300.0  # a busy machine is slow to import a model's packages; a server that ends is noticed at once
+# These variables of the caller would change the server's behaviour.
 NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "GUNICORN_CMD_ARGS", "MLFLOW_RUN_ID")
 
 
@@ -46,7 +47,7 @@ class _Collector(BaseModel):
 
 
 class Deployment(BaseModel):
-    """The part of azureml/endpoints/online-deployment.yml that counts here too."""
+    """The part of azureml/endpoints/online-deployment.yml that applies on a laptop as well."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -57,33 +58,32 @@ class Deployment(BaseModel):
 
 @dataclass
 class Server:
-    """An inference server that was started; `url` has no path, requests go to `url`/score.
+    """A running inference server; `url` has no path, requests go to `url`/score.
 
-    With `url` and `pid` from elsewhere (a state file, say) it can be asked and stopped too.
+    Attributes:
+        url: "http://HOST:PORT".
+        process: the server's own; its workers are in its process group.
+        folder: the server's root, which `stop` deletes.
+        log: file with what it prints; None where that is this process's own output.
     """
 
     url: str
-    pid: int
+    process: subprocess.Popen[bytes]
+    folder: Path
     log: Path | None = None
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    folder: Path | None = None
+
+    @property
+    def pid(self) -> int:
+        """Number of the server's process."""
+        return self.process.pid
 
     def is_alive(self) -> bool:
         """Whether its process runs."""
-        if self.process is not None:
-            return self.process.poll() is None
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        return self.process.poll() is None
 
     def is_ready(self, timeout: float = 1.0) -> bool:
-        """Whether it answers."""
-        parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+        """Whether it answers within so many seconds."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=timeout)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == 200
@@ -92,44 +92,43 @@ class Server:
         finally:
             connection.close()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
-        """Return once it answers.
+    def wait_ready(self, timeout: float = READY_SECONDS) -> None:
+        """Wait until it answers.
 
         Raises:
-            ModelyardError: it has ended, or does not answer in time; with the end of its log.
+            ModelyardError: its process has ended, or it does not answer in time; with the end of its log.
         """
         until = time.monotonic() + timeout
         while not self.is_ready():
-            if not self.is_alive():
-                raise ModelyardError(f"the server ended before it was ready{self._last_words()}")
+            code = self.process.poll()
+            if code is not None:
+                raise ModelyardError(
+                    f"the server ended with exit code {code} before it was ready{self._log_tail()}"
+                )
             if time.monotonic() > until:
                 raise ModelyardError(
-                    f"the server did not answer within {timeout:.0f} s{self._last_words()}"
+                    f"the server did not answer within {timeout:.0f} s{self._log_tail()}"
                 )
             time.sleep(0.05)
 
     def stop(self, timeout: float = 15.0) -> None:
-        """End it and its workers: they finish what they are at, unless that takes too long."""
+        """End the server and its workers; requests under way get `timeout` seconds to finish."""
         if self.is_alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
-            until = time.monotonic() + timeout
-            while self.is_alive() and time.monotonic() < until:
-                time.sleep(0.02)
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout)
         # Workers live in the server's process group, and may outlive it by a moment.
         if os.name == "posix":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        elif self.process is not None:
+        else:
             self.process.kill()
-        if self.process is not None:
-            self.process.wait()
-            if self.process.stdin:
-                self.process.stdin.close()
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         if self.log is None or not self.log.is_file():
             return ""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -152,22 +151,22 @@ def start_server(
     detached: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Server:
-    """Start the inference server for a model; `wait_ready` of the result says when it answers.
+    """Start the inference server for a model; call `wait_ready` of the result before asking it.
 
     Args:
-        root: of the project: its src/score.py, its deployment file, its serving environment.
+        root: of the project, with src/score.py, the deployment file and the serving environment.
         model_folder: the MLflow model.
         name: of the model, for its answers.
         version: of the model, likewise.
-        port: 0 for any that is free.
+        port: 0 for any free port.
         host: address to listen on.
-        workers: processes that answer.
-        deployment: named with the rows that are collected.
+        workers: number of processes that answer.
+        deployment: name that collected rows are stored under.
         endpoint: likewise.
         collect_to: "HOST:PORT" of a receiver; None collects nothing.
-        log: file that gets what the server prints; None: this process's own output.
-        detached: let the server outlive this process; otherwise it ends with it, however it ends.
-        environment: variables beyond those of the deployment file.
+        log: file for the server's output; None for this process's own output.
+        detached: let the server outlive this process; otherwise it ends when this process does.
+        environment: variables in addition to those of the deployment file.
 
     Raises:
         UsageError: the deployment file is broken, the port is taken, or no environment can be made.
@@ -196,12 +195,12 @@ def start_server(
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     by_socket = os.name == "posix"
-    if not by_socket:  # the server there takes no socket, and opens the port itself
+    if not by_socket:  # the server takes no socket there, and opens the port itself
         listening.close()
-    watch = "no" if detached else "yes"
+    attached = "no" if detached else "yes"
     fd = listening.fileno() if by_socket else -1
     launcher = Path(__file__).with_name("inference_server.py")
-    command = [python, "-P", launcher, fd, host, port, workers, script, watch]
+    command = [python, "-P", launcher, fd, host, port, workers, script, attached]
     with contextlib.ExitStack() as stack:
         out: Any = None
         if log is not None:
@@ -220,7 +219,7 @@ def start_server(
         if by_socket:
             listening.close()
     shown = LOOPBACK if host in ("0.0.0.0", "") else host  # noqa: S104 (a comparison)
-    return Server(f"http://{shown}:{port}", process.pid, log, process, folder)
+    return Server(f"http://{shown}:{port}", process, folder, log)
 
 
 def serve(
@@ -263,31 +262,32 @@ def serve(
             log=root / ".endpoints" / "once.log" if once else None,
         )
         stack.callback(server.stop)
-        server.wait_ready(timeout=120)
+        server.wait_ready()
         if once:
             print(answer_example(server, folder))
             return
-        print(welcome(server, folder, collect=collect), flush=True)
-        while server.is_alive():
-            time.sleep(0.2)
-        raise ModelyardError("the server has ended by itself; its last lines above say why")
+        print(welcome(server.url, folder, collect=collect), flush=True)
+        while server.is_alive():  # in short waits: on Windows, Ctrl-C does not interrupt a long one
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.process.wait(0.2)
+        raise ModelyardError("the server has ended; its last lines above say why")
 
 
-def welcome(server: Server, folder: Path, *, collect: bool) -> str:
-    """What to do with a server that is ready."""
+def welcome(url: str, folder: Path, *, collect: bool) -> str:
+    """Describe how to ask a server that is ready."""
     body = json.dumps(example_records(folder))
     lines = [
-        f"\nready: POST {server.url}/score; described at {server.url}/swagger.json?version=3",
+        f"\nready: POST {url}/score; described at {url}/swagger.json?version=3",
         f"collected rows go to .collected/local/blue{'' if collect else ' with --collect'}",
         "try it:",
-        f"  curl -s {server.url}/score -H 'Content-Type: application/json' -d '{_quoted(body)}'",
+        f"  curl -s {url}/score -H 'Content-Type: application/json' -d {shlex.quote(body)}",
         "Ctrl-C ends it\n",
     ]
     return "\n".join(lines)
 
 
 def answer_example(server: Server, folder: Path) -> str:
-    """Ask for the first row of the example that a model was saved with; what was asked and answered.
+    """Send the first row of the example that a model was saved with; returns request and answer.
 
     Raises:
         ModelyardError: the answer is not 200.
@@ -307,12 +307,8 @@ def answer_example(server: Server, folder: Path) -> str:
     return f"asked     {body}\nanswered  {text}"
 
 
-def _quoted(text: str) -> str:
-    return text.replace("'", "'\\''")
-
-
 def example_records(folder: Path, rows: int = 1) -> list[dict[str, Any]]:
-    """The first rows of the example that a model was saved with, as records."""
+    """Read the first rows of the example that a model was saved with, as records."""
     try:
         found = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
         names, values = found["columns"], found["data"]
@@ -322,7 +318,7 @@ def example_records(folder: Path, rows: int = 1) -> list[dict[str, Any]]:
 
 
 def model_to_serve(root: Path, version: str | None = None) -> tuple[str, Path]:
-    """Number and folder of the champion, or of a version.
+    """Find number and folder of the champion, or of a version.
 
     Raises:
         UsageError: there is no champion, or no such version.
@@ -344,20 +340,9 @@ def load_deployment(root: Path) -> Deployment:
     """Read the deployment file.
 
     Raises:
-        UsageError: it is missing or broken.
+        UsageError: it is missing, or wrong.
     """
-    path = root / DEPLOYMENT
-    try:
-        return Deployment.model_validate(read_yaml(path))
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist; restore it from git") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not readable as YAML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} (found: {first['input']!r})"
-        ) from None
+    return read_model(root / DEPLOYMENT, Deployment)
 
 
 def _collecting(receiver: str, settings: Deployment) -> dict[str, str]:
@@ -371,7 +356,7 @@ def _collecting(receiver: str, settings: Deployment) -> dict[str, str]:
 
 
 def _mounted(model: Path, folder: Path, name: str, version: str) -> Path:
-    """The model at the path that Azure ML would mount it at, below `folder`."""
+    """Link the model below `folder`, at the path where Azure ML mounts it."""
     top = folder / "azureml-models" / name / version
     top.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""A loaded model that answers requests: what the online endpoint does, without a web server."""
+"""Answering requests with a loaded model: the online endpoint without its web server."""
 
 from __future__ import annotations
 
@@ -7,45 +7,55 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from modelyard.console import shown
 from modelyard.contract.model import Contract, load_contract
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, first_line
 from modelyard.modelling.saving import CONTRACT_FILE, load_model
-from modelyard.serving.fast_path import FlatModel, flatten
-from modelyard.serving.payload import BadRequest, Limits, Problem, Reader, Rows
+from modelyard.serving.fast_path import FastPath, build_fast_path
+from modelyard.serving.payload import BadRequest, Limits, Problem, Reader, Rows, frame
 
 EXAMPLE_FILE = "input_example.json"
-TRIALS = 200  # rows on which the flattened model must agree with the model itself
+TRIALS = 200  # made-up rows on which the fast path has to agree with the model
+ALONE = 20  # of them asked alone as well
 TOLERANCE = 1e-6
+FAST_PATH, OWN_PREDICTION = "fast path", "model's own prediction"
 
 log = logging.getLogger("azmlinfsrv.service")
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Answers to rows: JSON values; `probabilities` is None for a regression."""
+    """Predictions for rows as JSON values; `probabilities` is None for a regression."""
 
     predictions: list[Any]
     probabilities: list[Any] | None
 
 
 class Collects(Protocol):
-    """Takes note of rows and answers; gives the rows their ids."""
+    """Stores rows with their predictions."""
 
-    def add(self, rows: Rows, predicted: Predicted) -> list[str]: ...
+    def add(self, rows: Rows, predicted: Predicted) -> list[str]:
+        """Store rows; returns an id for each."""
 
 
 class Service:
-    """A model, its contract, and how requests become answers."""
+    """A model and its contract, which turn request bodies into answers.
+
+    Attributes:
+        contract: the one that the model was trained on.
+        fast: the fast path; None where the model's own prediction is used.
+        path: which of the two it is, in words.
+        example: rows that the model was saved with.
+    """
 
     def __init__(
         self,
@@ -56,24 +66,25 @@ class Service:
         limits: Limits,
         collect: Collects | None = None,
     ) -> None:
-        """Load the model, prove the fast path equal to it, and answer once to be warm.
+        """Load the model, compare its fast path with it, and answer once as a warm-up.
 
         Raises:
-            UsageError: when the folder holds no model, no contract, or a model that cannot answer
-                the rows it was saved with.
+            UsageError: the folder holds no model, no contract, or a model that cannot answer the rows
+                it was saved with.
         """
         self.contract = load_contract(folder / CONTRACT_FILE)
         self.model = load_model(folder)
         self.about = {"name": name, "version": version}
         self.reader = Reader(self.contract, limits)
         self.example = read_example(folder, self.reader)
-        self.flat = self._proven(flatten(self.model, self.contract.features))
+        self.fast = self._proven(build_fast_path(self.model, self.contract))
+        self.path = FAST_PATH if self.fast else OWN_PREDICTION
         self.collect = collect
         self._label = _labels(self.model, self.contract)
-        self._warm()
+        self._warm_up()
 
     def answer(self, body: bytes | None) -> tuple[int, dict[str, Any]]:
-        """HTTP status and JSON content for the body of a request; None is a body too long to read."""
+        """Answer a request body with HTTP status and JSON content; None is a body too long to read."""
         try:
             rows = self.reader.read(body)
             predicted = self.predict(rows.values)
@@ -88,24 +99,24 @@ class Service:
         return 200, content
 
     def predict(self, rows: Sequence[Sequence[Any]]) -> Predicted:
-        """Ask the model.
+        """Predict rows, through the fast path where there is one.
 
         Args:
-            rows: values as `payload` makes them, in the order of the contract's features.
+            rows: values as `payload` reads them, in the order of the contract's features.
 
         Raises:
-            BadRequest: when the model has no answer, or none that is a finite number.
+            BadRequest: the model fails on these rows, or predicts no finite number.
         """
         try:
-            scores = self.flat.scores(rows) if self.flat else self._ask(rows)
+            scores = self.fast.scores(rows) if self.fast else self._ask(rows)
         except Exception as error:
             log.warning("the model cannot answer: %s: %s", type(error).__name__, error)
-            raise _no_answer(str(error)) from None
+            raise _no_answer(first_line(error)) from None
         if not np.isfinite(scores).all():
             raise _no_answer("it gives no finite number")
         return self._label(scores)
 
-    def _warm(self) -> None:
+    def _warm_up(self) -> None:
         try:
             for rows in (self.example[:1], self.example):
                 if rows:
@@ -118,35 +129,52 @@ class Service:
         ask = self.model.predict if self.contract.kind == "regression" else self.model.predict_proba
         return np.asarray(ask(given), dtype=np.float64)
 
-    def _proven(self, flat: FlatModel | None) -> FlatModel | None:
-        """The flattened model if it gives what the model gives, on its example and made-up rows."""
-        if flat is None:
-            log.info("this model is asked through its own pipeline: it is of an unknown kind")
-            return None
-        trials = [*self.example, *trial_rows(self.contract, self.example, flat.words)]
-        try:
-            expected = self._ask(trials)
-            alone = [flat.scores([row]) for row in trials[: len(self.example) + 20]]
-            found = np.concatenate([*alone, flat.scores(trials[len(alone) :])])
-            difference = float(np.abs(found - expected).max())
-        except Exception as error:
-            difference = np.inf
-            log.info("comparing the fast path failed: %s: %s", type(error).__name__, error)
-        if not difference <= TOLERANCE:
-            log.warning(
-                "this model is asked through its own pipeline: the fast path differs by %g",
-                difference,
+    def _proven(self, fast: FastPath | None) -> FastPath | None:
+        """Return the fast path if it agrees with the model on the example and made-up rows."""
+        if fast is None:
+            log.info(
+                "answers come from the %s: a model of this kind has no fast path", OWN_PREDICTION
             )
             return None
-        log.info("fast path: %d rows answered as the pipeline does", len(trials))
-        return flat
+        rows = [*self.example, *trial_rows(self.contract, self.example, fast.words)]
+        try:
+            rows, expected = self._answered(rows)
+            singly = len(self.example) + ALONE
+            found = [fast.scores([row]) for row in rows[:singly]]
+            if len(rows) > singly:
+                found.append(fast.scores(rows[singly:]))
+            difference = float(np.abs(np.concatenate(found) - expected).max())
+        except Exception as error:
+            difference = np.inf
+            log.info("the fast path fails: %s: %s", type(error).__name__, error)
+        if not difference <= TOLERANCE:
+            log.warning(
+                "answers come from the %s: the fast path differs by %g", OWN_PREDICTION, difference
+            )
+            return None
+        log.info(
+            "answers come from the %s, which agrees with the model on %d rows", FAST_PATH, len(rows)
+        )
+        return fast
+
+    def _answered(self, rows: list[list[Any]]) -> tuple[list[list[Any]], NDArray[np.float64]]:
+        """Keep the rows that the model itself can predict, with its scores."""
+        try:
+            return rows, self._ask(rows)
+        except Exception:  # a made-up row may be one that derived features or the learner refuse
+            kept, scores = [], []
+            for row in rows:
+                with suppress(Exception):
+                    scores.append(self._ask([row]))
+                    kept.append(row)
+            return kept, np.concatenate(scores)
 
 
 def read_limits() -> Limits:
-    """Limits from MAX_REQUEST_ROWS and MAX_REQUEST_BYTES of the environment.
+    """Read the limits from the variables MAX_REQUEST_ROWS and MAX_REQUEST_BYTES.
 
     Raises:
-        UsageError: when one of them is not a whole number above zero.
+        UsageError: one of them is not a whole number above zero.
     """
     found: dict[str, int] = {}
     for name in ("rows", "bytes"):
@@ -159,44 +187,24 @@ def read_limits() -> Limits:
 
 
 def row_ids(count: int) -> list[str]:
-    """Ids as Azure ML makes them of collected data: one id, an underscore, the row's place."""
+    """Make ids as Azure ML does for collected data: one id, an underscore, the position of the row."""
     one = str(uuid.uuid4())
     return [f"{one}_{place}" for place in range(count)]
 
 
-def frame(rows: Sequence[Sequence[Any]], contract: Contract) -> pd.DataFrame:
-    """Rows as a data frame of canonical columns, as `contract.read_table` makes them."""
-    columns = {}
-    for name, values in zip(contract.features, zip(*rows, strict=True), strict=True):
-        kind = contract.columns[name].type
-        has_gaps = None in values
-        dtype: Any = {
-            "number": np.float64,
-            "integer": np.float64 if has_gaps else np.int64,
-            "boolean": object if has_gaps else bool,
-            "datetime": "datetime64[ns]",
-        }.get(kind, object)
-        columns[name] = pd.Series(values, dtype=dtype)
-    return pd.DataFrame(columns)
-
-
 def read_example(folder: Path, reader: Reader) -> list[list[Any]]:
-    """The rows that the model was saved with; none where they are missing or outdated."""
+    """Read the rows that the model was saved with; none where they are missing or break the contract."""
     try:
-        return reader.read(json.dumps({"input_data": example_of(folder)}).encode()).values
+        content = json.loads((folder / EXAMPLE_FILE).read_text(encoding="utf-8"))
+        return reader.read(json.dumps({"input_data": content}).encode()).values
     except (OSError, ValueError, BadRequest):
         return []
-
-
-def example_of(folder: Path) -> Any:
-    """What the model's example file holds."""
-    return json.loads((folder / EXAMPLE_FILE).read_text(encoding="utf-8"))
 
 
 def trial_rows(
     contract: Contract, example: Sequence[Sequence[Any]], words: dict[str, list[str]]
 ) -> Iterator[list[Any]]:
-    """Made-up rows: known and unknown words, missing values, numbers at and beyond the limits."""
+    """Make up rows of known and unknown words, missing values, numbers at the limits and elsewhere."""
     random = np.random.default_rng(0)
     choices: list[list[Any]] = []
     for place, name in enumerate(contract.features):
@@ -222,7 +230,7 @@ def _more(kind: str, low: Any, high: Any, seen: list[Any]) -> list[Any]:
 
 
 def _labels(model: Any, contract: Contract) -> Callable[[NDArray[np.float64]], Predicted]:
-    """How scores of the model become predictions and probabilities."""
+    """Make the function that turns scores of the model into predictions and probabilities."""
     if contract.kind == "regression":
         return lambda scores: Predicted(scores.ravel().tolist(), None)
     classes = [value.item() if hasattr(value, "item") else value for value in model.classes_]
@@ -249,5 +257,4 @@ def _labels(model: Any, contract: Contract) -> Callable[[NDArray[np.float64]], P
 
 
 def _no_answer(why: str) -> BadRequest:
-    reason = (why.strip() or "no reason given").splitlines()[0][:200]
-    return BadRequest([Problem(None, "model", None, f"the model cannot answer: {reason}")])
+    return BadRequest([Problem(None, "model", None, f"the model cannot answer: {why[:200]}")])

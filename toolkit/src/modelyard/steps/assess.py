@@ -75,7 +75,7 @@ def assess(
     with _part("fairness"):
         fairness(held, evidence)
     with _part("footprint"):
-        footprint(held, contract, model, champion, evidence)
+        footprint(held, model, champion, evidence)
 
 
 @contextmanager
