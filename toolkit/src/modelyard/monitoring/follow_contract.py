@@ -25,7 +25,9 @@ def follow_contract(root: Path, file: Path) -> list[str]:
         The lines that changed, and what a person has to change.
     """
     contract = load_contract(root / "conf" / "contract.yml")
-    compared = [n for n in contract.features if contract.columns[n].type not in ("datetime", "text")]
+    compared = [
+        n for n in contract.features if contract.columns[n].type not in ("datetime", "text")
+    ]
     override = ", ".join(
         f"{scalar(name)}: numerical"
         for name in compared

@@ -47,7 +47,9 @@ class Breach:
     since: datetime
 
 
-def judge_signal(name: str, signal: Signal, plan: Plan, measured: Mapping[str, Any]) -> dict[str, Any]:
+def judge_signal(
+    name: str, signal: Signal, plan: Plan, measured: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return a signal's measurements with thresholds and verdicts, as evidence holds them.
 
     Args:
@@ -150,9 +152,7 @@ def past_results(folder: Path, monitor: Monitor, at: datetime) -> list[dict[str,
     return [found[when] for when in sorted(found)][-MOST_PAST_RESULTS:]
 
 
-def add_trends(
-    signals: Mapping[str, Any], past: Sequence[Mapping[str, Any]], at: datetime
-) -> None:
+def add_trends(signals: Mapping[str, Any], past: Sequence[Mapping[str, Any]], at: datetime) -> None:
     """Give every measurement its past values, and every breach the time since when it has lasted."""
     earlier: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for details in past:

@@ -154,6 +154,7 @@ class DriftThresholds(_ByKind):
             raise ValueError("expected a metric for numerical or categorical features, found none")
         return self
 
+
 class Rates(_Part):
     """Thresholds of data quality: the largest excess of a rate over that of the reference."""
 
@@ -167,6 +168,7 @@ class QualityThresholds(_ByKind):
 
     numerical: Rates | None = None
     categorical: Rates | None = None
+
 
 class AttributionThresholds(_Part):
     """Smallest agreement of two rankings of the features."""
@@ -195,6 +197,7 @@ class PerformanceThresholds(_ByKind):
 
     classification: Classification | None = None
     regression: Regression | None = None
+
 
 class TopFeatures(_Part):
     """Choice of the features with the highest importance."""

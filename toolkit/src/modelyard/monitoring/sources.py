@@ -84,7 +84,9 @@ class Sources:
         ]
         note = f"nothing was collected at {monitor.endpoint}/{monitor.deployment}"
         if files:
-            note += f": taken from the endpoint `{LOCAL_ENDPOINT}` on this machine, all its deployments"
+            note += (
+                f": taken from the endpoint `{LOCAL_ENDPOINT}` on this machine, all its deployments"
+            )
         else:
             note += f" in this window, but at {', '.join(others)}"
         if others and note not in self.notes:
