@@ -1,4 +1,4 @@
-"""A tracking server in place of the embedded store: everything works the same, until it dies."""
+"""A tracking server in place of the local store: runs, registration and promotion, and a server that dies."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from modelyard.cli import models
 from modelyard.errors import UsageError
-from modelyard.models import champion
+from modelyard.models.champion import fetch_champion
 from modelyard.models.registry import Registry, champion_in_sqlite
 from modelyard.models.version import CHAMPION
 from modelyard.pipelines import record
@@ -117,14 +118,20 @@ def run_and_register(
             evidence["evaluation"]["details"]["champion"]["version"] = holder.number
         words = ["--model-name", "test", "--contract", "text.txt", "--gates", "conf/gates.yml"]
         words += ["--project", "conf/project.yml"]
-        for name in ("model", "baseline", "prepared", *OF_STEPS):
+        files: dict[str, dict[str, Any]] = {
+            name: {name: {"run": result.run_id}} for name in ("model", "baseline", "prepared")
+        }
+        for step, kinds in OF_STEPS.items():
+            files[f"{step}-evidence"] = {kind: evidence[kind] for kind in kinds}
+        for name, contents in files.items():
             folder = tmp_path / "outputs" / name
             folder.mkdir(parents=True, exist_ok=True)
-            content = evidence.get(name, {"run": result.run_id})
-            (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+            for kind, content in contents.items():
+                (folder / f"{kind}.json").write_text(json.dumps(content), encoding="utf-8")
             words += [f"--{name}", str(folder)]
-        (tmp_path / "outputs" / "decision").mkdir(exist_ok=True)
-        assert register.main([*words, "--decision", str(tmp_path / "outputs" / "decision")]) == 0
+        for name in ("decision", "page"):
+            words += [f"--{name}", str(tmp_path / "outputs" / name)]
+        assert register.main(words) == 0
 
     return registered
 
@@ -186,7 +193,7 @@ def test_a_server_that_dies_during_a_promotion_keeps_its_champion(
         server.kill()  # the gates have said yes; nothing is written yet
         return "report"
 
-    monkeypatch.setattr("mlops.reports.report.render", render)
+    monkeypatch.setattr("modelyard.reports.report.render", render)
     with pytest.raises(UsageError, match="nobody answers there") as error:
         promote(tmp_path)
     assert error.value.exit_code == 2
@@ -209,11 +216,11 @@ def nowhere(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return url
 
 
-def test_a_pipeline_without_its_server_does_not_believe_that_there_is_no_champion(
-    nowhere: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_without_its_server_a_champion_is_unknown_and_not_missing(
+    nowhere: str, tmp_path: Path
 ) -> None:
-    assert champion.main(["--model-name", "test", "--output", str(tmp_path)]) == 2
-    assert f"the model registry at {nowhere} failed: nobody answers" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=f"the model registry at {nowhere} failed: nobody answers"):
+        fetch_champion("test", tracking_uri(), tmp_path)
     assert not (tmp_path / "champion.json").exists()
 
 
