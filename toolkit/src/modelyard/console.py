@@ -19,11 +19,12 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def console() -> Console:
-    """A console as wide as the terminal, or 120 characters in a log."""
+def console(*, stderr: bool = False) -> Console:
+    """Open a console as wide as the terminal, or 120 characters elsewhere."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 120, highlight=False)
 
 
 def table(

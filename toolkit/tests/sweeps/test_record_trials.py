@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modelyard.cli import clean
+from modelyard.cli.runs import clean
 from modelyard.models.registry import Registry
 from modelyard.pipelines.progress import Progress
 from modelyard.pipelines.record import close_with_mlflow
@@ -58,8 +58,8 @@ def history(root: Path, run: Any, metric: str) -> list[tuple[int, float]]:
 def test_every_trial_is_a_run_below_the_sweeps_step_with_its_history(
     tune: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Progress(Console(width=200)) as watch:
-        run_pipeline(tune, watch=watch)
+    with Progress(Console(width=200)) as progress:
+        run_pipeline(tune, progress=progress)
     said = capsys.readouterr().out
     found = runs(tmp_path)
     step = found["tune"]

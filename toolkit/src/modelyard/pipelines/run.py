@@ -74,9 +74,6 @@ class _Active:
     key: str | None
 
 
-Watcher = Callable[[RunFolder], None]
-
-
 def run_pipeline(
     path: Path,
     *,
@@ -85,7 +82,7 @@ def run_pipeline(
     jobs: int | None = None,
     experiment: str | None = None,
     record: bool = True,
-    watch: Watcher = lambda run: None,
+    progress: Callable[[RunFolder], None] = lambda run: None,
 ) -> Result:
     """Execute a pipeline.
 
@@ -96,7 +93,7 @@ def run_pipeline(
         jobs: how many steps run at once; default: one per core, at least two.
         experiment: MLflow experiment; default: the pipeline's `experiment_name`.
         record: mirror the run into MLflow.
-        watch: called whenever something may have changed, to show progress.
+        progress: called whenever something may have changed, to show progress.
 
     Raises:
         PipelineError: the pipeline is broken; nothing was run.
@@ -109,7 +106,7 @@ def run_pipeline(
     tags = dict(pipeline.tags) | ({"purpose": "exploration"} if experiment else {})
     run = interrupted_run(runs, pipeline.name, name) or new_run(runs, pipeline.name, name, tags)
     try:
-        execution = _Execution(root, pipeline, run, reuse=reuse, record=record, watch=watch)
+        execution = _Execution(root, pipeline, run, reuse=reuse, record=record, progress=progress)
         return execution.run(jobs or max(2, os.cpu_count() or 2))
     except KeyboardInterrupt:
         run.state.status = "interrupted"
@@ -130,13 +127,13 @@ class _Execution:
         *,
         reuse: bool,
         record: bool,
-        watch: Watcher,
+        progress: Callable[[RunFolder], None],
     ) -> None:
         self.root = root
         self.pipeline = pipeline
         self.run_folder = run
         self.runs = root / ".runs"
-        self.watch = watch
+        self.progress = progress
         self.record = record
         self.store = tracking_uri(root)
         # Results live beside what was registered from them: without the store they prove nothing.
@@ -189,7 +186,7 @@ class _Execution:
             state.status = "failed" if failed else "completed"
             state.finished = time.time()
             run.save()
-            self.watch(run)
+            self.progress(run)
             self._finish_recording()
         if failed:
             raise self._failure(failed)
@@ -210,7 +207,7 @@ class _Execution:
                     changed = True
             if changed:
                 self.run_folder.save()
-            self.watch(self.run_folder)
+            self.progress(self.run_folder)
             if not changed:
                 time.sleep(_POLL)
 

@@ -1,0 +1,51 @@
+"""The `mlops` command, one module per group of commands.
+
+Modules are imported inside the command that needs them: help and wrong usage are answered at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from modelyard.cli import data, infra, models, monitoring, new, releases, runs, serving
+from modelyard.errors import guarded
+
+app = typer.Typer(
+    name="mlops",
+    help="Train, judge, promote, serve and monitor the models of this project. Exit code 0: done, "
+    "1: a gate or a check refuses, 2: wrong usage, broken input or a fault.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _command in (
+    data.contract,
+    runs.run,
+    runs.check,
+    models.promote,
+    models.rollback,
+    models.models,
+    models.explain,
+    serving.serve,
+    serving.score,
+    releases.release,
+    releases.ab_report,
+    monitoring.monitor,
+    monitoring.drill,
+    runs.clean,
+    runs.relocate,
+):
+    app.command()(_command)
+app.add_typer(releases.endpoint_app, name="endpoint")
+app.add_typer(new.new_app, name="new")
+app.add_typer(infra.infra_app, name="infra")
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is printed as a message without a traceback."""
+    sys.exit(guarded(app))

@@ -1,0 +1,120 @@
+"""Commands for registered models: list, promote, roll back, explain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelyard.cli.terminal import JsonOption, VersionOption, print_decision, print_path
+from modelyard.console import console as open_console
+from modelyard.errors import UsageError
+
+
+def promote(
+    version: Annotated[
+        str | None, typer.Option(help="Version to promote; default: the newest challenger.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge, change nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Promote the challenger or refuse it. It is compared with the champion and the gates."""
+    from modelyard.files import project_root
+    from modelyard.releases.promote import promote as decide
+
+    promotion = decide(project_root(), version, dry_run=dry_run)
+    details = promotion.decision.evidence()["details"]
+    if as_json:
+        print(json.dumps(details))
+    else:
+        console = open_console()
+        if promotion.compared_again:
+            console.print("the champion has changed since the challenger's run: compared again")
+        print_decision(console, details)
+        print_path(console, "evidence and report", promotion.folder)
+    raise typer.Exit(0 if promotion.decision.passed else 1)
+
+
+def rollback(as_json: JsonOption = False) -> None:
+    """Make the previous champion the champion again."""
+    from modelyard.files import project_root
+    from modelyard.releases.promote import rollback as restore
+
+    restored, replaced = restore(project_root())
+    if as_json:
+        print(json.dumps({"champion": restored.number, "replaced": replaced.number}))
+    else:
+        print(
+            f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired"
+        )
+
+
+def models(as_json: JsonOption = False) -> None:
+    """List the registered versions, newest first."""
+    from rich.table import Table
+
+    from modelyard.files import project_root
+    from modelyard.models.registry import Registry
+    from modelyard.models.version import CHAMPION
+    from modelyard.project import load_project
+    from modelyard.tracking import tracking_uri
+
+    root = project_root()
+    registry = Registry(load_project(root).model, tracking_uri(root))
+    champion = registry.holder(CHAMPION)
+    versions = registry.versions()
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {"version": v.number, "champion": v == champion, "tags": dict(v.tags)}
+                    for v in versions
+                ]
+            )
+        )
+        return
+    if not versions:
+        print("no version is registered yet; `mlops run azureml/pipelines/train.yml` registers one")
+        return
+    table = Table("version", "role", "decision", "dataset", "commit")
+    for v in versions:
+        role = CHAMPION if champion and v.number == champion.number else v.tags.get("role", "")
+        table.add_row(
+            v.number,
+            role,
+            v.tags.get("decision", "not judged"),
+            f"{v.tags.get('dataset', '')} {v.tags.get('dataset_digest', '')[:8]}",
+            v.tags.get("git_commit", "")[:10],
+        )
+    open_console().print(table)
+
+
+def explain(
+    data: Annotated[Path, typer.Option(help="Rows to explain: CSV or Parquet.")],
+    row: Annotated[
+        int | None, typer.Option(min=1, help="Number of one row, from 1; default: all.")
+    ] = None,
+    version: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain predictions by Shapley values. They are the contributions of a row's columns."""
+    import tempfile
+
+    from modelyard.evaluation.shapley import explain_rows
+    from modelyard.files import project_root
+    from modelyard.models.registry import locate
+    from modelyard.project import load_project
+    from modelyard.tracking import tracking_uri
+
+    root = project_root()
+    model = load_project(root).model
+    with tempfile.TemporaryDirectory(prefix="explain-") as temporary:
+        wanted = ("model", "prepared")
+        found = locate(model, tracking_uri(root), version, wanted, Path(temporary))
+        if found is None:
+            raise UsageError(
+                f"model `{model}` has no champion; promote one, or name a version with --version"
+            )
+        explain_rows(found.paths["model"], found.paths["prepared"], data, row, as_json)

@@ -1,0 +1,173 @@
+"""Commands for releases: to an endpoint, the local endpoint itself, comparison of two versions."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from modelyard.cli.terminal import JsonOption, print_path, print_reasons, relative
+from modelyard.console import console as open_console
+from modelyard.errors import CheckFailed
+
+endpoint_app = typer.Typer(help="Show, start and stop a local endpoint.", no_args_is_help=True)
+EndpointOption = Annotated[str, typer.Option("--endpoint", help="Name of a local endpoint.")]
+
+
+def release(
+    version: Annotated[
+        str | None, typer.Option(help="Version to release; default: the champion.")
+    ] = None,
+    endpoint: Annotated[
+        str, typer.Option(help="`local`, or an environment of conf/project.yml (needs Azure).")
+    ] = "local",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Fewer requests per stage than conf/gates.yml asks for.")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Cancel the running release, or undo the last.")
+    ] = False,
+    approved_by: Annotated[
+        str | None, typer.Option(help="Who approves it, where conf/gates.yml asks for approval.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Release a version beside the old one. Test, mirror, shift traffic; roll back if it is worse."""
+    from modelyard.files import project_root
+    from modelyard.gates import load_gates
+    from modelyard.releases.release import force_rollback, run_release
+    from modelyard.releases.release_progress import ReleaseProgress
+    from modelyard.releases.release_record import evidence
+
+    root = project_root()
+    console = open_console(stderr=as_json)
+    settings = load_gates(root / "conf" / "gates.yml").release
+    settings = settings.faster() if fast else settings
+    with ReleaseProgress(console) as progress:
+        if rollback:
+            result = force_rollback(root, endpoint=endpoint, progress=progress, settings=settings)
+        else:
+            result = run_release(
+                root,
+                version,
+                endpoint=endpoint,
+                progress=progress,
+                settings=settings,
+                approved_by=approved_by,
+                say=progress.say,
+            )
+    if result.state is None or result.folder is None:
+        print(json.dumps({"unchanged": True}) if as_json else f"`{endpoint}` serves it already")
+        return
+    details = evidence(result.state)["details"]
+    if as_json:
+        print(json.dumps(details))
+    else:
+        print_reasons(console, details["reasons"])
+        name = f"{result.state.model} v{result.state.version}"
+        words = f"{name} is {result.state.stage}: endpoint `{result.state.endpoint}`"
+        console.print(words, style="bold green" if result.released else "bold red")
+        print_path(console, "evidence", result.folder)
+    raise typer.Exit(0 if result.released or rollback else 1)
+
+
+@endpoint_app.command()
+def status(endpoint: EndpointOption = "local", as_json: JsonOption = False) -> None:
+    """Show the deployments, their traffic, requests, errors and latency."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from modelyard.files import project_root
+    from modelyard.releases.endpoints import open_local
+    from modelyard.releases.release_record import load_state
+
+    local = open_local(project_root(), endpoint)
+    rows, state = local.rows(), load_state(local.folder)
+    stage = state.stage if state and not state.ended else None
+    if as_json:
+        address = local.url if local.is_running else None
+        found = {"url": address, "release": stage, "deployments": [asdict(row) for row in rows]}
+        print(json.dumps(found))
+        return
+    if not rows:
+        print(f"endpoint `{endpoint}` has no deployment; `mlops release` makes one")
+        return
+    headings = ("version", "", "traffic", "mirror", "requests", "errors", "p50 ms", "p95 ms")
+    table = Table("deployment", *headings)
+    for row in rows:
+        measured = row.metrics
+        table.add_row(
+            row.name,
+            row.version,
+            "healthy" if row.healthy else "down",
+            f"{row.traffic}%",
+            f"{row.mirror}%",
+            str(measured.requests),
+            str(measured.errors),
+            *("" if ms is None else f"{ms:.1f}" for ms in (measured.p50_ms, measured.p95_ms)),
+        )
+    open_console().print(table)
+    print(f"{local.url}/score" if local.is_running else "stopped; `mlops endpoint start` starts it")
+    if stage:
+        print(f"a release has not ended: {stage}; `mlops release` resumes it")
+
+
+@endpoint_app.command()
+def start(endpoint: EndpointOption = "local") -> None:
+    """Start the router and the deployments again, with the traffic they had."""
+    from modelyard.files import project_root
+    from modelyard.releases.endpoints import open_local
+    from modelyard.releases.release_record import release_lock
+
+    local = open_local(project_root(), endpoint)
+    with release_lock(local.folder):
+        local.open()
+    print(f"{local.url}/score")
+    view = local.view()
+    if down := [name for name in view.traffic if not view.deployments[name].healthy]:
+        logs = relative(local.folder / "logs")
+        raise CheckFailed(f"{', '.join(down)} does not start; the reason is in {logs}")
+
+
+@endpoint_app.command()
+def stop(endpoint: EndpointOption = "local") -> None:
+    """Stop the router and the deployments."""
+    from modelyard.files import project_root
+    from modelyard.releases.endpoints import open_local
+    from modelyard.releases.release_record import release_lock
+
+    local = open_local(project_root(), endpoint)
+    with release_lock(local.folder):
+        local.close()
+    print(f"endpoint `{endpoint}` is stopped")
+
+
+def ab_report(
+    a: Annotated[str, typer.Option("--a", help="A version, such as v1, or a deployment.")],
+    b: Annotated[str, typer.Option("--b", help="The version or deployment to compare it with.")],
+    endpoint: Annotated[str, typer.Option(help="The endpoint of both.")] = "local",
+    minimal_difference: Annotated[
+        float | None,
+        typer.Option(
+            help="Smallest difference that matters; default: below_champion of the gates."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two versions by ground truth. The A/B test says: decide, wait for more rows, or stop."""
+    from modelyard.files import project_root, read_json
+    from modelyard.releases.ab_report import ab_report as compare
+
+    code, file = compare(
+        project_root(),
+        a,
+        b,
+        endpoint=endpoint,
+        minimal_difference=minimal_difference,
+        quiet=as_json,
+    )
+    if as_json and code == 0:
+        print(json.dumps(read_json(file)["details"]))
+    raise typer.Exit(code)
