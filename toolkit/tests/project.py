@@ -32,6 +32,16 @@ def _made() -> Path:
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
+            # Environments besides .venv install the toolkit from the wheel, which may be older here.
+            subprocess.run(
+                [
+                    sys.executable,
+                    TEMPLATE / "toolkit" / "build_wheel.py",
+                    place / "flight-delay" / "requirements",
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
     return place / "flight-delay"
 
 

@@ -1,15 +1,12 @@
-"""A small infrastructure that nothing is wrong with, and Azure's types of what is in it."""
+"""A small infrastructure without faults, and azmcp's answers about its resource types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelyard.infra.check import compare
-from modelyard.infra.findings import Finding
-from modelyard.infra.infrastructure import load
-from modelyard.infra.schema import Types, recorded
+from modelyard.infra.reader import Finding, read_infrastructure
 
 PROJECT = """\
 title: Small
@@ -323,9 +320,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def small_types() -> Types:
-    """Azure's types of what is in the small infrastructure."""
-    return Types(dict(recorded()) | ANSWERS)
+def answers(names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Answer like azmcp about the types of the small infrastructure."""
+    return {name.lower(): ANSWERS[name.lower()] for name in names if name.lower() in ANSWERS}
 
 
 def write(root: Path, changed: Mapping[str, str] | None = None) -> Path:
@@ -338,8 +335,8 @@ def write(root: Path, changed: Mapping[str, str] | None = None) -> Path:
 
 
 def findings(root: Path) -> list[Finding]:
-    """What the comparisons find below `root`."""
-    return compare(load(root), small_types())
+    """Read the infrastructure below `root` and return the findings."""
+    return list(read_infrastructure(root / "infra", answers).findings)
 
 
 def places(root: Path, found: list[Finding]) -> list[tuple[str, int]]:

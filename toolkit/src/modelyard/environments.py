@@ -1,4 +1,4 @@
-"""Environments besides .venv, made with uv from requirements/ when they are first needed."""
+"""Environments besides .venv, made with uv when they are first needed."""
 
 from __future__ import annotations
 
@@ -17,51 +17,79 @@ from filelock import FileLock
 
 from modelyard.errors import UsageError
 
-READY = ".ready"  # in an environment that is whole: the digest of what it was made from
+TOOLKIT = "modelyard"  # requirements/modelyard.txt pins it for the project's own environments
+READY = ".ready"  # file of a complete environment: the digest of what it was made from
+_OWN = Path(__file__).with_name("requirements")  # infra, checkov, sample: the same in every project
+
+
+def requirements_file(root: Path, name: str) -> Path:
+    """Return requirements/<name>.txt of the project or, where it has none, of the toolkit.
+
+    Raises:
+        UsageError: neither has one.
+    """
+    for file in (root / "requirements" / f"{name}.txt", _OWN / f"{name}.txt"):
+        if file.is_file():
+            return file
+    missing = root / "requirements" / f"{name}.txt"
+    raise UsageError(f"{missing} does not exist; restore it from git")
 
 
 def environment_python(root: Path, name: str, say: Callable[[str], object] = print) -> Path:
-    """Python of the environment `.environments/<name>`, made from `requirements/<name>.txt`.
+    """Return the Python of the environment `.environments/<name>`.
 
-    It is made on the first call, and anew where its requirements or Python have changed. One
-    process makes it while others wait; a half-made one is never used.
+    The first call makes it, and a later one makes it anew if its requirements, the toolkit's wheel or
+    Python have changed. One process makes it while others wait; an incomplete one is never used.
 
     Args:
         root: of the project.
-        name: of the environment: serve, what endpoints run in; infra and checkov, which check the
-            infrastructure.
-        say: takes a line where this takes long.
+        name: serve, which endpoints run in, with the toolkit; infra and checkov, which check the
+            infrastructure; sample, with the sample's data.
+        say: takes a line before packages are installed.
 
     Raises:
-        UsageError: uv cannot install it.
+        UsageError: requirements are missing, or uv cannot install them.
     """
-    requirements = root / "requirements" / f"{name}.txt"
-    try:
-        wanted = _digest(requirements)
-    except FileNotFoundError:
-        raise UsageError(f"{requirements} does not exist; restore it from git") from None
+    requirements = [requirements_file(root, name)]
+    if requirements[0].parent != _OWN:
+        requirements.append(requirements_file(root, TOOLKIT))
+    wanted = _digest(requirements)
     place = root / ".environments" / name
     if not _is_ready(place, wanted):
         place.parent.mkdir(exist_ok=True)
         with FileLock(place.with_name(f"{name}.lock")):
             if not _is_ready(place, wanted):
-                pinned = re.findall(r"^[^\s#=]+==", requirements.read_text("utf-8"), re.MULTILINE)
-                packages = f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
-                say(f"setting up .environments/{name}: {packages}, pinned by hash; only once")
+                say(
+                    f"setting up .environments/{name}: {_count(requirements)}, pinned by hash; only once"
+                )
                 _make(place, requirements, wanted)
     return _python(place)
 
 
-def _make(place: Path, requirements: Path, digest: str) -> None:
-    """Make the environment beside `place`, then put it there. The caller has the lock."""
+def find_uv() -> str:
+    """Return the path of uv, from the environment of this Python or from the PATH.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        raise UsageError("uv is not installed beside this Python; `make setup` installs it")
+    return uv
+
+
+def _make(place: Path, requirements: list[Path], digest: str) -> None:
+    """Make the environment beside `place`, then move it there. The caller holds the lock."""
     for left in place.parent.glob(f".{place.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     new = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
     try:
-        # It moves once it is whole, so its scripts must not name the folder it was made in.
+        # It is moved when it is complete, so its scripts must not contain the path of this folder.
         _uv("venv", "--relocatable", "--python", sys.executable, str(new))
-        words = ("pip", "sync", "--require-hashes", "--python", str(new), str(requirements))
-        _uv(*words, quiet=not sys.stderr.isatty())
+        # uv's cache knows a package by its version: without this, an earlier wheel of the same version
+        # would be installed.
+        options = ("--require-hashes", "--reinstall-package", TOOLKIT, "--python", str(new))
+        _uv("pip", "sync", *options, *map(str, requirements), quiet=not sys.stderr.isatty())
         (new / READY).write_text(digest, encoding="ascii")
         if place.exists():
             place.rename(place.with_name(f".{place.name}-old-{secrets.token_hex(4)}"))
@@ -72,23 +100,27 @@ def _make(place: Path, requirements: Path, digest: str) -> None:
 
 
 def _uv(*words: str, quiet: bool = True) -> None:
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    if uv is None:
-        raise UsageError("uv is not installed beside this Python; `make setup` installs it")
     environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
-    command = [uv, *words, *(["--quiet"] if quiet else [])]
-    done = subprocess.run(command, env=environment, stderr=_stderr(quiet), text=True, check=False)  # noqa: S603
+    command = [find_uv(), *words, *(["--quiet"] if quiet else [])]
+    stderr = subprocess.PIPE if quiet else None
+    done = subprocess.run(command, env=environment, stderr=stderr, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise UsageError(f"uv {words[0]} failed:\n{(done.stderr or '').strip()}")
 
 
-def _stderr(quiet: bool) -> int | None:
-    return subprocess.PIPE if quiet else None
+def _count(requirements: list[Path]) -> str:
+    text = "\n".join(file.read_text(encoding="utf-8") for file in requirements)
+    pinned = re.findall(r"^[^\s#=]+==", text, re.MULTILINE)
+    return f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
 
 
-def _digest(requirements: Path) -> str:
-    content = requirements.read_bytes() + f"{sys.version} {platform.platform()}".encode()
-    return hashlib.sha256(content).hexdigest()
+def _digest(requirements: list[Path]) -> str:
+    """Digest the requirements, the wheels beside them, Python and the platform."""
+    total = hashlib.sha256(f"{sys.version} {platform.platform()}".encode())
+    for file in requirements:
+        for part in (file, *(sorted(file.parent.glob(f"wheels/{TOOLKIT}-*.whl")))):
+            total.update(hashlib.sha256(part.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def _is_ready(place: Path, digest: str) -> bool:

@@ -1,50 +1,94 @@
-"""The zip file that the function app runs."""
+"""The zip package of the function app."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from modelyard import environments
+from modelyard.errors import UsageError
 from modelyard.events import package
 
 from tests.project import ROOT
 
-
-def names(file: Path) -> set[str]:
-    with zipfile.ZipFile(file) as archive:
-        return set(archive.namelist())
+FEW = ("pydantic", "pyyaml", "annotated-types", "typing-")
 
 
-def test_the_package_is_what_azure_functions_and_the_jobs_look_for(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "events.zip"
-    assert package.main(["--output", str(file), "--without-dependencies"]) == 0
-    found = names(file)
-    assert {"host.json", "function_app.py", "requirements.txt", "events/receive.py"} <= found
-    pipelines = ROOT / "azureml" / "pipelines"
-    assert {f"project/azureml/pipelines/{path.name}" for path in pipelines.iterdir()} <= found
-    assert {f"project/{name}" for name in ("conf/project.yml", "mlops/cli.py")} <= found
-    assert {"project/src/score.py", "project/.gitignore"} <= found
-    # Nothing that only tests or people need, and nothing that is only here.
-    parts = {part for name in found for part in name.split("/")}
-    assert not parts & {"tests", "__pycache__", ".venv", ".mlflow", "package.py"}
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The sample project, with no requirements for events but those of the toolkit itself."""
+    root = tmp_path / "project"
+    for name in ("azureml", "conf", "events", "requirements", "src", "tests"):
+        shutil.copytree(ROOT / name, root / name)
+    shutil.copy(ROOT / "pyproject.toml", root)
+    pinned = re.split(r"\n(?=\S)", (root / "requirements" / "events.txt").read_text("utf-8"))
+    few = [one for one in pinned if one.startswith(FEW)]
+    (root / "requirements" / "events.txt").write_text("\n".join(few) + "\n")
+    (root / "src" / "__pycache__").mkdir(exist_ok=True)
+    (root / "src" / "__pycache__" / "score.pyc").touch()
+    return root
 
 
-def test_the_same_files_make_the_same_package(tmp_path: Path) -> None:
-    files = [tmp_path / "one.zip", tmp_path / "two.zip"]
-    for file in files:
-        package.main(["--output", str(file), "--without-dependencies"])
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def test_without_what_installs_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_package_has_what_azure_functions_and_the_jobs_need(
+    project: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(package.shutil, "which", lambda *_, **__: None)
+    output = tmp_path / "new" / "events.zip"
+    package.write_package(project, output)
+    first = output.read_bytes()
+    with zipfile.ZipFile(output) as archive:
+        found = set(archive.namelist())
+        archive.extractall(tmp_path / "app")
+    pipelines = (project / "azureml" / "pipelines").iterdir()
+    assert {f"project/azureml/pipelines/{path.name}" for path in pipelines} <= found
+    wanted = {"conf/project.yml", "src/score.py", "pyproject.toml", "requirements/modelyard.txt"}
+    assert {"host.json", "function_app.py", *(f"project/{name}" for name in wanted)} <= found
+    parts = {part for name in found for part in name.split("/")}
+    assert not parts & {"__pycache__", ".venv", ".mlflow"}
+    assert not any(name.startswith("project/tests/") for name in found)
+    # The toolkit in it is the project's, and can be imported.
+    code = "import importlib.util as u; print(u.find_spec('modelyard.events.triggers').origin)"
+    packages = tmp_path / "app" / package.PACKAGES
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith(str(packages)), done.stderr
+    package.write_package(project, output)
+    assert output.read_bytes() == first
+
+
+def test_requirements_that_cannot_be_installed_leave_the_old_package(
+    project: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "events.zip"
+    output.write_bytes(b"old")
+    (wheel,) = (project / "requirements" / "wheels").glob("*.whl")
+    wheel.write_bytes(b"other")
+    with pytest.raises(UsageError, match=r"uv cannot install events\.txt and modelyard\.txt"):
+        package.write_package(project, output)
+    assert output.read_bytes() == b"old"
+    assert not list(tmp_path.glob(".events.zip*"))
+
+
+def test_a_missing_uv_is_named(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(environments.shutil, "which", lambda *_, **__: None)
     assert package.main(["--output", str(tmp_path / "events.zip")]) == 2
-    assert "uv is missing" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert "uv is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "events.zip").exists()
 
 
 def test_the_package_is_made_for_the_python_that_the_function_app_has() -> None:

@@ -14,7 +14,7 @@ from modelyard.events.ledger import LEASE, Busy
 from modelyard.events.reactions import handle
 
 from tests import payloads
-from tests.fakes import Azure, Killed
+from tests.fakes import PROJECT, Azure, Killed
 
 
 def breach(run: str = "calm_cat_y2", time: str = "2026-11-02T03:20:00Z", event: str = "1") -> Event:
@@ -82,7 +82,7 @@ def test_an_event_that_somebody_is_handling_waits(azure: Azure) -> None:
     azure.jobs.killed_before = True
     with pytest.raises(Killed):
         handle(REGISTERED, azure.services)
-    with pytest.raises(Busy, match="flight-delay:3 is claimed since 03:30:00"):
+    with pytest.raises(Busy, match="flight-delay:3 has been claimed since 03:30:00"):
         handle(REGISTERED, azure.services)
 
 
@@ -211,7 +211,7 @@ def test_whatever_happens_everything_told_is_answered_once_in_the_end(
 ) -> None:
     project = tmp_path_factory.getbasetemp() / "project"
     (project / "conf").mkdir(parents=True, exist_ok=True)
-    (project / "conf" / "project.yml").write_text("model: flight-delay\n")
+    (project / "conf" / "project.yml").write_text(PROJECT)
     azure = Azure(project)
     told: dict[str, Event] = {}
     for queue, which, fault, minutes in steps:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import logging
 import re
+import runpy
+import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+from modelyard.errors import UsageError
 from modelyard.events.event import BREACH_TAG, Queue
 from modelyard.events.ledger import LEASE
-from modelyard.events.receive import MOST_ATTEMPTS, NOTICE, receive
-from modelyard.events.settings import SettingsError, read_settings
+from modelyard.events.receive import MAX_ATTEMPTS, NOTICE, receive
+from modelyard.events.settings import read_settings
 
 from tests import payloads
 from tests.fakes import Azure
@@ -36,7 +40,7 @@ def notices(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_what_was_done_is_logged(azure: Azure, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert receive("model-registered", payloads.registered(), 1, azure.services)
+    assert receive("model-registered", payloads.registered(), 1, lambda: azure.services)
     assert "flight-delay:3 is tested by job model-test-" in caplog.text
     assert not notices(caplog)
 
@@ -44,7 +48,7 @@ def test_what_was_done_is_logged(azure: Azure, caplog: pytest.LogCaptureFixture)
 def test_what_nobody_understands_is_told_and_put_aside_at_once(
     azure: Azure, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert not receive("run-failed", b'{"id": "x"}', 1, azure.services)
+    assert not receive("run-failed", b'{"id": "x"}', 1, lambda: azure.services)
     (notice,) = notices(caplog)
     assert "run-failed-poison: type: Field required" in notice.replace("eventType", "type")
 
@@ -53,10 +57,10 @@ def test_what_fails_is_tried_again_and_told_when_it_is_given_up(
     azure: Azure, caplog: pytest.LogCaptureFixture
 ) -> None:
     azure.jobs.error = OSError("no\nnetwork")
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         assert not notices(caplog)
         with pytest.raises(OSError, match="network"):
-            receive("model-registered", payloads.registered(), attempt, azure.services)
+            receive("model-registered", payloads.registered(), attempt, lambda: azure.services)
     (notice,) = notices(caplog)
     assert "about flight-delay:3 failed 5 times" in notice
     assert "\n" not in notice
@@ -71,32 +75,67 @@ def test_settings_are_read_from_the_apps_environment() -> None:
 def test_missing_and_wrong_settings_are_told_all_at_once() -> None:
     given = GIVEN | {"EVENTS_COOL_DOWN_DAYS": "often", "EVENTS_STATE": "account"}
     del given["EVENTS_WORKSPACE"]
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(UsageError) as caught:
         read_settings(given, ROOT)
     for name in ("EVENTS_COOL_DOWN_DAYS", "EVENTS_STATE", "EVENTS_WORKSPACE"):
         assert name in str(caught.value)
 
 
 def test_a_project_without_a_model_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="does not name the model"):
+    with pytest.raises(UsageError, match=r"project\.yml does not exist"):
         _ = read_settings(GIVEN, tmp_path).model
 
 
-def _keywords(file: Path, function: str) -> list[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return [
-        str(keyword.value.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == function
-        for keyword in node.keywords
-        if keyword.arg == "queue_name" and isinstance(keyword.value, ast.Constant)
-    ]
+class App:
+    """In place of azure.functions' FunctionApp: records the bindings of each function."""
+
+    def __init__(self) -> None:
+        self.bindings: dict[str, dict[str, str]] = {}
+        self.functions: dict[str, Callable[[Any, Any], None]] = {}
+
+    def function_name(self, name: str) -> Callable[[Any], Any]:
+        def add(function: Any) -> None:
+            self.functions[name] = function
+            self.bindings[name] = function.bindings
+
+        return add
+
+    def _binding(self, arg_name: str, queue_name: str, connection: str) -> Callable[[Any], Any]:
+        def add(function: Any) -> Any:
+            function.bindings = getattr(function, "bindings", {}) | {arg_name: queue_name}
+            return function
+
+        return add
+
+    queue_trigger = queue_output = _binding
 
 
-def test_every_queue_has_a_trigger_and_a_place_for_poison() -> None:
-    app = ROOT / "events" / "function_app.py"
-    assert sorted(_keywords(app, "queue_trigger")) == sorted(get_args(Queue))
-    assert sorted(_keywords(app, "queue_output")) == sorted(f"{q}-poison" for q in get_args(Queue))
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> App:
+    """The sample project's function app."""
+    functions = types.SimpleNamespace(FunctionApp=App, QueueMessage=Any, Out={bytes: Any})
+    monkeypatch.setitem(sys.modules, "azure", types.ModuleType("azure"))
+    monkeypatch.setattr(sys.modules["azure"], "functions", functions, raising=False)
+    monkeypatch.setitem(sys.modules, "azure.functions", functions)
+    monkeypatch.delitem(sys.modules, "modelyard.events.triggers", raising=False)
+    app = runpy.run_path(str(ROOT / "events" / "function_app.py"))["app"]
+    monkeypatch.delitem(sys.modules, "modelyard.events.triggers", raising=False)
+    assert isinstance(app, App)
+    return app
+
+
+def test_every_queue_has_a_trigger_and_a_poison_queue(app: App) -> None:
+    assert app.bindings == {
+        queue.replace("-", "_"): {"message": queue, "poison": f"{queue}-poison"}
+        for queue in get_args(Queue)
+    }
+
+
+def test_a_message_that_is_no_event_is_put_into_the_poison_queue(app: App) -> None:
+    message = types.SimpleNamespace(get_body=lambda: b"{}", dequeue_count=None)
+    put: list[bytes] = []
+    app.functions["run_failed"](message, types.SimpleNamespace(set=put.append))
+    assert put == [b"{}"]
 
 
 def test_infrastructure_and_code_name_the_same_queues_settings_and_tag() -> None:
@@ -114,7 +153,7 @@ def test_infrastructure_and_code_name_the_same_queues_settings_and_tag() -> None
 def test_the_host_keeps_to_what_the_code_relies_on() -> None:
     host = json.loads((ROOT / "events" / "host.json").read_text(encoding="utf-8"))
     queues = host["extensions"]["queues"]
-    assert queues["maxDequeueCount"] == MOST_ATTEMPTS
+    assert queues["maxDequeueCount"] == MAX_ATTEMPTS
     # Event Grid has written both plain text and base64: the code tells them apart, the host cannot.
     assert queues["messageEncoding"] == "none"
     hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
@@ -122,6 +161,6 @@ def test_the_host_keeps_to_what_the_code_relies_on() -> None:
     hours, minutes, seconds = map(int, queues["visibilityTimeout"].split(":"))
     again = (hours * 60 + minutes) * 60 + seconds
     # After a crash the claim has run out before the attempts have.
-    assert again * (MOST_ATTEMPTS - 2) > LEASE.total_seconds()
+    assert again * (MAX_ATTEMPTS - 2) > LEASE.total_seconds()
     # A notice that sampling drops is a mail that nobody gets.
     assert host["logging"]["applicationInsights"]["samplingSettings"]["isEnabled"] is False

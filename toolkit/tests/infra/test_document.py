@@ -10,6 +10,7 @@ import pytest
 from modelyard.errors import UsageError
 from modelyard.infra.diagram import diagram
 from modelyard.infra.document import CAPABILITIES, PAGE, documented, rights
+from modelyard.infra.reader import read_infrastructure
 
 from tests.project import ROOT
 
@@ -30,14 +31,14 @@ def test_a_module_more_is_a_box_and_an_arrow_more(tmp_path: Path) -> None:
         "  params: {\n    vaultName: workspace.outputs.name\n  }\n}\n",
         encoding="utf-8",
     )
-    drawn = diagram(main)
+    drawn = diagram(read_infrastructure(main.parent), main)
     assert '["search"]' in drawn
     assert 'search["<b>search</b><br/>key vault"]' in drawn
     assert "search --> workspace" in drawn
 
 
 def test_every_module_has_a_box_with_what_it_makes() -> None:
-    drawn = diagram(ROOT / "infra" / "main.bicep")
+    drawn = diagram(read_infrastructure(ROOT / "infra"), (ROOT / "infra" / "main.bicep").resolve())
     assert "<br/>" in drawn
     assert '</b><br/>"]' not in drawn
 

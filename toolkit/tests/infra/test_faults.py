@@ -1,4 +1,4 @@
-"""Faults that people make, each planted alone: found where it is, with what to do about it."""
+"""Faults that people make, each on its own: the finding has its place and its remedy."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ TYPES = {
         "  name: storageName\n",
         "  name: storageName\n  kind: 'StorageV2'\n",
         "kind:",
-        "`kind` of a resource that is only referred to",
+        "`kind` of an existing resource",
         "remove it",
     ),
     "reading what is not there": Fault(
@@ -218,7 +218,7 @@ CALLS = {
         DEV, "days = 7", "days = 3", "= 3", "is at least 7, found 3", "stay within"
     ),
     "parameter file for another file": Fault(
-        DEV, "main.bicep", "man.bicep", "using", "./man.bicep, is not there", "name a .bicep file"
+        DEV, "main.bicep", "man.bicep", "using", "./man.bicep, does not exist", "name a .bicep file"
     ),
     "unknown parameter of a module": Fault(
         MAIN,
@@ -257,11 +257,11 @@ CALLS = {
         "locks.?outputs.level ?? ''",
         "locks.outputs.level",
         "locks.outputs",
-        "locks is deployed under a condition",
+        "locks is conditional",
         "write locks.?outputs",
     ),
     "module that is not there": Fault(
-        MAIN, "modules/locks", "modules/lock", "module locks", "not there", "restore the file"
+        MAIN, "modules/locks", "modules/lock", "module locks", "does not exist", "restore the file"
     ),
     "output of another type": Fault(
         MAIN,
@@ -275,7 +275,7 @@ CALLS = {
         MAIN, "project.tags,", "project.tag,", "project.tag,", "no `tag`", "title, name, region"
     ),
     "loaded file that is not there": Fault(
-        MAIN, "conf/project.yml", "conf/projekt.yml", "projekt", "is not there", "restore the file"
+        MAIN, "conf/project.yml", "conf/projekt.yml", "projekt", "does not exist", "restore the file"
     ),
     "unused parameter": Fault(
         LOCKS,
@@ -304,8 +304,8 @@ CALLS = {
         "name: storageName",
         "name: storagName",
         "storagName",
-        "nothing here",
-        "mend the name",
+        "is not declared",
+        "correct the name",
     ),
     "unknown function": Fault(
         LOCKS,
@@ -313,14 +313,14 @@ CALLS = {
         "name: lower(storageName)",
         "lower(",
         "no function lower()",
-        "mend",
+        "correct",
     ),
     "circle": Fault(
         LOCKS,
         "resource storage",
         "var one = two\nvar two = '${one}s'\n\nresource storage",
         "var one",
-        "these wait for each other",
+        "a dependency cycle",
         "remove one",
     ),
     "name that waits for a resource": Fault(
@@ -328,8 +328,8 @@ CALLS = {
         "  name: 'keep'",
         "  name: storage.properties.kind",
         "properties.kind",
-        "the name of `lock` waits for `storage.properties`",
-        "make it of parameters",
+        "the name of `lock` depends on `storage.properties`",
+        "use parameters",
     ),
     "name that waits behind a variable": Fault(
         MAIN,
@@ -338,26 +338,26 @@ CALLS = {
         "var late = store.outputs.name\n\nresource budget 'Microsoft.Consumption/budgets@2024-08-01' = {\n"
         "  name: 'budget-${late}'",
         "budget-${late}",
-        "the name of `budget` waits for `store.outputs`",
-        "make it of parameters",
+        "the name of `budget` depends on `store.outputs`",
+        "use parameters",
     ),
     "condition that waits for a module": Fault(
         MAIN,
         "(asAdministrator && lockResources)",
         "(asAdministrator && store.outputs.name == 'x')",
         "module locks",
-        "the condition of `locks` waits for `store.outputs`",
-        "make it of parameters",
+        "the condition of `locks` depends on `store.outputs`",
+        "use parameters",
     ),
     "output that may be null": Fault(
-        MAIN, " ?? ''", "", "lockLevel", "output `lockLevel` may be null", "say what is taken"
+        MAIN, " ?? ''", "", "lockLevel", "output `lockLevel` may be null", "give a default"
     ),
     "dependency told twice": Fault(
         LOCKS,
         "  scope: storage\n",
         "  scope: storage\n  dependsOn: [\n    storage // twice\n  ]\n",
         "// twice",
-        "`lock` waits for `storage` anyway",
+        "`lock` depends on `storage` already",
         "remove it from dependsOn",
     ),
     "name where a parent is meant": Fault(
@@ -372,7 +372,7 @@ CALLS = {
         LOCKS, "    level: 'Can", "    'level': 'Can", "'level'", "needs no quotes", "without"
     ),
     "region written down": Fault(
-        STORE, "location: location", "location: 'westeurope'", "westeurope", "written down", "take"
+        STORE, "location: location", "location: 'westeurope'", "westeurope", "is a constant", "take"
     ),
     "address of one cloud": Fault(
         LOCKS,
@@ -387,7 +387,7 @@ CALLS = {
         "  name: 'keep'\n",
         "  name: 'keep'\n  name: 'two'\n",
         "'two'",
-        "`name` stands twice",
+        "`name` is twice",
         "one",
     ),
     "comma left out": Fault(
@@ -398,11 +398,11 @@ CALLS = {
         "  name: storageName\n}",
         "  name: storageName\n",
         "resource storage",
-        "cannot be read",
+        "syntax error",
         "brackets",
     ),
     "text that does not end": Fault(
-        LOCKS, "name: 'keep'", "name: 'keep", "keep", "cannot be read", "quotes"
+        LOCKS, "name: 'keep'", "name: 'keep", "keep", "syntax error", "quote"
     ),
 }
 INTENT = {
@@ -412,22 +412,22 @@ INTENT = {
         "allowSharedKeyAccess: true",
         "allowSharedKey",
         "properties.allowSharedKeyAccess of `account` is true",
-        "say false: data is reached with identities only",
+        "set it to false: data is reached with identities only",
     ),
     "keys, by leaving the property out": Fault(
         STORE,
         "    allowSharedKeyAccess: false\n",
         "",
         "resource account",
-        "`account` does not say properties.allowSharedKeyAccess",
-        "say false",
+        "`account` does not set properties.allowSharedKeyAccess",
+        "set it to false",
     ),
     "open to every network": Fault(
         STORE,
         "isPrivate ? 'Disabled' : 'Enabled'",
         "'Enabled'",
         "publicNetworkAccess",
-        "`account` is open to every network, always",
+        "`account` is open to every network in every environment",
         "isPrivate ? 'Disabled' : 'Enabled'",
     ),
     "open although the network is private": Fault(
@@ -444,7 +444,7 @@ INTENT = {
         "defaultAction: 'Deny'",
         "defaultAction: 'Allow'",
         "defaultAction",
-        "everyone",
+        "allows every network",
         "Deny",
     ),
     "no tags": Fault(
@@ -463,7 +463,7 @@ INTENT = {
         "storageAccounts/write",
         "storageAccounts/*",
         "/*",
-        "the role may do anything: Microsoft.Storage/storageAccounts/*",
+        "the role has a wildcard: Microsoft.Storage/storageAccounts/*",
         "one by one",
     ),
     "operation that nobody looked up": Fault(
@@ -479,8 +479,8 @@ INTENT = {
         "name: 'keep'",
         "name: guid('8e3af657-a8ff-443c-a75c-2fe8c4bcb635')",
         "8e3af657",
-        "the role Owner can give itself anything",
-        "give the operations",
+        "the role Owner can give itself every permission",
+        "assign a custom role",
     ),
     "secret parameter": Fault(
         LOCKS,
@@ -495,7 +495,7 @@ INTENT = {
         "lock.properties.level",
         "storage.listKeys().keys[0].value",
         "listKeys",
-        "listKeys() gives keys",
+        "listKeys() reads keys",
         "give the identity a role",
     ),
     "no budget": Fault(
@@ -520,7 +520,7 @@ INTENT = {
         "(asAdministrator && lockResources)",
         "(false)",
         "lock",
-        "nothing is locked",
+        "deploys no lock",
         "locks.bicep",
         blamed=PROD,
     ),
@@ -532,8 +532,8 @@ INTENT = {
         "(asAdministrator && lockResources)",
         "(lockResources)",
         "resource lock",
-        "CI would deploy `lock` (Microsoft.Authorization/locks), and may not",
-        "behind asAdministrator",
+        "CI would deploy `lock` (Microsoft.Authorization/locks) and has no permission for it",
+        "only if asAdministrator",
         blamed=LOCKS,
     ),
     "name beyond Azure's limit": Fault(
@@ -572,7 +572,7 @@ def test_a_region_that_is_left_to_a_default_is_found(tmp_path: Path):
     main = FILES[MAIN].replace("    location: location\n", "")
     write(tmp_path, {STORE: default, MAIN: main})
     assert any(
-        "leaves the region to the default of `location`" in f.what for f in findings(tmp_path)
+        "takes the region from the default of `location`" in f.what for f in findings(tmp_path)
     )
 
 
@@ -584,7 +584,7 @@ def test_a_list_of_operations_that_is_gone_does_not_let_every_operation_through(
     write(tmp_path)
     (tmp_path / "infra" / "operations.txt").unlink()
     [found] = findings(tmp_path)
-    assert (found.place.file.name, found.what) == ("operations.txt", "is not there")
+    assert (found.place.file.name, found.what) == ("operations.txt", "does not exist")
     assert "restore it from git" in found.remedy
 
 

@@ -1,4 +1,4 @@
-"""This project's own infrastructure, with the real azmcp and the real checkov."""
+"""The infrastructure of a generated project, with the real azmcp and the real checkov."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 from modelyard.cli import app
 from modelyard.infra import scan
-from modelyard.infra.check import check, compare
-from modelyard.infra.infrastructure import load
-from modelyard.infra.schema import load_types
+from modelyard.infra.azure_types import azure_types
+from modelyard.infra.check import check
+from modelyard.infra.reader import read_infrastructure
 from typer.testing import CliRunner
 
-from tests.project import ROOT
+from tests.project import ROOT, TEMPLATE
 from tests.small_infra import line_of, places
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """This project's infrastructure elsewhere; it shares what was installed for checking."""
+    """A copy of the project's infrastructure, with the environments and caches of earlier test runs."""
     for name in ("infra", "conf", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    (ROOT / ".environments").mkdir(exist_ok=True)
-    (tmp_path / ".environments").symlink_to(ROOT / ".environments", target_is_directory=True)
+    environments = TEMPLATE / "build" / "test-environments"
+    environments.mkdir(parents=True, exist_ok=True)
+    (tmp_path / ".environments").symlink_to(environments, target_is_directory=True)
     return tmp_path
 
 
@@ -38,10 +39,10 @@ def changed(file: Path, change: Callable[[str], str], marker: str) -> int:
     return line_of(after, marker)
 
 
-def test_this_project_passes_and_every_body_is_compared():
-    checked = check(ROOT)
+def test_the_sample_project_passes_and_every_body_is_compared(copied: Path):
+    checked = check(copied)
     assert checked.findings == ()
-    assert checked.untyped == ()
+    assert checked.not_compared == ()
     assert checked.resources > 0
 
 
@@ -68,10 +69,8 @@ def test_faults_in_the_real_files_are_found_all_at_once(copied: Path):
             "workspaces/*",
         ),
     }
-    files = load(copied)
-    found = compare(
-        files, load_types(copied, [r.type for f in files.bicep for r in f.every_resource()])
-    )
+    read = read_infrastructure(copied / "infra", lambda names: azure_types(copied, names))
+    found = list(read.findings)
     said = list(zip(places(copied, found), found, strict=True))
     for (file, words), line in wanted.items():
         assert any(p == (file, line) and words in f.what and f.remedy for p, f in said), (
@@ -93,14 +92,14 @@ def test_checkov_fails_what_is_unsafe_unread_or_unexplained(copied: Path):
         "explained.bicep": account + skip.replace("_3", "_3:nobody is there") + body,
     }.items():
         (copied / "infra" / name).write_text(text, encoding="utf-8")
-    found = list(scan.check(load(copied), lambda _: None))
+    found = list(scan.check(copied, lambda _: None))
     named = ("(CKV_AZURE_3)", "CKV_AZURE_3 is")
     names = {f.place.file.name: f for f in found if any(words in f.what for words in named)}
     assert set(names) == {"unsafe.bicep", "unexplained.bicep"}
     assert "checkov:skip=CKV_AZURE_3:reason" in names["unsafe.bicep"].remedy
     assert "without a reason" in names["unexplained.bicep"].what
-    assert ("unread.bicep", "none of its rules holds") in {
-        (f.place.file.name, f.what.partition("that ")[2]) for f in found
+    assert ("unread.bicep", "checkov cannot parse it, so none of its rules is checked") in {
+        (f.place.file.name, f.what) for f in found
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelyard.infra.evaluate import UNKNOWN, Scope, evaluate
-from modelyard.infra.syntax import parse
-from modelyard.infra.tree import BicepFile, Call, Index, Literal, Member, Ternary
+from modelyard.infra.reader.evaluate import UNKNOWN, Scope, evaluate
+from modelyard.infra.reader.syntax import parse
+from modelyard.infra.reader.tree import BicepFile, Call, Index, Literal, Member, Ternary
 
 from tests.small_infra import STORE
 
@@ -67,7 +67,7 @@ def test_a_parameter_file_is_read_with_its_places():
 
 def test_a_parameter_file_without_a_target_says_so():
     (error,) = read("param a = 1\n", "x.bicepparam").errors
-    assert "names no .bicep file" in error.what and "using" in error.remedy
+    assert "does not name the .bicep file" in error.what and "using" in error.remedy
 
 
 SIGNS = ["??", "||", "&&", "==", "!=", "<", ">=", "+", "-", "*", "%"]

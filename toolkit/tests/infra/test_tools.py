@@ -10,7 +10,7 @@ import pytest
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import compiler
 from modelyard.infra.deploy import deploy
-from modelyard.infra.infrastructure import load
+from modelyard.infra.reader import read_infrastructure
 
 from tests.small_infra import places, write
 
@@ -36,7 +36,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
 def compiled(root: Path) -> list[tuple[str, int, str, str]]:
     said: list[str] = []
-    found = sorted(compiler.check(load(root), said.append))
+    found = sorted(compiler.check(read_infrastructure(root / "infra"), said.append))
     return [(*place, f.what, f.remedy) for place, f in zip(places(root, found), found, strict=True)]
 
 
@@ -94,7 +94,7 @@ def test_the_azure_cli_compiles_where_it_has_the_compiler(tmp_path: Path, progra
     error = f"ERROR: {root / 'infra/main.bicep'}(3,1) : Error BCP057: The name is unknown."
     program("az", f"""[ "$2" = build ] && {{ echo '{error}' >&2; exit 1; }}\nexit 0""")
     assert compiled(root) == [
-        ("infra/main.bicep", 3, "The name is unknown (BCP057)", "mend it as the compiler says")
+        ("infra/main.bicep", 3, "The name is unknown (BCP057)", "correct it as the compiler says")
     ]
 
 
@@ -104,7 +104,7 @@ def test_an_azure_cli_without_the_compiler_is_asked_for_nothing_more(
     root = write(tmp_path / "project")
     words = program("az", "exit 1")
     said: list[str] = []
-    assert list(compiler.check(load(root), said.append)) == []
+    assert list(compiler.check(read_infrastructure(root / "infra"), said.append)) == []
     assert words.read_text().splitlines() == ["bicep version"]
     assert "not compiled" in said[0]
 

@@ -1,0 +1,1 @@
+"""Reactions to Azure ML's events, and the function app they run in."""

@@ -1,4 +1,4 @@
-"""One retraining per breach: several signals, and several runs of a monitor, tell of the same drift."""
+"""Cool-down of retraining: several signals and several runs of a monitor report the same drift."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NAME = "retraining.json"
 
 
 class Last(BaseModel):
-    """The retraining that was started last, or is being started.
+    """The record of the latest retraining.
 
     Attributes:
         job: its name.
-        begun: when somebody set about to start it.
-        started: when it was started; None: not yet, or a crash came between.
-        by: of the write; no two are the same.
+        begun: when a process began to start it.
+        started: when it was started; None if it is being started, or the process crashed.
+        by: id of the write; unique.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,14 +32,14 @@ class Last(BaseModel):
     started: datetime | None = None
     by: str
 
-    def written(self) -> bytes:
-        """As it is kept."""
+    def serialized(self) -> bytes:
+        """Serialize the record."""
         return self.model_dump_json(indent=2).encode()
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The right to start a retraining; `before` is the one before it, if any."""
+    """The right to start a retraining; `before` is the record that it replaced."""
 
     etag: str
     last: Last
@@ -55,18 +55,18 @@ def take_turn(
     cool_down: timedelta,
     exists: Callable[[str], bool],
 ) -> Turn | Last:
-    """Whether a breach starts a retraining.
+    """Take the right to start a retraining for a breach.
 
     Args:
-        store: where the last one is kept.
+        store: with the record of the latest retraining.
         job: name of the retraining that would be started.
-        breach: when it was found. A breach from before the last retraining was answered by it.
+        breach: when it was found; a retraining that was started later answers it.
         now: the time.
-        cool_down: how long after a retraining no other is started.
-        exists: whether a job was started, by name; asked after a crash.
+        cool_down: time after the start of a retraining in which no other is started.
+        exists: whether there is a job of a name; called after a crash.
 
     Returns:
-        The turn, or the retraining that answers this breach already.
+        The right, or the retraining that already answers this breach.
 
     Raises:
         Busy: another retraining is being started.
@@ -86,22 +86,22 @@ def take_turn(
         return last
     mine = Last(job=job, begun=now, by=secrets.token_hex(8))
     etag = (
-        store.create(_NAME, mine.written())
+        store.create(_NAME, mine.serialized())
         if found is None
-        else store.replace(_NAME, mine.written(), found.etag)
+        else store.replace(_NAME, mine.serialized(), found.etag)
     )
     if etag is None:
-        raise Busy("another retraining took the turn a moment ago")
+        raise Busy("another retraining began a moment ago")
     return Turn(etag, mine, last)
 
 
 def begin_cool_down(store: Store, turn: Turn, now: datetime) -> bool:
-    """The retraining was started; False if the turn ran out and somebody else has it."""
+    """Record that the retraining was started; return False if the right had expired."""
     return _replace(store, turn, turn.last.model_copy(update={"started": now}))
 
 
-def give_up(store: Store, turn: Turn) -> None:
-    """Let another breach have the turn."""
+def release_turn(store: Store, turn: Turn) -> None:
+    """Release the right, so that the next breach can start a retraining."""
     if turn.before is None:
         store.remove(_NAME, turn.etag)
     else:
@@ -109,5 +109,5 @@ def give_up(store: Store, turn: Turn) -> None:
 
 
 def _replace(store: Store, turn: Turn, last: Last) -> bool:
-    content = last.model_copy(update={"by": secrets.token_hex(8)}).written()
+    content = last.model_copy(update={"by": secrets.token_hex(8)}).serialized()
     return store.replace(_NAME, content, turn.etag) is not None

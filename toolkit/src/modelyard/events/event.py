@@ -22,18 +22,18 @@ from pydantic import (
 
 Queue = Literal["model-registered", "monitor-breached", "run-failed"]
 
-# The run tag of a model monitor's step that found a metric beyond its threshold.
+# The run tag by which a step of a model monitor reports a metric beyond its threshold.
 BREACH_TAG = "azureml_modelmonitor_threshold_breached"
-# The property in which the registry (mlops) keeps the run that a version came from.
+# The property of a model version with the run it was trained in; see models/azure_registry.py.
 RUN_PROPERTY = "mlops.run_id"
 
 
 class UnreadableEvent(Exception):
-    """Nothing that this code understands, however often it is tried."""
+    """A message that is not a valid event; handling it again would not help."""
 
 
 def _folded(value: Any) -> Any:
-    """Keys without case: Azure's documentation writes both `RunTags` and `runTags`."""
+    """Lower the case of keys: Azure's documentation writes both `RunTags` and `runTags`."""
     return {str(k).casefold(): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
@@ -52,7 +52,7 @@ class _Read(BaseModel):
 
 
 class _Envelope(_Read):
-    """What every event has, in the schema of Event Grid or of CloudEvents."""
+    """The common fields of events, in the schema of Event Grid or of CloudEvents."""
 
     id: Name
     type: Annotated[str, Field(validation_alias=AliasChoices("eventType", "type"))]
@@ -65,11 +65,11 @@ class _Envelope(_Read):
         try:
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
         except OverflowError:
-            raise ValueError("no time of UTC") from None
+            raise ValueError("not representable in UTC") from None
 
 
 class Registered(_Read):
-    """A model version was registered."""
+    """Data of the event that a model version was registered."""
 
     model: Annotated[Name, Field(validation_alias="modelname")]
     version: Annotated[Name, Field(validation_alias="modelversion")]
@@ -77,12 +77,12 @@ class Registered(_Read):
 
     @property
     def about(self) -> str:
-        """The model version, as people name it."""
+        """The model version as NAME:VERSION."""
         return f"{self.model}:{self.version}"
 
 
 class Run(_Read):
-    """The status of a run changed."""
+    """Data of the event that the status of a run changed."""
 
     name: Annotated[Name, Field(validation_alias="runid")]
     experiment: Annotated[str | None, Field(validation_alias="experimentname")] = None
@@ -91,17 +91,17 @@ class Run(_Read):
 
     @property
     def about(self) -> str:
-        """The run."""
+        """The run's name."""
         return self.name
 
     @property
     def breach(self) -> str | None:
-        """What the monitor found, if this is a step of a monitor that found something."""
+        """The monitor's report of a breach; None where the run is not a monitor's step with one."""
         return self.tags.get(BREACH_TAG)
 
 
 class Event(BaseModel):
-    """One event, from the queue that its kind comes through."""
+    """An event of a queue."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -112,19 +112,19 @@ class Event(BaseModel):
 
     @property
     def key(self) -> str:
-        """The same for whatever tells of the same thing, however often and with whatever id."""
+        """Key of what the event is about: equal for repeated deliveries, whatever their ids."""
         return hashlib.sha256(f"{self.queue}\n{self.data.about}".encode()).hexdigest()[:32]
 
 
 def read_event(queue: Queue, body: bytes) -> Event:
-    """Read a message.
+    """Read a message as an event.
 
     Args:
-        queue: that it came through.
+        queue: in which the message was.
         body: one event as JSON, plain or in base64: Event Grid has written both.
 
     Raises:
-        UnreadableEvent: with what was expected and what came.
+        UnreadableEvent: naming what was expected and what was found.
     """
     try:
         envelope = _Envelope.model_validate(_decoded(body))

@@ -1,4 +1,4 @@
-"""Jobs in the Azure ML workspace, from the project's own pipeline files."""
+"""Jobs in the Azure ML workspace, started from the project's pipeline files."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class Jobs(Protocol):
-    """Where pipelines are started."""
+    """The jobs of a workspace."""
 
     def exists(self, name: str) -> bool:
-        """Whether there is a job of this name, in whatever state."""
+        """Whether there is a job of this name, in any state."""
         ...
 
     def submit(
         self, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """Start a pipeline, unless there is a job of this name.
+        """Start a pipeline unless there is a job of this name.
 
         Args:
-            pipeline: name of the file in azureml/pipelines, without its ending.
-            name: of the job. The workspace has one job of a name.
-            inputs: path by name of those inputs that differ from the file's.
-            tags: more tags than the file has.
+            pipeline: name of the file in azureml/pipelines, without its suffix.
+            name: of the job; names are unique in a workspace.
+            inputs: paths that replace those of the file, by name of the input.
+            tags: added to those of the file.
         """
         ...
 
@@ -45,12 +45,12 @@ class AzureJobs:
 
     @property
     def _client(self) -> MLClient:
-        if self._found is None:  # a failed run is told without it, and importing it takes seconds
+        if self._found is None:  # notices need no client, and its import takes seconds
             from azure.ai.ml import MLClient
 
-            told = self._settings
+            at = self._settings
             self._found = MLClient(
-                self._credential, told.subscription_id, told.resource_group, told.workspace
+                self._credential, at.subscription_id, at.resource_group, at.workspace
             )
         return self._found
 
@@ -76,14 +76,14 @@ class AzureJobs:
         try:
             self._client.jobs.create_or_update(job)
         except HttpResponseError:
-            if not self.exists(name):  # else somebody else was faster
+            if not self.exists(name):  # else another process has started it
                 raise
 
 
 def load_pipeline(
     project: Path, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
 ) -> Job:
-    """The job of a pipeline file; see `Jobs.submit`."""
+    """Load the job of a pipeline file; see `Jobs.submit`."""
     from azure.ai.ml import load_job
 
     changes: list[dict[str, Any]] = [{"name": name}]

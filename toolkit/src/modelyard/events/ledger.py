@@ -1,8 +1,7 @@
-"""What was handled already, so that an event told twice is acted upon once.
+"""Ledger of handled events, so that an event that is delivered twice has one reaction.
 
-An event is claimed before anything is done and marked as done afterwards. A claim runs out: whoever
-is told again after a crash takes it over. What is done in between may thus begin twice, and has to be
-refused the second time (see `jobs`).
+An event is claimed before the reaction and marked as done after it. A claim expires, so that after a
+crash the next delivery takes it over. The reaction may then begin twice; `jobs` refuses the second job.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from pydantic import BaseModel, ConfigDict
 from modelyard.events.event import Event
 from modelyard.events.store import Store
 
-# Longer than a function may run (host.json: functionTimeout), so that no living claim is taken over.
+# Longer than a function may run (host.json: functionTimeout): no claim in use expires.
 LEASE = timedelta(minutes=15)
 
 
 class Busy(Exception):
-    """Somebody else is at it, or crashed a moment ago: to be tried again."""
+    """Another process has the claim, or crashed with it: try again later."""
 
 
 class Entry(BaseModel):
-    """What the ledger says of one event.
+    """The ledger's record of an event.
 
     Attributes:
-        by: of the claim; no two are the same.
-        outcome: what was done.
+        by: id of the claim; unique.
+        outcome: of the reaction.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,14 +42,14 @@ class Entry(BaseModel):
     about: str
     outcome: str | None = None
 
-    def written(self) -> bytes:
-        """As it is kept."""
+    def serialized(self) -> bytes:
+        """Serialize the record."""
         return self.model_dump_json(indent=2).encode()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An event that is ours to handle."""
+    """The right to handle an event."""
 
     name: str
     etag: str
@@ -58,13 +57,13 @@ class Claim:
 
 
 def claim(store: Store, event: Event, now: datetime) -> Claim | Entry:
-    """Claim an event, or find that it was handled.
+    """Claim an event.
 
     Returns:
-        The claim, or the entry of an event that was handled before.
+        The claim, or the record of an event that was handled before.
 
     Raises:
-        Busy: somebody else has claimed it.
+        Busy: another process has claimed it.
     """
     name = f"handled/{event.queue}/{event.key}.json"
     entry = Entry(
@@ -75,28 +74,28 @@ def claim(store: Store, event: Event, now: datetime) -> Claim | Entry:
         event=event.id,
         about=event.data.about,
     )
-    etag = store.create(name, entry.written())
+    etag = store.create(name, entry.serialized())
     if etag is None:
         found = store.read(name)
         if found is None:
-            raise Busy(f"a claim of {entry.about} was given back a moment ago")
+            raise Busy(f"a claim of {entry.about} was released a moment ago")
         earlier = Entry.model_validate_json(found.content)
         if earlier.state == "done":
             return earlier
         if now < earlier.at + LEASE:
-            raise Busy(f"{entry.about} is claimed since {earlier.at:%H:%M:%S}")
-        etag = store.replace(name, entry.written(), found.etag)
+            raise Busy(f"{entry.about} has been claimed since {earlier.at:%H:%M:%S}")
+        etag = store.replace(name, entry.serialized(), found.etag)
     if etag is None:
-        raise Busy(f"{entry.about} was claimed by somebody else a moment ago")
+        raise Busy(f"{entry.about} was claimed by another process a moment ago")
     return Claim(name, etag, entry)
 
 
 def finish(store: Store, mine: Claim, outcome: str, now: datetime) -> bool:
-    """Mark an event as handled; False if the claim ran out and somebody else has taken it over."""
+    """Mark an event as handled; return False if the claim expired and another process took it over."""
     done = mine.entry.model_copy(update={"state": "done", "at": now, "outcome": outcome})
-    return store.replace(mine.name, done.written(), mine.etag) is not None
+    return store.replace(mine.name, done.serialized(), mine.etag) is not None
 
 
-def give_back(store: Store, mine: Claim) -> None:
-    """Let the next attempt begin at once."""
+def release(store: Store, mine: Claim) -> None:
+    """Release a claim, so that the next delivery can be handled at once."""
     store.remove(mine.name, mine.etag)

@@ -1,15 +1,13 @@
-"""Makes the package that the function app runs: `python events/package.py --output events.zip`.
+"""The zip package of the function app: `python -m modelyard.events.package --output events.zip`.
 
-At its root are the triggers and host.json, where Azure Functions looks for them; `events/` is this
-folder; `project/` is what jobs are started from; `.python_packages/` is what requirements/events.txt
-pins, for the Python and the platform of the function app. Nothing is built on Azure, so that the
-packages come from the index that is set up here.
+At its root are the trigger file and host.json, where Azure Functions looks for them. `project/` is the
+copy of the project that jobs are started from. `.python_packages/` has the toolkit and what
+requirements/events.txt pins, for the app's Python and platform: nothing is built on Azure.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,99 +15,85 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from modelyard.environments import TOOLKIT, find_uv, requirements_file
+from modelyard.errors import UsageError, guarded
+from modelyard.files import project_root, replacing
+
 PYTHON = "3.12"  # infra/modules/events.bicep: runtime
 PLATFORM = "x86_64-manylinux_2_28"
 PACKAGES = ".python_packages/lib/site-packages"
 HOST = ("host.json", "function_app.py")
-# What a job's `code: ../..` takes along, and what the pipelines' inputs point to.
-PROJECT = (
-    ".amlignore",
-    ".gitignore",
-    "azureml",
-    "conf",
-    "mlops",
-    "pyproject.toml",
-    "requirements",
-    "src",
-)
-_EARLIEST = (1980, 1, 1, 0, 0, 0)
+# The files that the pipelines, their components and environments refer to.
+PROJECT = ("azureml", "conf", "pyproject.toml", "requirements", "src")
+_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the package."""
-    parser = argparse.ArgumentParser(prog="python events/package.py", description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="the zip file to write")
-    parser.add_argument(
-        "--without-dependencies",
-        action="store_true",
-        help="leave the installed packages out: Azure installs them (az … --build-remote true)",
+    """Write the package; exit code 2 if it cannot be made."""
+    parser = argparse.ArgumentParser(
+        prog="python -m modelyard.events.package", description=(__doc__ or "").splitlines()[0]
     )
-    arguments = parser.parse_args(argv)
-    files = dict(own_files(ROOT))
-    with tempfile.TemporaryDirectory(prefix="events-") as temporary:
-        if not arguments.without_dependencies:
-            print("installing requirements/events.txt for the function app")
-            if not install(ROOT / "requirements" / "events.txt", Path(temporary)):
-                return 2
-            files |= {f"{PACKAGES}/{name}": path for name, path in below(Path(temporary))}
-        write(arguments.output, files)
-    size = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {len(files)} files, {size:.1f} MB")
-    return 0
+    parser.add_argument("--output", type=Path, required=True, help="the zip file to write")
+    return guarded(write_package, project_root(), parser.parse_args(argv).output)
 
 
-def own_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Path in the package and here, of everything but the installed packages."""
-    events = root / "events"
+def write_package(root: Path, output: Path) -> None:
+    """Write the package of a project; the same files give the same bytes.
+
+    Raises:
+        UsageError: a file of the project is missing, or its requirements cannot be installed.
+    """
+    files = dict(_own_files(root))
+    with tempfile.TemporaryDirectory(prefix="events-") as folder:
+        print("installing requirements/events.txt and the toolkit for the function app", flush=True)
+        _install([requirements_file(root, name) for name in ("events", TOOLKIT)], Path(folder))
+        files |= {f"{PACKAGES}/{name}": path for name, path in _below(Path(folder))}
+        _write(output, files)
+    print(f"{output}: {len(files)} files, {output.stat().st_size / 1e6:.1f} MB")
+
+
+def _own_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the path in the package and the path here of the project's own files."""
     for name in HOST:
-        yield name, events / name
-    yield "requirements.txt", root / "requirements" / "events.txt"
-    for path in sorted(events.glob("*.py")):
-        if path.name not in (*HOST, Path(__file__).name):
-            yield f"events/{path.name}", path
+        path = root / "events" / name
+        if not path.is_file():
+            raise UsageError(f"{path} does not exist; restore it from git")
+        yield name, path
     for name in PROJECT:
         place = root / name
         if place.is_file():
             yield f"project/{name}", place
-        for below_it, path in below(place):
-            yield f"project/{name}/{below_it}", path
+        for inner, path in _below(place):
+            yield f"project/{name}/{inner}", path
 
 
-def below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files below a folder but for what Python leaves there; path from it, and here."""
+def _below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files below a folder, relative to it and absolute, without compiled Python."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(folder).as_posix(), path
 
 
-def install(requirements: Path, target: Path) -> bool:
-    """Install what is pinned, as wheels for the function app; False if that failed."""
-    here = Path(sys.executable).parent
-    uv = shutil.which("uv", path=str(here)) or shutil.which("uv")
-    if uv is None:
-        print("uv is missing: make setup installs it, into .venv", file=sys.stderr)
-        return False
-    command = [uv, "pip", "install", "--quiet", "--target", str(target), "--python-version", PYTHON]
-    command += ["--python-platform", PLATFORM, "--only-binary", ":all:", "--require-hashes"]
-    done = subprocess.run([*command, "--requirement", str(requirements)], check=False)  # noqa: S603
-    return done.returncode == 0
+def _install(requirements: list[Path], target: Path) -> None:
+    """Install pinned packages as wheels for the function app's Python and platform."""
+    command = [find_uv(), "pip", "install", "--quiet", "--target", str(target)]
+    command += ["--python-version", PYTHON, "--python-platform", PLATFORM]
+    command += ["--only-binary", ":all:", "--require-hashes", "--reinstall-package", TOOLKIT]
+    for file in requirements:
+        command += ["--requirement", str(file)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        names = " and ".join(file.name for file in requirements)
+        raise UsageError(f"uv cannot install {names}:\n{done.stderr.strip()}")
 
 
-def write(output: Path, files: dict[str, Path]) -> None:
-    """Write the zip whole or not at all; the same files give the same bytes."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as package:
-            for name in sorted(files):
-                entry = zipfile.ZipInfo(name, _EARLIEST)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                package.writestr(entry, files[name].read_bytes())
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+def _write(output: Path, files: dict[str, Path]) -> None:
+    with replacing(output) as partial, zipfile.ZipFile(partial, "w") as package:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            package.writestr(entry, files[name].read_bytes())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an event leads to."""
+"""Reactions to events: test a registered version, retrain after a breach, report a failed run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelyard.events import ledger
-from modelyard.events.cool_down import Last, begin_cool_down, give_up, take_turn
+from modelyard.events.cool_down import Last, begin_cool_down, release_turn, take_turn
 from modelyard.events.event import RUN_PROPERTY, Event, Registered, Run
 from modelyard.events.jobs import Jobs
 from modelyard.events.ledger import Claim, Entry
@@ -18,16 +18,16 @@ from modelyard.events.store import Store
 
 log = logging.getLogger(__name__)
 
-# Where the artifacts of a run are; a version's rows, baseline and contract are with the run it came from.
+# Path of a run's artifacts, among them the held-out rows, the baseline and the contract.
 _ARTIFACTS = "azureml://datastores/workspaceartifactstore/paths/ExperimentRun/dcid."
 
 
 @dataclass(frozen=True)
 class Services:
-    """What reactions are made with.
+    """Services that reactions use.
 
     Attributes:
-        notify: tells the operations address.
+        notify: sends a notice to operations.
     """
 
     settings: Settings
@@ -41,11 +41,11 @@ def handle(event: Event, services: Services) -> str:
     """React to an event, once.
 
     Returns:
-        What was done, in words.
+        The outcome, as a sentence.
 
     Raises:
-        Busy: somebody else is handling it; to be tried again.
-        Exception: whatever went wrong; the event can be tried again.
+        Busy: another process is handling it; try again later.
+        Exception: the reaction failed; the event can be tried again.
     """
     mine = ledger.claim(services.store, event, services.now())
     if isinstance(mine, Entry):
@@ -53,18 +53,22 @@ def handle(event: Event, services: Services) -> str:
     try:
         outcome = _react(event, services)
     except Exception:
-        _give_back(services.store, mine)
+        _release(services.store, mine)
         raise
     if not ledger.finish(services.store, mine, outcome, services.now()):
-        log.warning("%s took longer than its claim lasts", event.data.about)
+        log.warning("the reaction to %s took longer than its claim lasts", event.data.about)
     return outcome
 
 
-def _give_back(store: Store, mine: Claim) -> None:
+def _release(store: Store, mine: Claim) -> None:
     try:
-        ledger.give_back(store, mine)
-    except Exception:  # what went wrong in the first place is what is to be seen
-        log.warning("the claim of %s stays until it runs out", mine.entry.about, exc_info=True)
+        ledger.release(store, mine)
+    except Exception:  # the error of the reaction is the one to raise
+        log.warning(
+            "the claim of %s could not be released and stays until it expires",
+            mine.entry.about,
+            exc_info=True,
+        )
 
 
 def _react(event: Event, services: Services) -> str:
@@ -73,7 +77,7 @@ def _react(event: Event, services: Services) -> str:
         return _test(event, data, services)
     if event.queue == "monitor-breached":
         return _retrain(event, data, services)
-    return _tell(data, services)
+    return _report(data, services)
 
 
 def _test(event: Event, registered: Registered, services: Services) -> str:
@@ -83,7 +87,9 @@ def _test(event: Event, registered: Registered, services: Services) -> str:
         return f"{registered.about} is not a version of {model}"
     run = registered.properties.get(RUN_PROPERTY)
     if not run:
-        return f"{registered.about} came from no training run: there are no held-out rows to test it on"
+        return (
+            f"{registered.about} has no training run, so there are no held-out rows to test it on"
+        )
     artifacts = f"{_ARTIFACTS}{run}"
     job = _job_name("model-test", event)
     services.jobs.submit(
@@ -101,7 +107,7 @@ def _test(event: Event, registered: Registered, services: Services) -> str:
 
 
 def _retrain(event: Event, run: Run, services: Services) -> str:
-    """Start the retraining pipeline, unless one was started lately."""
+    """Start the retraining pipeline, unless the cool-down of the latest one lasts."""
     job = _job_name("retraining", event)
     turn = take_turn(
         services.store,
@@ -116,25 +122,25 @@ def _retrain(event: Event, run: Run, services: Services) -> str:
     try:
         services.jobs.submit("train", job, {}, {"monitor_run": run.name, "event": event.id})
     except Exception:
-        with contextlib.suppress(Exception):  # the turn runs out by itself
-            give_up(services.store, turn)
+        with contextlib.suppress(Exception):  # else the turn expires
+            release_turn(services.store, turn)
         raise
     if not begin_cool_down(services.store, turn, services.now()):
         log.warning("starting retraining %s took longer than its turn lasts", job)
     return f"the breach found by {run.name} started retraining {job}"
 
 
-def _tell(run: Run, services: Services) -> str:
-    """Tell the operations address of a failed run."""
-    where = services.settings
+def _report(run: Run, services: Services) -> str:
+    """Report a failed run to operations."""
+    at = services.settings
     services.notify(
-        f"run {run.name} of experiment {run.experiment or 'unknown'} failed in {where.environment}; "
-        f"az ml job show --name {run.name} --workspace-name {where.workspace} "
-        f"--resource-group {where.resource_group}"
+        f"run {run.name} of experiment {run.experiment or 'unknown'} failed in {at.environment}; "
+        f"az ml job show --name {run.name} --workspace-name {at.workspace} "
+        f"--resource-group {at.resource_group}"
     )
-    return f"told operations that run {run.name} failed"
+    return f"reported to operations that run {run.name} failed"
 
 
-def _job_name(what: str, event: Event) -> str:
-    """The same whenever the same thing is told: a second job of a name is refused."""
-    return f"{what}-{event.key}"
+def _job_name(kind: str, event: Event) -> str:
+    """Name a job after what the event is about: the workspace refuses a second job of a name."""
+    return f"{kind}-{event.key}"

@@ -1,10 +1,11 @@
-"""From a message in a queue to what it leads to; `function_app` holds the triggers."""
+"""Handling of a queue's message, with services on Azure."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,36 +17,36 @@ from modelyard.events.store import BlobStore
 
 log = logging.getLogger(__name__)
 
-# An alert rule looks for log messages that begin like this, and mails them (infra/modules/alerts.bicep).
+# An alert rule mails log messages that begin like this (infra/modules/alerts.bicep).
 NOTICE = "operations notice:"
 # After so many attempts the host moves a message to the poison queue (host.json: maxDequeueCount).
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 
 
-def receive(queue: Queue, body: bytes, attempt: int, services: Services | None = None) -> bool:
+def receive(queue: Queue, body: bytes, attempt: int, services: Callable[[], Services]) -> bool:
     """Handle a message.
 
     Args:
-        queue: that it came through.
-        body: as it came.
+        queue: in which the message was.
+        body: of the message.
         attempt: 1 for the first.
-        services: default: those of Azure.
+        services: gives the services; it is called for events that can be read.
 
     Returns:
-        False if nobody understands it: it belongs into the poison queue.
+        False if the message is not a valid event and belongs into the poison queue.
 
     Raises:
-        Exception: it is to be tried again.
+        Exception: handling failed; the host delivers the message again.
     """
     try:
         event = read_event(queue, body)
     except UnreadableEvent as error:
-        notify(f"a message cannot be understood and is now in queue {queue}-poison: {error}")
+        notify(f"a message is not a valid event and is now in queue {queue}-poison: {error}")
         return False
     try:
-        log.info("%s %s: %s", queue, event.id, handle(event, services or azure_services()))
+        log.info("%s %s: %s", queue, event.id, handle(event, services()))
     except Exception as error:
-        if attempt >= MOST_ATTEMPTS:
+        if attempt >= MAX_ATTEMPTS:
             notify(
                 f"event {event.id} about {event.data.about} failed {attempt} times and goes to queue "
                 f"{queue}-poison: {type(error).__name__}: {error}"
@@ -55,16 +56,23 @@ def receive(queue: Queue, body: bytes, attempt: int, services: Services | None =
 
 
 def notify(text: str) -> None:
-    """Tell the operations address: one line, whatever the event said."""
+    """Log a notice to operations, on one line."""
     log.error("%s %s", NOTICE, " ".join(text.split()))
 
 
 @functools.cache
-def azure_services() -> Services:
-    """Ledger and jobs on Azure, as the app's settings say."""
+def azure_services(project: Path) -> Services:
+    """Return the services on Azure that the app's settings name.
+
+    Args:
+        project: from which jobs are started.
+
+    Raises:
+        UsageError: a setting is missing or wrong.
+    """
     from azure.identity import ManagedIdentityCredential
 
-    settings = read_settings(os.environ, Path(__file__).parents[1] / "project")
+    settings = read_settings(os.environ, project)
     credential = ManagedIdentityCredential(client_id=settings.client_id)
     return Services(
         settings=settings,

@@ -1,4 +1,4 @@
-"""What the function app is told by its settings (infra/modules/events.bicep) and by the project."""
+"""Settings of the function app (infra/modules/events.bicep)."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from modelyard.yaml_files import read_yaml
+from modelyard.errors import UsageError
+from modelyard.project import load_project
 
 PREFIX = "EVENTS_"
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong."""
-
-
 class Settings(BaseModel):
-    """The app's settings, `EVENTS_` and the name in capitals.
+    """The app's settings; the variables are `EVENTS_` and the name in capitals.
 
     Attributes:
-        client_id: of the identity to act as.
+        client_id: of the app's identity.
         subscription_id: of the workspace.
         resource_group: of the workspace.
         workspace: its name.
         environment: dev, test or prod.
-        state: address of the container with the ledger.
-        cool_down_days: days after a retraining was started in which no other breach starts one.
-        project: folder with azureml/, conf/, mlops/ and src/.
+        state: address of the blob container with the ledger.
+        cool_down_days: days after the start of a retraining in which a breach starts no other.
+        project: folder with azureml/, conf/ and src/.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -46,7 +42,7 @@ class Settings(BaseModel):
 
     @property
     def cool_down(self) -> timedelta:
-        """How long after a retraining no other is started."""
+        """The time after the start of a retraining in which a breach starts no other."""
         return timedelta(days=self.cool_down_days)
 
     @property
@@ -54,13 +50,9 @@ class Settings(BaseModel):
         """Name of the project's registered model.
 
         Raises:
-            SettingsError: conf/project.yml is missing or says none.
+            UsageError: conf/project.yml is missing or does not name it.
         """
-        path = self.project / "conf" / "project.yml"
-        try:
-            return str(read_yaml(path)["model"])
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise SettingsError(f"{path} does not name the model: {error}") from None
+        return load_project(self.project).model
 
 
 def read_settings(environment: Mapping[str, str], project: Path) -> Settings:
@@ -68,10 +60,10 @@ def read_settings(environment: Mapping[str, str], project: Path) -> Settings:
 
     Args:
         environment: environment variables.
-        project: where the project is, unless EVENTS_PROJECT says.
+        project: folder of the project, unless EVENTS_PROJECT is set.
 
     Raises:
-        SettingsError: with every one that is missing or wrong.
+        UsageError: naming every setting that is missing or wrong.
     """
     given = {
         name.removeprefix(PREFIX).lower(): value
@@ -85,4 +77,4 @@ def read_settings(environment: Mapping[str, str], project: Path) -> Settings:
             f"{PREFIX}{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}"
             for one in error.errors(include_url=False, include_input=False)
         )
-        raise SettingsError("; ".join(lines)) from None
+        raise UsageError("; ".join(lines)) from None

@@ -1,4 +1,4 @@
-"""Where small records are kept: each write happens whole, and only if nobody was faster."""
+"""Storage of small records with optimistic concurrency."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """A record, and the mark that changes with every write of it."""
+    """A record and its etag, which changes with every write."""
 
     content: bytes
     etag: str
@@ -21,28 +21,28 @@ class Store(Protocol):
     """Named records. A name is a path of letters, digits, `-`, `/` and `.`."""
 
     def read(self, name: str) -> Found | None:
-        """The record, if there is one."""
+        """Return the record; None if there is none."""
         ...
 
     def create(self, name: str, content: bytes) -> str | None:
-        """Write a record that is not there yet; returns its etag, or None if it is there."""
+        """Write a new record; return its etag, or None if it exists."""
         ...
 
     def replace(self, name: str, content: bytes, etag: str) -> str | None:
-        """Write a record that still has `etag`; returns the new one, or None if it does not."""
+        """Replace a record that still has `etag`; return the new etag, or None if it has another."""
         ...
 
     def remove(self, name: str, etag: str) -> None:
-        """Remove a record, if it still has `etag`."""
+        """Remove a record if it still has `etag`."""
         ...
 
 
 class BlobStore:
     """Records as blobs of a container.
 
-    The client repeats a request whose answer was lost; the repetition then meets its own write. So a
-    refused write is looked at: if the record is exactly what was to be written, it was. Contents have
-    to differ between writers.
+    Azure's client repeats a request whose response was lost, and the repetition is then refused because
+    of the first write. So a refused write counts as done if the record has exactly its content. Contents
+    of different writers must therefore differ.
     """
 
     def __init__(self, container_url: str, credential: TokenCredential) -> None:

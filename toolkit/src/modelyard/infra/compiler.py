@@ -1,4 +1,4 @@
-"""The official Bicep compiler, its linter and its formatter, where they are on this machine."""
+"""The official Bicep compiler, its linter and its formatter, where they are installed."""
 
 from __future__ import annotations
 
@@ -10,93 +10,86 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.infra.findings import Finding, Place
-from modelyard.infra.infrastructure import Infrastructure
+from modelyard.infra.reader import Finding, Infrastructure, Place
 
 CHECK = "Bicep compiler"
-SECONDS = 300
-_SAID = re.compile(
+TIMEOUT = 300  # seconds
+_MESSAGE = re.compile(
     r"^(?:\w+: )?(?P<file>.+?)\((?P<line>\d+),(?P<column>\d+)\) : "
     r"(?:Error|Warning|Info) (?P<code>[\w-]+): (?P<what>.*?)(?: \[(?P<link>https:[^\]]+)\])?$"
 )
 
 
 def compiler() -> list[str] | None:
-    """The words that begin a call of the compiler; None where it is not here."""
+    """Return the command of the compiler; None where it is not installed."""
     if alone := shutil.which("bicep"):
         return [alone]
     azure = shutil.which("az")
     if azure is None:
         return None
-    # Asked for its version, `az bicep` installs nothing; asked to build, it would.
-    done = subprocess.run(  # noqa: S603 (the Azure CLI of this machine)
-        [azure, "bicep", "version"], capture_output=True, timeout=SECONDS, check=False
+    # `az bicep version` fails where there is no compiler; `az bicep build` would install one.
+    done = subprocess.run(  # noqa: S603 (the installed Azure CLI)
+        [azure, "bicep", "version"], capture_output=True, timeout=TIMEOUT, check=False
     )
     return [azure, "bicep"] if done.returncode == 0 else None
 
 
-def check(all_files: Infrastructure, say: Callable[[str], object]) -> Iterator[Finding]:
-    """What the compiler says of every file; nothing where there is no compiler.
+def check(infrastructure: Infrastructure, say: Callable[[str], object]) -> Iterator[Finding]:
+    """Compile, lint and format every file; yields nothing where there is no compiler.
 
     Args:
-        all_files: of the project.
-        say: takes a line: that this takes long, or that it is left out.
+        infrastructure: what the reader returned.
+        say: takes a line before the compiler is started, or where it is missing.
 
     Raises:
-        UsageError: the compiler stops without a word that can be understood.
+        UsageError: the compiler fails without a message in its usual format.
     """
     command = compiler()
     if command is None:
-        say("the Bicep compiler is not here: not compiled (az bicep install)")
+        say("the Bicep compiler is not installed: not compiled (az bicep install)")
         return
-    say(f"compiling {len(all_files.files)} files with {Path(command[0]).name}")
-    called = {
-        one.path
-        for file in all_files.bicep
-        for module in file.modules.values()
-        if (one := all_files.called(file, module))
-    }
-    for file in all_files.bicep:
-        if file.path not in called:
-            yield from _said(command, "build", file.path)
-            yield from _said(command, "lint", file.path)
-    for file in all_files.parameters:
-        yield from _said(command, "build-params", file.path)
-    for file in all_files.files.values():
-        formatted = _run(command, "format", file.path).stdout
-        if formatted and formatted != file.path.read_bytes():
+    say(f"compiling {len(infrastructure.files)} files with {Path(command[0]).name}")
+    modules = {one.file for file in infrastructure.files.values() for one in file.modules}
+    for path in infrastructure.files:
+        if path.suffix == ".bicepparam":
+            yield from _messages(command, "build-params", path)
+        elif path not in modules:  # a module is compiled with its callers
+            yield from _messages(command, "build", path)
+            yield from _messages(command, "lint", path)
+    for path in infrastructure.files:
+        formatted = _run(command, "format", path).stdout
+        if formatted and formatted != path.read_bytes():
             words = " ".join([Path(command[0]).stem, *command[1:], "format"])
-            remedy = f"run: {words} {_named(command)}{file.path.name}"
-            what = "is not as the formatter writes it"
-            yield Finding(Place(file.path, 1), what, remedy, CHECK)
+            remedy = f"run: {words} {_named(command)}{path.name}"
+            yield Finding(Place(path, 1), "is not as the formatter writes it", remedy, CHECK)
 
 
-def _said(command: list[str], verb: str, path: Path) -> Iterator[Finding]:
-    """The compiler's words as findings: a warning is a fault here."""
+def _messages(command: list[str], verb: str, path: Path) -> Iterator[Finding]:
+    """Yield the compiler's errors and warnings as findings."""
     done = _run(command, verb, path)
     understood = False
     for line in (done.stderr + b"\n" + (done.stdout if verb == "lint" else b"")).splitlines():
-        found = _SAID.match(line.decode(errors="replace").strip())
+        found = _MESSAGE.match(line.decode(errors="replace").strip())
         if found:
             understood = True
             place = Place(Path(found["file"]).resolve(), int(found["line"]), int(found["column"]))
-            remedy = f"see {found['link']}" if found["link"] else "mend it as the compiler says"
+            remedy = f"see {found['link']}" if found["link"] else "correct it as the compiler says"
             yield Finding(place, f"{found['what'].rstrip('.')} ({found['code']})", remedy, CHECK)
     if done.returncode and not understood:
-        said = done.stderr.decode(errors="replace").strip()
-        raise UsageError(f"{Path(command[0]).name} {verb} {path.name} failed: {said[:2000]}")
+        output = done.stderr.decode(errors="replace").strip()
+        raise UsageError(f"{Path(command[0]).name} {verb} {path.name} failed: {output[:2000]}")
 
 
 def _run(command: list[str], verb: str, path: Path) -> subprocess.CompletedProcess[bytes]:
     words = [*command, verb, *_named(command).split(), str(path)]
     if verb != "lint":
         words.append("--stdout")
-    return subprocess.run(  # noqa: S603 (the compiler of this machine)
+    return subprocess.run(  # noqa: S603 (the installed compiler)
         words,
         cwd=path.parent,
         env=os.environ | {"AZURE_CORE_ONLY_SHOW_ERRORS": "false"},
         capture_output=True,
-        timeout=SECONDS,
+        timeout=TIMEOUT,
         check=False,
     )
 

@@ -1,20 +1,19 @@
-"""The picture of docs/infrastructure.md, drawn from the modules that main.bicep deploys."""
+"""The diagram of docs/infrastructure.md: the modules that main.bicep deploys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from modelyard.infra.syntax import read
-from modelyard.infra.tree import BicepFile, Member, Module, Name, walk
+from modelyard.errors import UsageError
+from modelyard.infra.reader import File, Infrastructure
 
 _SECTION = re.compile(r"^// --- (.+?)(?::.*)? ---$")
-# All others report to the one, and most stand in the other: arrows to them would hide the rest.
+# Every module logs to the one, and most are in the other: arrows to them would hide the rest.
 _EVERYWHERE = {"monitoring", "virtualNetwork"}
-# These look at, or give access to, everything.
+# Modules that refer to all others.
 _OF_ALL = {"access", "alerts", "workbook"}
-# Where the last word of a type says too little.
+# Names where the last part of a type is not enough.
 _LABELS = {
     "Microsoft.ContainerRegistry/registries": "container registry",
     "Microsoft.DataFactory/factories": "data factory",
@@ -31,7 +30,7 @@ _LABELS = {
     "Microsoft.Web/sites": "function app",
     "Microsoft.Authorization/roleEligibilityScheduleRequests": "eligible access",
 }
-# Parts of something that is drawn.
+# Resource types that belong to a resource in the diagram.
 _PARTS = [
     "diagnosticSettings",
     "blobServices",
@@ -62,70 +61,67 @@ _PARTS = [
 ]
 
 
-def diagram(main: Path) -> str:
-    """A Mermaid flowchart: a box for each module of a file, an arrow to each that it needs.
+def diagram(infrastructure: Infrastructure, main: Path) -> str:
+    """Draw a Mermaid flowchart: a box for each module of `main`, arrows to the modules it needs.
+
+    Args:
+        infrastructure: what the reader returned.
+        main: the file whose modules are drawn.
 
     Raises:
-        OSError: a file is missing.
+        UsageError: `main` does not exist.
     """
-    file = read(main)
-    drawn = dict(_sections(main, file))
+    file = infrastructure.files.get(main)
+    if file is None:
+        raise UsageError(f"{main} does not exist; restore it from git")
+    modules, sections = file.modules, _sections(main, file)
     lines = ["flowchart LR"]
-    for number, title in enumerate(dict.fromkeys(drawn.values())):
+    for number, title in enumerate(dict.fromkeys(sections.values())):
         lines.append(f'  subgraph s{number}["{title}"]')
-        for module in file.modules.values():
-            if drawn[module.symbol] == title:
-                kinds = "<br/>".join(_kinds(main.parent / module.path))
+        for module in modules:
+            if sections[module.symbol] == title:
+                kinds = "<br/>".join(_kinds(infrastructure, module.file))
                 lines.append(f'    {module.symbol}["<b>{_words(module.symbol)}</b><br/>{kinds}"]')
         lines.append("  end")
-    for module in file.modules.values():
+    for module in modules:
         if module.symbol not in _OF_ALL:
             lines += [
                 f"  {module.symbol} --> {needed}"
-                for needed in _needs(module, file)
+                for needed in module.needs
                 if needed not in _EVERYWHERE | _OF_ALL
             ]
-    conditional = [m.symbol for m in file.modules.values() if m.condition is not None]
+    conditional = [module.symbol for module in modules if module.conditional]
     if conditional:
         lines.append("  classDef conditional stroke-dasharray: 5 5")
         lines.append(f"  class {','.join(conditional)} conditional")
     return "\n".join(lines)
 
 
-def _sections(main: Path, file: BicepFile) -> Iterator[tuple[str, str]]:
-    """Each module with the title of the comment that it stands below."""
+def _sections(main: Path, file: File) -> dict[str, str]:
+    """Return the title of the section comment above each module."""
     titles = {
         number: found[1]
         for number, line in enumerate(main.read_text(encoding="utf-8").splitlines(), 1)
         if (found := _SECTION.match(line))
     }
-    for module in file.modules.values():
-        above = [number for number in titles if number < module.place.line]
-        yield module.symbol, titles[max(above)] if above else "modules"
+    above = {
+        module.symbol: [number for number in titles if number < module.place.line]
+        for module in file.modules
+    }
+    return {symbol: titles[max(lines)] if lines else "modules" for symbol, lines in above.items()}
 
 
-def _needs(module: Module, file: BicepFile) -> list[str]:
-    """The modules whose outputs a module takes."""
-    found = [
-        node.of.name
-        for node in walk(module.body)
-        if isinstance(node, Member) and isinstance(node.of, Name) and node.name == "outputs"
-    ]
-    return [name for name in dict.fromkeys(found) if name in file.modules]
-
-
-def _kinds(path: Path) -> list[str]:
-    """What a module and those that it calls deploy, parts left out."""
-    file = read(path)
-    types = [one.type for one in file.every_resource() if not one.existing]
+def _kinds(infrastructure: Infrastructure, path: Path) -> list[str]:
+    """Return the kinds of resource that a module and those it calls deploy, without their parts."""
+    file = infrastructure.files.get(path, File(path))
     kinds = [
-        _LABELS.get(one, _words(kind))
-        for one in types
-        if (kind := one.rpartition("/")[2]) not in _PARTS
+        _LABELS.get(one.type, _words(kind))
+        for one in file.resources
+        if not one.existing and (kind := one.type.rpartition("/")[2]) not in _PARTS
     ]
-    for module in file.modules.values():
-        if module.path != "private-endpoint.bicep":
-            kinds += _kinds(path.parent / module.path)
+    for module in file.modules:
+        if module.file.name != "private-endpoint.bicep":
+            kinds += _kinds(infrastructure, module.file)
     return list(dict.fromkeys(kinds))
 
 

@@ -1,4 +1,4 @@
-"""The parts of docs/infrastructure.md that follow from the files: the picture and who can do what."""
+"""The generated parts of docs/infrastructure.md: the diagram, and the table of permissions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 from modelyard.errors import UsageError
 from modelyard.infra.diagram import diagram
+from modelyard.infra.reader import read_infrastructure
 
 PAGE = Path("docs") / "infrastructure.md"
 ENVIRONMENTS = ("dev", "test", "prod")
 _ML = "Microsoft.MachineLearningServices/workspaces/"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
-# What a person calls it, and the operation that whoever has it can do it with.
+# Activities, and the operation that allows each.
 CAPABILITIES = {
     "**approve models**": f"{_ML}assets/stage/write",
     "label data": f"{_ML}labeling/labels/write",
@@ -39,7 +40,7 @@ CAPABILITIES = {
 
 
 def documented(root: Path) -> str:
-    """The page as it has to be.
+    """Return the page with its generated parts up to date.
 
     Raises:
         UsageError: the page or one of its marks is missing.
@@ -49,16 +50,17 @@ def documented(root: Path) -> str:
         text = page.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"{page} does not exist; restore it from git") from None
-    infra = root / "infra"
+    infra = (root / "infra").resolve()
     personas = json.loads((infra / "modules" / "persona-roles.json").read_text(encoding="utf-8"))
-    picture = f"```mermaid\n{diagram(infra / 'main.bicep')}\n```"
+    drawn = diagram(read_infrastructure(infra), infra / "main.bicep")
+    picture = f"```mermaid\n{drawn}\n```"
     for name, content in (("diagram", picture), ("rights", rights(personas))):
         text = _between(text, name, content, page)
     return text
 
 
 def rights(personas: Mapping[str, Any]) -> str:
-    """A table: what each persona can do in each environment."""
+    """Return a table of what each persona can do in each environment."""
     lines = [
         "| persona | " + " | ".join(ENVIRONMENTS) + " |",
         "| --- |" + " --- |" * len(ENVIRONMENTS),
@@ -80,7 +82,7 @@ def _can(persona: Mapping[str, Any], environment: str) -> str:
 
 
 def _between(text: str, name: str, content: str, page: Path) -> str:
-    """The text with the content between the two marks of that name."""
+    """Replace what is between the two marks of a name."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, found, rest = text.partition(begin)
     _, ended, after = rest.partition(end)

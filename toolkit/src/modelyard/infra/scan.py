@@ -1,4 +1,4 @@
-"""Checkov's rules over the Bicep files: nothing failed, nothing unread, every exception explained."""
+"""Checkov over the Bicep files: failed rules, files it cannot parse, exceptions without a reason."""
 
 from __future__ import annotations
 
@@ -10,49 +10,54 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from modelyard.environments import environment_python
+from modelyard.environments import environment_python, requirements_file
 from modelyard.errors import UsageError
 from modelyard.files import write_text
-from modelyard.infra.findings import Finding, Place
-from modelyard.infra.infrastructure import Infrastructure
+from modelyard.infra.reader import Finding, Place
 
 CHECK = "checkov"
 NO_REASON = "No comment provided"
-SECONDS = 600
-KEPT = 20  # results, by what was scanned
+TIMEOUT = 600  # seconds
+KEPT = 20  # cached results
 
 
-def check(all_files: Infrastructure, say: Callable[[str], object]) -> Iterator[Finding]:
-    """What checkov finds. A file it cannot read counts: it would pass such a file in silence.
+def check(root: Path, say: Callable[[str], object]) -> Iterator[Finding]:
+    """Scan infra/ with checkov. A file it cannot parse is a finding: checkov itself passes such a file.
 
     Args:
-        all_files: of the project.
-        say: takes a line where this takes long.
+        root: of the project.
+        say: takes a line before checkov is started.
 
     Raises:
         UsageError: checkov cannot be installed or does not answer.
     """
-    root, folder = all_files.root, all_files.root / "infra"
-    kept = root / ".environments" / "checkov-results" / f"{_digest(all_files)}.json"
+    folder = root.resolve() / "infra"
+    files = sorted(folder.rglob("*.bicep"))
+    if not files:
+        return
+    pinned = requirements_file(root, "checkov")
+    kept = root / ".environments" / "checkov-results" / f"{_digest(pinned, files, folder)}.json"
     try:
         results = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        say(f"scanning {len(all_files.bicep)} files with checkov")
+        say(f"scanning {len(files)} files with checkov")
         results = _run(environment_python(root, "checkov", say), folder)
         write_text(kept, json.dumps(results))
         for old in sorted(kept.parent.glob("*.json"), key=_written)[:-KEPT]:
             old.unlink(missing_ok=True)
     for path in results["unread"]:
-        remedy = "write it with constructs that checkov's older reader knows, or mend its syntax"
-        what = "checkov cannot read it, so that none of its rules holds"
+        remedy = "use only syntax that checkov's parser knows, or correct the syntax"
+        what = "checkov cannot parse it, so none of its rules is checked"
         yield Finding(Place(_inside(folder, path), 1), what, remedy, CHECK)
     for one in results["failed"]:
         place = Place(_inside(folder, one["file"]), one["line"])
-        remedy = f"fulfil it, or write `// checkov:skip={one['id']}:reason` inside the resource"
+        remedy = (
+            f"follow the rule, or write `// checkov:skip={one['id']}:reason` inside the resource"
+        )
         yield Finding(place, f"{one['resource']}: {one['name']} ({one['id']})", remedy, CHECK)
     for one in results["unexplained"]:
         place = Place(_inside(folder, one["file"]), one["line"])
-        what = f"{one['id']} is set aside for {one['resource']} without a reason"
+        what = f"{one['id']} is skipped for {one['resource']} without a reason"
         yield Finding(place, what, f"write `// checkov:skip={one['id']}:reason`", CHECK)
 
 
@@ -64,23 +69,23 @@ def _run(python: Path, folder: Path) -> dict[str, Any]:
     settings = {k: v for k, v in os.environ.items() if not k.startswith(("CKV_", "BC_", "PRISMA_"))}
     settings |= {"LOG_LEVEL": "CRITICAL", "CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false"}
     try:
-        done = subprocess.run(  # noqa: S603 (our own environment's program)
+        done = subprocess.run(  # noqa: S603 (a program of the environment `checkov`)
             command,
             cwd=folder,
             env=settings,
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=SECONDS,
+            timeout=TIMEOUT,
             check=False,
         )
-        said = json.loads(done.stdout)
+        report = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, OSError, ValueError) as error:
         raise UsageError(
-            f"checkov gives no answer ({type(error).__name__}); delete .environments/checkov and try again"
+            f"checkov did not answer ({type(error).__name__}); delete .environments/checkov and try again"
         ) from None
-    results = said.get("results")
-    if results is None:  # it found nothing at all to look at
+    results = report.get("results")
+    if results is None:  # there was nothing to scan
         return {"unread": [], "failed": [], "unexplained": []}
     return {
         "unread": results.get("parsing_errors", []),
@@ -104,7 +109,7 @@ def _entry(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(folder: Path, path: str) -> Path:
-    """Checkov begins paths with a slash, whether they are absolute or relative to the folder."""
+    """Return the path of a file in the report, which begins with a slash even if relative to the folder."""
     absolute = Path(path)
     return absolute if absolute.is_relative_to(folder) else folder / path.lstrip("/\\")
 
@@ -112,17 +117,12 @@ def _inside(folder: Path, path: str) -> Path:
 def _written(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # another process was quicker
+    except OSError:  # removed by another process
         return 0.0
 
 
-def _digest(all_files: Infrastructure) -> str:
-    total = hashlib.sha256()
-    pinned = all_files.root / "requirements" / "checkov.txt"
-    for path in [pinned, *sorted(f.path for f in all_files.bicep)]:
-        try:
-            content = path.read_bytes()
-        except OSError:
-            content = b""
-        total.update(str(path.relative_to(all_files.root)).encode() + b"\0" + content + b"\0")
+def _digest(pinned: Path, files: list[Path], folder: Path) -> str:
+    total = hashlib.sha256(pinned.read_bytes())
+    for path in files:
+        total.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()

@@ -1,19 +1,19 @@
-"""Names of resources within Azure's limits, in every environment that has a parameter file."""
+"""Names of resources compared with Azure's limits, for every parameter file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from modelyard.infra.deployment import Deployed, deployed
-from modelyard.infra.evaluate import Scope, evaluate
-from modelyard.infra.findings import Finding
-from modelyard.infra.infrastructure import Infrastructure
-from modelyard.infra.schema import Types
-from modelyard.infra.tree import BicepFile, Call, Expr, Literal, Member, Module, Name, walk
+from modelyard.infra.reader.deployment import Deployed, deployed
+from modelyard.infra.reader.evaluate import Scope, evaluate
+from modelyard.infra.reader.findings import Finding
+from modelyard.infra.reader.resource_types import Types
+from modelyard.infra.reader.sources import Sources
+from modelyard.infra.reader.tree import BicepFile, Call, Expr, Literal, Member, Module, Name, walk
 
 CHECK = "names of resources"
-# Azure's rules, where its types do not carry them. Regular expressions of whole names.
+# Azure's rules for names that its types do not have, as regular expressions of the whole name.
 LIMITS = {
     "microsoft.storage/storageaccounts": r"[a-z0-9]{3,24}",
     "microsoft.storage/storageaccounts/blobservices/containers": r"\$?[a-z0-9](-?[a-z0-9]){2,62}",
@@ -46,20 +46,20 @@ LIMITS = {
 DEPLOYMENT = r"[a-zA-Z0-9._()-]{1,64}"
 
 
-def check(all_files: Infrastructure, types: Types) -> Iterator[Finding]:
-    """Every name that can be worked out, once, with the parameter file that makes it so."""
-    said: set[tuple[object, str]] = set()
-    for parameters in all_files.parameters:
-        for one in deployed(parameters, all_files):
-            for finding in _judge(one, parameters.path.name, types):
-                if (finding.place, finding.what) not in said:
-                    said.add((finding.place, finding.what))
+def check(sources: Sources, types: Types) -> Iterator[Finding]:
+    """Check every name that can be evaluated; a finding names the parameter file."""
+    seen: set[tuple[object, str]] = set()
+    for parameters in sources.parameters:
+        for one in deployed(parameters, sources):
+            for finding in _check_name(one, parameters.path.name, types):
+                if (finding.place, finding.what) not in seen:
+                    seen.add((finding.place, finding.what))
                     yield finding
 
 
-def missing_keys(all_files: Infrastructure) -> Iterator[Finding]:
-    """Entries that are read of a loaded YAML or JSON file, and files that are loaded: all there."""
-    for file in all_files.bicep:
+def missing_keys(sources: Sources) -> Iterator[Finding]:
+    """Check that loaded files, and the entries that are read of them, exist."""
+    for file in sources.bicep:
         scope = Scope(file)
         for expression in file.expressions:
             for node in walk(expression):
@@ -68,14 +68,14 @@ def missing_keys(all_files: Infrastructure) -> Iterator[Finding]:
                     if isinstance(first, Literal):
                         path = file.path.parent / str(first.value)
                         if not path.is_file():
-                            what = f"{node.function}() of {first.value}, which is not there"
+                            what = f"{node.function}() of {first.value}, which does not exist"
                             yield Finding(
-                                node.place, what, "restore the file, or mend the path", CHECK
+                                node.place, what, "restore the file, or correct the path", CHECK
                             )
                 elif isinstance(node, Member) and not node.safe and _loaded(node.of, file):
                     whole = evaluate(node.of, scope)
                     if isinstance(whole, dict) and node.name not in whole:
-                        what = f"the loaded file has no `{node.name}` there"
+                        what = f"the loaded file has no `{node.name}` here"
                         listed = ", ".join(map(str, whole))
                         yield Finding(node.place, what, f"take one of: {listed}", CHECK)
 
@@ -88,7 +88,7 @@ def _loaded(of: Expr, file: BicepFile) -> bool:
     return isinstance(value, Call) and value.function in ("loadYamlContent", "loadJsonContent")
 
 
-def _judge(one: Deployed, source: str, types: Types) -> Iterator[Finding]:
+def _check_name(one: Deployed, source: str, types: Types) -> Iterator[Finding]:
     name, declared = one.value("name"), one.declared
     if not isinstance(name, str):
         return
@@ -106,6 +106,6 @@ def _judge(one: Deployed, source: str, types: Types) -> Iterator[Finding]:
     rules = [LIMITS.get(declared.type.lower()), published[1] if published else None]
     for rule in rules:
         if rule is not None and not re.search(rf"^(?:{rule})$", own):
-            remedy = f"a {declared.type} takes {rule}: shorten or mend what the name is made of"
+            remedy = f"a name of {declared.type} matches {rule}: shorten or correct its parts"
             yield Finding(place, what, remedy, CHECK)
             return

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from tests.project import ROOT
-
-SCRIPT = ROOT / "sample" / "flights.py"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the sample was removed")
+from modelyard import sample
 
 FLIGHTS = """\
 year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,\
@@ -24,14 +19,6 @@ PLANES = "tailnum,year,manufacturer,seats\nN14228,1999,BOEING,149\n"
 
 
 @pytest.fixture
-def sample():
-    spec = importlib.util.spec_from_file_location("flights", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "flights.csv").write_text(FLIGHTS)
     (tmp_path / "planes.csv").write_text(PLANES)
@@ -39,20 +26,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_flights_that_never_arrived_are_left_out(sample, folder):
+def test_flights_that_never_arrived_are_left_out(folder: Path) -> None:
     assert len(sample.flights(folder, "late")) == 2
 
 
-def test_the_target_is_late_beyond_a_quarter_of_an_hour_or_the_delay(sample, folder):
+def test_the_target_is_late_beyond_a_quarter_of_an_hour_or_the_delay(folder: Path) -> None:
     assert sample.flights(folder, "late")["late"].tolist() == [False, True]
     assert sample.flights(folder, "arrival_delay")["arrival_delay"].tolist() == [11, 16]
 
 
-def test_planned_minutes_survive_midnight(sample, folder):
+def test_planned_minutes_survive_midnight(folder: Path) -> None:
     assert sample.flights(folder, "late")["planned_minutes"].tolist() == [184, 281]
 
 
-def test_nothing_known_only_after_departure_is_in_the_table(sample, folder):
+def test_nothing_known_only_after_departure_is_in_the_table(folder: Path) -> None:
     columns = set(sample.flights(folder, "late").columns)
     assert not columns & {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
     assert sample.flights(folder, "late")["plane_seats"].tolist() == [149, pd.NA]

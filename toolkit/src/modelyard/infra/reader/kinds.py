@@ -1,10 +1,10 @@
-"""What kind of value an expression gives, where that is certain."""
+"""Inference of the kind of value that an expression has, where it is certain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelyard.infra.tree import (
+from modelyard.infra.reader.tree import (
     KNOWN_AT_ONCE,
     Array,
     BicepFile,
@@ -40,9 +40,11 @@ _DEPTH = 20
 
 
 class Symbols:
-    """What the names of one file stand for.
+    """The declarations of one file.
 
-    `called` gives the file that a module is; without it, outputs are of unknown kind.
+    Args:
+        file: with the declarations.
+        called: gives the file of a module; without it, the kind of outputs is unknown.
     """
 
     def __init__(
@@ -54,14 +56,14 @@ class Symbols:
         self._called = called
 
     def output(self, module: str, name: str) -> str | None:
-        """Kind of a module's output, as declared."""
+        """Return the declared kind of a module's output."""
         one = self.file.modules.get(module)
         there = self._called(self.file, one) if one and one.loop is None else None
         output = there.outputs.get(name) if there else None
         return output.type.kind if output else None
 
     def kind(self, name: str) -> str | None:
-        """Of a parameter, by its declared type."""
+        """Return the declared kind of a parameter."""
         parameter = self.file.parameters.get(name)
         if parameter is None:
             return None
@@ -69,7 +71,7 @@ class Symbols:
         return alias.type.kind if alias else parameter.type.kind
 
     def allowed(self, name: str) -> tuple[object, ...]:
-        """The values that a parameter may have, where they are listed."""
+        """Return the allowed values of a parameter; empty where they are not listed."""
         parameter = self.file.parameters.get(name)
         if parameter is None:
             return ()
@@ -86,13 +88,13 @@ class Symbols:
 def kind_of_expression(
     given: Expr, symbols: Symbols, local: frozenset[str] = frozenset(), depth: int = 0
 ) -> str | None:
-    """string, int, bool, array or object; None where it is not certain.
+    """Return string, int, bool, array or object; None where it is not certain.
 
     Args:
         given: the expression.
-        symbols: of the file it stands in.
-        local: names that mean something else here: a loop's variables.
-        depth: of variables that refer to variables.
+        symbols: of its file.
+        local: names of loop variables, which hide declarations.
+        depth: number of variables followed so far.
     """
     if depth > _DEPTH:
         return None

@@ -1,12 +1,12 @@
-"""What must be known when a deployment begins, and what may turn out to be nothing."""
+"""Values that must be known at the start of a deployment, and values that may be null."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelyard.infra.findings import Finding
-from modelyard.infra.infrastructure import Infrastructure
-from modelyard.infra.tree import (
+from modelyard.infra.reader.findings import Finding
+from modelyard.infra.reader.sources import Sources
+from modelyard.infra.reader.tree import (
     KNOWN_AT_ONCE,
     BicepFile,
     Call,
@@ -23,13 +23,13 @@ from modelyard.infra.tree import (
     children,
 )
 
-CHECK = "known at the start"
+CHECK = "start of the deployment"
 DEEPEST = 20
 
 
-def check(all_files: Infrastructure) -> Iterator[Finding]:
-    """Names, conditions and loops that wait for a resource; values that may be null."""
-    for file in all_files.bicep:
+def check(sources: Sources) -> Iterator[Finding]:
+    """Check names, conditions and loops, and values for outputs and parameters that may not be null."""
+    for file in sources.bicep:
         declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
         for one in declared:
             parts = [
@@ -39,37 +39,39 @@ def check(all_files: Infrastructure) -> Iterator[Finding]:
             ]
             for title, expression in parts:
                 if expression is not None:
-                    yield from _waits(expression, f"{title} of `{one.symbol}`", file)
+                    yield from _runtime_value(expression, f"{title} of `{one.symbol}`", file)
         for output in file.outputs.values():
             if not output.type.text.endswith("?"):
                 yield from _null(output.value, f"output `{output.name}`", file)
         for module in file.modules.values():
-            yield from _parameters(module, file, all_files)
+            yield from _parameters(module, file, sources)
 
 
-def _waits(expression: Expr, title: str, file: BicepFile, depth: int = 0) -> Iterator[Finding]:
+def _runtime_value(
+    expression: Expr, title: str, file: BicepFile, depth: int = 0
+) -> Iterator[Finding]:
     match expression:
         case Member(of=of, name=name) if (symbol := _symbol(of)) and depth < DEEPEST:
             is_output = symbol in file.modules and name == "outputs"
             resource = file.resource(symbol)
             if is_output or (resource is not None and name not in KNOWN_AT_ONCE):
-                what = f"{title} waits for `{symbol}.{name}`, which only the deployment tells"
-                remedy = "make it of parameters, variables, or a resource's id or name"
+                what = f"{title} depends on `{symbol}.{name}`, which is known only after its deployment"
+                remedy = "use parameters, variables, or a resource's id or name"
                 yield Finding(expression.place, what, remedy, CHECK)
                 return
         case Call(function=function, of=of) if of is not None and _symbol(of):
-            what = f"{title} waits for {function}(), which only the deployment tells"
-            remedy = "make it of parameters, variables, or a resource's id or name"
+            what = f"{title} depends on {function}(), which is known only after the deployment"
+            remedy = "use parameters, variables, or a resource's id or name"
             yield Finding(expression.place, what, remedy, CHECK)
             return
         case Name(name=name) if name in file.variables and depth < DEEPEST:
-            for finding in _waits(file.variables[name].value, title, file, depth + 1):
+            for finding in _runtime_value(file.variables[name].value, title, file, depth + 1):
                 yield Finding(expression.place, finding.what, finding.remedy, CHECK)
             return
         case _:
             pass
     for child in children(expression):
-        yield from _waits(child, title, file, depth)
+        yield from _runtime_value(child, title, file, depth)
 
 
 def _symbol(of: Expr) -> str | None:
@@ -77,8 +79,8 @@ def _symbol(of: Expr) -> str | None:
     return inner.name if isinstance(inner, Name) and inner.name not in ("az", "sys") else None
 
 
-def _parameters(module: Module, file: BicepFile, all_files: Infrastructure) -> Iterator[Finding]:
-    called, given = all_files.called(file, module), module.body.value("params")
+def _parameters(module: Module, file: BicepFile, sources: Sources) -> Iterator[Finding]:
+    called, given = sources.called(file, module), module.body.value("params")
     if called is None or not isinstance(given, Object):
         return
     assigned = {p.key for p in given.properties}
@@ -86,7 +88,7 @@ def _parameters(module: Module, file: BicepFile, all_files: Infrastructure) -> I
         default = parameter.default
         if name in assigned or not isinstance(default, Member) or default.name != "location":
             continue
-        what = f"module {module.symbol} leaves the region to the default of `{name}`"
+        what = f"module {module.symbol} takes the region from the default of `{name}`"
         yield Finding(given.place, what, f"assign `{name}` here", CHECK)
     for one in given.properties:
         wanted = called.parameters.get(str(one.key))
@@ -95,7 +97,7 @@ def _parameters(module: Module, file: BicepFile, all_files: Infrastructure) -> I
 
 
 def _null(expression: Expr, title: str, file: BicepFile) -> Iterator[Finding]:
-    """A value that is read with `.?` of what may be absent, and then goes where null may not."""
+    """Check a value that may not be null for `.?` without a default."""
     match expression:
         case Ternary(yes=yes, no=no):
             for branch in (yes, no):
@@ -111,12 +113,12 @@ def _null(expression: Expr, title: str, file: BicepFile) -> Iterator[Finding]:
 
 
 def _may_be_null(expression: Expr, title: str) -> Finding:
-    remedy = "say what is taken then: `?? ''`, or that it is there: `!` instead of `.?`"
+    remedy = "give a default with `??`, or write `!` instead of `.?` where it exists"
     return Finding(expression.place, f"{title} may be null", remedy, CHECK)
 
 
 def _is_safe(expression: Expr, file: BicepFile) -> bool:
-    """Whether a chain of properties of a resource or module is null where one of them is absent."""
+    """Whether properties of a resource or module are read with `.?`, so that the value may be null."""
     safe = False
     while isinstance(expression, Member | Index):
         safe = safe or expression.safe

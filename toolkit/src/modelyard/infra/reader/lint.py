@@ -1,4 +1,7 @@
-"""What the compiler and its linter would say of one file besides types. See infra/bicepconfig.json."""
+"""Names, declarations and style: the compiler's and the linter's rules without the compiler.
+
+infra/bicepconfig.json sets the same rules for the compiler's linter.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
-from modelyard.infra.findings import Finding, Place
-from modelyard.infra.infer import Symbols, kind_of_expression
-from modelyard.infra.infrastructure import Infrastructure
-from modelyard.infra.tree import (
+from modelyard.infra.reader.findings import Finding, Place
+from modelyard.infra.reader.kinds import Symbols, kind_of_expression
+from modelyard.infra.reader.sources import Sources
+from modelyard.infra.reader.tree import (
     Array,
     BicepFile,
     Call,
@@ -55,7 +58,7 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ONLY_AS_DEFAULT = {"utcNow", "newGuid"}
 NAMESPACES = {"az", "sys"}
 TYPES = {"string", "int", "bool", "object", "array", "any", "null", "resourceInput"}
-# Hosts that differ between Azure's clouds: `az.environment()` knows them.
+# Hosts that differ between Azure's clouds; `az.environment()` has them.
 CLOUD_HOSTS = re.compile(
     r"(?<![\w-])(management\.azure\.com|management\.core\.windows\.net|core\.windows\.net"
     r"|database\.windows\.net|login\.microsoftonline\.com|graph\.windows\.net|gallery\.azure\.com"
@@ -64,22 +67,22 @@ CLOUD_HOSTS = re.compile(
 )
 
 
-def check(all_files: Infrastructure) -> Iterator[Finding]:
-    """Names that are unknown, unused or undescribed; habits that the linter refuses."""
-    for file in all_files.bicep:
-        symbols = Symbols(file, all_files.called)
+def check(sources: Sources) -> Iterator[Finding]:
+    """Check every file."""
+    for file in sources.bicep:
+        symbols = Symbols(file, sources.called)
         yield from _names(file)
         yield from _unused(file)
         yield from _described(file)
         yield from _declared_kinds(file, symbols)
         yield from _cycles(file)
-        yield from _told_twice(file)
+        yield from _redundant(file)
         for expression in file.expressions:
-            yield from _habits(expression)
+            yield from _style(expression)
         yield from _locations(file)
-    for file in all_files.files.values():
+    for file in sources.files.values():
         for expression in file.expressions or [v.value for v in file.assigned.values()]:
-            yield from _twice(expression)
+            yield from _duplicate_keys(expression)
 
 
 def _known(file: BicepFile) -> set[str]:
@@ -109,7 +112,7 @@ def _names(file: BicepFile) -> Iterator[Finding]:
         for decorator in parameter.decorators:
             if decorator.function not in DECORATORS:
                 what = f"there is no decorator @{decorator.function}"
-                yield Finding(decorator.place, what, "remove it, or mend the name", CHECK)
+                yield Finding(decorator.place, what, "remove it, or correct the name", CHECK)
         base = parameter.type.text.rstrip("?").removesuffix("[]")
         if re.fullmatch(r"\w+", base) and base not in TYPES | set(file.types):
             what = f"parameter `{parameter.name}` has the unknown type {base}"
@@ -124,19 +127,21 @@ def _around(declared: Resource | Module) -> Iterator[Resource]:
 
 
 def _unknown(node: Expr, known: set[str], *, default: bool = False) -> Iterator[Finding]:
-    """Names and functions that nothing declares."""
+    """Check for undeclared names and functions."""
     match node:
         case Name(name=name) if name not in known:
             yield Finding(
                 node.place,
-                f"nothing here is called `{name}`",
-                "declare it, or mend the name",
+                f"the name `{name}` is not declared",
+                "declare it, or correct the name",
                 CHECK,
             )
         case Other(kind="lambda_expression" | "member_expression" | "ERROR"):
             return
         case Call(function=function, of=None) if function not in FUNCTIONS:
-            yield Finding(node.place, f"there is no function {function}()", "mend the name", CHECK)
+            yield Finding(
+                node.place, f"there is no function {function}()", "correct the name", CHECK
+            )
         case Call(function=function, of=None) if function in ONLY_AS_DEFAULT and not default:
             what = f"{function}() outside a parameter's default"
             yield Finding(node.place, what, "make it the default of a parameter", CHECK)
@@ -164,7 +169,7 @@ def _unused(file: BicepFile) -> Iterator[Finding]:
     parents = {r.inside.symbol for r in file.every_resource() if r.inside}
     for resource in file.every_resource():
         if resource.existing and resource.symbol not in used | parents:
-            what = f"resource `{resource.symbol}` is only referred to, and not used"
+            what = f"resource `{resource.symbol}` is declared `existing` and not used"
             yield Finding(resource.place, what, "remove it, or use it", CHECK)
     types = {p.type.text.rstrip("?").removesuffix("[]") for p in file.parameters.values()}
     for name, type_ in file.types.items():
@@ -192,7 +197,7 @@ def _text_of(expression: Expr) -> str:
 
 
 def _declared_kinds(file: BicepFile, symbols: Symbols) -> Iterator[Finding]:
-    """Defaults and outputs are what their declaration says."""
+    """Check that defaults and outputs have the declared type."""
     for name, parameter in file.parameters.items():
         if parameter.default is None:
             continue
@@ -209,11 +214,13 @@ def _declared_kinds(file: BicepFile, symbols: Symbols) -> Iterator[Finding]:
         found, wanted = kind_of_expression(output.value, symbols), output.type.kind
         if found and wanted and found != wanted:
             what = f"output `{name}` is declared {wanted}, its value is {found}"
-            yield Finding(output.value.place, what, f"declare it {found}, or mend the value", CHECK)
+            yield Finding(
+                output.value.place, what, f"declare it {found}, or correct the value", CHECK
+            )
 
 
 def _cycles(file: BicepFile) -> Iterator[Finding]:
-    """Resources, modules and variables that wait for each other."""
+    """Check for dependency cycles of resources, modules and variables."""
     needs: dict[str, set[str]] = {}
     places: dict[str, Place] = {}
     for name, variable in file.variables.items():
@@ -226,13 +233,13 @@ def _cycles(file: BicepFile) -> Iterator[Finding]:
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
-        circle: list[str] = error.args[1][::-1]
-        what = f"these wait for each other: {' → '.join(circle)}"
-        yield Finding(places[circle[0]], what, "remove one of the references", CHECK)
+        cycle: list[str] = error.args[1][::-1]
+        what = f"a dependency cycle: {' → '.join(cycle)}"
+        yield Finding(places[cycle[0]], what, "remove one of the references", CHECK)
 
 
-def _told_twice(file: BicepFile) -> Iterator[Finding]:
-    """`dependsOn` of what is referred to anyway, and names put together where there is `parent`."""
+def _redundant(file: BicepFile) -> Iterator[Finding]:
+    """Check for `dependsOn` of referenced symbols, and for names that repeat the parent's name."""
     declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
     for one in declared:
         rest = [p.value for p in one.body.properties if p.key != "dependsOn"]
@@ -241,7 +248,7 @@ def _told_twice(file: BicepFile) -> Iterator[Finding]:
         given = one.body.value("dependsOn")
         for item in given.items if isinstance(given, Array) else ():
             if isinstance(item, Name) and item.name in used:
-                what = f"`{one.symbol}` waits for `{item.name}` anyway: it refers to it"
+                what = f"`{one.symbol}` depends on `{item.name}` already: it refers to it"
                 yield Finding(item.place, what, "remove it from dependsOn", CHECK)
         name = one.body.value("name")
         parts = name.parts if isinstance(name, Text) and isinstance(one, Resource) else ()
@@ -257,7 +264,8 @@ def _uses(expression: Expr) -> set[str]:
     return {n.name for n in walk(expression) if isinstance(n, Name)}
 
 
-def _habits(expression: Expr) -> Iterator[Finding]:
+def _style(expression: Expr) -> Iterator[Finding]:
+    """Check for what the linter's rules of style forbid."""
     keys = {
         id(p.computed)
         for node in walk(expression)
@@ -267,14 +275,14 @@ def _habits(expression: Expr) -> Iterator[Finding]:
     for node in walk(expression):
         match node:
             case Text(parts=(part,)) if not isinstance(part, str) and id(node) not in keys:
-                what = "text that is nothing but one expression"
+                what = "a string with nothing but one expression"
                 yield Finding(
                     node.place, what, "write the expression without quotes and ${}", CHECK
                 )
             case Call(function="concat", arguments=arguments, of=None) if any(
                 isinstance(a, Literal | Text) for a in arguments
             ):
-                yield Finding(node.place, "concat() of text", "write '...${...}...'", CHECK)
+                yield Finding(node.place, "concat() of strings", "write '...${...}...'", CHECK)
             case Object(properties=properties):
                 for one in properties:
                     if one.quoted and one.key and IDENTIFIER.fullmatch(one.key):
@@ -283,14 +291,8 @@ def _habits(expression: Expr) -> Iterator[Finding]:
             case Index(index=Literal(value=str(key))) if IDENTIFIER.fullmatch(key):
                 yield Finding(node.place, f"['{key}'] needs no brackets", f"write .{key}", CHECK)
             case Call(function="any", of=None):
-                what = "any() hides what the value is"
-                yield Finding(node.place, what, "give a value of the type that is asked for", CHECK)
-            case Call(function=function) if (
-                function.lower().startswith("list") and function != "list"
-            ):
-                yield _secret(node.place, f"{function}() gives keys")
-            case Call(function="list" | "getSecret"):
-                yield _secret(node.place, f"{node.function}() gives secrets")
+                what = "any() hides the type of a value"
+                yield Finding(node.place, what, "give a value of the expected type", CHECK)
             case Call(function="reference", of=None):
                 what = "reference() by name"
                 yield Finding(node.place, what, "name the resource's symbol instead", CHECK)
@@ -304,23 +306,17 @@ def _habits(expression: Expr) -> Iterator[Finding]:
                 pass
 
 
-def _secret(place: Place, what: str) -> Finding:
-    return Finding(
-        place, what, "give the identity a role instead: nothing here needs a key", "intent"
-    )
-
-
 def _cloud(place: Place, host: str) -> Finding:
     what = f"{host} is the address of one of Azure's clouds"
     return Finding(place, what, "take it from az.environment()", CHECK)
 
 
 def _locations(file: BicepFile) -> Iterator[Finding]:
-    """A region comes in as a parameter."""
+    """Check that regions are parameters."""
     for resource in file.every_resource():
         location = resource.body.value("location")
         if isinstance(location, Literal) and str(location.value).lower() != "global":
-            what = f"the region of `{resource.symbol}` is written down"
+            what = f"the region of `{resource.symbol}` is a constant"
             yield Finding(location.place, what, "take a parameter `location`", CHECK)
     for expression in _outside_defaults(file):
         for node in walk(expression):
@@ -339,11 +335,11 @@ def _outside_defaults(file: BicepFile) -> list[Expr]:
     return [e for e in file.expressions if id(e) not in defaults]
 
 
-def _twice(expression: Expr) -> Iterator[Finding]:
+def _duplicate_keys(expression: Expr) -> Iterator[Finding]:
     for node in walk(expression):
         if isinstance(node, Object):
             counts = Counter(p.key for p in node.properties if p.key is not None)
             for property_ in node.properties:
                 if property_.key is not None and counts[property_.key] > 1:
-                    what = f"`{property_.key}` stands twice in one object"
+                    what = f"`{property_.key}` is twice in one object"
                     yield Finding(property_.place, what, "keep one of them", CHECK)

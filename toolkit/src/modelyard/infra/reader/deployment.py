@@ -1,4 +1,4 @@
-"""What a parameter file deploys: every resource and module that its conditions let through."""
+"""The resources and modules that a parameter file deploys, with their values."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelyard.infra.evaluate import UNKNOWN, Scope, evaluate, loop
-from modelyard.infra.infrastructure import Infrastructure
-from modelyard.infra.tree import BicepFile, Expr, Module, Object, Resource
+from modelyard.infra.reader.evaluate import UNKNOWN, Scope, evaluate, loop
+from modelyard.infra.reader.sources import Sources
+from modelyard.infra.reader.tree import BicepFile, Expr, Module, Object, Resource
 
 DEEPEST = 10
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A resource or a module in one turn of its loop; `scope` knows what its names are worth."""
+    """A resource or module in one iteration of its loop; `scope` has the values of its names."""
 
     declared: Resource | Module
     scope: Scope
 
     def value(self, *path: str) -> Any:
-        """What stands at that path of its body; UNKNOWN where it is not known, None where absent."""
+        """Evaluate the property at a path of its body; None where there is none, UNKNOWN where not known."""
         body: Expr | None = self.declared.body
         for number, key in enumerate(path):
             if not isinstance(body, Object):
@@ -39,42 +39,42 @@ class Deployed:
 
 
 def deployed(
-    parameters: BicepFile, all_files: Infrastructure, given: Mapping[str, Any] | None = None
+    parameters: BicepFile, sources: Sources, given: Mapping[str, Any] | None = None
 ) -> Iterator[Deployed]:
-    """Everything that a parameter file deploys, `given` in place of what it says."""
-    called = all_files.used(parameters)
+    """Yield what a parameter file deploys, with the values `given` instead of its own."""
+    called = sources.used(parameters)
     if called is not None:
         of_file = Scope(parameters)
         values = {name: evaluate(v.value, of_file) for name, v in parameters.assigned.items()}
         known = {k: v for k, v in (given or {}).items() if k in called.parameters}
-        yield from _file(called, values | known, all_files, 0)
+        yield from _file(called, values | known, sources, 0)
 
 
 def _file(
-    file: BicepFile, given: dict[str, Any], all_files: Infrastructure, depth: int
+    file: BicepFile, given: dict[str, Any], sources: Sources, depth: int
 ) -> Iterator[Deployed]:
     if depth > DEEPEST:
         return
 
     def output(symbol: str, name: str) -> Any:
         module = file.modules[symbol]
-        called = all_files.called(file, module)
+        called = sources.called(file, module)
         found = called.outputs.get(name) if called else None
         if called is None or found is None or module.loop:
             return UNKNOWN
-        inner = next((_parameters(one) for one in _turns(module, scope)), {})
+        inner = next((_parameters(one) for one in _iterations(module, scope)), {})
         return evaluate(found.value, Scope(called, inner))
 
     scope = Scope(file, given, output)
     for resource in file.every_resource():
         if not resource.existing and not any(_is_off(r, scope) for r in _around(resource)):
-            yield from _turns(resource, scope)
+            yield from _iterations(resource, scope)
     for module in file.modules.values():
-        called = all_files.called(file, module)
-        for one in _turns(module, scope):
+        called = sources.called(file, module)
+        for one in _iterations(module, scope):
             yield one
             if called is not None:
-                yield from _file(called, _parameters(one), all_files, depth + 1)
+                yield from _file(called, _parameters(one), sources, depth + 1)
 
 
 def _around(resource: Resource) -> Iterator[Resource]:
@@ -88,10 +88,10 @@ def _is_off(declared: Resource | Module, scope: Scope) -> bool:
     return declared.condition is not None and evaluate(declared.condition, scope) is False
 
 
-def _turns(declared: Resource | Module, scope: Scope) -> list[Deployed]:
+def _iterations(declared: Resource | Module, scope: Scope) -> list[Deployed]:
     if declared.loop is not None:
-        turns = loop(declared.loop, scope, lambda inner: Deployed(declared, inner))
-        found = turns if isinstance(turns, list) else [Deployed(declared, scope)]
+        iterations = loop(declared.loop, scope, lambda inner: Deployed(declared, inner))
+        found = iterations if isinstance(iterations, list) else [Deployed(declared, scope)]
     else:
         found = [Deployed(declared, scope)]
     return [one for one in found if not _is_off(declared, one.scope)]

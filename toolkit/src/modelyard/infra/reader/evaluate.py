@@ -1,6 +1,6 @@
-"""The value of an expression that is known before anything is deployed: enough for names.
+"""Evaluation of expressions before a deployment, as far as names and conditions need it.
 
-What is not known is `UNKNOWN`, and so is whatever is made of it.
+A value that is not known is `UNKNOWN`, and so is every value computed from it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from modelyard.infra.tree import (
+from modelyard.infra.reader.tree import (
     Array,
     BicepFile,
     Call,
@@ -29,6 +27,7 @@ from modelyard.infra.tree import (
     Ternary,
     Text,
 )
+from modelyard.yaml_files import parse
 
 
 class _Unknown:
@@ -37,8 +36,8 @@ class _Unknown:
 
 
 UNKNOWN: Final = _Unknown()
-# What Azure makes up, in the shape that it gives it; the public cloud's addresses are the longest.
-MADE_UP: dict[str, Any] = {
+# Stand-ins of the right format for values that Azure generates; the public cloud's hosts are the longest.
+GENERATED: dict[str, Any] = {
     "uniqueString": "abcdefghijklm",
     "guid": "00000000-0000-0000-0000-000000000000",
     "newGuid": "00000000-0000-0000-0000-000000000000",
@@ -57,7 +56,7 @@ DEPTH = 60
 
 @dataclass
 class Scope:
-    """What the names of one file are worth. `given` holds its parameters' values."""
+    """The values of one file's names; `given` has those of its parameters."""
 
     file: BicepFile
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -66,13 +65,13 @@ class Scope:
     depth: int = 0
 
     def inner(self, **local: Any) -> Scope:
-        """The same with more names, as inside a loop."""
+        """Return the scope inside a loop, with more names."""
         names = {**self.local, **local}
         return Scope(self.file, self.given, self.output, names, self.depth + 1)
 
 
 def evaluate(expression: Expr, scope: Scope) -> Any:
-    """The value: text, number, truth value, list, dictionary, None for null, or UNKNOWN."""
+    """Evaluate to str, int, bool, list, dict, None for null, or UNKNOWN."""
     if scope.depth > DEPTH:
         return UNKNOWN
     match expression:
@@ -91,9 +90,9 @@ def evaluate(expression: Expr, scope: Scope) -> Any:
         case Index(of=of, index=index):
             return _indexed(evaluate(of, scope), evaluate(index, scope))
         case Ternary(condition=condition, yes=yes, no=no):
-            said = evaluate(condition, scope)
-            if isinstance(said, bool):
-                return evaluate(yes if said else no, scope)
+            holds = evaluate(condition, scope)
+            if isinstance(holds, bool):
+                return evaluate(yes if holds else no, scope)
             return UNKNOWN
         case Operation(operator=operator, operands=operands):
             return _operation(operator, [evaluate(o, scope) for o in operands])
@@ -106,7 +105,7 @@ def evaluate(expression: Expr, scope: Scope) -> Any:
 
 
 def loop(expression: For, scope: Scope, each: Callable[[Scope], Any]) -> Any:
-    """What `each` gives for every turn of a loop; UNKNOWN where the turns are not known."""
+    """Call `each` for every iteration of a loop; return UNKNOWN where the iterations are not known."""
     over = evaluate(expression.over, scope)
     if not isinstance(over, list):
         return UNKNOWN
@@ -216,8 +215,8 @@ def _operation(operator: str, values: list[Any]) -> Any:
 
 
 def _call(function: str, arguments: tuple[Expr, ...], scope: Scope) -> Any:
-    if function in MADE_UP:
-        return MADE_UP[function]
+    if function in GENERATED:
+        return GENERATED[function]
     values = [evaluate(a, scope) for a in arguments]
     if function.startswith("load") and values and isinstance(values[0], str):
         return _loaded(function, scope.file.path.parent / values[0])
@@ -225,7 +224,7 @@ def _call(function: str, arguments: tuple[Expr, ...], scope: Scope) -> Any:
         return UNKNOWN
     try:
         return _known_call(function, values)
-    except (ValueError, LookupError):  # as with format() of a text that asks for more
+    except (ValueError, LookupError):  # such as format() with too few arguments
         return UNKNOWN
 
 
@@ -289,7 +288,7 @@ def _read(function: str, path: Path, _changed: int) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if function == "loadYamlContent":
-            return yaml.safe_load(text)
+            return parse(text)
         return json.loads(text) if function == "loadJsonContent" else text
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError):
         return UNKNOWN

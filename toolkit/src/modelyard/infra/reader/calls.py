@@ -1,14 +1,14 @@
-"""Modules and parameter files against what they call: names, required ones, values, outputs."""
+"""Calls of modules, and parameter files, compared with the file they refer to."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
 
-from modelyard.infra.findings import Finding, Place
-from modelyard.infra.infer import Symbols, kind_of_expression
-from modelyard.infra.infrastructure import Infrastructure
-from modelyard.infra.tree import (
+from modelyard.infra.reader.findings import Finding, Place
+from modelyard.infra.reader.kinds import Symbols, kind_of_expression
+from modelyard.infra.reader.sources import Sources
+from modelyard.infra.reader.tree import (
     KNOWN_AT_ONCE,
     Array,
     BicepFile,
@@ -27,25 +27,23 @@ CHECK = "modules and parameters"
 OF_MODULE = {"name", "params", "scope", "dependsOn", "identity"}
 
 
-def check(all_files: Infrastructure) -> Iterator[Finding]:
-    """Every call of a module, every reference to one, every parameter file."""
-    for file in all_files.bicep:
-        symbols = Symbols(file, all_files.called)
+def check(sources: Sources) -> Iterator[Finding]:
+    """Check every call of a module, every reference to a module's outputs, and every parameter file."""
+    for file in sources.bicep:
+        symbols = Symbols(file, sources.called)
         for module in file.modules.values():
-            yield from _call(module, file, symbols, all_files)
+            yield from _call(module, file, symbols, sources)
         for expression in file.expressions:
-            yield from _references(expression, file, all_files)
-    for parameters in all_files.parameters:
-        yield from _parameter_file(parameters, all_files)
+            yield from _references(expression, file, sources)
+    for parameters in sources.parameters:
+        yield from _parameter_file(parameters, sources)
 
 
-def _call(
-    module: Module, file: BicepFile, symbols: Symbols, all_files: Infrastructure
-) -> Iterator[Finding]:
-    called = all_files.called(file, module)
+def _call(module: Module, file: BicepFile, symbols: Symbols, sources: Sources) -> Iterator[Finding]:
+    called = sources.called(file, module)
     if called is None:
-        what = f"module {module.symbol} is {module.path}, which is not there"
-        yield Finding(module.place, what, "restore the file, or mend the path", CHECK)
+        what = f"module {module.symbol} is {module.path}, which does not exist"
+        yield Finding(module.place, what, "restore the file, or correct the path", CHECK)
         return
     if called.errors:
         return
@@ -65,12 +63,12 @@ def _call(
     yield from _assignments(assigned, called, place, symbols, local, whole=whole)
 
 
-def _parameter_file(parameters: BicepFile, all_files: Infrastructure) -> Iterator[Finding]:
+def _parameter_file(parameters: BicepFile, sources: Sources) -> Iterator[Finding]:
     if parameters.using is None:
         return
-    called = all_files.used(parameters)
+    called = sources.used(parameters)
     if called is None:
-        what = f"the file it is for, {parameters.using.value}, is not there"
+        what = f"the file that it names, {parameters.using.value}, does not exist"
         yield Finding(parameters.using.place, what, "name a .bicep file beside it", CHECK)
         return
     if called.errors:
@@ -89,7 +87,7 @@ def _assignments(
     *,
     whole: bool = True,
 ) -> Iterator[Finding]:
-    """Values for parameters, against the file that declares them."""
+    """Compare values for parameters with the file that declares them."""
     target = called.path.name
     for name, (value, where) in assigned.items():
         parameter = called.parameters.get(name)
@@ -112,7 +110,7 @@ def _value(
     symbols: Symbols,
     local: frozenset[str],
 ) -> Iterator[Finding]:
-    """One value, against the parameter's type, allowed values and limits."""
+    """Compare one value with the parameter's type, allowed values and limits."""
     theirs = Symbols(called)
     wanted = theirs.kind(parameter.name)
     found = kind_of_expression(value, symbols, local)
@@ -147,7 +145,7 @@ def _value(
 
 
 def limits(parameter: Parameter) -> Iterator[tuple[str, int]]:
-    """`minValue`, `maxValue`, `minLength` and `maxLength` of a parameter."""
+    """Yield `minValue`, `maxValue`, `minLength` and `maxLength` of a parameter."""
     for one in parameter.decorators:
         if one.function in ("minValue", "maxValue", "minLength", "maxLength") and one.arguments:
             bound = one.arguments[0]
@@ -166,8 +164,8 @@ def _size(value: Expr, limit: str) -> int | None:
     return None
 
 
-def _references(expression: Expr, file: BicepFile, all_files: Infrastructure) -> Iterator[Finding]:
-    """Outputs that are read: they exist, and a module that may be absent is asked with care."""
+def _references(expression: Expr, file: BicepFile, sources: Sources) -> Iterator[Finding]:
+    """Check that outputs exist, and that those of a conditional module are read with `.?` or `!`."""
     for node in walk(expression):
         if not isinstance(node, Member):
             continue
@@ -176,31 +174,31 @@ def _references(expression: Expr, file: BicepFile, all_files: Infrastructure) ->
             if node.name not in ("outputs", "name"):
                 what = f"module {module.symbol} has no `{node.name}`"
                 yield Finding(node.place, what, "read its `outputs`", CHECK)
-            elif module.condition and node.name == "outputs" and not _careful(node):
+            elif module.condition and node.name == "outputs" and not _guarded(node):
                 yield _absent(module.symbol, node)
         elif (
             isinstance(owner, Name)
             and (resource := file.resource(owner.name))
             and resource.condition
             and node.name not in KNOWN_AT_ONCE
-            and not _careful(node)
+            and not _guarded(node)
         ):
             yield _absent(resource.symbol, node)
         if isinstance(node.of, Member) and node.of.name == "outputs":
             inner = node.of.of.of if isinstance(node.of.of, Index) else node.of.of
             if isinstance(inner, Name) and (module := file.modules.get(inner.name)):
-                called = all_files.called(file, module)
+                called = sources.called(file, module)
                 if called and not called.errors and node.name not in called.outputs:
                     what = f"module {module.symbol} ({module.path}) has no output `{node.name}`"
                     yield Finding(node.place, what, _near(node.name, called.outputs), CHECK)
 
 
-def _careful(node: Member) -> bool:
+def _guarded(node: Member) -> bool:
     return node.safe or node.asserted or (isinstance(node.of, Index) and node.of.safe)
 
 
 def _absent(symbol: str, node: Member) -> Finding:
-    what = f"{symbol} is deployed under a condition, and `.{node.name}` of it is read without one"
+    what = f"{symbol} is conditional, and `.{node.name}` of it is read unconditionally"
     remedy = f"write {symbol}.?{node.name}, or {symbol}!.{node.name} where the condition holds"
     return Finding(node.place, what, remedy, CHECK)
 

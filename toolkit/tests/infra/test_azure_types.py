@@ -1,4 +1,4 @@
-"""Azure's types, asked of azmcp once and kept."""
+"""Azure's resource types, read from azmcp and cached."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from modelyard.errors import UsageError
-from modelyard.infra import schema
-from modelyard.infra.schema import load_types
+from modelyard.infra import azure_types as client
+from modelyard.infra.azure_types import azure_types
+from modelyard.infra.reader.resource_types import Types, recorded
 
 from tests.small_infra import ANSWERS
 
 STORAGE = "Microsoft.Storage/storageAccounts"
-# Stands in for azmcp: speaks its protocol, and counts the types that it is asked for.
+# A program with azmcp's protocol that records the types it is asked for.
 SERVER = """\
 import json, pathlib, sys
 asked = pathlib.Path(__file__).with_name("asked")
@@ -40,71 +41,69 @@ for line in sys.stdin:
 
 @pytest.fixture
 def azmcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose azmcp is a stand-in; the file that says what it was asked for."""
+    """A project whose azmcp is the program above; returns the file with its record."""
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "infra.txt").write_text("msmcp-azure==9.9.9 \\\n", "ascii")
     program = tmp_path / "bin" / "azmcp"
     program.parent.mkdir()
     program.write_text(SERVER, "ascii")
     (program.parent / "answers.json").write_text(json.dumps(ANSWERS), "ascii")
-    monkeypatch.setattr(schema, "_server", lambda _root, _say: [sys.executable, str(program)])
+    monkeypatch.setattr(client, "_server", lambda _root, _say: [sys.executable, str(program)])
     return program.with_name("asked")
 
 
-def test_a_type_is_asked_for_once_and_kept(tmp_path: Path, azmcp: Path):
+def test_azmcp_is_asked_for_a_type_once(tmp_path: Path, azmcp: Path):
     said: list[str] = []
-    first = load_types(tmp_path, [STORAGE, "microsoft.storage/STORAGEACCOUNTS"], said.append)
-    again = load_types(tmp_path, [STORAGE], said.append)
-    assert first.get(STORAGE) == again.get(STORAGE.upper())
+    first = azure_types(tmp_path, [STORAGE, "microsoft.storage/STORAGEACCOUNTS"], said.append)
+    again = azure_types(tmp_path, [STORAGE], said.append)
+    assert first == again == {STORAGE.lower(): ANSWERS[STORAGE.lower()]}
     assert [line.lower() for line in azmcp.read_text().splitlines()] == [STORAGE.lower()]
     assert len(said) == 1
 
 
-def test_what_is_kept_and_broken_is_asked_for_again(tmp_path: Path, azmcp: Path):
-    load_types(tmp_path, [STORAGE])
-    (kept,) = (tmp_path / ".environments").rglob("*.json")
-    kept.write_text('{"types": [', "ascii")
-    assert load_types(tmp_path, [STORAGE]).get(STORAGE)
+def test_a_damaged_cache_is_read_anew(tmp_path: Path, azmcp: Path):
+    azure_types(tmp_path, [STORAGE])
+    (cached,) = (tmp_path / ".environments").rglob("*.json")
+    cached.write_text('{"types": [', "ascii")
+    assert azure_types(tmp_path, [STORAGE])[STORAGE.lower()]["types"]
     assert len(azmcp.read_text().splitlines()) == 2
 
 
 def test_another_version_of_azmcp_is_asked_anew(tmp_path: Path, azmcp: Path):
-    load_types(tmp_path, [STORAGE])
+    azure_types(tmp_path, [STORAGE])
     (tmp_path / "requirements" / "infra.txt").write_text("msmcp-azure==10.0.0 \\\n", "ascii")
-    load_types(tmp_path, [STORAGE])
+    azure_types(tmp_path, [STORAGE])
     assert len(azmcp.read_text().splitlines()) == 2
 
 
-def test_a_type_that_azure_has_not_is_known_to_be_unknown(tmp_path: Path, azmcp: Path):
-    types = load_types(tmp_path, ["Microsoft.Storage/moons"])
+def test_a_type_that_azure_does_not_have_is_unknown(tmp_path: Path, azmcp: Path):
+    types = Types(azure_types(tmp_path, ["Microsoft.Storage/moons"]))
     assert types.get("Microsoft.Storage/moons") is None
     assert types.unknown("Microsoft.Storage/moons")
 
 
-def test_types_that_are_written_down_need_no_azmcp(tmp_path: Path, azmcp: Path):
-    types = load_types(tmp_path, ["Microsoft.Insights/metricAlerts"])
-    assert not azmcp.exists()
-    alerts = types.get("microsoft.insights/metricalerts")
+def test_types_that_azmcp_lacks_are_in_the_toolkit():
+    alerts = Types(dict(recorded())).get("microsoft.insights/metricalerts")
     criteria = alerts.shapes["Microsoft.Insights/metricAlerts.properties.criteria"]
     assert criteria.discriminator == "odata.type"
     single = criteria.variants["Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"]
     assert alerts.shapes[single.fields["allOf"].type[:-2]].fields["threshold"].required
 
 
-def test_a_server_that_dies_is_an_error_with_a_way_out(tmp_path: Path, azmcp: Path):
+def test_a_server_that_exits_is_an_error_with_a_remedy(tmp_path: Path, azmcp: Path):
     azmcp.with_name("azmcp").write_text("raise SystemExit(3)", "ascii")
     with pytest.raises(UsageError, match=r"delete \.environments/infra"):
-        load_types(tmp_path, [STORAGE])
+        azure_types(tmp_path, [STORAGE])
 
 
-def test_an_answer_that_is_not_understood_is_shown(tmp_path: Path, azmcp: Path):
+def test_an_answer_of_unknown_format_is_shown(tmp_path: Path, azmcp: Path):
     text = SERVER.replace('{"text": text}', '{"words": text}')
     azmcp.with_name("azmcp").write_text(text, "ascii")
-    with pytest.raises(UsageError, match="is not understood"):
-        load_types(tmp_path, [STORAGE])
+    with pytest.raises(UsageError, match="unknown format"):
+        azure_types(tmp_path, [STORAGE])
 
 
-def test_requirements_that_do_not_pin_azmcp_are_an_error(tmp_path: Path, azmcp: Path):
+def test_requirements_without_azmcp_are_an_error(tmp_path: Path, azmcp: Path):
     (tmp_path / "requirements" / "infra.txt").write_text("", "ascii")
     with pytest.raises(UsageError, match="pins no msmcp-azure"):
-        load_types(tmp_path, [STORAGE])
+        azure_types(tmp_path, [STORAGE])

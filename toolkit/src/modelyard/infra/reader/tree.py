@@ -1,4 +1,4 @@
-"""The parts of a Bicep file, as the checks see them."""
+"""Syntax tree of a Bicep file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from modelyard.infra.findings import Finding, Place
+from modelyard.infra.reader.findings import Finding, Place
 
-# What a resource's symbol tells without Azure being asked.
+# Properties of a resource that are known before it is deployed.
 KNOWN_AT_ONCE = frozenset({"id", "name", "type", "apiVersion"})
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant: text without interpolation, whole number, truth value or null."""
+    """A constant: string without interpolation, int, bool or null."""
 
     value: str | int | bool | None
     place: Place
@@ -23,7 +23,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text with expressions in it, in the order they are written."""
+    """A string with interpolated expressions; parts are in order."""
 
     parts: tuple[str | Expr, ...]
     place: Place
@@ -55,14 +55,14 @@ class Object:
     properties: tuple[Property, ...]
     place: Place
     resources: tuple[Resource, ...] = ()
-    spread: bool = False  # holds `...other`: what it has is not known from its text
+    spread: bool = False  # has `...other`, whose entries are not known
 
     def get(self, key: str) -> Property | None:
-        """The entry of that name; Azure ignores the case of names, Bicep does not."""
+        """Return the entry of that name; case matters."""
         return next((p for p in self.properties if p.key == key), None)
 
     def value(self, key: str) -> Expr | None:
-        """What the entry of that name holds."""
+        """Return the value of the entry of that name."""
         found = self.get(key)
         return found.value if found else None
 
@@ -98,7 +98,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function; `of` where it belongs to something, as in `account.listKeys()`."""
+    """A call; `of` is what the function belongs to, as in `account.listKeys()`."""
 
     function: str
     arguments: tuple[Expr, ...]
@@ -138,7 +138,7 @@ class For:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Syntax that no check looks into; `parts` are the expressions found in it."""
+    """Syntax without a class of its own; `parts` are the expressions in it."""
 
     kind: str
     parts: tuple[Expr, ...]
@@ -150,14 +150,14 @@ Expr: TypeAlias = "Literal | Text | Array | Object | Name | Member | Index | Cal
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A type as it is written after a parameter's or an output's name."""
+    """The type of a parameter or an output."""
 
     text: str
     choices: tuple[str | int | bool, ...] | None = None  # of a union of literals
 
     @property
     def kind(self) -> str | None:
-        """string, int, bool, object or array, where the text says it without looking further."""
+        """string, int, bool, object or array; None for the name of another type."""
         if self.choices is not None:
             return kind_of(self.choices[0])
         if self.text.endswith("[]") or self.text == "array":
@@ -168,7 +168,7 @@ class Declared:
 
 
 def kind_of(value: object) -> str | None:
-    """Bicep's name of a constant's type; None for null."""
+    """Return Bicep's name of a constant's type; None for null."""
     for kind, python in (("bool", bool), ("int", int), ("string", str), ("array", list)):
         if isinstance(value, python):
             return kind
@@ -231,7 +231,7 @@ class Resource:
     reasons: tuple[str, ...] = ()  # comments inside its body
 
     def walk(self) -> Iterator[Resource]:
-        """This resource and those declared inside it."""
+        """Yield this resource and those declared inside it."""
         yield self
         for one in self.body.resources:
             yield from one.walk()
@@ -251,7 +251,7 @@ class Module:
 
 @dataclass(slots=True)
 class BicepFile:
-    """A .bicep or .bicepparam file. `errors` says where it could not be read."""
+    """A .bicep or .bicepparam file; `errors` has its syntax errors."""
 
     path: Path
     parameters: dict[str, Parameter] = field(default_factory=dict)
@@ -264,20 +264,20 @@ class BicepFile:
     using: Literal | None = None  # of a .bicepparam
     scope: str = "resourceGroup"
     errors: list[Finding] = field(default_factory=list)
-    expressions: list[Expr] = field(default_factory=list)  # every top expression, for searches
+    expressions: list[Expr] = field(default_factory=list)  # all that are not part of another
 
     def every_resource(self) -> Iterator[Resource]:
-        """The resources, those declared inside others too."""
+        """Yield the resources, including those declared inside others."""
         for one in self.resources:
             yield from one.walk()
 
     def resource(self, symbol: str) -> Resource | None:
-        """The resource of that symbol."""
+        """Return the resource of that symbol."""
         return next((r for r in self.every_resource() if r.symbol == symbol), None)
 
 
 def children(node: Expr) -> tuple[Expr, ...]:
-    """The expressions directly inside one."""
+    """Return the expressions directly inside one."""
     match node:
         case Text(parts=parts):
             return tuple(p for p in parts if not isinstance(p, str))
@@ -305,7 +305,7 @@ def children(node: Expr) -> tuple[Expr, ...]:
 
 
 def walk(node: Expr) -> Iterator[Expr]:
-    """The expression and everything inside it, outside in."""
+    """Yield the expression and all inside it, outermost first."""
     yield node
     for child in children(node):
         yield from walk(child)

@@ -1,6 +1,6 @@
-"""Every resource body against Azure's type of it: names, values, what is required or read-only.
+"""Resource bodies compared with Azure's types: names, values, required and read-only properties.
 
-Where a value's type is not known for sure, nothing is said: a finding here is a fault.
+A value whose type is not certain is not compared, so every finding is a fault.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from modelyard.infra.findings import Finding, Place
-from modelyard.infra.infer import Symbols, kind_of_expression
-from modelyard.infra.schema import PRIMITIVES, Field, ResourceType, Shape, Types
-from modelyard.infra.tree import (
+from modelyard.infra.reader.findings import Finding, Place
+from modelyard.infra.reader.kinds import Symbols, kind_of_expression
+from modelyard.infra.reader.resource_types import PRIMITIVES, Field, ResourceType, Shape, Types
+from modelyard.infra.reader.tree import (
     Array,
     BicepFile,
     Call,
@@ -31,20 +31,20 @@ from modelyard.infra.tree import (
 )
 
 CHECK = "types"
-EVERYWHERE = {"parent", "scope", "dependsOn"}  # Bicep's own, in the body of every resource
+EVERYWHERE = {"parent", "scope", "dependsOn"}  # of Bicep; in every resource's body
 OF_EXISTING = {"name", "parent", "scope", "dependsOn"}
 
 
 def check(file: BicepFile, types: Types) -> Iterator[Finding]:
-    """What the resources of one file say that Azure would not take."""
+    """Check the resources of one file, and the properties that are read of them."""
     symbols = Symbols(file)
     for resource in file.every_resource():
         yield from _resource(resource, file, symbols, types)
     yield from _reads(file, types)
 
 
-def unchecked(file: BicepFile, types: Types) -> Iterator[tuple[Place, str]]:
-    """Resources whose bodies cannot be compared: their type's shape is not known here."""
+def not_compared(file: BicepFile, types: Types) -> Iterator[tuple[Place, str]]:
+    """Yield the resources whose bodies are not compared, because the shape of their type is unknown."""
     for resource in file.every_resource():
         known = types.get(resource.type)
         if known is None and not types.unknown(resource.type):
@@ -69,25 +69,25 @@ def _resource(
         yield Finding(place, f"{name} has no API version", remedy, CHECK)
     elif known and _is_older(resource.version, known.version):
         what = f"API version {resource.version} of {name} is older than {known.version}"
-        yield Finding(place, what, f"write {name}@{known.version} and mend what changed", CHECK)
+        yield Finding(place, what, f"write {name}@{known.version} and adapt to its changes", CHECK)
     yield from _family(resource, file)
     if resource.existing:
         for given in resource.body.properties:
             if given.key is not None and given.key not in OF_EXISTING:
-                what = f"`{given.key}` of a resource that is only referred to"
+                what = f"`{given.key}` of an existing resource"
                 yield Finding(given.place, what, "remove it, or remove `existing`", CHECK)
     elif known and not (resource.version and _is_newer(resource.version, known.version)):
         yield from _Body(resource, known, symbols).findings()
 
 
 def _family(resource: Resource, file: BicepFile) -> Iterator[Finding]:
-    """A child's type follows its parent's, and its name has as many parts as its type."""
+    """Check a child's type against its parent's, and the number of parts of its name."""
     given = resource.body.value("parent")
     name = resource.body.value("name")
     if isinstance(given, Name) and (parent := file.resource(given.name)):
         if resource.type.rpartition("/")[0].lower() != parent.type.lower():
             what = f"{resource.type} cannot be inside {parent.type} (parent: {given.name})"
-            yield Finding(given.place, what, "name the parent that the type asks for", CHECK)
+            yield Finding(given.place, what, "give the parent that the type requires", CHECK)
     elif given is None and resource.inside is None and isinstance(name, Literal):
         wanted = resource.type.count("/")
         if (found := str(name.value).count("/") + 1) != wanted:
@@ -97,11 +97,11 @@ def _family(resource: Resource, file: BicepFile) -> Iterator[Finding]:
         texts = name.parts if isinstance(name, Text) else (str(name.value),)
         if any("/" in part for part in texts if isinstance(part, str)):
             what = "the name of a resource with a parent has a `/`"
-            yield Finding(name.place, what, "keep the last part: the parent gives the rest", CHECK)
+            yield Finding(name.place, what, "keep the last part: the parent has the rest", CHECK)
 
 
 def _reads(file: BicepFile, types: Types) -> Iterator[Finding]:
-    """Properties that are read of a resource: its type has them."""
+    """Check that the type of a resource has the properties that are read of it."""
     nodes = [node for expression in file.expressions for node in walk(expression)]
     local = {name for node in nodes if isinstance(node, For) for name in node.variables}
     declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
@@ -121,7 +121,7 @@ def _reads(file: BicepFile, types: Types) -> Iterator[Finding]:
 def _read_shape(
     of: Expr, file: BicepFile, types: Types, local: set[str]
 ) -> tuple[ResourceType | None, Shape | None]:
-    """The type that an expression has, where it is a resource or a property of one."""
+    """Return the type of an expression that is a resource or a property of one."""
     match of:
         case Name(name=name) if name not in local and (resource := file.resource(name)):
             known = None if resource.loop else types.get(resource.type)
@@ -138,7 +138,7 @@ def _read_shape(
 
 
 class _Body:
-    """Walks one resource's body beside its type."""
+    """Comparison of one resource's body with its type."""
 
     def __init__(self, resource: Resource, type_: ResourceType, symbols: Symbols) -> None:
         self.resource, self.type, self.symbols = resource, type_, symbols
@@ -156,7 +156,7 @@ class _Body:
     def value(
         self, given: Expr, wanted: str, path: str, local: frozenset[str]
     ) -> Iterator[Finding]:
-        """What is wrong with a value where type `wanted` is expected."""
+        """Compare a value with the type `wanted`."""
         match given:
             case Literal(value=None) | Call(function="any"):
                 return
@@ -216,7 +216,7 @@ class _Body:
                 yield from self.kind(given, "object", path, local)
 
     def variant(self, shape: Shape, given: Object) -> Shape:
-        """The variant that the object's discriminator names; all of them where that is not known."""
+        """Return the variant that the object's discriminator selects; all of them where it is unknown."""
         if not shape.discriminator:
             return shape
         named = given.value(shape.discriminator)
@@ -266,9 +266,9 @@ class _Body:
     def choice(
         self, given: Expr, choices: list[str], path: str, local: frozenset[str]
     ) -> Iterator[Finding]:
-        """A value that is one of those listed. Azure refuses others even where the type says `string`.
+        """Check that a value is one of `choices`. Azure refuses others even if `string` is among them.
 
-        A single word may also be the name of a shape that azmcp left out, so an object is let be.
+        A single word may also be the name of a shape that azmcp left out, so an object is accepted.
         """
         kinds = [c for c in choices if c in PRIMITIVES]
         named = [c for c in choices if c not in PRIMITIVES]
@@ -289,12 +289,12 @@ class _Body:
             what = f"`{path}` of {self.type.name} is {listed}; found {_a(str(found))}"
             yield Finding(given.place, what, f"take {listed}", CHECK)
         elif isinstance(given, Text) and not kinds:
-            what = f"`{path}` of {self.type.name} is {listed}; found text put together"
+            what = f"`{path}` of {self.type.name} is {listed}; found a string with expressions"
             remedy = "give one of them, or a parameter with @allowed"
             yield Finding(given.place, what, remedy, CHECK)
 
     def constants(self, given: Expr, local: frozenset[str]) -> Iterator[tuple[object, Place]]:
-        """The constants a value can be: a literal, or the allowed values of a parameter."""
+        """Yield the constants that a value can be: a literal, or the allowed values of a parameter."""
         match given:
             case Literal(value=value) if value is not None and not isinstance(value, bool):
                 yield value, given.place
@@ -306,14 +306,14 @@ class _Body:
 
     def limits(self, given: Expr, field: Field, path: str) -> Iterator[Finding]:
         if not isinstance(given, Literal) or path == "name":
-            return  # names are looked at with what they are made of
-        if said := broken_limit(given.value, field.limits):
-            what = f"`{path}` of {self.type.name} {said}, found {given.value!r}"
+            return  # names are checked once they are evaluated
+        if broken := broken_limit(given.value, field.limits):
+            what = f"`{path}` of {self.type.name} {broken}, found {given.value!r}"
             yield Finding(given.place, what, "stay within the limit", CHECK)
 
 
 def broken_limit(value: object, limits: str) -> str | None:
-    """What a value breaks of a type's limits, in words; None where it keeps them."""
+    """Describe the limit that a value breaks; None where it breaks none."""
     for name, given in re.findall(r"(minLength|maxLength|minValue|maxValue): (-?\d+)", limits):
         limit = int(given)
         if name == "minLength" and isinstance(value, str) and len(value) < limit:

@@ -1,4 +1,4 @@
-"""One thing that is wrong with a file, said so that it can be mended."""
+"""The finding of a check: what is wrong, where, and how to correct it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where something stands: lines and columns count from 1."""
+    """A position in a file; lines and columns count from 1."""
 
     file: Path
     line: int
@@ -17,9 +17,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """What is wrong, where, and what to do about it."""
+    """A fault, its place and its remedy; `check` is the group it is printed in."""
 
     place: Place
     what: str
     remedy: str
-    check: str = ""  # the group it is shown in
+    check: str = ""
