@@ -25,21 +25,21 @@ def fail(error: Exception) -> None:
     ],
 )
 def test_a_users_mistake_gives_a_message_and_a_code(error, code, message, capsys):
-    assert errors.run(fail, error) == code
+    assert errors.guarded(fail, error) == code
     stderr = capsys.readouterr().err
     assert stderr.startswith(message)
     assert "Traceback" not in stderr
 
 
 def test_a_fault_of_the_step_shows_where_it_happened(capsys):
-    assert errors.run(fail, KeyError("x")) == 2
+    assert errors.guarded(fail, KeyError("x")) == 2
     stderr = capsys.readouterr().err
     assert "Traceback" in stderr and "not of your input" in stderr
 
 
 def test_success_is_zero_and_passes_arguments_on():
     seen = []
-    assert errors.run(seen.append, "value") == 0
+    assert errors.guarded(seen.append, "value") == 0
     assert seen == ["value"]
 
 
@@ -125,23 +125,23 @@ def mlflow(monkeypatch):
 
 
 def test_evidence_goes_to_mlflow_inside_a_run_only(tmp_path, monkeypatch, mlflow):
-    evidence = {
+    content = {
         "params": {"seed": 0},
         "metrics": {"auc": 0.9, "absent": float("nan")},
         "series": {"loss": [0.5, 0.25]},
         "tags": {"stage": "test"},
     }
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
-    evidence.write_evidence(tmp_path, "training", **evidence)
+    evidence.write_evidence(tmp_path, "training", **content)
     assert FakeClient.calls == []
     monkeypatch.setenv("MLFLOW_RUN_ID", "r1")
-    evidence.write_evidence(tmp_path, "training", **evidence)
+    evidence.write_evidence(tmp_path, "training", **content)
     assert FakeClient.calls == [
         (
             "r1",
-            [("auc", 0.9, 0), ("loss", 0.5, 0), ("loss", 0.25, 1)],
-            [("seed", "0")],
-            [("stage", "test")],
+            [("training.auc", 0.9, 0), ("loss", 0.5, 0), ("loss", 0.25, 1)],
+            [("training.seed", "0")],
+            [("training.stage", "test")],
         )
     ]
 

@@ -1,15 +1,15 @@
-"""YAML 1.2 files, read once for all uses: typed, and with the line of every key.
+"""Reads and writes YAML 1.2, typed and with the line of every key.
 
 PyYAML's loader follows YAML 1.1, where `no` is false, `0o10` is text and `1e-4` too. The resolvers
 here are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), with dates as
-text: whoever wants a date validates one.
+text.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where."""
+    """A fault in a file, with its line."""
 
     file: Path
     line: int
@@ -35,7 +35,7 @@ class Problem:
 
 
 class LocatedMapping(dict[Any, Any]):
-    """A YAML mapping that knows on which line each key stands."""
+    """A YAML mapping with the line of each key."""
 
     line: int = 1
     lines: dict[Any, int]
@@ -101,7 +101,7 @@ Loader.add_constructor(
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.1 or 1.2 would read as something else than text."""
+    """Quotes text that YAML 1.1 or 1.2 would read as another type."""
 
 
 _Dumper.yaml_implicit_resolvers = {
@@ -152,22 +152,120 @@ def read_yaml(path: Path, missing: str = "restore it from git") -> Any:
         raise UsageError(f"{path}{error}") from None
 
 
-def read_model(path: Path, model: type[_Model]) -> _Model:
+def read_model(
+    path: Path, model: type[_Model], missing: str = "every project has one, restore it from git"
+) -> _Model:
     """Read a YAML file as a pydantic model.
 
+    Args:
+        path: of the file.
+        model: what the file has to hold.
+        missing: what to do where there is none.
+
     Raises:
-        UsageError: as of `read_yaml`; or naming line, key and value of all that does not hold.
+        UsageError: as of `read_yaml`; or naming line, field and value of all that does not hold.
     """
-    content = read_yaml(path, "every project has one, restore it from git")
+    content = read_yaml(path, missing)
+    if not isinstance(content, dict):
+        fields = ", ".join(field.alias or name for name, field in model.model_fields.items())
+        raise UsageError(f"{path}: expected a mapping with the fields {fields}.")
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problems = [
-            f"{path}:{line_of(content, one['loc'])}: {'.'.join(map(str, one['loc'])) or 'file'}: "
-            f"{one['msg']}, found {one['input']!r}"
-            for one in error.errors()
-        ]
-        raise UsageError("\n".join(problems)) from None
+        problems = model_problems(path, content, error, model)
+        raise UsageError("\n".join(map(str, problems))) from None
+
+
+class LocatedError(ValueError):
+    """Problems that a model's validator found, with the path of keys to each."""
+
+    def __init__(self, problems: Iterable[tuple[Sequence[str], str]]) -> None:
+        """Keep the problems; the text of the error joins them."""
+        self.problems = [(tuple(where), what) for where, what in problems]
+        super().__init__("; ".join(f"{'.'.join(where)}: {what}" for where, what in self.problems))
+
+
+def model_problems(
+    path: Path, content: Any, error: ValidationError, model: type[BaseModel]
+) -> list[Problem]:
+    """Say on which line of a file each of pydantic's complaints is, and what to do about it.
+
+    Args:
+        path: of the file.
+        content: as `read_yaml` gave it.
+        error: of validating `content`.
+        model: that it was validated as.
+    """
+    found = []
+    for one in error.errors():
+        cause = one.get("ctx", {}).get("error")
+        if isinstance(cause, LocatedError):
+            located = [(where, f"{'.'.join(where)}: {what}") for where, what in cause.problems]
+        else:
+            keys = _keys_in_file(content, one["loc"])
+            located = [(tuple(keys), _message(keys, one, model))]
+        found += [Problem(path, line_of(content, where), message) for where, message in located]
+    # Every branch of a union complains, often in the same words.
+    return list({(problem.line, problem.message): problem for problem in found}.values())
+
+
+def _keys_in_file(content: Any, location: Sequence[int | str]) -> list[int | str]:
+    """Leave out of a location the names that pydantic gives to the branches of a union."""
+    place, keys = content, []
+    for index, key in enumerate(location):
+        is_last = index == len(location) - 1
+        if isinstance(place, dict) and (key in place or is_last):
+            keys.append(key)
+            place = place.get(key)
+        elif isinstance(place, list) and isinstance(key, int) and key < len(place):
+            keys.append(key)
+            place = place[key]
+    return keys
+
+
+def _message(keys: Sequence[int | str], error: Any, model: type[BaseModel]) -> str:
+    place = ".".join(map(str, keys)) or "file"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: no such field{did_you_mean(str(keys[-1]), _fields(model, error['loc']))}"
+    if kind == "missing":
+        return f"{place}: this field is missing"
+    if kind == "union_tag_invalid":
+        expected, tag = error["ctx"]["expected_tags"], error["ctx"]["tag"]
+        return f"{place}.type: expected one of {expected}, found {tag!r}"
+    if kind == "union_tag_not_found":
+        return f"{place}.type: this field is missing"
+    text, value = error["msg"].removeprefix("Value error, "), error["input"]
+    is_said = isinstance(value, (dict, list)) or "found" in text
+    return f"{place}: {text[0].lower()}{text[1:]}" + ("" if is_said else f", found {value!r}")
+
+
+def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Names of the fields that stand at a location."""
+    place: Any = model
+    for key in location[:-1]:
+        place = _model_at(place, str(key))
+    return [
+        field.alias or name for one in _models(place) for name, field in one.model_fields.items()
+    ]
+
+
+def _model_at(annotation: Any, key: str) -> Any:
+    for model in _models(annotation):
+        if key == model.__name__:
+            return model
+        tag = model.model_fields.get("type")
+        if tag is not None and key in getattr(tag.annotation, "__args__", ()):
+            return model
+        if key in model.model_fields:
+            return model.model_fields[key].annotation
+    return annotation  # a key of a mapping or a place in a list
+
+
+def _models(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
 def line_of(content: Any, where: Iterable[Any]) -> int:
@@ -188,7 +286,8 @@ def line_of(content: Any, where: Iterable[Any]) -> int:
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known one, or all of a few."""
     names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(name), names, n=1)
+    lowered = {choice.lower(): choice for choice in names}
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1)
     if close:
-        return f"; did you mean `{close[0]}`?"
+        return f"; did you mean `{lowered[close[0]]}`?"
     return f"; there is: {', '.join(names)}" if 0 < len(names) <= 8 else ""

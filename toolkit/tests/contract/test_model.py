@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelyard.contract import model as contract
+from modelyard.contract import reading
 from modelyard.errors import UsageError
 
 MINIMAL = """\
@@ -61,13 +62,13 @@ def test_an_ignored_column_is_read_where_fairness_needs_it(write):
     ("old", "new", "message"),
     [
         ("type: integer", "type: int", ":8: columns.distance.type: input should be 'number'"),
-        ("nulls:", "nuls:", ':8: columns.distance.nuls: unknown key; closest: "nulls"'),
+        ("nulls:", "nuls:", ":8: columns.distance.nuls: no such field; did you mean `nulls`?"),
         ("nulls: 0.1", "nulls: 3", ":8: columns.distance.nulls: input should be less than"),
         ("max: 5000", "max: -1", ":8: columns.distance: min 0 is above max -1"),
-        ("time: departure", "time: depature", ':3: time: no column "depature"; closest: "dep'),
+        ("time: departure", "time: depature", ':3: time: no column "depature"; did you mean `dep'),
         ("time: departure", "time: carrier", ':3: time: "carrier" has no order'),
         ("[carrier]", "[late]", ":2: target.column: the target cannot be the time or a sens"),
-        ("column: late", "column: lat", ':2: target.column: no column "lat"; closest: "late"'),
+        ("column: late", "column: lat", ':2: target.column: no column "lat"; did you mean `late`'),
         ("positive: true", "positive: 1", ":2: target: the class 1 is not of type boolean"),
         (", positive: true", "", ":2: target: binary needs positive"),
         ("kind: binary, positive: true", "kind: regression", "regression needs a number"),
@@ -76,7 +77,7 @@ def test_an_ignored_column_is_read_where_fairness_needs_it(write):
         (", why: always 2", "", ":11: columns.wing: an ignored column needs why"),
         ("boolean}", "boolean, role: feature}", ":12: columns.late.role: the target is"),
         ("version: 1", "version: 2", ":1: version: input should be 1, found 2"),
-        ("version: 1", "surprise: 1", ":1: surprise: unknown key"),
+        ("version: 1", "surprise: 1", ":1: surprise: no such field"),
         ("late: {type: boolean}", "late: {type: boolean", "not valid YAML"),
         ("speed: {type: number}", "distance: {type: number}", ":9: not valid YAML"),
     ],
@@ -178,7 +179,7 @@ def test_columns_get_canonical_types(write):
         n="number", i="integer", gap="integer", b="boolean", maybe="boolean", c="category",
         t="text", d="datetime",
     )  # fmt: skip
-    frame = contract.read_table(write(text, "t.csv"), rules)
+    frame = reading.read_table(write(text, "t.csv"), rules)
     assert frame.dtypes.astype(str).to_dict() == {
         "n": "float64", "i": "int64", "gap": "float64", "b": "bool", "maybe": "object",
         "c": "object", "t": "object", "d": "datetime64[ns]", "y": "float64",
@@ -204,31 +205,31 @@ def test_columns_get_canonical_types(write):
 def test_numbers_are_read_as_the_file_writes_them(write, delimiter, cell, value):
     text = f"x{delimiter}y\n{cell}{delimiter}1\n3{delimiter}1\n"
     path = write("\ufeff" + text, "t.csv")
-    frame = contract.read_table(path, rules_for(x="number"))
+    frame = reading.read_table(path, rules_for(x="number"))
     assert frame["x"].replace({np.nan: None}).tolist() == [value, 3.0]
 
 
 def test_large_integers_keep_every_digit(write):
     path = write("x,y\n9007199254740993,1\n-2,1\n", "t.csv")
-    assert contract.read_table(path, rules_for(x="integer"))["x"].tolist() == [2**53 + 1, -2]
+    assert reading.read_table(path, rules_for(x="integer"))["x"].tolist() == [2**53 + 1, -2]
 
 
 def test_quoted_fields_may_hold_delimiters_quotes_and_line_ends(write):
     path = write('"x, ""one""",y\n"a,\n""b""",1\n', "t.csv")
-    frame = contract.read_table(path, rules_for(**{'x, "one"': "text"}))
+    frame = reading.read_table(path, rules_for(**{'x, "one"': "text"}))
     assert frame.iloc[0, 0] == 'a,\n"b"'
 
 
 def test_a_value_of_another_type_is_named_with_its_row(write):
     path = write("x,y\n1,1\nfar,2\n", "t.csv")
     with pytest.raises(UsageError, match=r'column "x": expected a whole number.*row 2: \'far\''):
-        contract.read_table(path, rules_for(x="integer"))
+        reading.read_table(path, rules_for(x="integer"))
 
 
 def test_a_missing_column_is_named_with_the_closest(write):
     path = write("distence,y\n1,1\n", "t.csv")
-    with pytest.raises(UsageError, match='no column "distance"; closest: "distence"'):
-        contract.read_table(path, rules_for(distance="integer"))
+    with pytest.raises(UsageError, match='no column "distance"; did you mean `distence`'):
+        reading.read_table(path, rules_for(distance="integer"))
 
 
 PARQUET = {
@@ -250,7 +251,7 @@ def test_parquet_types_become_the_same_canonical_ones(write):
         decimal="number", date="datetime", zone="datetime", levels="category", flag="boolean",
         whole="integer", infinite="number",
     )  # fmt: skip
-    frame = contract.read_table(write(buffer.getvalue(), "t.parquet"), rules)
+    frame = reading.read_table(write(buffer.getvalue(), "t.parquet"), rules)
     new_year = pd.Timestamp("2013-01-01")
     assert frame.iloc[0].tolist() == [1.5, new_year, new_year, "a", True, 3.0, 1.0, 1.0]
     assert frame.iloc[1, :7].isna().all()
@@ -259,7 +260,7 @@ def test_parquet_types_become_the_same_canonical_ones(write):
 def test_parquet_keeps_words_that_mean_missing_in_csv(write):
     buffer = io.BytesIO()
     pd.DataFrame({"x": ["NA", ""], "y": [1, 2]}).to_parquet(buffer)
-    frame = contract.read_table(write(buffer.getvalue(), "t.parquet"), rules_for(x="category"))
+    frame = reading.read_table(write(buffer.getvalue(), "t.parquet"), rules_for(x="category"))
     assert frame["x"].tolist() == ["NA", None]
 
 
@@ -284,11 +285,11 @@ def test_parquet_keeps_words_that_mean_missing_in_csv(write):
 )
 def test_what_is_not_a_table_is_refused_with_the_reason(write, name, content, message):
     with pytest.raises(UsageError, match=message):
-        contract.read_table(write(content, name), rules_for(x="number"))
+        reading.read_table(write(content, name), rules_for(x="number"))
 
 
 def test_a_directory_and_a_missing_file_are_refused(tmp_path):
     with pytest.raises(UsageError, match="is a directory"):
-        contract.read_table(tmp_path, rules_for(x="number"))
+        reading.read_table(tmp_path, rules_for(x="number"))
     with pytest.raises(UsageError, match="does not exist"):
-        contract.read_table(tmp_path / "t.csv", rules_for(x="number"))
+        reading.read_table(tmp_path / "t.csv", rules_for(x="number"))

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from modelyard.contract import model as contract
-from modelyard.contract import validate
+from modelyard.contract import read_table, validate
+from modelyard.data.table import read_file
+from modelyard.errors import guarded
 from modelyard.evidence import read_evidence
 
 CONTRACT = """\
@@ -38,6 +40,11 @@ def good_table() -> pd.DataFrame:
     )
 
 
+def validated(data: Path, rules: Path) -> int:
+    """Validate a file; returns the exit code."""
+    return guarded(lambda: validate.validate(read_file(data), rules, data.parent / "evidence"))
+
+
 @pytest.fixture
 def check(tmp_path: Path):
     """Validate a table; returns the exit code and the evidence's violations by rule."""
@@ -45,13 +52,7 @@ def check(tmp_path: Path):
     def checker(table: pd.DataFrame, rules: str = CONTRACT):
         table.to_csv(tmp_path / "table.csv", index=False)
         (tmp_path / "contract.yml").write_text(rules)
-        code = validate.main(
-            [
-                *("--data", str(tmp_path / "table.csv")),
-                *("--contract", str(tmp_path / "contract.yml")),
-                *("--evidence", str(tmp_path / "evidence")),
-            ]
-        )
+        code = validated(tmp_path / "table.csv", tmp_path / "contract.yml")
         details = read_evidence(tmp_path / "evidence", "quality")["details"]
         return code, {violation["rule"]: violation for violation in details["violations"]}
 
@@ -117,7 +118,7 @@ def test_several_violations_are_all_told_in_the_order_of_the_contract(check):
     code, violations = check(table)
     assert code == 1
     assert list(violations) == ["categories", "range", "missing column", "extra column"]
-    assert 'closest: "Left"' in violations["missing column"]["found"]
+    assert "did you mean `Left`" in violations["missing column"]["found"]
 
 
 def test_an_unseen_category_passes_where_the_contract_accepts_it(check):
@@ -169,8 +170,7 @@ def test_the_evidence_describes_every_column(check, tmp_path):
 def test_what_cannot_be_checked_is_another_exit_code(tmp_path, capsys, data, rules):
     (tmp_path / "t.csv").write_text(data)
     (tmp_path / "c.yml").write_text(rules)
-    files = ["--data", str(tmp_path / "t.csv"), "--contract", str(tmp_path / "c.yml")]
-    assert validate.main([*files, "--evidence", str(tmp_path / "e")]) == 2
+    assert validated(tmp_path / "t.csv", tmp_path / "c.yml") == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -178,5 +178,5 @@ def test_the_schema_can_be_used_alone(tmp_path):
     (tmp_path / "c.yml").write_text(CONTRACT)
     good_table().to_csv(tmp_path / "t.csv", index=False)
     rules = contract.load_contract(tmp_path / "c.yml")
-    frame = contract.read_table(tmp_path / "t.csv", rules)
+    frame = read_table(tmp_path / "t.csv", rules)
     assert len(validate.schema(rules).validate(frame)) == ROWS

@@ -117,7 +117,7 @@ def test_a_table_without_rows_has_no_chunks(tmp_path):
 
 def test_a_missing_column_is_named_with_the_closest(tmp_path):
     (tmp_path / "a.csv").write_text("distnce,b\n1,2\n")
-    with pytest.raises(UsageError, match='no column "distance"; closest: "distnce"'):
+    with pytest.raises(UsageError, match='no column "distance"; did you mean `distnce`'):
         stream.open_stream(tmp_path / "a.csv", ["distance"])
 
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from modelyard.errors import UsageError
+from modelyard import gates
 from modelyard.evaluation import evaluate, groups, metrics
+from modelyard.evaluation.held_out import Champion, HeldOut
+from modelyard.modelling import predicting
+
+from tests.project import ROOT
 
 
 @pytest.fixture
 def trained(mixed_bench):
     assert mixed_bench.train() == 0
     return mixed_bench
-
-
-def crown(place, version: str | None = "3", model: str | None = "model") -> None:
-    said = {"name": "flights", "version": version}
-    (place.folder / "champion" / "champion.json").write_text(json.dumps(said))
-    if model:
-        shutil.copytree(place.folder / model, place.folder / "champion" / "model")
 
 
 def test_without_a_champion_the_baseline_is_the_measure(trained, capfd):
@@ -69,17 +65,17 @@ def test_judging_again_gives_the_same_bytes(trained):
 
 
 def test_the_champion_itself_differs_from_the_challenger_by_exactly_nothing(trained, capsys):
-    crown(trained)
+    trained.crown()
     assert trained.evaluate() == 0
     details = trained.evidence("evaluation")["details"]
-    assert details["champion"] == {"name": "flights", "version": "3", "error": None}
+    assert details["champion"] == {"name": "m", "version": "3", "error": None}
     for gain in details["comparisons"]["champion"].values():
         assert gain == {"difference": 0.0, "low": 0.0, "high": 0.0}
     assert "champion 3" in capsys.readouterr().out
 
 
 def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
-    crown(trained)
+    trained.crown()
     assert trained.evaluate(model="baseline") == 0
     details = trained.evidence("evaluation")["details"]
     for metric in ("roc_auc", "log_loss", "brier"):
@@ -88,7 +84,7 @@ def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
 
 
 def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained, capsys):
-    crown(trained)
+    trained.crown()
     rules = (trained.folder / "contract.yml").read_text()
     (trained.folder / "contract.yml").write_text(
         "\n".join(line for line in rules.splitlines() if not line.startswith("  number:"))
@@ -104,19 +100,17 @@ def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained,
 
 
 def test_a_champion_whose_file_is_gone_is_not_compared(trained):
-    crown(trained, model=None)
+    trained.crown(model=None)
     assert trained.evaluate() == 0
     assert "holds no MLflow model" in trained.evidence("evaluation")["details"]["champion"]["error"]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [(None, "is missing"), ("{", "JSON"), ("[]", "object")]
-)
-def test_a_champion_that_is_not_described_is_an_error(trained, capsys, text, message):
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+def test_a_champion_that_is_not_described_is_an_error(trained, capsys, text):
     path = trained.folder / "champion" / "champion.json"
     path.unlink() if text is None else path.write_text(text)
     assert trained.evaluate() == 2
-    assert message in capsys.readouterr().err
+    assert "champion.json: expected an object with name and version" in capsys.readouterr().err
 
 
 def test_a_challenger_that_is_no_model_is_an_error(trained, capsys):
@@ -156,13 +150,22 @@ def test_many_classes_are_judged_by_confusion(bench):
 # ---- segments ------------------------------------------------------------------------------
 
 
-def segments(place, gates: evaluate.Gates | None = None) -> list[dict]:
-    gates = gates or evaluate.Gates(evaluate.Evaluation(resamples=20), "accuracy")
-    rows = place.table
-    truth = (rows["y"]).to_numpy()
-    score = np.where(rows.get("hard", False), ~truth, truth).astype(float)
+def segments(place, metric: str = "accuracy") -> list[dict]:
+    """Segments of the whole table, predicted right but where it is `hard`."""
+    truth = place.table["y"].to_numpy()
+    score = np.where(place.table.get("hard", False), ~truth, truth).astype(float)
+    settings = gates.Gates(evaluation={"resamples": 50}, promotion={})
     return evaluate.judge_segments(
-        rows, truth, metrics.Prediction(score, score > 0.5), place.contract, gates
+        HeldOut(
+            place.contract,
+            settings,
+            metric,
+            place.table,
+            truth,
+            model=None,
+            predictions={"challenger": predicting.Prediction(score, score > 0.5)},
+            champion=Champion(None, None),
+        )
     )
 
 
@@ -219,8 +222,7 @@ def test_small_segments_are_marked_and_do_not_push_others_back(grouped):
 
 
 def test_lower_is_worse_only_where_higher_is_better(grouped):
-    gates = evaluate.Gates(evaluate.Evaluation(resamples=20), "brier")
-    others = [s for s in segments(grouped, gates) if not s["sensitive"]]
+    others = [s for s in segments(grouped, "brier") if not s["sensitive"]]
     assert others[0]["value"] == "z" and others[0]["value_metric"]["value"] == 1.0
 
 
@@ -229,8 +231,7 @@ def test_segments_in_which_the_metric_is_not_defined_come_last(bench):
     table = pd.DataFrame({"k": ["one class", "two"] * 100, "y": [True, False, True, True] * 50})
     target = {"column": "y", "kind": "binary", "positive": True}
     place = bench(table, target, {"k": "category", "y": "boolean"})
-    gates = evaluate.Gates(evaluate.Evaluation(resamples=20), "roc_auc")
-    found = segments(place, gates)
+    found = segments(place, "roc_auc")
     assert [s["value"] for s in found] == ["two", "one class"]
     assert np.isnan(found[-1]["value_metric"]["value"]) and found[-1]["rows"] == rows / 2
 
@@ -250,34 +251,14 @@ def test_many_values_make_no_segments_unless_they_are_sensitive(bench):
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-def test_the_gates_that_come_with_the_project_name_a_metric_of_every_kind(mixed_bench, kind):
-    gates = evaluate.load_gates(mixed_bench.gates, kind)
-    assert gates.metric in metrics.HIGHER_IS_BETTER[kind]
-    assert gates.evaluation.resamples == 500
+def test_the_gates_that_come_with_the_project_name_a_metric_of_every_kind(kind):
+    shipped = gates.load_gates(ROOT / "conf" / "gates.yml")
+    assert shipped.promotion_of(kind).metric in metrics.HIGHER_IS_BETTER[kind]
+    assert shipped.evaluation.resamples == 500
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "promotion: {binary: {metric: roc_acu}}",
-            "not a metric of binary problems; closest: .roc_auc",
-        ),
-        ("promotion: {binary: {floor: 1}}", "expected promotion.binary.metric"),
-        ("promotion: []", "expected promotion.binary.metric"),
-        ("", "expected promotion.binary.metric"),
-        ("evaluation: {confidence: 95}", "evaluation.confidence: input should be less than 1"),
-        ("evaluation: {resample: 5}", "evaluation.resample: extra inputs"),
-        ("a: [", ":1: not valid YAML"),
-    ],
-)
-def test_gates_that_cannot_be_read_are_refused(tmp_path, text, message):
-    path = tmp_path / "gates.yml"
-    path.write_text(text)
-    with pytest.raises(UsageError, match=message):
-        evaluate.load_gates(path, "binary")
-
-
-def test_missing_gates_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="is missing"):
-        evaluate.load_gates(tmp_path / "gates.yml", "binary")
+def test_a_metric_that_does_not_exist_is_refused_before_any_model_is_loaded(mixed_bench, capsys):
+    mixed_bench.gates.write_text("promotion: {binary: {metric: roc_acu, floor: 0.5}}")
+    assert mixed_bench.evaluate() == 2
+    said = capsys.readouterr().err
+    assert "roc_acu is not a metric of binary problems; did you mean `roc_auc`?" in said

@@ -42,7 +42,7 @@ def test_columns_are_ordered_by_what_they_add(place, capfd):
 
 
 def test_a_metric_that_is_better_low_gives_the_same_order(place):
-    place.gates.write_text("promotion: {regression: {metric: mae}}")
+    place.gates.write_text("promotion: {regression: {metric: mae, floor: 9}}")
     assert place.explain() == 0
     features = place.evidence("importance")["details"]["features"]
     assert features[0]["name"] == "strong" and features[0]["importance"] > 0

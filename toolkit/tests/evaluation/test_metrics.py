@@ -8,27 +8,28 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from modelyard.evaluation import metrics
+from modelyard.evaluation import bootstrap, curves, metrics
 from modelyard.modelling import threshold
+from modelyard.modelling.predicting import Prediction
 from sklearn import metrics as known
 
 
-def binary(score: np.ndarray, threshold: float = 0.5) -> metrics.Prediction:
-    return metrics.Prediction(score, score >= threshold)
+def binary(score: np.ndarray, threshold: float = 0.5) -> Prediction:
+    return Prediction(score, score >= threshold)
 
 
-def regression(score: np.ndarray) -> metrics.Prediction:
-    return metrics.Prediction(score, score)
+def regression(score: np.ndarray) -> Prediction:
+    return Prediction(score, score)
 
 
-def weighted(kind: str, truth: np.ndarray, prediction: metrics.Prediction, weights: np.ndarray):
+def weighted(kind: str, truth: np.ndarray, prediction: Prediction, weights: np.ndarray):
     found = metrics.measure(kind, truth, prediction)(weights[None, :])
     return {name: float(values[0]) for name, values in found.items()}
 
 
-def drawn(kind: str, truth: np.ndarray, resamples: int = 200, **predictions: metrics.Prediction):
+def drawn(kind: str, truth: np.ndarray, resamples: int = 200, **predictions: Prediction):
     measures = {name: metrics.measure(kind, truth, made) for name, made in predictions.items()}
-    return metrics.bootstrap(measures, len(truth), resamples=resamples, seed=0)
+    return bootstrap.bootstrap(measures, len(truth), resamples=resamples, seed=0)
 
 
 @st.composite
@@ -86,7 +87,7 @@ def test_multiclass_metrics_agree_with_scikit_learn(rows):
             truth, score, sample_weight=weights, multi_class="ovr", average="macro"
         ),
     }
-    prediction = metrics.Prediction(score, label)
+    prediction = Prediction(score, label)
     assert weighted("multiclass", truth, prediction, weights) == pytest.approx(expected, abs=1e-9)
     assert list(expected) == list(metrics.HIGHER_IS_BETTER["multiclass"])
 
@@ -136,11 +137,11 @@ def test_what_is_not_defined_for_one_class_is_nan_and_the_rest_is_not():
 
 def test_a_class_without_rows_does_not_count_and_an_unknown_one_is_a_mistake():
     score = np.array([[0.8, 0.2, 0.0], [0.3, 0.7, 0.0], [0.6, 0.4, 0.0]])
-    prediction = metrics.Prediction(score, np.array([0, 1, -1]))
+    prediction = Prediction(score, np.array([0, 1, -1]))
     found = metrics.values("multiclass", np.array([0, 1, 1]), prediction)
     assert found["balanced_accuracy"] == pytest.approx(0.75)
     assert found["accuracy"] == pytest.approx(2 / 3)
-    assert metrics.confusion(np.array([0, 1, 1]), prediction.label, 3)[1] == [0, 1, 0]
+    assert curves.confusion(np.array([0, 1, 1]), prediction.label, 3)[1] == [0, 1, 0]
 
 
 def many_classes(classes: int, rows: int, seed: int = 3):
@@ -150,7 +151,7 @@ def many_classes(classes: int, rows: int, seed: int = 3):
     score = random.random((rows, classes)).round(2)  # with ties
     score[np.arange(rows), truth] += 0.4
     score /= score.sum(axis=1, keepdims=True)
-    return truth, metrics.Prediction(score, score.argmax(axis=1))
+    return truth, Prediction(score, score.argmax(axis=1))
 
 
 def test_many_classes_are_ranked_exactly_on_the_rows_as_they_are():
@@ -170,7 +171,7 @@ def test_resamples_of_many_classes_give_nearly_the_interval_of_ranking_each_anew
     anew = drawn("multiclass", truth, model=prediction)["model"]["roc_auc_ovr"]
     assert shared[0] == pytest.approx(anew[0])
     assert np.abs(shared - anew).max() < 0.04 * (anew.max() - anew.min())
-    one, other = metrics.interval(shared, 0.9), metrics.interval(anew, 0.9)
+    one, other = bootstrap.interval(shared, 0.9), bootstrap.interval(anew, 0.9)
     assert one.low == pytest.approx(other.low, abs=0.1 * (other.high - other.low))
     assert one.high == pytest.approx(other.high, abs=0.1 * (other.high - other.low))
 
@@ -197,7 +198,7 @@ def test_intervals_cover_the_true_value_about_as_often_as_they_say():
     for _ in range(trials):
         truth = random.normal(size=80)
         found = drawn("regression", truth, zero=regression(np.zeros(80)))["zero"]["mae"]
-        ends = metrics.interval(found, 0.9)
+        ends = bootstrap.interval(found, 0.9)
         covered += ends.low <= math.sqrt(2 / math.pi) <= ends.high
     assert 0.8 < covered / trials < 0.97
 
@@ -206,7 +207,7 @@ def test_more_confidence_is_a_wider_interval_around_the_value():
     random = np.random.default_rng(2)
     truth, score = random.random(200) < 0.5, random.random(200)
     found = drawn("binary", truth, model=binary(score))["model"]["roc_auc"]
-    narrow, wide = metrics.interval(found, 0.5), metrics.interval(found, 0.99)
+    narrow, wide = bootstrap.interval(found, 0.5), bootstrap.interval(found, 0.99)
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
     assert narrow.value == pytest.approx(known.roc_auc_score(truth, score))
 
@@ -215,11 +216,11 @@ def test_resamples_without_a_positive_row_do_not_spoil_the_interval():
     truth = np.array([True] + [False] * 9)
     found = drawn("binary", truth, model=binary(np.linspace(1, 0, 10)))["model"]["roc_auc"]
     assert np.isnan(found).any()
-    assert metrics.interval(found, 0.95) == metrics.Interval(1.0, 1.0, 1.0)
+    assert bootstrap.interval(found, 0.95) == bootstrap.Interval(1.0, 1.0, 1.0)
 
 
 def test_a_metric_that_is_not_defined_has_no_interval():
-    ends = metrics.interval(np.full(11, np.nan), 0.95)
+    ends = bootstrap.interval(np.full(11, np.nan), 0.95)
     assert all(math.isnan(end) for end in (ends.value, ends.low, ends.high))
 
 
@@ -230,18 +231,18 @@ def test_models_that_predict_the_same_differ_by_exactly_nothing(seed, kind):
     truth = random.integers(0, 2, 60)
     score = random.random((60, 2)) if kind == "multiclass" else random.random(60)
     label = score.argmax(axis=1) if kind == "multiclass" else score > 0.5
-    made = [metrics.Prediction(score.copy(), label.copy()) for _ in range(3)]
+    made = [Prediction(score.copy(), label.copy()) for _ in range(3)]
     found = drawn(kind, truth, resamples=50, one=made[0], between=binary_like(kind), two=made[1])
     for name, higher in metrics.HIGHER_IS_BETTER[kind].items():
-        gain = metrics.difference(
+        gain = bootstrap.difference(
             found["one"][name], found["two"][name], 0.95, higher_is_better=higher
         )
         assert (gain.value, gain.low, gain.high) == (0.0, 0.0, 0.0)
 
 
-def binary_like(kind: str) -> metrics.Prediction:
+def binary_like(kind: str) -> Prediction:
     score = np.full((60, 2), 0.5) if kind == "multiclass" else np.full(60, 0.5)
-    return metrics.Prediction(score, np.zeros(60, dtype=int))
+    return Prediction(score, np.zeros(60, dtype=int))
 
 
 @pytest.mark.parametrize(("name", "higher"), [("r2", True), ("mae", False), ("rmse", False)])
@@ -250,10 +251,10 @@ def test_a_positive_difference_means_better_whatever_the_metric(name, higher):
     truth = random.normal(size=300)
     good, bad = regression(truth + 0.1), regression(truth + random.normal(size=300))
     found = drawn("regression", truth, good=good, bad=bad)
-    gain = metrics.difference(
+    gain = bootstrap.difference(
         found["good"][name], found["bad"][name], 0.95, higher_is_better=higher
     )
-    loss = metrics.difference(
+    loss = bootstrap.difference(
         found["bad"][name], found["good"][name], 0.95, higher_is_better=higher
     )
     assert 0 < gain.low < gain.value < gain.high
@@ -266,10 +267,10 @@ def test_pairing_makes_the_difference_of_similar_models_sharper_than_either():
     truth = random.normal(size=300)
     one = truth + random.normal(size=300)
     found = drawn("regression", truth, one=regression(one), two=regression(one + 0.05))
-    gain = metrics.difference(
+    gain = bootstrap.difference(
         found["one"]["mae"], found["two"]["mae"], 0.95, higher_is_better=False
     )
-    alone = metrics.interval(found["one"]["mae"], 0.95)
+    alone = bootstrap.interval(found["one"]["mae"], 0.95)
     assert gain.high - gain.low < (alone.high - alone.low) / 3
 
 
@@ -277,7 +278,7 @@ def test_the_same_seed_draws_the_same_whatever_the_batches(monkeypatch):
     random = np.random.default_rng(5)
     truth, made = random.random(50) < 0.5, binary(random.random(50))
     first = drawn("binary", truth, model=made)["model"]["roc_auc"]
-    monkeypatch.setattr(metrics, "BATCH_CELLS", 170)
+    monkeypatch.setattr(bootstrap, "BATCH_CELLS", 170)
     np.testing.assert_array_equal(first, drawn("binary", truth, model=made)["model"]["roc_auc"])
 
 
@@ -288,10 +289,10 @@ def test_a_model_that_says_the_true_chances_is_calibrated():
     random = np.random.default_rng(6)
     chance = random.random(20_000)
     truth = random.random(20_000) < chance
-    groups = metrics.calibration("binary", truth, binary(chance), 0.99)
+    groups = curves.calibration("binary", truth, binary(chance), 0.99)
     assert len(groups) == 10 and sum(group["rows"] for group in groups) == 20_000
     assert all(group["low"] <= group["predicted"] <= group["high"] for group in groups)
-    boastful = metrics.calibration("binary", truth, binary(chance**0.5), 0.99)
+    boastful = curves.calibration("binary", truth, binary(chance**0.5), 0.99)
     assert not any(group["low"] <= group["predicted"] <= group["high"] for group in boastful[1:-1])
 
 
@@ -299,14 +300,14 @@ def test_calibration_of_many_classes_is_about_the_predicted_class():
     random = np.random.default_rng(7)
     chances = random.dirichlet([1, 1, 1], 5_000)
     truth = np.array([random.choice(3, p=p) for p in chances])
-    prediction = metrics.Prediction(chances, chances.argmax(axis=1))
-    groups = metrics.calibration("multiclass", truth, prediction, 0.999)
+    prediction = Prediction(chances, chances.argmax(axis=1))
+    groups = curves.calibration("multiclass", truth, prediction, 0.999)
     assert all(group["low"] <= group["predicted"] <= group["high"] for group in groups)
 
 
 def test_calibration_of_numbers_compares_means():
     truth = np.arange(100.0)
-    groups = metrics.calibration("regression", truth, regression(truth + 5), 0.95)
+    groups = curves.calibration("regression", truth, regression(truth + 5), 0.95)
     assert all(group["predicted"] == pytest.approx(group["observed"] + 5) for group in groups)
     assert all(group["low"] < group["observed"] < group["high"] for group in groups)
 
@@ -314,7 +315,7 @@ def test_calibration_of_numbers_compares_means():
 @pytest.mark.parametrize(("values", "groups"), [([0.3], 1), ([0.1, 0.9], 2), ([0, 0.5, 1], 3)])
 def test_equal_predictions_stay_in_one_group(values, groups):
     score = np.repeat(np.array(values, dtype=float), 100)
-    found = metrics.calibration("binary", np.arange(len(score)) % 2 == 0, binary(score), 0.95)
+    found = curves.calibration("binary", np.arange(len(score)) % 2 == 0, binary(score), 0.95)
     assert [group["predicted"] for group in found] == pytest.approx(values)
     assert len(found) == groups
 
@@ -324,30 +325,30 @@ def test_equal_predictions_stay_in_one_group(values, groups):
     [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1)],
 )
 def test_wilson_intervals(hits, rows, low, high):
-    assert metrics.wilson(hits, rows, 0.95) == pytest.approx((low, high), abs=5e-5)
+    assert curves.wilson(hits, rows, 0.95) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_a_roc_curve_is_short_and_keeps_its_area():
     random = np.random.default_rng(8)
     truth = random.random(5_000) < 0.3
     score = random.random(5_000) + truth / 3
-    points = np.array(metrics.roc_curve(truth, score))
-    assert len(points) <= metrics.CURVE_POINTS
+    points = np.array(curves.roc_curve(truth, score))
+    assert len(points) <= curves.CURVE_POINTS
     assert points[0].tolist() == [0, 0] and points[-1].tolist() == [1, 1]
     assert (np.diff(points, axis=0) >= 0).all()
     area = np.trapezoid(points[:, 1], points[:, 0])
     assert area == pytest.approx(known.roc_auc_score(truth, score), abs=2e-3)
-    assert metrics.roc_curve(np.ones(3, dtype=bool), np.arange(3.0)) == []
+    assert curves.roc_curve(np.ones(3, dtype=bool), np.arange(3.0)) == []
 
 
 def test_residuals_count_every_row_and_survive_a_perfect_model():
     random = np.random.default_rng(9)
     truth = random.standard_cauchy(1_000)
-    found = metrics.residuals(truth, np.zeros(1_000))
+    found = curves.residuals(truth, np.zeros(1_000))
     assert sum(found["counts"]) == 1_000
     assert len(found["edges"]) == len(found["counts"]) + 1
     assert found["quantiles"]["0.5"] == pytest.approx(float(np.median(truth)))
-    assert sum(metrics.residuals(truth, truth)["counts"]) == 1_000
+    assert sum(curves.residuals(truth, truth)["counts"]) == 1_000
 
 
 @settings(max_examples=60, deadline=None)

@@ -20,8 +20,8 @@ def rules(columns: dict[str, str], time: str | None = None, **target: object) ->
 def encoded(
     agreed: contract.Contract, table: pd.DataFrame, *others: pd.DataFrame
 ) -> list[np.ndarray]:
-    chosen = encoding.choose_features(agreed, table)
-    encode = encoding.encoder(chosen, "binary", seed=0)
+    chosen = encoding.choose_features(table[agreed.features], agreed)
+    encode = encoding.encoder(chosen, agreed, seed=0)
     target = np.arange(len(table)) % 2 == 0
     return [encode.fit_transform(table, target), *map(encode.transform, others)]
 
@@ -45,7 +45,7 @@ def days(*times: str, repeat: int = 10) -> pd.DataFrame:
 )
 def test_only_cycles_that_the_rows_cover_are_learnt_from(times, parts):
     agreed = rules({"when": "datetime", "x": "number"}, time="when")
-    chosen = encoding.choose_features(agreed, days(*times).assign(x=1.0))
+    chosen = encoding.choose_features(days(*times).assign(x=1.0), agreed)
     assert next((f.parts for f in chosen if f.name == "when"), ()) == parts
 
 
@@ -66,21 +66,21 @@ def test_without_a_time_they_count_from_1970():
 def test_dates_too_close_together_to_learn_from_are_an_error_if_nothing_else_is_there():
     agreed = rules({"when": "datetime"}, time="when")
     with pytest.raises(UsageError, match="cover too few days"):
-        encoding.choose_features(agreed, days("2020-01-01", "2020-01-05"))
+        encoding.choose_features(days("2020-01-01", "2020-01-05"), agreed)
 
 
 def test_categories_beyond_what_boosting_tells_apart_are_encoded_as_texts():
     names = [f"c{i}" for i in range(encoding.MOST_LEVELS + 1)]
     agreed = rules({"few": "category", "many": "category", "text": "text"})
     table = pd.DataFrame({"few": names[1:] + names[1:2], "many": names, "text": names, "y": True})
-    how = {f.name: f.how for f in encoding.choose_features(agreed, table)}
+    how = {f.name: f.how for f in encoding.choose_features(table, agreed)}
     assert how == {"few": "category", "many": "text", "text": "text"}
 
 
 def test_the_positions_of_categories_are_those_of_the_encoded_columns(mixed):
     columns = {"group": "category", "number": "number", "when": "datetime", "name": "text"}
     agreed = rules(columns, time="when")
-    chosen = encoding.choose_features(agreed, mixed)
+    chosen = encoding.choose_features(mixed[agreed.features], agreed)
     (found,) = encoded(agreed, mixed)
     assert encoding.categorical_positions(chosen) == [3]
     assert set(found[:, 3][~np.isnan(found[:, 3])]) == {0.0, 1.0, 2.0}

@@ -104,7 +104,9 @@ def test_what_mlflow_has_seen_live_is_not_logged_again(mixed_bench, monkeypatch)
     monkeypatch.setattr("mlflow.MlflowClient", lambda: SimpleNamespace(log_batch=later_to(later)))
     assert mixed_bench.train("--patience", "5") == 0
     assert {name for name, _, _ in server.metrics} == {"validation_loss", "training_loss"}
-    assert sorted(later) == ["iterations", "validation_loss", "validation_loss_of_constant"]
+    assert sorted(later) == [
+        "training.iterations", "training.validation_loss", "training.validation_loss_of_constant",
+    ]  # fmt: skip
 
 
 def later_to(names: list[str]):

@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from flight_delay import model
 from modelyard.data import parts
 from modelyard.errors import UsageError
 from modelyard.evaluation import metrics
-from modelyard.modelling import early_stopping, predicting, saving, threshold
+from modelyard.modelling import predicting, saving, stopping, threshold
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 ROWS = 500
@@ -223,7 +222,10 @@ def test_divergence_is_an_error_that_says_what_to_do(bench, random, capsys, rate
 def endings(losses: list[float], **settings: float) -> list[object]:
     """What is said after each loss."""
     return [
-        early_stopping.ending(losses[: count + 1], model.Settings(**settings))
+        stopping.ending(
+            losses[: count + 1],
+            **{"patience": 20, "tolerance": 1e-5, "learning_rate": 0.06} | settings,
+        )
         for count in range(len(losses))
     ]
 
@@ -298,7 +300,7 @@ def test_prepared_data_of_another_contract_is_refused(mixed_bench, capsys):
 
 
 def test_long_training_shows_that_it_lives(mixed_bench, capsys, monkeypatch):
-    monkeypatch.setattr(early_stopping, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(stopping, "PROGRESS_SECONDS", 0.0)
     assert mixed_bench.train("--max-iterations", "5") == 0
     said = capsys.readouterr().out
     assert "iteration 4: validation loss 0." in said

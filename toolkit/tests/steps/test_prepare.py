@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from modelyard.contract import model as contract
 from modelyard.errors import UsageError
 from modelyard.evidence import read_evidence
 from modelyard.steps import prepare
+from modelyard.yaml_files import parse
 
 CONTRACT = """\
 version: 1
@@ -31,7 +33,7 @@ ROWS = 200
 
 
 def rules(**changes: object) -> contract.Contract:
-    content = contract.parse_yaml(CONTRACT) | changes
+    content = parse(CONTRACT) | changes
     return contract.Contract.model_validate(content)
 
 
@@ -52,7 +54,13 @@ def flights() -> pd.DataFrame:
 def call(tmp_path: Path):
     """Prepare a table; returns the exit code, the parts and the evidence's details."""
 
-    def caller(table: pd.DataFrame, text: str = CONTRACT, form: str = "csv", name: str = "out"):
+    def caller(
+        table: pd.DataFrame,
+        text: str = CONTRACT,
+        form: str = "csv",
+        name: str = "out",
+        options: tuple[str, ...] = (),
+    ):
         data = tmp_path / f"table.{form}"
         if form == "csv":
             table.to_csv(data, index=False)
@@ -63,7 +71,7 @@ def call(tmp_path: Path):
         code = prepare.main(
             [
                 *("--data", str(data), "--contract", str(tmp_path / "contract.yml")),
-                *("--prepared", str(out), "--evidence", str(out)),
+                *("--prepared", str(out), "--evidence", str(out), *options),
             ]
         )
         if code:
@@ -195,9 +203,6 @@ def test_the_digest_follows_the_rows_and_not_the_format(call, tmp_path):
             flights().sort_values("left").assign(late=[True] * 60 + [False] * 140),
             "every row of validation has late = false",
         ),
-        (flights().assign(late=None), "0 usable rows are too few"),
-        (flights().drop(columns="carrier"), 'no column "carrier"'),
-        (flights().assign(distance="far"), "expected a whole number in every row"),
     ],
 )
 def test_a_table_that_cannot_be_split_is_refused(call, capsys, table, message):
@@ -207,9 +212,93 @@ def test_a_table_that_cannot_be_split_is_refused(call, capsys, table, message):
     assert message in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop(columns="carrier"),
+        lambda table: table.assign(distance="far"),
+        lambda table: table.assign(late=None),
+    ],
+    ids=["column", "type", "classes"],
+)
+def test_a_table_that_breaks_the_contract_is_not_split(call, tmp_path, capsys, change):
+    code, _, _ = call(change(flights()))
+    assert code == 1
+    assert "breaks 1 rule of" in capsys.readouterr().err
+    assert read_evidence(tmp_path / "out", "quality")["details"]["violations"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["quality.json"]
+
+
+# ---- cleaning ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cleaning(tmp_path, monkeypatch):
+    """Write a module with `clean`; returns the option that names it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    numbers = itertools.count()
+
+    def make(body: str) -> tuple[str, ...]:
+        name = f"cleaning_{tmp_path.name[-1]}{next(numbers)}"
+        (tmp_path / f"{name}.py").write_text(f"def clean(rows, contract):\n    {body}\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return ("--cleaning", name)
+
+    return make
+
+
+def test_rows_are_cleaned_before_they_are_checked_and_counted(call, cleaning, capsys):
+    table = flights()
+    table.loc[[3, 5], "distance"] = -1
+    limited = CONTRACT.replace("distance: {type: integer}", "distance: {type: integer, min: 0}")
+    assert call(table, limited, name="raw")[0] == 1
+    clean = cleaning("return rows[rows['distance'] >= 0]")
+    code, parts, details = call(table, limited, options=clean)
+    assert code == 0
+    assert details["dropped"] == {"cleaning": 2, "no_target": 0, "no_time": 0, "duplicates": 0}
+    assert sum(map(len, parts.values())) == ROWS - 2
+    said = capsys.readouterr().out
+    assert f"{clean[1]}.clean left out 2 of 200 rows" in said and "left out: 2 by cleaning" in said
+
+
+def test_cleaning_that_changes_nothing_gives_the_same_parts(call, cleaning, tmp_path):
+    table = flights().astype({"distance": object})
+    table.loc[7, "distance"] = None
+    _, _, first = call(table, name="a")
+    _, _, second = call(table, name="b", options=cleaning("return rows"))
+    assert first["digest"] == second["digest"]
+    for part in prepare.PARTS:
+        a, b = (tmp_path / name / f"{part}.parquet" for name in "ab")
+        assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ("return None", 2, "expected a data frame of at most 200 rows, found None"),
+        ("return rows.loc[[*rows.index, 0]]", 2, "at most 200 rows, found 201 rows"),
+        ("return rows['no such']", 2, "clean fails: KeyError: 'no such'"),
+        ("return rows.drop(columns='carrier')", 1, "breaks 1 rule"),
+        ("return rows.assign(new=1)", 1, "breaks 1 rule"),
+        ("return rows.head(0)", 2, "no rows"),
+    ],
+)
+def test_what_clean_gives_is_checked(call, cleaning, capsys, body, code, message):
+    assert call(flights(), options=cleaning(body))[0] == code
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_a_module_that_cannot_be_used_is_named(call, cleaning, capsys):
+    assert call(flights(), options=("--cleaning", "no_such.cleaning"))[0] == 2
+    assert "there is no module no_such.cleaning" in capsys.readouterr().err
+    assert call(flights(), options=("--cleaning", "json"))[0] == 2
+    assert "json has no `clean`" in capsys.readouterr().err
+
+
 def test_a_class_that_train_never_shows_is_refused():
     table = flights().sort_values("left").assign(late=["a", "b"] * 90 + ["c"] * 20)
     goal = {"column": "late", "kind": "multiclass", "classes": ["a", "b", "c"]}
-    columns = contract.parse_yaml(CONTRACT)["columns"] | {"late": {"type": "category"}}
+    columns = parse(CONTRACT)["columns"] | {"late": {"type": "category"}}
     with pytest.raises(UsageError, match="test has late = c, which train never shows"):
         prepare.split(table.reset_index(drop=True), rules(target=goal, columns=columns))

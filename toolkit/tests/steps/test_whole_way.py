@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from modelyard import project
-from modelyard.contract import validate
+from modelyard.contract.validate import validate
+from modelyard.data.table import read_file
+from modelyard.gates import load_gates
 from modelyard.models import judge as gates
 from modelyard.reports import card, report
 from modelyard.reports.kinds import KINDS
@@ -45,13 +47,12 @@ def judged(bench, mixed, monkeypatch):
         y = "number" if kind == "regression" else "category"
         table = labelled(mixed, kind)
         place = bench(table, TARGETS[kind], {**TYPES, "y": y}, sensitive=sensitive)
-        content = project.load_gates(place.gates).model_dump(exclude_none=True)
+        content = load_gates(place.gates).model_dump(exclude_none=True)
         content["fairness"] |= {"group_rows": 20, **limits}
         place.gates.write_text(json.dumps(content), encoding="utf-8")
         table.to_parquet(place.folder / "table.parquet")
-        words = ["--data", str(place.folder / "table.parquet")]
-        words += ["--contract", str(place.folder / "contract.yml")]
-        assert validate.main([*words, "--evidence", str(place.folder / "evidence")]) == 0
+        evidence = place.folder / "evidence"
+        validate(read_file(place.folder / "table.parquet"), place.folder / "contract.yml", evidence)
         for step in (place.train, place.evaluate, place.fairness, place.footprint, place.explain):
             assert step() == 0
         found = {
@@ -60,7 +61,7 @@ def judged(bench, mixed, monkeypatch):
             if kind not in ("data", "decision", "sweep")
         }
         decision = gates.judge(
-            project.load_gates(place.gates),
+            load_gates(place.gates),
             model="m",
             version="1",
             quality=found["quality"],

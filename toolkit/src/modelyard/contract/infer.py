@@ -26,7 +26,6 @@ from modelyard.contract.model import (
     Split,
     TableRules,
     Target,
-    closest,
     contract_text,
 )
 from modelyard.contract.profiles import Profile, read_profile
@@ -35,7 +34,7 @@ from modelyard.contract.yaml_lines import entry
 from modelyard.data.table import Table, read_file
 from modelyard.errors import UsageError, guarded
 from modelyard.files import write_text
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import did_you_mean, read_yaml
 
 FEW_NAMES = 50
 REFUSED_CATEGORIES = 20
@@ -124,7 +123,9 @@ def infer(
     """
     for role, name in (("target", target), ("time", time), *(("sensitive", s) for s in sensitive)):
         if name is not None and name not in table.columns:
-            raise UsageError(f'{table.path} has no {role} column "{name}"{_hint(name, table)}.')
+            raise UsageError(
+                f'{table.path} has no {role} column "{name}"{did_you_mean(name, table.columns)}.'
+            )
     if target == time or target in sensitive:
         raise UsageError(f'the target "{target}" cannot be the time or a sensitive column too.')
     if len(table.columns) < 2:
@@ -152,10 +153,6 @@ def names_in(listed: str, columns: Any) -> list[str]:
     if listed.strip() in columns:
         return [listed.strip()]
     return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
-
-
-def _hint(name: str, table: Table) -> str:
-    return closest(name, table.columns)
 
 
 # ---- roles ---------------------------------------------------------------------------------

@@ -1,22 +1,17 @@
-"""The data contract: what a table must look like, in `conf/contract.yml`, and how it is read."""
+"""The data contract: a model of conf/contract.yml."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from modelyard.data.cells import Type, parse
-from modelyard.data.table import read_file
-from modelyard.errors import UsageError
+from modelyard.data.cells import Type
 from modelyard.files import write_text
-from modelyard.yaml_files import line_of, read_yaml
+from modelyard.yaml_files import LocatedError, did_you_mean, read_model
 
 Kind = Literal["binary", "multiclass", "regression"]
 Role = Literal["feature", "target", "identifier", "ignored"]
@@ -93,15 +88,6 @@ class Column(_Strict):
     why: str | None = None
 
 
-class ContractProblems(ValueError):
-    """What is wrong inside a contract: (path of keys, message) for each problem."""
-
-    def __init__(self, problems: list[tuple[tuple[str, ...], str]]) -> None:
-        """Keep the problems; the text of the error joins them."""
-        self.problems = problems
-        super().__init__("; ".join(f"{'.'.join(where)}: {what}" for where, what in problems))
-
-
 class Contract(_Strict):
     """A table's columns, target, time and sensitive columns, and how rows are split."""
 
@@ -115,23 +101,24 @@ class Contract(_Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _mark_target(cls, content: Any) -> Any:
-        """Give the target column its role where nobody wrote it."""
-        try:
-            name = content["target"]["column"]
-            column = content["columns"][name]
-            if isinstance(column, Mapping) and "role" not in column:
-                columns = {**content["columns"], name: {**column, "role": "target"}}
-                return {**content, "columns": columns}
-        except (KeyError, TypeError):
-            pass  # the fields' own checks say what is missing
-        return content
+    def _complete(cls, content: Any) -> Any:
+        """Let a column be called 1 or true without quotes, and give the target column its role."""
+        columns = content.get("columns") if isinstance(content, Mapping) else None
+        if not isinstance(columns, Mapping):
+            return content  # the fields' own checks say what is missing
+        columns = {_as_text(name): rule for name, rule in columns.items()}
+        target = content.get("target")
+        name = target.get("column") if isinstance(target, Mapping) else None
+        column = columns.get(name) if isinstance(name, str) else None
+        if isinstance(column, Mapping) and "role" not in column:
+            columns[name] = {**column, "role": "target"}
+        return {**content, "columns": columns}
 
     @model_validator(mode="after")
     def _agrees(self) -> Contract:
         problems = list(_problems(self))
         if problems:
-            raise ContractProblems(problems)
+            raise LocatedError(problems)
         return self
 
     @property
@@ -176,14 +163,9 @@ def load_contract(path: Path | str) -> Contract:
     Raises:
         UsageError: with file, line and key of everything that does not hold.
     """
-    path = Path(path)
-    content = read_yaml(path, "infer a contract from your table, or name the file that holds it.")
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} holds no contract: expected the keys version, target, columns.")
-    try:
-        return Contract.model_validate(_with_text_names(content))
-    except ValidationError as error:
-        raise UsageError(_explain(path, content, error)) from None
+    return read_model(
+        Path(path), Contract, "infer a contract from your table, or name the file that holds it."
+    )
 
 
 def save_contract(
@@ -225,70 +207,12 @@ def contract_text(
     return "\n".join(lines) + "\n"
 
 
-def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
-    """Read the contract's columns from a CSV or Parquet file, in the contract's order.
-
-    Ignored columns are left out (`contract.read`), columns the contract does not know too.
-
-    Returns:
-        One row per row of the file. number: float64; integer: int64, float64 where something
-        is missing; boolean: bool, object of True, False and None where something is missing;
-        category and text: object of str and None; datetime: datetime64[ns], UTC without zone.
-
-    Raises:
-        UsageError: when the file is no table, a column is missing, or a value has another type.
-    """
-    table = read_file(path)
-    missing = [name for name in contract.read if name not in table.columns]
-    if missing:
-        raise UsageError("\n".join(missing_columns(table.path, missing, table.columns)))
-    columns, complaints = {}, []
-    for name in contract.read:
-        rule = contract.columns[name]
-        parsed = parse(table.columns[name], rule.type, format=rule.format)
-        if parsed.wrong.any():
-            row = int(np.argmax(parsed.wrong))
-            found = table.columns[name].at(row)
-            complaints.append(
-                f'{table.path}, column "{name}": expected {described(rule)} in every row, found '
-                f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {found!r}. "
-                "Correct the table, or the column's type in the contract."
-            )
-        columns[name] = parsed.values
-    if complaints:
-        raise UsageError("\n".join(complaints))
-    return pd.DataFrame(columns, copy=False)
-
-
 def described(column: Column) -> str:
     """What a value of the column must be, in words."""
     if column.type == "datetime":
         return f"a datetime ({column.format or 'ISO 8601'})"
     names = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
     return names.get(column.type, "text")
-
-
-def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
-    """A sentence for each missing column, with the closest names there are."""
-    return [f'{path} has no column "{name}"{closest(name, present)}.' for name in missing]
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """'; closest: "a", "b"' for a misspelt name; all names where none is close and they are few."""
-    names = list(names)
-    lowered = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)
-    if close:
-        return "; closest: " + ", ".join(f'"{lowered[n]}"' for n in close)
-    return "; it has " + ", ".join(f'"{n}"' for n in names) if len(names) <= 12 else ""
-
-
-def _with_text_names(content: dict[Any, Any]) -> dict[Any, Any]:
-    """Let a column be called 1 or true without quotes."""
-    columns = content.get("columns")
-    if not isinstance(columns, dict):
-        return content
-    return {**content, "columns": {_as_text(name): rule for name, rule in columns.items()}}
 
 
 def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -303,7 +227,7 @@ def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
     named += [(("sensitive",), name) for name in contract.sensitive]
     for where, name in named:
         if name is not None and name not in columns:
-            yield where, f'no column "{name}"{closest(name, columns)}'
+            yield where, f'no column "{name}"{did_you_mean(name, columns)}'
     for name, column in columns.items():
         for what in _column_problems(column):
             yield ("columns", name), what
@@ -374,34 +298,3 @@ def _target_problems(target: Target, column: Column) -> Iterator[tuple[tuple[str
     for value in named:
         if value is not None and type(value) not in fitting[column.type]:
             yield where, f"the class {value!r} is not of type {column.type}"
-
-
-def _explain(path: Path, content: Any, error: ValidationError) -> str:
-    messages = []
-    for problem in error.errors():
-        cause = problem.get("ctx", {}).get("error")
-        if isinstance(cause, ContractProblems):
-            found = [(tuple(map(str, where)), what) for where, what in cause.problems]
-        else:
-            where = tuple(str(key) for key in problem["loc"])
-            found = [(where, _field_message(where, problem))]
-        for where, what in found:
-            place = ".".join(where) or "contract"
-            messages.append(f"{path}:{line_of(content, where)}: {place}: {what}")
-    return "\n".join(dict.fromkeys(messages))
-
-
-def _field_message(where: tuple[str, ...], problem: Any) -> str:
-    if problem["type"] == "extra_forbidden":
-        models: dict[str, type[BaseModel]] = {
-            "table": TableRules,
-            "target": Target,
-            "split": Split,
-            "columns": Column,
-        }
-        model = Rows if where[:2] == ("table", "rows") else models.get(where[0], Contract)
-        fields = (Contract if len(where) == 1 else model).model_fields
-        return f"unknown key{closest(where[-1], fields)}"
-    if problem["type"] == "missing":
-        return "this key is missing"
-    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}"

@@ -1,4 +1,4 @@
-"""Check a table against the contract: `python -m <package>.validate --data T --contract C …`."""
+"""Checks a table against the contract."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from modelyard.console import console, shown
 from modelyard.console import table as printed
-from modelyard.contract.model import Column, Contract, closest, described, load_contract
+from modelyard.contract.model import Column, Contract, described, load_contract
 from modelyard.data.cells import Parsed, parse
-from modelyard.data.table import Table, read_file
+from modelyard.data.table import Table
 from modelyard.errors import CheckFailed
 from modelyard.evidence import write_evidence
+from modelyard.yaml_files import did_you_mean
 
 EXAMPLES = 5
 TOP = 10
@@ -38,15 +39,22 @@ class Violation:
     first_rows: tuple[int, ...] = ()
 
 
-def validate(data: Path, contract_path: Path, evidence: Path) -> None:
+def validate(table: Table, contract_path: Path, evidence: Path) -> pd.DataFrame:
     """Check every rule, write quality.json, and print what does not hold.
 
+    Args:
+        table: as `read_file` gives it.
+        contract_path: conf/contract.yml.
+        evidence: folder for quality.json.
+
+    Returns:
+        The contract's columns, as `read_table` gives them.
+
     Raises:
-        UsageError: when the file is no table or the contract no contract.
-        CheckFailed: when a rule does not hold; the evidence is written all the same.
+        UsageError: the contract cannot be read.
+        CheckFailed: a rule does not hold; the evidence is written all the same.
     """
-    contract = load_contract(contract_path)
-    table = read_file(data)
+    contract, data = load_contract(contract_path), table.path
     columns = read_leniently(table, contract)
     violations = check(table, contract, columns)
     write_evidence(
@@ -65,7 +73,7 @@ def validate(data: Path, contract_path: Path, evidence: Path) -> None:
     )
     if not violations:
         print(f"{data.name}: {table.rows:,} rows keep every rule of {contract_path}.")
-        return
+        return pd.DataFrame({name: parsed.values for name, parsed in columns.items()}, copy=False)
     show(violations, data)
     raise CheckFailed(
         f"{data.name} breaks {_plural(len(violations), 'rule')} of {contract_path}: correct the "
@@ -211,7 +219,10 @@ def _violation(
     if reason == "COLUMN_NOT_IN_DATAFRAME":
         name = str(error.failure_cases)
         return Violation(
-            name, "missing column", "a column of this name", f"none{closest(name, table.columns)}"
+            name,
+            "missing column",
+            "a column of this name",
+            f"none{did_you_mean(name, table.columns)}",
         )
     if reason == "COLUMN_NOT_IN_SCHEMA":
         name = str(error.failure_cases)

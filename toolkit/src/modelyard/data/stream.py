@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modelyard.contract.model import missing_columns
+from modelyard.contract.reading import missing_columns
 from modelyard.data.cells import Cells
 from modelyard.data.table import (
     BLOCK_BYTES,

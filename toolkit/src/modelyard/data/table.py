@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 
 from modelyard.data.cells import Cells
@@ -48,6 +49,16 @@ def read_file(path: Path | str) -> Table:
     path = Path(path)
     start = first_bytes(path)
     return _read_parquet(path) if start.startswith(PARQUET) else _read_csv(path, start)
+
+
+def as_table(rows: pd.DataFrame, path: Path) -> Table:
+    """Take a data frame for the content of a Parquet file called `path`.
+
+    Raises:
+        UsageError: it has no rows, or a name twice.
+    """
+    content = pa.Table.from_pandas(rows, preserve_index=False)
+    return _table(path, column_names(content.column_names, path), content.columns, None)
 
 
 def first_bytes(path: Path) -> bytes:

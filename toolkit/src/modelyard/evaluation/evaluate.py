@@ -1,4 +1,4 @@
-"""Judge a model on the test rows: `python -m <package>.evaluate --contract C --prepared DIR …`."""
+"""Metrics, curves and segments of the challenger on held-out rows, beside baseline and champion."""
 
 from __future__ import annotations
 
@@ -14,24 +14,15 @@ from numpy.typing import NDArray
 from modelyard.console import console, shown, table
 from modelyard.contract.model import Contract, Kind
 from modelyard.data.parts import target_of
+from modelyard.evaluation.bootstrap import bootstrap, difference, interval
+from modelyard.evaluation.curves import calibration, confusion, residuals, roc_curve
 from modelyard.evaluation.groups import MOST_LEVELS, grouped
 from modelyard.evaluation.held_out import HeldOut
-from modelyard.evaluation.metrics import (
-    HIGHER_IS_BETTER,
-    Floats,
-    bootstrap,
-    calibration,
-    confusion,
-    difference,
-    interval,
-    measure,
-    residuals,
-    roc_curve,
-    values,
-)
+from modelyard.evaluation.metrics import directions, measure, values
+from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import write_evidence
 from modelyard.gates import Evaluation
-from modelyard.modelling.predicting import Prediction
+from modelyard.modelling.predicting import Floats, Prediction
 
 MOST_SEGMENTS = 30
 
@@ -54,12 +45,12 @@ def evaluate(held: HeldOut, evidence: Path) -> None:
         evidence: the folder to write to.
     """
     contract, predictions = held.contract, held.predictions
-    judged = judge(contract.kind, held.truth, predictions, held.evaluation)
+    judged = judge(contract.kind, held.truth, predictions, held.evaluation, held.own)
     details = {
         "problem": problem(contract),
         "rows": len(held.rows),
         "primary": held.metric,
-        "higher_is_better": HIGHER_IS_BETTER[contract.kind],
+        "higher_is_better": held.higher_is_better,
         **judged,
         "champion": held.champion.evidence(),
         **pictures(contract, held.rows, predictions, held.evaluation.confidence),
@@ -80,6 +71,7 @@ def judge(
     truth: NDArray[Any],
     predictions: Mapping[str, Prediction],
     evaluation: Evaluation,
+    own: Mapping[str, Metric] | None = None,
 ) -> dict[str, Any]:
     """Metrics of each model with intervals, and how much better the challenger is than the others.
 
@@ -88,15 +80,19 @@ def judge(
         truth: see `target_of`.
         predictions: of the challenger, the baseline and, where there is one, the champion.
         evaluation: resamples, seed and confidence.
+        own: the project's metrics.
     """
     found = bootstrap(
-        {name: measure(kind, truth, prediction) for name, prediction in predictions.items()},
+        {
+            name: measure(kind, truth, prediction, own=own)
+            for name, prediction in predictions.items()
+        },
         len(truth),
         resamples=evaluation.resamples,
         seed=evaluation.seed,
     )
     confidence = evaluation.confidence
-    higher = HIGHER_IS_BETTER[kind]
+    higher = directions(kind, own)
 
     def compared(other: str) -> dict[str, dict[str, float]]:
         return {
@@ -184,7 +180,8 @@ def judge_segments(held: HeldOut) -> list[dict[str, Any]]:
     """
     kind, metric = held.contract.kind, held.metric
     truth, prediction = held.truth, held.predictions["challenger"]
-    sign = 1 if HIGHER_IS_BETTER[kind][metric] else -1
+    sign = 1 if held.higher_is_better[metric] else -1
+    own = {name: one for name, one in held.own.items() if name == metric}
 
     def rank(pair: tuple[Segment, float]) -> tuple[Any, ...]:
         segment, value = pair
@@ -202,7 +199,7 @@ def judge_segments(held: HeldOut) -> list[dict[str, Any]]:
     valued = [
         (
             segment,
-            values(kind, truth[segment.rows], prediction.at(segment.rows)).get(metric, np.nan),
+            values(kind, truth[segment.rows], prediction.at(segment.rows), own).get(metric, np.nan),
         )
         for segment in segments_of(held.rows, held.contract)
     ]
@@ -255,7 +252,7 @@ def _judged(segment: Segment, held: HeldOut) -> dict[str, Any]:
     actual = held.truth[segment.rows]
     made = held.predictions["challenger"].at(segment.rows)
     found = bootstrap(
-        {"challenger": measure(kind, actual, made, only=held.metric)},
+        {"challenger": measure(kind, actual, made, only=held.metric, own=held.own)},
         len(actual),
         resamples=held.evaluation.resamples,
         seed=held.evaluation.seed,

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from modelyard.console import console, table
 from modelyard.contract.model import Contract, Kind
+from modelyard.evaluation.bootstrap import Measure, Weights, bootstrap, interval
 from modelyard.evaluation.groups import Groups, grouped
 from modelyard.evaluation.held_out import HeldOut
-from modelyard.evaluation.metrics import Floats, Measure, Weights, bootstrap, divided, interval
+from modelyard.evaluation.metrics import divided
 from modelyard.evidence import write_evidence
 from modelyard.gates import Evaluation, FairnessGate
-from modelyard.modelling.predicting import Prediction
+from modelyard.modelling.predicting import Floats, Prediction
 
 # Metric of a group: what its rows are, for the reader of the evidence.
 MEASURED_ON: dict[Kind, dict[str, str]] = {

@@ -1,23 +1,25 @@
-"""The held-out rows, and what each model predicts for them."""
+"""The held-out rows, and the predictions of each model for them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from numpy.typing import NDArray
 
-from modelyard.contract.model import Contract, closest, load_contract
+from modelyard.contract.model import Contract, load_contract
 from modelyard.data.parts import read_part, target_of
 from modelyard.errors import UsageError
-from modelyard.evaluation.metrics import HIGHER_IS_BETTER
+from modelyard.evaluation.metrics import directions, load_metrics
+from modelyard.evaluation.own_metrics import Metric
 from modelyard.gates import Evaluation, Gates, load_gates
 from modelyard.modelling.predicting import Prediction, predict, threads_for
 from modelyard.modelling.saving import load_model
+from modelyard.yaml_files import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What every part of the assessment looks at.
+    """The input of every part of the assessment.
 
     Attributes:
         contract: of the table.
@@ -45,7 +47,8 @@ class HeldOut:
         truth: see `target_of` (rows,).
         model: the challenger.
         predictions: for these rows, of challenger, baseline and, where it can score them, champion.
-        champion: which it is.
+        champion: its name and version.
+        own: the project's metrics.
     """
 
     contract: Contract
@@ -56,17 +59,29 @@ class HeldOut:
     model: Any
     predictions: Mapping[str, Prediction]
     champion: Champion
+    own: Mapping[str, Metric] = field(default_factory=dict)
 
     @property
     def evaluation(self) -> Evaluation:
         """How intervals are made."""
         return self.gates.evaluation
 
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Whether more is better, by metric."""
+        return directions(self.contract.kind, self.own)
+
 
 def held_out(
-    contract: Path, gates: Path, prepared: Path, model: Path, baseline: Path, champion: Path
+    contract: Path,
+    gates: Path,
+    prepared: Path,
+    model: Path,
+    baseline: Path,
+    champion: Path,
+    metrics: str | None = None,
 ) -> HeldOut:
-    """Load the test rows and ask all models.
+    """Load the test rows and predict them with all models.
 
     Args:
         contract: conf/contract.yml.
@@ -75,13 +90,15 @@ def held_out(
         model: folder of the challenger.
         baseline: folder of the baseline.
         champion: folder with champion.json and, where there is a champion, model/.
+        metrics: the project's module of metrics, if any.
 
     Raises:
-        UsageError: the data, a model or the gates do not fit the contract. A champion that cannot score
+        UsageError: the data, a model, a metric or the gates do not fit the contract. A champion that cannot score
             these rows is no error: the evidence says so.
     """
     rules, limits = load_contract(contract), load_gates(gates)
-    metric = deciding_metric(limits, rules, gates)
+    own = load_metrics(metrics, rules.kind)
+    metric = deciding_metric(limits, rules, gates, own)
     rows = read_part(prepared, "test", rules)
     with threads_for(len(rows)):
         loaded = load_model(model)
@@ -96,20 +113,22 @@ def held_out(
             except UsageError as error:
                 known = Champion(known.name, known.version, str(error))
     truth = target_of(rows, rules)
-    return HeldOut(rules, limits, metric, rows, truth, loaded, predictions, known)
+    return HeldOut(rules, limits, metric, rows, truth, loaded, predictions, known, own)
 
 
-def deciding_metric(gates: Gates, contract: Contract, path: Path) -> str:
-    """The metric that the gates of this kind of problem are about.
+def deciding_metric(
+    gates: Gates, contract: Contract, path: Path, own: Mapping[str, Metric] | None = None
+) -> str:
+    """The metric that decides on promotion, by the gates of this kind of problem.
 
     Raises:
         UsageError: the gates name none, or one that does not exist.
     """
-    metric, known = gates.promotion_of(contract.kind).metric, HIGHER_IS_BETTER[contract.kind]
+    metric, known = gates.promotion_of(contract.kind).metric, directions(contract.kind, own)
     if metric not in known:
         raise UsageError(
             f"{path}: promotion.{contract.kind}.metric: {metric} is not a metric of {contract.kind} "
-            f"problems{closest(metric, known)}."
+            f"problems{did_you_mean(metric, known)}"
         )
     return metric
 

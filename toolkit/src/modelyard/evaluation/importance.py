@@ -1,4 +1,4 @@
-"""Which columns a model lives on: `python -m <package>.explain --contract C --prepared DIR …`."""
+"""Permutation importance of the features."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from modelyard.console import console, table
 from modelyard.contract.model import Contract
 from modelyard.data.parts import target_of
+from modelyard.evaluation.bootstrap import Interval, bootstrap, interval
 from modelyard.evaluation.held_out import HeldOut
-from modelyard.evaluation.metrics import HIGHER_IS_BETTER, Interval, bootstrap, interval, measure
+from modelyard.evaluation.metrics import directions, measure
+from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import write_evidence
 from modelyard.gates import Evaluation
 from modelyard.modelling.predicting import predict, threads_for
@@ -36,7 +38,7 @@ def explain(held: HeldOut, evidence: Path) -> None:
     """
     rows = sampled(held.rows, held.contract, held.evaluation.seed)
     with threads_for(len(rows) * REPEATS):
-        found = importance(held.model, rows, held.contract, held.metric, held.evaluation)
+        found = importance(held.model, rows, held.contract, held.metric, held.evaluation, held.own)
     features = [
         {"name": name, **drop.named("importance")}
         for name, drop in sorted(found.items(), key=lambda pair: (-pair[1].value, pair[0]))
@@ -68,12 +70,17 @@ def sampled(rows: pd.DataFrame, contract: Contract, seed: int) -> pd.DataFrame:
 
 
 def importance(
-    model: Any, rows: pd.DataFrame, contract: Contract, metric: str, evaluation: Evaluation
+    model: Any,
+    rows: pd.DataFrame,
+    contract: Contract,
+    metric: str,
+    evaluation: Evaluation,
+    own: Mapping[str, Metric] | None = None,
 ) -> dict[str, Interval]:
     """How much worse the primary metric gets when a column's values are shuffled among the rows.
 
     Permutation importance (Breiman 2001, Machine Learning 45:5), the mean of REPEATS shuffles.
-    Columns that say the same share it: each looks idle while the other is there. The interval
+    Columns that hold the same share it: a model can use one while the other is shuffled. The interval
     is over resamples of the rows. Each column is shuffled in the same orders.
 
     Args:
@@ -82,20 +89,21 @@ def importance(
         contract: names the features.
         metric: the one that decides.
         evaluation: confidence and seed.
+        own: the project's metrics.
     """
     random = np.random.default_rng(evaluation.seed)
     orders = np.concatenate([random.permutation(len(rows)) for _ in range(REPEATS)])
     truth = target_of(rows, contract)
     whole = predict(model, rows, contract)
     repeated = pd.concat([rows] * REPEATS, ignore_index=True)
-    sign = 1 if HIGHER_IS_BETTER[contract.kind][metric] else -1
+    sign = 1 if directions(contract.kind, own)[metric] else -1
     result = {}
     for name in contract.features:
         shuffled = repeated.assign(**{name: rows[name].to_numpy()[orders]})
         prediction = predict(model, shuffled, contract)
         parts = np.arange(len(shuffled)).reshape(REPEATS, len(rows))
         models = {f"shuffled {i}": prediction.at(part) for i, part in enumerate(parts)}
-        drawn = _primary({"whole": whole, **models}, truth, contract, metric, evaluation)
+        drawn = _primary({"whole": whole, **models}, truth, contract, metric, evaluation, own)
         worse = sign * (drawn[0] - np.mean(drawn[1:], axis=0))
         result[name] = interval(worse, evaluation.confidence)
     return result
@@ -120,10 +128,11 @@ def _primary(
     contract: Contract,
     metric: str,
     evaluation: Evaluation,
+    own: Mapping[str, Metric] | None,
 ) -> list[NDArray[np.float64]]:
     found = bootstrap(
         {
-            name: measure(contract.kind, truth, made, only=metric)
+            name: measure(contract.kind, truth, made, only=metric, own=own)
             for name, made in predictions.items()
         },
         len(truth),

@@ -1,29 +1,25 @@
-"""How good predictions are: metrics, bootstrap intervals, paired differences, calibration, curves.
+"""Metrics of each kind of problem, as functions of row weights.
 
-Every metric is a function of row weights. Weights of one give its value on the rows as they are;
-the counts of a bootstrap resample (rows drawn with replacement) give its value on that resample, so
-that hundreds of resamples share one sort of the scores.
+Weights of one give a metric's value on the rows as they are; the counts of a bootstrap resample give
+its value on that resample, so that hundreds of resamples share one sort of the scores.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from statistics import NormalDist
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from modelyard.contract.model import Kind
+from modelyard.errors import UsageError
+from modelyard.evaluation.bootstrap import Measure, Weights
+from modelyard.evaluation.own_metrics import Metric, own_measure
 from modelyard.modelling.predicting import Floats, Prediction
-
-# One row of weights per resample; counts of rows stay integers, which add up ten times faster.
-Weights = NDArray[np.int64] | Floats
-# Weights (resamples, rows) to the values of every metric (resamples,).
-Measure = Callable[[Weights], dict[str, Floats]]
+from modelyard.own_code import load_attribute
+from modelyard.yaml_files import did_you_mean
 
 HIGHER_IS_BETTER: dict[Kind, dict[str, bool]] = {
     "binary": {
@@ -50,32 +46,60 @@ HIGHER_IS_BETTER: dict[Kind, dict[str, bool]] = {
         "median_absolute_error": False,
     },
 }
-BATCH_CELLS = 2_000_000  # weights held at a time, resamples x rows
-CURVE_POINTS = 100
-MOST_GROUPS = 10  # of a calibration curve
-GROUP_ROWS = 20  # fewer say little
 # One class against the rest is a ranking of all rows per class and resample. With more classes the
 # resamples share one ranking per class, see `_shared_rankings`.
 MOST_RANKED_CLASSES = 8
+METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value and the ends of its confidence interval; NaN where it is not defined."""
+def load_metrics(module: str | None, kind: Kind) -> dict[str, Metric]:
+    """Import a project's metrics of a kind of problem.
 
-    value: float
-    low: float
-    high: float
+    Args:
+        module: with `METRICS`, a dictionary of metrics by name, by kind of problem; None: no metrics.
+        kind: of problem.
 
-    def named(self, name: str) -> dict[str, float]:
-        """As evidence holds it."""
-        return {name: self.value, "low": self.low, "high": self.high}
+    Raises:
+        UsageError: the module or one of its metrics cannot be used.
+    """
+    if module is None:
+        return {}
+    declared = load_attribute(module, "METRICS")
+    if not isinstance(declared, Mapping):
+        raise UsageError(
+            f"{module}: METRICS: expected a dictionary by kind of problem, found {declared!r}"
+        )
+    for name in declared:
+        if name not in get_args(Kind):
+            hint = did_you_mean(str(name), get_args(Kind))
+            raise UsageError(f"{module}: METRICS: there is no kind of problem {name!r}{hint}")
+    metrics = dict(declared.get(kind, {}))
+    for name, metric in metrics.items():
+        place = f"{module}: METRICS[{kind!r}][{name!r}]"
+        if not isinstance(name, str) or not METRIC_NAME.fullmatch(name):
+            raise UsageError(f"{place}: expected a name of lower-case letters, digits and _")
+        if name in HIGHER_IS_BETTER[kind]:
+            raise UsageError(f"{place}: {kind} problems have a metric of this name; choose another")
+        if not isinstance(metric, Metric) or not callable(metric.function):
+            raise UsageError(
+                f"{place}: expected a Metric of modelyard.evaluation, found {metric!r}"
+            )
+    return metrics
+
+
+def directions(kind: Kind, own: Mapping[str, Metric] | None = None) -> dict[str, bool]:
+    """Whether more is better, by metric: those of a kind of problem, then the project's own."""
+    return HIGHER_IS_BETTER[kind] | {n: one.higher_is_better for n, one in (own or {}).items()}
 
 
 def measure(
-    kind: Kind, truth: NDArray[Any], prediction: Prediction, only: str | None = None
+    kind: Kind,
+    truth: NDArray[Any],
+    prediction: Prediction,
+    only: str | None = None,
+    own: Mapping[str, Metric] | None = None,
 ) -> Measure:
-    """All metrics of a kind of problem, as a function of row weights.
+    """Make the function that gives all metrics of a kind of problem for row weights.
 
     Args:
         kind: decides which metrics.
@@ -83,15 +107,27 @@ def measure(
             the target (rows,).
         prediction: for the same rows.
         only: a metric; others that would cost a ranking of the rows are left out.
+        own: the project's metrics.
     """
     make = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[kind]
-    return make(truth, prediction, only)
+    built_in = make(truth, prediction, only)
+    chosen = {name: one for name, one in (own or {}).items() if only in (None, name)}
+    if not chosen:
+        return built_in
+    added = own_measure(chosen, truth, prediction)
+    return lambda weights: built_in(weights) | added(weights)
 
 
-def values(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> dict[str, float]:
+def values(
+    kind: Kind,
+    truth: NDArray[Any],
+    prediction: Prediction,
+    own: Mapping[str, Metric] | None = None,
+) -> dict[str, float]:
     """Every metric on the rows as they are."""
     ones = np.ones((1, len(truth)), dtype=np.int64)
-    return {name: float(found[0]) for name, found in measure(kind, truth, prediction)(ones).items()}
+    found = measure(kind, truth, prediction, own=own)(ones)
+    return {name: float(drawn[0]) for name, drawn in found.items()}
 
 
 def roc_auc(positive: Weights, negative: Weights) -> float:
@@ -305,173 +341,10 @@ def _median(ordered: Floats, weights: Weights) -> float:
     return float((low + high) / 2)
 
 
-def bootstrap(
-    measures: Mapping[str, Measure], rows: int, *, resamples: int, seed: int
-) -> dict[str, dict[str, Floats]]:
-    """Every metric of every model on the rows as they are, then on the same resamples of them.
-
-    Rows are drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap).
-    All models see the same draws, so that differences between them are paired.
-
-    Returns:
-        model, metric, values (1 + resamples,); the first is on the rows as they are.
-    """
-    random = np.random.default_rng(seed)
-    batch = max(1, BATCH_CELLS // max(rows, 1))
-    found: dict[str, list[dict[str, Floats]]] = {model: [] for model in measures}
-    as_they_are = np.ones((1, rows), dtype=np.int64)
-    draws = (
-        _drawn(min(batch, resamples - start), rows, random) for start in range(0, resamples, batch)
-    )
-    # Sums over a few columns are too short for threads, which would mostly wait for each other.
-    with threadpool_limits(1, user_api="blas"):
-        for weights in chain([as_they_are], draws):
-            for model, function in measures.items():
-                found[model].append(function(weights))
-    return {
-        model: {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
-        for model, parts in found.items()
-    }
-
-
-def interval(found: Floats, confidence: float) -> Interval:
-    """Percentile interval (Efron & Tibshirani 1993, ch. 13) of what `bootstrap` found.
-
-    Resamples on which the metric is not defined do not count; the value always lies inside.
-    """
-    value, drawn = float(found[0]), found[1:][~np.isnan(found[1:])]
-    if not len(drawn) or np.isnan(value):
-        return Interval(value, float("nan"), float("nan"))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(value, min(float(low), value), max(float(high), value))
-
-
-def difference(
-    challenger: Floats, other: Floats, confidence: float, *, higher_is_better: bool
-) -> Interval:
-    """How much better the challenger is than another model on the same resamples.
-
-    Positive means better, whatever the metric's direction; identical predictions give exactly 0.
-    """
-    gain = challenger - other if higher_is_better else other - challenger
-    return interval(gain, confidence)
-
-
 def divided(part: NDArray[Any], whole: NDArray[Any], otherwise: float = np.nan) -> Floats:
     """Element-wise quotient; `otherwise` where the whole is nothing."""
     ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), otherwise), where=whole > 0)
     return ratio
-
-
-def calibration(
-    kind: Kind, truth: NDArray[Any], prediction: Prediction, confidence: float
-) -> list[dict[str, float]]:
-    """Mean prediction against what happened, in up to ten groups of about as many rows each.
-
-    Binary: probability and share of the positive class. Multiclass: probability of the
-    predicted class and how often it was right. Shares have Wilson intervals (Wilson 1927,
-    J. Am. Stat. Assoc. 22:209). Regression: predicted and actual mean, with the normal
-    interval of a mean.
-    """
-    predicted, observed = _confidence(kind, truth, prediction)
-    result = []
-    groups = min(MOST_GROUPS, max(2, len(truth) // GROUP_ROWS))
-    for rows in _groups(predicted, groups):
-        actual = observed[rows]
-        if kind == "regression":
-            low, high = mean_interval(actual, confidence)
-        else:
-            low, high = wilson(float(actual.sum()), len(actual), confidence)
-        result.append(
-            {
-                "predicted": float(predicted[rows].mean()),
-                "observed": float(actual.mean()),
-                "low": low,
-                "high": high,
-                "rows": len(actual),
-            }
-        )
-    return result
-
-
-def wilson(hits: float, rows: int, confidence: float) -> tuple[float, float]:
-    """Ends of the interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, scale = hits / rows, 1 + z**2 / rows
-    middle = (share + z**2 / (2 * rows)) / scale
-    half = z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2)) / scale
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-def mean_interval(sample: Floats, confidence: float) -> tuple[float, float]:
-    """Ends of the normal interval of a mean; the mean itself for a single row."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    mean = float(sample.mean())
-    half = z * float(sample.std(ddof=1)) / np.sqrt(len(sample)) if len(sample) > 1 else 0.0
-    return float(mean - half), float(mean + half)
-
-
-def roc_curve(truth: NDArray[Any], score: Floats) -> list[list[float]]:
-    """Share of negatives and of positives flagged, from none to all, at most CURVE_POINTS points.
-
-    Empty for a single class. Kept points are spread evenly along the curve.
-    """
-    truth = truth.astype(bool)
-    if truth.all() or not truth.any():
-        return []
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.append(np.diff(score[order]) != 0, True)
-    found = np.append(0, np.cumsum(truth[order])[last_of_tie])
-    alarms = np.append(0, np.cumsum(~truth[order])[last_of_tie])
-    x, y = alarms / alarms[-1], found / found[-1]
-    wanted = np.linspace(0, 2, CURVE_POINTS)
-    kept = np.unique(np.clip(np.searchsorted(x + y, wanted - 1e-9), 0, len(x) - 1))
-    return [[float(x[i]), float(y[i])] for i in kept]
-
-
-def confusion(truth: NDArray[Any], label: NDArray[Any], size: int) -> list[list[int]]:
-    """Rows are true classes, columns predicted ones (indices below size; others are left out)."""
-    known = label >= 0
-    cell = truth[known].astype(np.int64) * size + label[known].astype(np.int64)
-    counts: list[list[int]] = np.bincount(cell, minlength=size * size).reshape(size, size).tolist()
-    return counts
-
-
-def residuals(truth: Floats, score: Floats, bins: int = 40) -> dict[str, Any]:
-    """Histogram and quantiles of actual minus predicted.
-
-    The edges span the middle 99% of rows; what lies beyond is counted in the outer bins.
-    """
-    error = truth - score
-    low, high = np.quantile(error, [0.005, 0.995])
-    if not low < high:
-        low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(np.clip(error, low, high), bins=bins, range=(low, high))
-    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
-    quantiles = dict(zip(map(str, levels), np.quantile(error, levels).tolist(), strict=True))
-    return {"edges": edges.tolist(), "counts": counts.tolist(), "quantiles": quantiles}
-
-
-def _confidence(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> tuple[Floats, Floats]:
-    if kind == "multiclass":
-        top = prediction.score.argmax(axis=1)
-        return prediction.score.max(axis=1), (top == truth).astype(np.float64)
-    return prediction.score, truth.astype(np.float64)
-
-
-def _drawn(resamples: int, rows: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """How often each row is drawn (resamples, rows)."""
-    picked = (random.integers(0, rows, rows) for _ in range(resamples))
-    return np.stack([np.bincount(rows_drawn, minlength=rows) for rows_drawn in picked])
-
-
-def _groups(predicted: Floats, groups: int) -> list[NDArray[np.int64]]:
-    """Row indices of at most `groups` groups by rising prediction; equal ones stay together."""
-    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)[1:-1]))
-    group = np.searchsorted(edges, predicted, side="right")
-    found = (np.flatnonzero(group == i) for i in range(len(edges) + 1))
-    return [rows for rows in found if len(rows)]
 
 
 def _surprise(chance: Floats) -> Floats:

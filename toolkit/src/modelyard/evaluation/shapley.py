@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from modelyard.console import console, shown, table
-from modelyard.contract.model import Contract, described, load_contract, missing_columns
+from modelyard.contract.model import Contract, described, load_contract
+from modelyard.contract.reading import missing_columns
 from modelyard.data.cells import parse
 from modelyard.data.parts import read_part
 from modelyard.data.table import read_file

@@ -1,7 +1,6 @@
 """Learning from rows that follow a contract: encoding, training, saving and loading models."""
 
 from modelyard.modelling.assembling import assemble
-from modelyard.modelling.early_stopping import Learned, early_stopping
 from modelyard.modelling.encoding import (
     Feature,
     categorical_positions,
@@ -13,6 +12,7 @@ from modelyard.modelling.encoding import (
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import Prediction, predict
 from modelyard.modelling.saving import load_model, save_model
+from modelyard.modelling.stopping import Learned, early_stopping
 from modelyard.modelling.threshold import choose_threshold
 
 __all__ = [

@@ -19,6 +19,7 @@ from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry, RegistryError, promotion_lock
 from modelyard.models.version import CHALLENGER, CHAMPION, Version
+from modelyard.own_code import metrics_module
 from modelyard.project import Project, load_project
 from modelyard.reports import report
 from modelyard.reports.card import write_card
@@ -168,7 +169,8 @@ def _compare_again(
             registry.fetch(champion, "model", rival)
         number = champion.number if champion else None
         write_json(rival / "champion.json", {"name": registry.model, "version": number})
-        assess(gates=root / "conf" / "gates.yml", champion=rival, evidence=place, **inputs)
+        gates, metrics = root / "conf" / "gates.yml", metrics_module(root)
+        assess(gates=gates, champion=rival, evidence=place, metrics=metrics, **inputs)
         return {kind: read_json(place / f"{kind}.json") for kind in COMPARED}
 
 

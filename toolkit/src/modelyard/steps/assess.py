@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from modelyard.errors import ModelyardError, guarded
 from modelyard.evaluation.evaluate import evaluate
@@ -29,18 +30,21 @@ def main(argv: list[str] | None = None) -> int:
         required=True,
         help="name of the registered model, whose champion is compared",
     )
+    parser.add_argument(
+        "--metrics", help="the project's module of metrics, such as package.metrics"
+    )
     parser.add_argument("--evidence", type=Path, required=True, help="folder to write to")
     given = parser.parse_args(argv)
-    name = given.__dict__.pop("model_name")
-    return guarded(_against_champion, name, **vars(given))
+    return guarded(_assess_against_champion, **vars(given))
 
 
-def _against_champion(name: str, **paths: Path) -> None:
+def _assess_against_champion(model_name: str, **options: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="champion-") as temporary:
         champion = Path(temporary)
-        number = fetch_champion(name, tracking_uri(), champion)
-        print(f"champion: {name} v{number}" if number else f"{name} has no champion yet")
-        assess(champion=champion, **paths)
+        number = fetch_champion(model_name, tracking_uri(), champion)
+        known = f"champion: {model_name} v{number}"
+        print(known if number else f"{model_name} has no champion yet")
+        assess(champion=champion, **options)
 
 
 def assess(
@@ -52,6 +56,7 @@ def assess(
     baseline: Path,
     champion: Path,
     evidence: Path,
+    metrics: str | None = None,
 ) -> None:
     """Write the four files of evidence.
 
@@ -63,11 +68,12 @@ def assess(
         baseline: folder of the baseline.
         champion: folder with champion.json and, where there is a champion, model/.
         evidence: folder to write to.
+        metrics: the project's module of metrics, if any; see `load_metrics`.
 
     Raises:
         ModelyardError: naming the part that failed, and why.
     """
-    held = held_out(contract, gates, prepared, model, baseline, champion)
+    held = held_out(contract, gates, prepared, model, baseline, champion, metrics)
     with _part("metrics"):
         evaluate(held, evidence)
     with _part("explanations"):

@@ -1,4 +1,4 @@
-"""Split a table into train, validation and test: `python -m <package>.prepare --data T …`."""
+"""Pipeline step: clean a table, check it against the contract, and split it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelyard.console import console, shown, table
-from modelyard.contract.model import Contract, load_contract, read_table
+from modelyard.contract.model import Contract, load_contract
+from modelyard.contract.reading import read_table
 from modelyard.contract.validate import validate
-from modelyard.errors import UsageError, guarded
+from modelyard.data.table import Table, as_table, read_file
+from modelyard.errors import UsageError, first_line, guarded
 from modelyard.evidence import write_evidence
-from modelyard.files import replacing
+from modelyard.files import digest, replacing
+from modelyard.own_code import load_attribute
 from modelyard.steps.command import add_paths
 
 PARTS = ("train", "validation", "test")
@@ -30,32 +33,84 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prepare", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="CSV or Parquet file")
     add_paths(parser, "contract")
+    parser.add_argument("--cleaning", help="the project's module with `clean`: package.cleaning")
     parser.add_argument("--prepared", type=Path, required=True, help="folder for the three parts")
     parser.add_argument("--evidence", type=Path, required=True, help="folder to write evidence to")
     given = parser.parse_args(argv)
-    return guarded(_validate_and_prepare, **vars(given))
+    return guarded(prepare, **vars(given))
 
 
-def _validate_and_prepare(data: Path, contract: Path, prepared: Path, evidence: Path) -> None:
-    validate(data, contract, evidence)
-    prepare(data, contract, prepared, evidence)
+def prepare(
+    data: Path, contract: Path, prepared: Path, evidence: Path, cleaning: str | None = None
+) -> None:
+    """Write train, validation and test.parquet, quality.json and data.json.
 
-
-def prepare(data: Path, contract_path: Path, prepared: Path, evidence: Path) -> None:
-    """Write train, validation and test.parquet and the evidence data.json.
+    Args:
+        data: the table, CSV or Parquet.
+        contract: conf/contract.yml, which the rows follow once they are clean.
+        prepared: folder for the three parts.
+        evidence: folder for quality.json and data.json.
+        cleaning: the project's module with `clean(rows, contract)`, if any; see `cleaned`.
 
     Raises:
-        UsageError: when the table cannot be read, or is too small to split.
+        UsageError: the table cannot be read, or is too small to split.
+        CheckFailed: the rows break a rule of the contract.
     """
-    contract = load_contract(contract_path)
-    content = read_table(data, contract)
-    rows, dropped = usable_rows(content, contract)
+    rules = load_contract(contract)
+    given, without = (read_file(data), 0) if cleaning is None else cleaned(data, rules, cleaning)
+    content = validate(given, contract, evidence)
+    rows, dropped = usable_rows(content, rules)
+    if cleaning is not None:
+        dropped = {"cleaning": without, **dropped}
+    _write(data, rows, content, dropped, rules, prepared, evidence)
+
+
+def cleaned(data: Path, contract: Contract, module: str) -> tuple[Table, int]:
+    """Let the project clean a table before it is checked.
+
+    Its `clean(rows, contract)` takes the contract's columns with their types (see `read_table`) and
+    returns them with fewer rows or other values; columns of the file that the contract does not read are
+    left out before. Rows that are scored later are not cleaned: what a request may hold belongs into
+    `add_features`.
+
+    Returns:
+        The clean table, and how many rows it lacks.
+
+    Raises:
+        UsageError: the table cannot be read, or `clean` fails or returns something else than rows.
+    """
+    rows = read_table(data, contract)
+    clean, before = load_attribute(module, "clean"), len(rows)
+    try:
+        result = clean(rows.copy(), contract)
+    except Exception as error:
+        raise UsageError(
+            f"{module}.clean fails: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(result, pd.DataFrame) or len(result) > before:
+        found = f"{len(result):,} rows" if isinstance(result, pd.DataFrame) else repr(result)[:80]
+        raise UsageError(
+            f"{module}.clean: expected a data frame of at most {before:,} rows, found {found}"
+        )
+    print(f"{module}.clean left out {before - len(result):,} of {before:,} rows")
+    return as_table(result.reset_index(drop=True), data), before - len(result)
+
+
+def _write(
+    data: Path,
+    rows: pd.DataFrame,
+    content: pd.DataFrame,
+    dropped: dict[str, int],
+    contract: Contract,
+    prepared: Path,
+    evidence: Path,
+) -> None:
     method, parts = split(rows, contract)
     schema = arrow_schema(rows, contract)
     for name in PARTS:
         write_part(rows.iloc[parts[name]], schema, prepared / f"{name}.parquet")
     summaries = {name: summary(rows.iloc[parts[name]], contract) for name in PARTS}
-    digest = content_digest(content)
+    identity = content_digest(content)
     write_evidence(
         evidence,
         "data",
@@ -69,10 +124,10 @@ def prepare(data: Path, contract_path: Path, prepared: Path, evidence: Path) -> 
             **{f"rows_{name}": summaries[name]["rows"] for name in PARTS},
             "rows_dropped": sum(dropped.values()),
         },
-        tags={"dataset_digest": digest},
+        tags={"dataset_digest": identity},
         details={
-            "source": {"file": data.name, "sha256": file_digest(data)},
-            "digest": digest,
+            "source": {"file": data.name, "sha256": digest(data)},
+            "digest": identity,
             "dropped": dropped,
             "split": {"method": method, **summaries},
         },
@@ -229,12 +284,6 @@ def content_digest(content: pd.DataFrame) -> str:
     return total.hexdigest()[:32]
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def show(
     data: Path,
     method: str,
@@ -258,7 +307,12 @@ def show(
     headings = ("part", "rows", "share", *times, contract.target.column)
     out = console()
     out.print(table(f"{data.name}: split by {method}", headings, rows, right=("rows", "share")))
-    why = {"no_target": "no target", "no_time": "no time", "duplicates": "repeated"}
+    why = {
+        "cleaning": "by cleaning",
+        "no_target": "no target",
+        "no_time": "no time",
+        "duplicates": "repeated",
+    }
     left_out = [f"{count:,} {why[name]}" for name, count in dropped.items() if count]
     if left_out:
         out.print("left out: " + ", ".join(left_out))

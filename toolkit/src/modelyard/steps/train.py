@@ -17,11 +17,11 @@ from modelyard.contract.model import Contract, load_contract
 from modelyard.data.parts import read_part
 from modelyard.errors import UsageError, guarded
 from modelyard.evidence import write_evidence
-from modelyard.modelling.early_stopping import Learned
 from modelyard.modelling.encoding import Feature
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import threads_for
 from modelyard.modelling.saving import save_model
+from modelyard.modelling.stopping import Learned
 from modelyard.steps.command import add_paths
 
 _Settings = TypeVar("_Settings", bound=BaseModel)

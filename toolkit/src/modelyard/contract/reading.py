@@ -1,0 +1,55 @@
+"""Reading a table's columns with the types of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modelyard.contract.model import Contract, described
+from modelyard.data.cells import parse
+from modelyard.data.table import read_file
+from modelyard.errors import UsageError
+from modelyard.yaml_files import did_you_mean
+
+
+def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
+    """Read the contract's columns from a CSV or Parquet file, in the contract's order.
+
+    Ignored columns are left out (`contract.read`), columns the contract does not know too.
+
+    Returns:
+        One row per row of the file. number: float64; integer: int64, float64 where something
+        is missing; boolean: bool, object of True, False and None where something is missing;
+        category and text: object of str and None; datetime: datetime64[ns], UTC without zone.
+
+    Raises:
+        UsageError: when the file is no table, a column is missing, or a value has another type.
+    """
+    table = read_file(path)
+    missing = [name for name in contract.read if name not in table.columns]
+    if missing:
+        raise UsageError("\n".join(missing_columns(table.path, missing, table.columns)))
+    columns, complaints = {}, []
+    for name in contract.read:
+        rule = contract.columns[name]
+        parsed = parse(table.columns[name], rule.type, format=rule.format)
+        if parsed.wrong.any():
+            row = int(np.argmax(parsed.wrong))
+            found = table.columns[name].at(row)
+            complaints.append(
+                f'{table.path}, column "{name}": expected {described(rule)} in every row, found '
+                f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {found!r}. "
+                "Correct the table, or the column's type in the contract."
+            )
+        columns[name] = parsed.values
+    if complaints:
+        raise UsageError("\n".join(complaints))
+    return pd.DataFrame(columns, copy=False)
+
+
+def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
+    """A sentence for each missing column, with the closest names there are."""
+    return [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing]

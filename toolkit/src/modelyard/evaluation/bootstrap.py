@@ -1,0 +1,92 @@
+"""Bootstrap intervals of metrics, and of their differences between models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from modelyard.modelling.predicting import Floats
+
+# One row of weights per resample; counts of rows stay integers, which add up ten times faster.
+Weights = NDArray[np.int64] | Floats
+# Weights (resamples, rows) to the values of every metric (resamples,).
+Measure = Callable[[Weights], dict[str, Floats]]
+
+BATCH_CELLS = 2_000_000  # weights held at a time, resamples x rows
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the ends of its confidence interval; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """As evidence holds it."""
+        return {name: self.value, "low": self.low, "high": self.high}
+
+
+def bootstrap(
+    measures: Mapping[str, Measure], rows: int, *, resamples: int, seed: int
+) -> dict[str, dict[str, Floats]]:
+    """Every metric of every model on the rows as they are, then on the same resamples of them.
+
+    Rows are drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap).
+    All models see the same draws, so that differences between them are paired.
+
+    Returns:
+        model, metric, values (1 + resamples,); the first is on the rows as they are.
+    """
+    random = np.random.default_rng(seed)
+    batch = max(1, BATCH_CELLS // max(rows, 1))
+    found: dict[str, list[dict[str, Floats]]] = {model: [] for model in measures}
+    as_they_are = np.ones((1, rows), dtype=np.int64)
+    draws = (
+        _drawn(min(batch, resamples - start), rows, random) for start in range(0, resamples, batch)
+    )
+    # Sums over a few columns are too short for threads, which would mostly wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        for weights in chain([as_they_are], draws):
+            for model, function in measures.items():
+                found[model].append(function(weights))
+    return {
+        model: {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
+        for model, parts in found.items()
+    }
+
+
+def interval(found: Floats, confidence: float) -> Interval:
+    """Percentile interval (Efron & Tibshirani 1993, ch. 13) of what `bootstrap` found.
+
+    Resamples on which the metric is not defined do not count; the value always lies inside.
+    """
+    value, drawn = float(found[0]), found[1:][~np.isnan(found[1:])]
+    if not len(drawn) or np.isnan(value):
+        return Interval(value, float("nan"), float("nan"))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(value, min(float(low), value), max(float(high), value))
+
+
+def difference(
+    challenger: Floats, other: Floats, confidence: float, *, higher_is_better: bool
+) -> Interval:
+    """How much better the challenger is than another model on the same resamples.
+
+    Positive means better, whatever the metric's direction; identical predictions give exactly 0.
+    """
+    gain = challenger - other if higher_is_better else other - challenger
+    return interval(gain, confidence)
+
+
+def _drawn(resamples: int, rows: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """How often each row is drawn (resamples, rows)."""
+    picked = (random.integers(0, rows, rows) for _ in range(resamples))
+    return np.stack([np.bincount(rows_drawn, minlength=rows) for rows_drawn in picked])
