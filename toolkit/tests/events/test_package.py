@@ -79,15 +79,11 @@ def test_requirements_that_cannot_be_installed_leave_the_old_package(
 
 
 def test_a_missing_uv_is_named(
-    project: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(project)
     monkeypatch.setattr(environments.shutil, "which", lambda *_, **__: None)
-    assert package.main(["--output", str(tmp_path / "events.zip")]) == 2
-    assert "uv is not installed" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="uv is not installed"):
+        package.write_package(project, tmp_path / "events.zip")
     assert not (tmp_path / "events.zip").exists()
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from modelyard.cli import data, infra, models, monitoring, new, releases, runs, serving
+from modelyard.cli import data, events, infra, models, monitoring, new, releases, runs, serving
 from modelyard.errors import guarded
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ for _command in (
 app.add_typer(releases.endpoint_app, name="endpoint")
 app.add_typer(new.new_app, name="new")
 app.add_typer(infra.infra_app, name="infra")
+app.add_typer(events.events_app, name="events")
 
 
 def main() -> NoReturn:

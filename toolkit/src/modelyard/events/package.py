@@ -1,4 +1,4 @@
-"""The zip package of the function app: `python -m modelyard.events.package --output events.zip`.
+"""The zip package of the function app, as `mlops events package` writes it.
 
 At its root are the trigger file and host.json, where Azure Functions looks for them. `project/` is the
 copy of the project that jobs are started from. `.python_packages/` has the toolkit and what
@@ -7,17 +7,15 @@ requirements/events.txt pins, for the app's Python and platform: nothing is buil
 
 from __future__ import annotations
 
-import argparse
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from modelyard.environments import TOOLKIT, find_uv, requirements_file
-from modelyard.errors import UsageError, guarded
-from modelyard.files import project_root, replacing
+from modelyard.errors import UsageError
+from modelyard.files import replacing
 
 PYTHON = "3.12"  # infra/modules/events.bicep: runtime
 PLATFORM = "x86_64-manylinux_2_28"
@@ -26,15 +24,6 @@ HOST = ("host.json", "function_app.py")
 # The files that the pipelines, their components and environments refer to.
 PROJECT = ("azureml", "conf", "pyproject.toml", "requirements", "src")
 _DATE = (1980, 1, 1, 0, 0, 0)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Write the package; exit code 2 if it cannot be made."""
-    parser = argparse.ArgumentParser(
-        prog="python -m modelyard.events.package", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--output", type=Path, required=True, help="the zip file to write")
-    return guarded(write_package, project_root(), parser.parse_args(argv).output)
 
 
 def write_package(root: Path, output: Path) -> None:
@@ -94,7 +83,3 @@ def _write(output: Path, files: dict[str, Path]) -> None:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             package.writestr(entry, files[name].read_bytes())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Commands for events/: package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+events_app = typer.Typer(
+    help="The function app that reacts to Azure ML's events.", no_args_is_help=True
+)
+
+
+@events_app.callback()
+def _group() -> None:
+    """Keep `package` a command of its own: a Typer app with a single command would replace it."""
+
+
+@events_app.command()
+def package(
+    output: Annotated[Path, typer.Option(help="The zip file to write.")] = Path("events.zip"),
+) -> None:
+    """Write the function app's zip package: triggers, toolkit, packages and this project."""
+    from modelyard.events.package import write_package
+    from modelyard.files import project_root
+
+    write_package(project_root(), output)
