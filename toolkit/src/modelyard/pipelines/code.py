@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -31,7 +31,7 @@ class StepCode:
     later: tuple[str, ...] = ()
 
 
-def step_code(folder: Path | None, module: str | None) -> StepCode:
+def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()) -> StepCode:
     """Follow a module's imports inside its code folder and inside this toolkit.
 
     A module of the project that imports by name at run time (importlib, __import__) could reach
@@ -41,6 +41,8 @@ def step_code(folder: Path | None, module: str | None) -> StepCode:
     Args:
         folder: the component's `code`; None where it has none.
         module: what `python -m` runs; None for any other command.
+        named: words of the command; those that are modules of `folder` count too, such as that of
+            `--metrics package.metrics`.
     """
     places = [place for place in (folder, TOOLKIT) if place is not None]
     start = _first_source(places, module.split(".")) if module else None
@@ -50,6 +52,9 @@ def step_code(folder: Path | None, module: str | None) -> StepCode:
     at_top: dict[str, None] = {}
     later: dict[str, None] = {}
     pending = [(*start, module)]
+    for word in named if folder else ():
+        if all(part.isidentifier() for part in word.split(".")):
+            pending.extend(_sources([folder], word.split(".")))
     dynamic = False
     while pending:
         place, file, name = pending.pop(0)

@@ -21,7 +21,9 @@ from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.record import GAVE_UP
 from modelyard.pipelines.store import (
     RunFolder,
+    RunState,
     StepState,
+    all_runs,
     interrupted_run,
     new_run,
     reusable,
@@ -141,7 +143,9 @@ class _Execution:
             self.store == f"sqlite:///{local_store(root)}" and not local_store(root).exists()
         )
         self.code: dict[str, StepCode] = {
-            step.name: step_code(step.component.code, step.component.module)
+            step.name: step_code(
+                step.component.code, step.component.module, step.component.command.split()
+            )
             for step in pipeline.steps
         }
         self.data_digests: dict[Path, str] = {}
@@ -363,17 +367,16 @@ class _Execution:
         return list(dict.fromkeys([*first, *recorder, *later]))
 
     def _unchanged_since(self) -> str | None:
-        """The earlier run that this one repeats step by step, if there is one."""
-        repeatable = [self._state(s.name) for s in self.pipeline.steps if s.component.repeatable]
-        sources = {s.reused_from for s in repeatable if s.status == "reused"}
-        others = [self._state(s.name) for s in self.pipeline.steps if not s.component.repeatable]
-        if (
-            len(sources) == 1
-            and all(s.status == "reused" for s in repeatable)
-            and all(s.status == "completed" for s in others)
-            and sources != {self.run_folder.state.id}
-        ):
-            return sources.pop()
+        """The newest earlier run with the same results in every step, if there is one."""
+        for step in self.pipeline.steps:
+            expected = "reused" if step.component.repeatable else "completed"
+            if self._state(step.name).status != expected:
+                return None
+        own = self.run_folder.state
+        for earlier in all_runs(self.runs):
+            state = earlier.state
+            if state.id != own.id and state.status == "completed" and _keys(state) == _keys(own):
+                return state.id
         return None
 
     def _recorder_job(self) -> Job:
@@ -411,6 +414,10 @@ class _Execution:
             parts.append(f"skipped, because they need it: {', '.join(skipped)}")
         said_no = all(state.steps[name].exit_code == CheckFailed.exit_code for name in failed)
         return RunFailed("\n".join(parts), 1 if said_no else 2, self.run_folder.path)
+
+
+def _keys(run: RunState) -> dict[str, str | None]:
+    return {name: step.key for name, step in run.steps.items()}
 
 
 def _exit_words(code: int | None) -> str:
