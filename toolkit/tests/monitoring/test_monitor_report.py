@@ -182,7 +182,7 @@ def test_the_page_says_what_moved_since_when_and_what_to_do() -> None:
     assert "amount has been beyond its threshold since 2026-04-30, in 2 windows in a row." in text
     assert "Mean 1 before, 0.600 now" in text
     assert "<north> 60.0% before, 20.0% now" in text
-    assert "Ask where the change comes from." in text
+    assert "Find the cause of the change." in text
     assert "at most 6.0%" in text
     assert "The truth is known of 5,000 of 6,000 predictions of this window." in text
     assert "Agreement of the rankings 0.970, at least 0.900" in text
@@ -191,7 +191,7 @@ def test_the_page_says_what_moved_since_when_and_what_to_do() -> None:
 def test_without_data_the_page_is_neither_alarm_nor_all_clear() -> None:
     text = Page(render(CASES["nothing to judge"], title="Shop")).text
     assert "Not enough data" in text
-    assert "no all-clear" in text
+    assert "neither a breach nor an all-clear" in text
 
 
 def test_every_metric_of_the_file_has_words() -> None:

@@ -12,20 +12,11 @@ from typing import Any
 
 from modelyard.errors import UsageError
 from modelyard.files import read_json
+from modelyard.monitoring.metrics import METRICS
 from modelyard.monitoring.monitor_file import Monitor
 from modelyard.monitoring.plan import Performance, Plan
 from modelyard.monitoring.schedule import AttributionDrift, Signal
 
-# A value below the threshold is a breach; with all other metrics a value above it is. For the first
-# three Azure ML does so too (model_monitor_evaluate_metrics_threshold in github.com/Azure/azureml-assets).
-WORSE_BELOW = {
-    "two_sample_kolmogorov_smirnov_test",
-    "pearsons_chi_squared_test",
-    "normalized_discounted_cumulative_gain",
-    "accuracy",
-    "precision",
-    "recall",
-}
 FINE, BREACH, NOT_JUDGED = "fine", "breach", "not judged"
 MOST_PAST_RESULTS = 24
 
@@ -120,18 +111,18 @@ def _judged(measure: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     Data quality is judged against the reference's own rate plus the threshold. A distance that
     samples of these sizes would have without any drift is not judged.
     """
-    value, metric = measure["value"], measure["metric"]
+    value, is_worse_below = measure["value"], METRICS[measure["metric"]].is_worse_below
     limit = threshold + (measure.get("reference") or 0.0)
     chance = measure.get("chance")
     reason = None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         verdict, reason = NOT_JUDGED, "it is not defined on these rows"
-    elif chance is not None and metric not in WORSE_BELOW and chance >= threshold:
+    elif chance is not None and not is_worse_below and chance >= threshold:
         verdict = NOT_JUDGED
         reason = f"too few rows: chance alone gives about {chance:.2g}"
     else:
-        is_worse = value < limit if metric in WORSE_BELOW else value > limit
-        verdict = BREACH if is_worse else FINE
+        is_beyond = value < limit if is_worse_below else value > limit
+        verdict = BREACH if is_beyond else FINE
     return {**measure, "threshold": threshold, "limit": limit, "verdict": verdict, "reason": reason}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from modelyard.errors import UsageError
 from modelyard.monitoring.schedule import (
@@ -18,7 +18,7 @@ from modelyard.monitoring.schedule import (
     MonitorSchedule,
     Signal,
 )
-from modelyard.yaml_files import Problem, did_you_mean, line_of, parse, read_yaml
+from modelyard.yaml_files import Problem, line_of, model_problems, parse, read_yaml
 
 # azure-ai-ml 1.35 has other names in its schema of a regression's thresholds than in its class, and
 # refuses them all; until it takes them, the signal stands in the schedule's properties, which it
@@ -92,7 +92,7 @@ def load_monitor(path: Path) -> Monitor:
     try:
         schedule = MonitorSchedule.model_validate(content)
     except ValidationError as error:
-        raise refusal(_problems(path, content, error, MonitorSchedule)) from None
+        raise refusal(model_problems(path, content, error, MonitorSchedule)) from None
     definition = schedule.create_monitor
     signals: dict[str, Signal] = dict(definition.monitoring_signals)
     where = ("create_monitor", "monitoring_signals")
@@ -121,7 +121,9 @@ def refusal(problems: Iterable[Problem], hint: str = "") -> UsageError:
     """Make one error of all problems of a file."""
     lines = [f"  {problem}" for problem in problems]
     count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
-    return UsageError("\n".join([f"{count}, nothing was monitored:", *lines, *filter(None, [hint])]))
+    return UsageError(
+        "\n".join([f"{count}, nothing was monitored:", *lines, *filter(None, [hint])])
+    )
 
 
 def _local_performance(path: Path, line: int, text: str) -> ModelPerformance:
@@ -135,83 +137,7 @@ def _local_performance(path: Path, line: int, text: str) -> ModelPerformance:
     except ValidationError as error:
         raise refusal(
             Problem(path, line, f"{place}.{problem.message}")
-            for problem in _problems(path, content, error, ModelPerformance)
+            for problem in model_problems(path, content, error, ModelPerformance)
         ) from None
     except ValueError as error:
         raise refusal([Problem(path, line, f"{place}{error}")]) from None
-
-
-def _problems(
-    path: Path, content: Any, error: ValidationError, root: type[BaseModel]
-) -> list[Problem]:
-    found = []
-    for problem in error.errors():
-        where = _in_file(content, problem["loc"])
-        found.append(Problem(path, line_of(content, where), _message(where, problem, root)))
-    # Every branch of a union complains, often in the same words.
-    return list({(p.line, p.message): p for p in found}.values())
-
-
-def _in_file(content: Any, loc: tuple[int | str, ...]) -> list[int | str]:
-    """Leave out of a location what the file has no key for: pydantic's names of a union's branches."""
-    place, steps = content, []
-    for index, step in enumerate(loc):
-        is_last = index == len(loc) - 1
-        if isinstance(place, dict) and (step in place or is_last):
-            steps.append(step)
-            place = place.get(step)
-        elif isinstance(place, list) and isinstance(step, int) and step < len(place):
-            steps.append(step)
-            place = place[step]
-    return steps
-
-
-def _message(where: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
-    place = ".".join(map(str, where)) or "file"
-    kind = problem["type"]
-    if kind == "extra_forbidden":
-        return f"{place}: no such field{did_you_mean(str(where[-1]), _fields(root, problem['loc']))}"
-    if kind == "missing":
-        return f"{place}: this field is missing"
-    if kind == "union_tag_invalid":
-        return f"{place}.type: expected one of {problem['ctx']['expected_tags']}, found {problem['ctx']['tag']!r}"
-    if kind == "union_tag_not_found":
-        return f"{place}.type: this field is missing"
-    text = problem["msg"].removeprefix("Value error, ")
-    found = problem["input"]
-    shown = (
-        f", found {found!r}" if not isinstance(found, (dict, list)) and "found" not in text else ""
-    )
-    return f"{place}: {text[0].lower()}{text[1:]}{shown}"
-
-
-def _fields(root: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Return the names of the fields at a location."""
-    place: Any = root
-    for step in loc[:-1]:
-        place = _next_model(place, str(step))
-    return [
-        field.alias or name
-        for model in _models(place)
-        for name, field in model.model_fields.items()
-    ]
-
-
-def _next_model(model: Any, step: str) -> Any:
-    for candidate in _models(model):
-        if step == candidate.__name__:
-            return candidate
-        tag = candidate.model_fields.get("type")
-        if tag is not None and step in getattr(tag.annotation, "__args__", ()):
-            return candidate
-        if step in candidate.model_fields:
-            return candidate.model_fields[step].annotation
-    return model  # a key of a mapping, such as a signal's name, or a place in a list
-
-
-def _models(annotation: Any) -> list[Any]:
-    """Return the models in an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    inner = [*getattr(annotation, "__args__", ())]
-    return [model for part in inner for model in _models(part)]

@@ -1,4 +1,4 @@
-"""What a monitor's report says: its evidence in, words and charts out."""
+"""Report of a monitor: an HTML page from its evidence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from modelyard.monitoring.metrics import BEST_AT_ONE, METRICS, SIGNALS
 from modelyard.reports import charts
 from modelyard.reports.charts import Moment
 from modelyard.reports.pages import page
@@ -16,98 +17,8 @@ from modelyard.reports.wording import MISSING, date, finite, number, percent, pl
 
 Section = dict[str, Any]
 
-MOST_OPEN = 6  # features whose pictures are shown without asking
-# metric: (label, smaller is worse, in plain words)
-METRICS: dict[str, tuple[str, bool, str]] = {
-    "jensen_shannon_distance": (
-        "Jensen-Shannon distance",
-        False,
-        "How little two distributions overlap: 0 for the same, 1 for nothing in common.",
-    ),
-    "normalized_wasserstein_distance": (
-        "Normalised Wasserstein distance",
-        False,
-        "How far the values would have to be moved, on average, to look as before, in standard "
-        "deviations of the reference.",
-    ),
-    "population_stability_index": (
-        "Population stability index",
-        False,
-        "How far shares have shifted. Credit scoring calls 0.1 a small shift and 0.25 a large one.",
-    ),
-    "two_sample_kolmogorov_smirnov_test": (
-        "Kolmogorov-Smirnov test",
-        True,
-        "The chance of a difference this large without any drift. Small values mean drift, and with "
-        "many rows every small difference gives one.",
-    ),
-    "pearsons_chi_squared_test": (
-        "Chi-squared test",
-        True,
-        "The chance of a difference this large without any drift. Small values mean drift, and with "
-        "many rows every small difference gives one.",
-    ),
-    "null_value_rate": ("Missing", False, "Share of the rows without a value."),
-    "data_type_error_rate": (
-        "Of another type",
-        False,
-        "Share of the rows whose value is not of the column's type.",
-    ),
-    "out_of_bounds_rate": (
-        "Out of bounds",
-        False,
-        "Share of the rows below the reference's smallest value, above its largest, or with a word "
-        "that the reference does not have.",
-    ),
-    "normalized_discounted_cumulative_gain": (
-        "Agreement of the rankings",
-        True,
-        "Whether the features matter in the same order as in the reference (NDCG): 1 for the same.",
-    ),
-    "accuracy": ("Accuracy", True, "Share of the predictions that turned out right."),
-    "precision": (
-        "Precision",
-        True,
-        "Of the rows predicted as a class, the share that was; averaged over the classes.",
-    ),
-    "recall": (
-        "Recall",
-        True,
-        "Of the rows of a class, the share predicted as it; averaged over the classes. Guessing "
-        "reaches one in the number of classes.",
-    ),
-    "mae": ("Mean absolute error", False, "How far off a prediction was on average."),
-    "mse": ("Mean squared error", False, "The mean of the squared errors."),
-    "rmse": (
-        "Root mean squared error",
-        False,
-        "How far off predictions were, large errors counting more.",
-    ),
-}
-BEST_AT_ONE = {"normalized_discounted_cumulative_gain", "accuracy", "precision", "recall"}
+MOST_OPEN = 6  # features whose charts are shown at once
 FURTHEST = 1000.0
-SIGNALS = {
-    "data_drift": ("Inputs", "Are the inputs distributed as in the table the model is from?"),
-    "data_quality": ("Data quality", "Do inputs miss values, or hold others than they should?"),
-    "prediction_drift": ("Predictions", "Are the predictions distributed as in the weeks before?"),
-    "feature_attribution_drift": (
-        "Attributions",
-        "Do the same columns matter to the model as before?",
-    ),
-    "model_performance": ("Performance", "Did the predictions turn out right?"),
-}
-ADVICE = {
-    "data_drift": "Ask where the change comes from. A season or a new market: retrain on newer rows "
-    "(mlops run azureml/pipelines/train.yml). A fault upstream: mend it there.",
-    "data_quality": "Mostly a fault upstream: ask who delivers the column, and since when. If the new "
-    "values are meant, put them into the contract and retrain.",
-    "prediction_drift": "Look at the inputs first: if one of them moved as well, it is the reason. If "
-    "none did, the world behind them may have changed; watch the performance.",
-    "feature_attribution_drift": "The model leans on other columns than when it was judged. Look at "
-    "those that rose, then retrain.",
-    "model_performance": "Retrain on rows of this window. If the gates refuse the new model, bring "
-    "other columns or another model; mlops rollback restores the champion before this one.",
-}
 VERDICTS = {
     "breach": ("bad", "breach"),
     "fine": ("good", "fine"),
@@ -116,21 +27,21 @@ VERDICTS = {
 
 
 def render(evidence: Mapping[str, Any], *, title: str) -> str:
-    """Make the page: the same evidence gives the same text.
+    """Render the page; the same evidence gives the same text.
 
     Args:
         evidence: monitor.json.
         title: of the project.
 
     Returns:
-        A whole HTML page that loads nothing: no script, no font, no image from elsewhere.
+        An HTML page without scripts, fonts or images from elsewhere.
     """
     details = mapping(tidy(evidence), "details")
     return page("monitor.html.j2", **sections(details, title))
 
 
 def sections(details: Mapping[str, Any], title: str) -> Section:
-    """What the template prints."""
+    """Return the content of the template."""
     signals = mapping(details, "signals")
     of_type = {
         kind: {name: s for name, s in signals.items() if s.get("type") == kind} for kind in SIGNALS
@@ -172,7 +83,7 @@ def sections(details: Mapping[str, Any], title: str) -> Section:
             ("Reference", Markup('<span class="was"></span>')),
             ("This window", Markup('<span class="now"></span>')),
         ],
-        "glossary": [(METRICS[name][0], METRICS[name][2]) for name in METRICS if name in used],
+        "glossary": [(m.label, m.meaning) for name, m in METRICS.items() if name in used],
         **found,
     }
 
@@ -192,14 +103,14 @@ def _subtitle(details: Mapping[str, Any], signals: Mapping[str, Any]) -> list[tu
 
 
 def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
-    said = str(details.get("verdict"))
+    verdict = str(details.get("verdict"))
     alerting = {name: s for name, s in signals.items() if s["alert"]}
-    moved = [m for s in alerting.values() for m in s["measures"] if m["verdict"] == "breach"]
-    names = list(dict.fromkeys(m["feature"] for m in moved if m["feature"]))
+    beyond = [m for s in alerting.values() for m in s["measures"] if m["verdict"] == "breach"]
+    names = list(dict.fromkeys(m["feature"] for m in beyond if m["feature"]))
     judged = sum(s["verdict"] != "not judged" for s in signals.values())
-    if said == "breach":
-        broken = [_signal_label(s).lower() for s in alerting.values() if s["verdict"] == "breach"]
-        title = f"Breach: {_joined(dict.fromkeys(broken))}"
+    if verdict == "breach":
+        labels = [_signal_label(s).lower() for s in alerting.values() if s["verdict"] == "breach"]
+        title = f"Breach: {_joined(dict.fromkeys(labels))}"
         lead = (
             f"{_joined(names[:4])} moved beyond {'its' if len(names) == 1 else 'their'} threshold."
             if names
@@ -210,46 +121,51 @@ def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
                 f"{_joined([*names[:3], f'{len(names) - 3} more'])} moved beyond their thresholds."
             )
         if not names:
-            lead = " ".join(_said(m) + "." for m in moved[:2])
-        return {"tone": "bad", "title": title, "lead": lead, "summary": _since_words(moved)}
-    if said == "fine":
+            lead = " ".join(_finding(m) + "." for m in beyond[:2])
+        return {"tone": "bad", "title": title, "lead": lead, "summary": _duration(beyond)}
+    if verdict == "fine":
         count = sum(m["verdict"] == "fine" for s in signals.values() for m in s["measures"])
         left = len(signals) - judged
-        rest = f"; {plural(left, 'signal')} had not enough data" if left else ""
+        rest = f"; {plural(left, 'signal')} had too few rows" if left else ""
         return {
             "tone": "good",
-            "title": "Nothing moved",
+            "title": "No breach",
             "lead": f"{plural(count, 'measurement')} in {plural(judged, 'signal')}, all within their thresholds{rest}.",
             "summary": "",
         }
     return {
         "tone": "calm",
         "title": "Not enough data",
-        "lead": "No signal could be judged. This is no alarm, and no all-clear either.",
+        "lead": "No signal could be judged, so there is neither a breach nor an all-clear.",
         "summary": "",
     }
 
 
-def _since_words(moved: Sequence[Mapping[str, Any]]) -> str:
-    lasting = [m for m in moved if any(p["verdict"] == "breach" for p in m["trend"][-1:])]
+def _duration(beyond: Sequence[Mapping[str, Any]]) -> str:
+    """Describe how long the breaches have lasted."""
+    lasting = [m for m in beyond if any(p["verdict"] == "breach" for p in m["trend"][-1:])]
     if not lasting:
-        return "It was not so in the window before." if any(m["trend"] for m in moved) else ""
+        return (
+            "The window before was within its thresholds."
+            if any(m["trend"] for m in beyond)
+            else ""
+        )
     oldest = min(lasting, key=lambda m: m["since"])
     runs = 1 + sum(point["at"] >= oldest["since"] for point in oldest["trend"])
-    what = oldest["feature"] or METRICS[oldest["metric"]][0]
+    what = oldest["feature"] or METRICS[oldest["metric"]].label
     return f"{what} has been beyond its threshold since {_day(oldest['since'])}, in {plural(runs, 'window')} in a row."
 
 
 def _closest(signals: Mapping[str, Any]) -> Section | None:
-    """The measurements nearest to their limit, or furthest beyond."""
+    """Return the measurements nearest to their limit, or furthest beyond it."""
     found = []
     for signal in signals.values():
         for measure in signal["measures"]:
             nearness = _nearness(measure)
             if nearness is not None and measure["verdict"] != "not judged":
-                label = measure["feature"] or METRICS[measure["metric"]][0]
+                label = measure["feature"] or METRICS[measure["metric"]].label
                 if signal["type"] == "data_quality":
-                    label = f"{label}, {METRICS[measure['metric']][0].lower()}"
+                    label = f"{label}, {METRICS[measure['metric']].label.lower()}"
                 found.append((nearness, label, measure["verdict"]))
     found.sort(key=lambda row: -row[0])
     shown = [row for row in found if row[0] > 0][:6]
@@ -273,13 +189,13 @@ def _closest(signals: Mapping[str, Any]) -> Section | None:
 
 
 def _nearness(measure: Mapping[str, Any]) -> float | None:
-    """How much of what the threshold leaves room for is used up: above 1 it is beyond."""
+    """Return the used share of the room that the threshold leaves: above 1 is a breach."""
     value, limit, threshold = (finite(measure[key]) for key in ("value", "limit", "threshold"))
     if value is None or limit is None or threshold is None:
         return None
     if measure["metric"] in BEST_AT_ONE:
         used, room = 1 - value, 1 - limit
-    elif METRICS[measure["metric"]][1]:
+    elif METRICS[measure["metric"]].is_worse_below:
         used, room = limit, value
     else:
         used, room = value - (limit - threshold), threshold
@@ -299,47 +215,48 @@ def _signal(name: str, signal: Mapping[str, Any]) -> Section:
     elif features:
         found = f"{_joined(dict.fromkeys(features[:5]))} of {plural(len({m['feature'] for m in judged}), 'column')}"
     elif judged and not judged[0]["feature"]:
-        found = "; ".join(_said(measure) for measure in judged)
+        found = "; ".join(_finding(measure) for measure in judged)
     else:
         found = f"{plural(len({m['feature'] for m in judged}), 'column')}, all within"
     rows = mapping(signal, "rows")
     return {
         "name": name,
         "label": _signal_label(signal),
-        "question": SIGNALS[signal["type"]][1],
+        "question": SIGNALS[signal["type"]].question,
         "tone": tone,
         "word": word,
         "found": found,
         "rows": number(rows.get("production")) if rows else MISSING,
         "reference_rows": number(rows.get("reference")) if rows else MISSING,
-        "advice": ADVICE[signal["type"]] if beyond else "",
+        "advice": SIGNALS[signal["type"]].advice if beyond else "",
         "silent": not signal["alert"],
     }
 
 
 def _signal_label(signal: Mapping[str, Any]) -> str:
-    return SIGNALS[str(signal["type"])][0]
+    return SIGNALS[str(signal["type"])].label
 
 
-def _said(measure: Mapping[str, Any]) -> str:
-    label, below, _ = METRICS[measure["metric"]]
+def _finding(measure: Mapping[str, Any]) -> str:
+    metric = METRICS[measure["metric"]]
     beyond = measure["verdict"] == "breach"
+    below = metric.is_worse_below
     side = ("below" if below else "above") if beyond else ("at least" if below else "at most")
-    return f"{label} {number(measure['value'])}, {side} {number(measure['limit'])}"
+    return f"{metric.label} {number(measure['value'])}, {side} {number(measure['limit'])}"
 
 
 def _drift(name: str, signal: Mapping[str, Any], details: Mapping[str, Any]) -> Section:
     measures = sorted(signal["measures"], key=lambda m: -(_nearness(m) or 0))
     features = [_feature(f"{name}-{i}", m, details) for i, m in enumerate(measures)]
-    loud = [f for f in features if f["tone"] == "bad"]
-    shown = loud or features[:1]
+    breached = [f for f in features if f["tone"] == "bad"]
+    shown = breached or features[:1]
     return {
         "name": name,
         "rows": features,
         "shown": shown[:MOST_OPEN],
         "rest": [f for f in features if f not in shown[:MOST_OPEN]],
         "sentence": _rows_sentence(signal),
-        "lasting": bool(loud),
+        "lasting": bool(breached),
     }
 
 
@@ -356,11 +273,11 @@ def _rows_sentence(signal: Mapping[str, Any]) -> str:
 
 
 def _feature(name: str, measure: Mapping[str, Any], details: Mapping[str, Any]) -> Section:
-    label = METRICS[measure["metric"]][0]
+    label = METRICS[measure["metric"]].label
     tone, word = VERDICTS[str(measure["verdict"])]
     shape = mapping(measure, "distribution")
     moments = _moments(measure, details)
-    sentence = _change(measure, shape)
+    sentence = _change(shape)
     feature = text(measure["feature"], 80)
     title = f"{feature}: reference and this window"
     if shape.get("words"):
@@ -402,8 +319,8 @@ def _feature(name: str, measure: Mapping[str, Any], details: Mapping[str, Any]) 
     }
 
 
-def _change(measure: Mapping[str, Any], shape: Mapping[str, Any]) -> str:
-    """What moved, in one sentence."""
+def _change(shape: Mapping[str, Any]) -> str:
+    """Describe the change of a distribution in a sentence."""
     if shape.get("means"):
         (before, now), (old, new) = shape["means"], shape["medians"]
         return f"Mean {number(before)} before, {number(now)} now; median {number(old)} before, {number(new)} now."
@@ -419,7 +336,7 @@ def _change(measure: Mapping[str, Any], shape: Mapping[str, Any]) -> str:
 
 
 def _moments(measure: Mapping[str, Any], details: Mapping[str, Any]) -> list[Moment]:
-    """Past and present values that are numbers."""
+    """Return past and present values, without those that are not defined."""
     points = [*records(measure.get("trend")), {**measure, "at": details.get("at")}]
     times = [datetime.fromisoformat(str(p["at"])) for p in points if finite(p["value"]) is not None]
     known = [p for p in points if finite(p["value"]) is not None]
@@ -437,7 +354,7 @@ def _moments(measure: Mapping[str, Any], details: Mapping[str, Any]) -> list[Mom
 
 
 def _quality(name: str, signal: Mapping[str, Any]) -> Section:
-    """Columns with anything to tell; the others are counted."""
+    """Return the columns with a missing, mistyped or out-of-bounds value; count the others."""
     rows: dict[str, Section] = {}
     metrics = list(dict.fromkeys(m["metric"] for m in signal["measures"]))
     for measure in signal["measures"]:
@@ -458,19 +375,19 @@ def _quality(name: str, signal: Mapping[str, Any]) -> Section:
             row["since"] = _day(measure["since"])
         if measure.get("examples") and measure["value"]:
             row["examples"] = ", ".join(text(e, 30) for e in measure["examples"])
-    told = [
+    shown = [
         row | {"breach": any(c["breach"] for c in row["cells"].values())}
         for row in rows.values()
         if any(cell["under"] for cell in row["cells"].values())
     ]
-    told.sort(key=lambda row: not row["breach"])
+    shown.sort(key=lambda row: not row["breach"])
     return {
         "name": name,
-        "headings": [(metric, METRICS[metric][0]) for metric in metrics],
-        "rows": told,
-        "clean": len(rows) - len(told),
-        "new": any(row["examples"] for row in told),
-        "lasting": any(row["since"] for row in told),
+        "headings": [(metric, METRICS[metric].label) for metric in metrics],
+        "rows": shown,
+        "clean": len(rows) - len(shown),
+        "new": any(row["examples"] for row in shown),
+        "lasting": any(row["since"] for row in shown),
         "sentence": f"{number(mapping(signal, 'rows').get('production'))} rows of this window.",
     }
 
@@ -483,13 +400,15 @@ def _attribution(name: str, signal: Mapping[str, Any]) -> Section:
     rows = [(text(f, 60), before[f] / totals[0], now.get(f, 0.0) / totals[1]) for f in order]
     measure = signal["measures"][0]
     tone, word = VERDICTS[str(measure["verdict"])]
-    sentence = f"{_said(measure)}. Measured on {number(signal.get('sample'))} rows of each window."
+    sentence = (
+        f"{_finding(measure)}. Measured on {number(signal.get('sample'))} rows of each window."
+    )
     return {
         "name": name,
         "tone": tone,
         "word": word,
         "sentence": sentence,
-        "chart": charts.compared_bars(f"{name}-a", "What the model lives on", sentence, rows[:16]),
+        "chart": charts.compared_bars(f"{name}-a", "Feature attributions", sentence, rows[:16]),
     }
 
 
@@ -499,20 +418,20 @@ def _performance(name: str, signal: Mapping[str, Any], details: Mapping[str, Any
     for index, measure in enumerate(signal["measures"]):
         tone, word = VERDICTS[str(measure["verdict"])]
         moments = _moments(measure, details)
-        label, _, words_ = METRICS[measure["metric"]]
+        metric = METRICS[measure["metric"]]
         figures.append(
             {
-                "label": label,
+                "label": metric.label,
                 "value": number(measure["value"]),
-                "said": _said(measure),
+                "said": _finding(measure),
                 "tone": tone,
                 "word": word,
-                "words": words_,
+                "words": metric.meaning,
                 "since": _day(measure["since"]) if measure.get("since") else "",
                 "history": charts.trend(
                     f"{name}-{index}",
-                    f"{label} over time",
-                    f"{label} of each window.",
+                    f"{metric.label} over time",
+                    f"{metric.label} of each window.",
                     moments,
                     measure["limit"],
                 )
@@ -533,11 +452,7 @@ def _day(when: Any) -> str:
 
 
 def _joined(names: Iterable[str]) -> str:
-    listed_ = [str(name) for name in names]
+    texts = [str(name) for name in names]
     return (
-        listed_[0]
-        if len(listed_) == 1
-        else f"{', '.join(listed_[:-1])} and {listed_[-1]}"
-        if listed_
-        else ""
+        texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}" if texts else ""
     )
