@@ -1,0 +1,1 @@
+"""Reading tables: files, cells with types, and the parts of a prepared table."""
