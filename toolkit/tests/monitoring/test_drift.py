@@ -46,11 +46,11 @@ def numbers_of(values: Sequence[float] | np.ndarray) -> drift.Numbers:
     return numbers
 
 
-def words_of(values: Sequence[str | None]) -> drift.Words:
-    """A summary of words."""
-    words = drift.Words()
-    words.add(pa.array(values, pa.string()))
-    return words
+def categories_of(values: Sequence[str | None]) -> drift.Categories:
+    """A summary of categories."""
+    categories = drift.Categories()
+    categories.add(pa.array(values, pa.string()))
+    return categories
 
 
 def test_jensen_shannon_of_published_examples() -> None:
@@ -245,19 +245,19 @@ def test_many_different_numbers_are_summarised_in_bounded_memory() -> None:
     assert np.abs(summaries[0].histogram(edges) - np.histogram(one, edges)[0]).max() < 30
 
 
-def test_words_are_counted_without_nulls_and_unseen_ones_count_for_one_side() -> None:
-    reference, production = words_of(["a", "a", None, "b"]), words_of(["b", "new", None])
-    words, before, now = drift.paired(reference, production)
-    assert (words, before.tolist(), now.tolist()) == (["a", "b", "new"], [2, 1, 0], [0, 1, 1])
+def test_categories_are_counted_without_nulls_and_unseen_ones_count_for_one_side() -> None:
+    reference, production = categories_of(["a", "a", None, "b"]), categories_of(["b", "new", None])
+    categories, before, now = drift.paired(reference, production)
+    assert (categories, before.tolist(), now.tolist()) == (["a", "b", "new"], [2, 1, 0], [0, 1, 1])
     assert reference.rows == 3
-    encoded = drift.Words()
+    encoded = drift.Categories()
     encoded.add(pa.array(["a", "a", None, "b"]).dictionary_encode())
     assert encoded == reference
 
 
-def test_more_words_than_fit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift, "MOST_WORDS", 2)
-    assert words_of(["a", "b", "c", "d", "a"]).counts == {"a": 2, "b": 1, drift.OTHER: 2}
+def test_more_categories_than_fit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "MOST_CATEGORIES", 2)
+    assert categories_of(["a", "b", "c", "d", "a"]).counts == {"a": 2, "b": 1, drift.OTHER: 2}
 
 
 @pytest.mark.parametrize("metric", SYMMETRIC_COUNTS)

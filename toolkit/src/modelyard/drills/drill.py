@@ -274,7 +274,7 @@ class _Drill:
                 ENDPOINT,
                 model=self.project.model,
                 start=self._start_server,
-                bring=self._bring,
+                download=self._bring,
                 collect=False,  # the drill collects itself
             )
             self.endpoint.open()

@@ -1,4 +1,4 @@
-"""The page of a drill: its timeline, and the same as a table."""
+"""Report of a drill: its timeline, and the same as a table."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _TONES = {
     "forced": "bad",
 }
 _GLOSSARY = (
-    ("retrained", "The training pipeline ran on everything that was known by then."),
-    ("promoted, refused", "What the gates said of the new model: it became champion, or did not."),
+    ("retrained", "The training pipeline ran on all periods so far."),
+    ("promoted, refused", "The decision of the gates: the new model became champion, or did not."),
     (
         "released",
-        "It took over all live requests, stage by stage: mirrored, 10%, 50%, 100%. From then on it serves.",
+        "The version took over all requests in stages: mirrored, 10%, 50%, 100%.",
     ),
-    ("rolled back", "A check of the release said no: the version before kept serving."),
+    ("rolled back", "A check of the release failed: the version before stayed in service."),
     (
         "forced",
-        "A model that asks its callers for a column they do not send, released on purpose.",
+        "A model that requires a column which no caller sends, released on purpose.",
     ),
     (
         "monitor",
-        "azureml/monitoring/monitor.yml at the end of the period: the number of breaches, and what moved most.",
+        "azureml/monitoring/monitor.yml at the end of the period: the number of breaches, and the features.",
     ),
 )
 
 
 def render(content: Mapping[str, Any]) -> str:
-    """The page of a drill; `content` is that of drill.json."""
+    """Render the page of a drill; `content` is that of drill.json."""
     periods = content["periods"]
     served = sum(period["rows"] for period in periods)
     versions = list(dict.fromkeys(period["version"] for period in periods))
@@ -54,14 +54,14 @@ def render(content: Mapping[str, Any]) -> str:
         metric=metric,
         unit=content["unit"],
         subtitle=[
-            ("learnt from", f"{history[0]} to {history[-1]}"),
+            ("trained on", f"{history[0]} to {history[-1]}"),
             ("replayed", f"{periods[0]['name']} to {periods[-1]['name']}"),
             ("rows served", f"{served:,}"),
         ],
         headline=f"{plural(len(periods), content['unit'])}, {plural(len(versions), 'version')} in service",
         lead=(
-            f"The monitor saw drift in {breaches} of them; {plural(len(trained), 'training')} followed, "
-            f"and {plural(len(back), 'release')} had to be rolled back."
+            f"The monitor found a breach in {breaches} of them; {plural(len(trained), 'training')} and "
+            f"{plural(len(back), 'rollback')} followed."
         ),
         timeline=timeline(periods, metric),
         rows=[_row(period) for period in periods],
@@ -70,7 +70,7 @@ def render(content: Mapping[str, Any]) -> str:
 
 
 def standalone(content: Mapping[str, Any]) -> str:
-    """The timeline as an SVG file of its own, in light colours."""
+    """Render the timeline as an SVG file with a style sheet of its own, in light colours."""
     style = (Path(__file__).parent / "timeline.css").read_text(encoding="utf-8")
     drawn = str(timeline(content["periods"], metric_label(content["metric"])))
     opened = '<svg xmlns="http://www.w3.org/2000/svg" class="figure timeline"'

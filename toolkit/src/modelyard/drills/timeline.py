@@ -1,4 +1,4 @@
-"""The year of a drill as one picture: who served, how well, what drifted, and what was done about it."""
+"""Timeline of a drill: version in service, live metric, breaches and events of each period."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BAND_TOP, _BAND = 34.0, 26.0
 _PLOT_TOP, _PLOT_BOTTOM = 92.0, 226.0
 _DRIFT, _EVENTS = 268.0, 330.0
 _ROW = 22.0
-# What is drawn for an event: the colour's class, a path around (0, 0), and the words beside it.
+# Mark of an event: the colour's class, and a path around (0, 0).
 _MARKS = {
     "retrained": ("calm", "M-5-5H5V5H-5z"),
     "promoted": ("good", "M0-6L6 5H-6z"),
@@ -64,7 +64,7 @@ def timeline(periods: Sequence[Mapping[str, Any]], metric: str) -> Markup:
     ]
     return Markup(
         '<svg class="figure timeline" viewBox="0 0 {} {}" role="img" aria-labelledby="tl-t tl-d">'
-        '<title id="tl-t">What happened, period by period</title><desc id="tl-d">{}</desc>{}</svg>'
+        '<title id="tl-t">Drill, period by period</title><desc id="tl-d">{}</desc>{}</svg>'
     ).format(
         coordinate(_WIDTH), coordinate(height), _described(periods, metric), Markup("").join(body)
     )
@@ -95,7 +95,7 @@ def _grid(columns: _Columns, periods: Sequence[Mapping[str, Any]], height: float
 
 
 def _bands(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """A band per stretch of periods that one version served."""
+    """Draw a band for each series of periods with the same version in service."""
     drawn: list[Markup] = []
     start = 0
     for index in range(1, len(periods) + 1):
@@ -124,7 +124,7 @@ def _bands(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mark
 
 
 def _quality(columns: _Columns, periods: Sequence[Mapping[str, Any]], metric: str) -> list[Markup]:
-    """The live metric with its intervals."""
+    """Draw the live metric with its intervals."""
     known = [(i, p["live"]) for i, p in enumerate(periods) if p["live"]]
     if not known:
         return []
@@ -182,7 +182,7 @@ def _quality(columns: _Columns, periods: Sequence[Mapping[str, Any]], metric: st
 
 
 def _drift(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """A dot per period: the number of breaches, and the feature that moved most."""
+    """Draw a dot per period with the number of breaches, and the feature of the first one."""
     drawn = []
     for index, period in enumerate(periods):
         if period["monitor"] is None:
@@ -197,7 +197,7 @@ def _drift(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mark
                 coordinate(_DRIFT),
                 coordinate(_DRIFT + 4.5),
                 len(breached) or "✓",
-                ", ".join(one["feature"] for one in breached) or "nothing drifted",
+                ", ".join(one["feature"] for one in breached) or "no breach",
                 x=coordinate(columns.middle(index)),
             )
         )
@@ -242,7 +242,7 @@ def _described(periods: Sequence[Mapping[str, Any]], metric: str) -> str:
     versions = list(dict.fromkeys(p["version"] for p in periods))
     return (
         f"{plural(len(periods), 'period')}, served by versions {', '.join(versions)}; the monitor "
-        f"saw a breach in {breaches}. The line is the live {metric} with its intervals."
+        f"found a breach in {breaches}. The line is the live {metric} with its intervals."
     )
 
 

@@ -1,6 +1,6 @@
-"""How far two samples of a column are apart, by the definitions of Azure ML's model monitoring.
+"""Metrics of drift between two samples of a column, as Azure ML's model monitoring defines them.
 
-A column is summarised once, in batches and in bounded memory (`Numbers`, `Words`); every metric is
+A column is summarised once, in batches and in bounded memory (`Numbers`, `Categories`); every metric is
 then a function of the summary of the reference window and the summary of the production window.
 
 The definitions are those of Microsoft's own components: github.com/Azure/azureml-assets,
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-# Up to so many different numbers a summary is exact. Beyond, neighbours are merged, so that no rank
+# A summary is exact up to so many different numbers. Beyond, neighbours are merged, so that no rank
 # is off by more than one in half of that.
 MOST_POINTS = 1 << 17
-MOST_WORDS = 1 << 20  # what comes after is counted as OTHER
+MOST_CATEGORIES = 1 << 20  # further ones are counted as OTHER
 OTHER = "(other)"
 EXACT_TEST_ROWS = (
     10_000  # up to here SciPy's Kolmogorov-Smirnov test is exact, and Azure ML runs it
@@ -52,7 +52,7 @@ class Numbers:
     squares: float = 0.0
 
     def add(self, numbers: Floats) -> None:
-        """Count more rows (rows,); those that are not finite are left out."""
+        """Add rows (rows,); those that are not finite are left out."""
         numbers = np.sort(numbers[np.isfinite(numbers)])
         if not len(numbers):
             return
@@ -82,12 +82,12 @@ class Numbers:
         return float(self.values[-1]) if self.rows else math.nan
 
     def below(self, edges: Floats) -> Counts:
-        """Rows whose value is below each edge (edges,)."""
+        """Count the rows below each edge (edges,)."""
         total = np.append(0, np.cumsum(self.counts))
         return total[np.searchsorted(self.values, edges, side="left")]
 
     def histogram(self, edges: Floats) -> Counts:
-        """Rows in each bin; a bin holds its left edge, the last one both."""
+        """Count the rows in each bin; a bin holds its left edge, the last one both."""
         cumulative = self.below(edges)
         cumulative[-1] = self.rows - int(self.counts[self.values > edges[-1]].sum())
         return np.diff(cumulative)
@@ -124,42 +124,42 @@ class Numbers:
 
 
 @dataclass
-class Words:
-    """A categorical column: rows of each word; None is never counted."""
+class Categories:
+    """A categorical column: rows of each category, without missing ones."""
 
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, words: pa.Array | pa.ChunkedArray) -> None:
-        """Count more rows of a string or dictionary array; nulls are left out."""
-        for chunk in words.chunks if isinstance(words, pa.ChunkedArray) else [words]:
+    def add(self, categories: pa.Array | pa.ChunkedArray) -> None:
+        """Add rows of a string or dictionary array; nulls are left out."""
+        for chunk in categories.chunks if isinstance(categories, pa.ChunkedArray) else [categories]:
             found = pc.value_counts(chunk)
             values, counts = found.field(0), found.field(1)
             if pa.types.is_dictionary(values.type):
                 values = values.dictionary_decode()
-            for word, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
-                if word is not None:
-                    known = word in self.counts or len(self.counts) < MOST_WORDS
-                    name = word if known else OTHER
+            for category, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
+                if category is not None:
+                    known = category in self.counts or len(self.counts) < MOST_CATEGORIES
+                    name = category if known else OTHER
                     self.counts[name] = self.counts.get(name, 0) + count
 
     @property
     def rows(self) -> int:
-        """All rows that have a word."""
+        """Number of rows that are not missing."""
         return sum(self.counts.values())
 
 
-def paired(reference: Words, production: Words) -> tuple[list[str], Counts, Counts]:
-    """Every word of either window, and its rows in both (words,)."""
-    words = sorted(reference.counts.keys() | production.counts.keys())
+def paired(reference: Categories, production: Categories) -> tuple[list[str], Counts, Counts]:
+    """Return all categories of two windows, and the rows of each in both (categories,)."""
+    categories = sorted(reference.counts.keys() | production.counts.keys())
     both = [
-        np.array([side.counts.get(word, 0) for word in words], dtype=np.int64)
+        np.array([side.counts.get(category, 0) for category in categories], dtype=np.int64)
         for side in (reference, production)
     ]
-    return words, both[0], both[1]
+    return categories, both[0], both[1]
 
 
 def bin_edges(reference: Numbers, production: Numbers) -> Floats:
-    """Equal bins over the range of both windows (bins + 1,).
+    """Return the edges of equal bins over the range of both windows (bins + 1,).
 
     As many as Sturges' rule gives for the smaller window, ceil(log2(rows) + 1); a single one around
     a constant (histogram_utils.get_dual_histogram_bin_edges).
@@ -181,7 +181,7 @@ def jensen_shannon_distance(reference: Counts, production: Counts) -> float:
     Inf. Theory 37:145; Endres & Schindelin 2003): 0 for equal shares, 1 where nothing overlaps.
 
     Args:
-        reference: rows of each bin or word (k,); at least one row.
+        reference: rows of each bin or category (k,); at least one row.
         production: likewise.
     """
     p, q = reference / reference.sum(), production / production.sum()
@@ -191,7 +191,7 @@ def jensen_shannon_distance(reference: Counts, production: Counts) -> float:
 
 
 def population_stability_index(reference: Counts, production: Counts) -> float:
-    """Sum of (q - p) ln(q / p), one row added to every bin or word so that none is empty.
+    """Sum of (q - p) ln(q / p), one row added to every bin or category so that none is empty.
 
     The symmetric relative entropy of Kullback & Leibler 1951, as credit scoring uses it.
     Args as for `jensen_shannon_distance`.
@@ -203,9 +203,9 @@ def population_stability_index(reference: Counts, production: Counts) -> float:
 
 def pearsons_chi_squared_test(reference: Counts, production: Counts) -> float:
     """P-value of Pearson's goodness-of-fit test (1900, Phil. Mag. 50:157) of the production rows
-    against the shares of the reference: small where they differ, 0 for a word that is new.
+    against the shares of the reference: small where they differ, 0 for a category that is new.
 
-    Args as for `jensen_shannon_distance`. A single word gives 1.
+    Args as for `jensen_shannon_distance`. A single category gives 1.
     """
     if len(reference) < 2:
         return 1.0
@@ -264,7 +264,7 @@ CATEGORICAL: dict[str, Callable[[Counts, Counts], float]] = {
 
 
 def chance_level(metric: str, reference: Counts, production: Counts) -> float:
-    """What a metric of counts would come to without any drift, as samples of these sizes differ.
+    """Return the expected value of a metric of counts for samples of these sizes without any drift.
 
     First order in 1/rows, from the multinomial variance with k - 1 degrees of freedom; NaN for a
     test, whose p-value allows for the sizes already. Args as for `jensen_shannon_distance`.
@@ -279,7 +279,7 @@ def chance_level(metric: str, reference: Counts, production: Counts) -> float:
 
 
 def numerical_chance_level(metric: str, reference: Numbers, production: Numbers) -> float:
-    """As `chance_level`, of two windows of numbers.
+    """Return the chance level, as `chance_level` does, of two windows of numbers.
 
     For the Wasserstein distance from the Brownian bridge between the distribution functions
     (del Barrio, Giné & Matrán 1999, Ann. Probab. 27:1009).
@@ -297,7 +297,7 @@ def numerical_chance_level(metric: str, reference: Numbers, production: Numbers)
 def normalized_discounted_cumulative_gain(
     reference: Sequence[float], production: Sequence[float]
 ) -> float:
-    """How well the production window ranks the features by the attributions of the reference.
+    """Compare the ranking of the features by two windows' attributions.
 
     The gain of a feature is its attribution in the reference, discounted by log2 of its place in the
     production window plus one; 1 for the same order (Järvelin & Kekäläinen 2002, ACM TOIS 20:422).
@@ -324,7 +324,7 @@ def normalized_discounted_cumulative_gain(
 
 
 def _moments(numbers: Floats) -> tuple[float, float]:
-    """Mean, and sum of squared distances from it; infinite where floats cannot hold it."""
+    """Return the mean, and the sum of squared distances from it; infinite beyond floats."""
     with np.errstate(over="ignore", invalid="ignore"):
         start = float(numbers[0])
         mean = start + float((numbers / len(numbers) - start / len(numbers)).sum())
@@ -349,6 +349,6 @@ def _norm(reference: Numbers) -> float:
 
 
 def _between(reference: Numbers, production: Numbers) -> tuple[Floats, Floats]:
-    """Right ends and widths of the intervals between all values of both windows."""
+    """Return right ends and widths of the intervals between all values of both windows."""
     points = np.union1d(reference.values, production.values)
     return points[1:], np.diff(points)

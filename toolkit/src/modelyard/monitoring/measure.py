@@ -21,10 +21,10 @@ from modelyard.monitoring.drift import (
     CATEGORICAL,
     NUMERICAL,
     OTHER,
+    Categories,
     Counts,
     Floats,
     Numbers,
-    Words,
     chance_level,
     numerical_chance_level,
     paired,
@@ -46,7 +46,7 @@ FEWEST_ROWS = 100  # of either window: with fewer, nothing is judged
 # Azure ML takes a whole number for a category where few of its values differ (df_utils.py).
 CATEGORY_SHARE = 0.05
 MOST_BARS = 20
-MOST_CATEGORIES = 8
+MOST_SHOWN = 8
 RATE_DIGITS = 5  # as Azure ML rounds them
 CORRELATION_ID = "correlationid"
 KNOWN_AT = "known_at"
@@ -62,10 +62,10 @@ class Column:
     rows: int = 0
     nulls: int = 0
     wrong: int = 0
-    summary: Numbers | Words = field(init=False)
+    summary: Numbers | Categories = field(init=False)
 
     def __post_init__(self) -> None:
-        self.summary = Numbers() if self.kind in NUMERIC else Words()
+        self.summary = Numbers() if self.kind in NUMERIC else Categories()
 
     def add(self, values: pa.Array) -> None:
         """Add values to the summary."""
@@ -84,12 +84,12 @@ class Column:
         return self.summary
 
     @property
-    def words(self) -> Words:
+    def categories(self) -> Categories:
         """Summary as of categories, whatever the type."""
-        if isinstance(self.summary, Words):
+        if isinstance(self.summary, Categories):
             return self.summary
         pairs = zip(self.summary.values, self.summary.counts, strict=True)
-        return Words({f"{value:.15g}": int(count) for value, count in pairs})
+        return Categories({f"{value:.15g}": int(count) for value, count in pairs})
 
 
 class Summaries:
@@ -215,18 +215,18 @@ def _numerical(metric: str, reference: Column, production: Column) -> dict[str, 
 
 
 def _categorical(metric: str, reference: Column, production: Column) -> dict[str, Any]:
-    words, first, second = paired(reference.words, production.words)
+    categories, first, second = paired(reference.categories, production.categories)
     return {
         "value": CATEGORICAL[metric](first, second),
         "chance": chance_level(metric, first, second),
-        "distribution": top_words(words, first, second),
+        "distribution": top_categories(categories, first, second),
     }
 
 
 def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
     """Measure rates of missing, mistyped and out-of-bounds values in both windows.
 
-    Bounds are the reference's smallest and largest value, and its words where a column holds text.
+    Bounds are the reference's smallest and largest value, and its categories where a column holds text.
     A missing value is neither mistyped nor out of bounds. Azure ML judges the production rate
     against the reference's rate plus the threshold (data_quality_metrics_joiner).
     """
@@ -262,10 +262,10 @@ def rates(column: Column, reference: Column) -> dict[str, float]:
         low, high = reference.numbers.low, reference.numbers.high
         inside = (column.numbers.values >= low) & (column.numbers.values <= high)
         found["out_of_bounds_rate"] = int(column.numbers.counts[~inside].sum())
-    elif reference.kind in ("category", "text") and OTHER not in reference.words.counts:
-        known = reference.words.counts
+    elif reference.kind in ("category", "text") and OTHER not in reference.categories.counts:
+        known = reference.categories.counts
         found["out_of_bounds_rate"] = sum(
-            count for word, count in column.words.counts.items() if word not in known
+            count for category, count in column.categories.counts.items() if category not in known
         )
     return {name: round(count / column.rows, RATE_DIGITS) for name, count in found.items()}
 
@@ -276,9 +276,13 @@ def unknown(column: Column, reference: Column, most: int = 3) -> list[str]:
         numbers, known = column.numbers, reference.numbers
         ends = [(known.low - numbers.low, numbers.low), (numbers.high - known.high, numbers.high)]
         return [f"{value:.6g}" for distance, value in sorted(ends, reverse=True) if distance > 0]
-    words = reference.words.counts
-    new = [(count, word) for word, count in column.words.counts.items() if word not in words]
-    return [word for _, word in sorted(new, key=lambda pair: (-pair[0], pair[1]))[:most]]
+    categories = reference.categories.counts
+    new = [
+        (count, category)
+        for category, count in column.categories.counts.items()
+        if category not in categories
+    ]
+    return [category for _, category in sorted(new, key=lambda pair: (-pair[0], pair[1]))[:most]]
 
 
 def _performance(signal: Performance, types: Mapping[str, str]) -> Measurement:
@@ -384,13 +388,15 @@ def _truth(window: Window, target: str, kind: str) -> pa.Table:
     return known if (np.diff(order) == 1).all() else known.take(order)
 
 
-def top_words(words: Sequence[str], reference: Counts, production: Counts) -> dict[str, Any]:
-    """Return both distributions for a chart: shares of the most frequent words."""
+def top_categories(
+    categories: Sequence[str], reference: Counts, production: Counts
+) -> dict[str, Any]:
+    """Return both distributions for a chart: shares of the most frequent categories."""
     shares = np.stack([reference / reference.sum(), production / production.sum()])
     order = np.argsort(-shares.max(axis=0), kind="stable")
-    top, rest = order[:MOST_CATEGORIES], order[MOST_CATEGORIES:]
+    top, rest = order[:MOST_SHOWN], order[MOST_SHOWN:]
     return {
-        "words": [words[i] for i in top],
+        "words": [categories[i] for i in top],
         "reference": shares[0, top].tolist(),
         "production": shares[1, top].tolist(),
         "others": len(rest),

@@ -19,6 +19,7 @@ from modelyard.monitoring.schedule import (
 )
 from modelyard.monitoring.sources import Sources
 from modelyard.monitoring.windows import Window
+from modelyard.serving.collect import output_names
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def make_plan(sources: Sources, contract: Contract) -> Plan:
     """Plan the signals of a monitor whose columns are those of the contract."""
     answer = "number" if contract.kind == "regression" else "category"
     types: dict[str, str] = {name: contract.columns[name].type for name in contract.features}
-    types |= dict.fromkeys(_scores(contract), "number")
+    types |= dict.fromkeys(output_names(contract), "number")
     types |= dict.fromkeys(("prediction", contract.target.column), answer)
     signals: dict[str, Planned] = {}
     skipped: dict[str, str] = {}
@@ -124,9 +125,8 @@ def _planned(signal: Signal, sources: Sources, contract: Contract) -> Planned | 
         )
     metrics_by_kind = {k: list(m) for k, m in signal.metric_thresholds.thresholds().items()}
     if isinstance(signal, PredictionDrift):
-        features = ["prediction", *_scores(contract)]
         windows = _windows(sources, signal.production_data, signal.reference_data, "model_outputs")
-        return Comparison(*windows, features, metrics_by_kind, {})
+        return Comparison(*windows, output_names(contract), metrics_by_kind, {})
     return Comparison(
         *_windows(sources, signal.production_data, signal.reference_data, "model_inputs"),
         _chosen_features(signal, sources, contract),
@@ -143,13 +143,6 @@ def _windows(
         sources.production_window(production, context),
         sources.reference_window(reference, production, context),
     )
-
-
-def _scores(contract: Contract) -> list[str]:
-    """Names of the collected outputs beside the prediction."""
-    if contract.kind == "binary":
-        return ["probability"]
-    return [f"probability_{name}" for name in contract.target.classes or ()]
 
 
 def _chosen_features(
