@@ -18,19 +18,19 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path.cwd()))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "toolkit"))
 logging.disable(logging.WARNING)
 
 import requests  # noqa: E402
 from azure.core.credentials import AccessToken  # noqa: E402
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError  # noqa: E402
-from events import reactions  # noqa: E402
-from events.event import read_event  # noqa: E402
-from events.jobs import AzureJobs  # noqa: E402
-from events.settings import Settings  # noqa: E402
-from events.store import BlobStore, Found  # noqa: E402
+from modelyard.events import reactions  # noqa: E402
+from modelyard.events.event import read_event  # noqa: E402
+from modelyard.events.jobs import AzureJobs  # noqa: E402
+from modelyard.events.settings import Settings  # noqa: E402
+from modelyard.events.store import BlobStore, Found  # noqa: E402
 
-from tests.events import payloads  # noqa: E402
+from tests import payloads  # noqa: E402
 
 STATE = "https://account.blob.core.windows.net/event-state"
 

@@ -607,15 +607,12 @@ LONGEST = {
 COMPARE = """
 import sys
 from pathlib import Path
-from mlops.infra.check import compare
-from mlops.infra.infrastructure import load
-from mlops.infra.schema import load_types
+from modelyard.infra.azure_types import azure_types
+from modelyard.infra.reader import read_infrastructure
 home, *projects = map(Path, sys.argv[1:])
-loaded = [load(project) for project in projects]
-named = {one.type for files in loaded for file in files.bicep for one in file.every_resource()}
-types = load_types(home, named)
-for files in loaded:
-    for found in compare(files, types):
+for project in projects:
+    read = read_infrastructure(project / "infra", lambda names: azure_types(home, names))
+    for found in read.findings:
         print(f"{found.place.file}:{found.place.line}: {found.what}; {found.remedy}")
 """
 
