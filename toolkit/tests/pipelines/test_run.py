@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from modelyard.models.registry import Registry
 from modelyard.pipelines.run import RunFailed, run_pipeline
 from modelyard.pipelines.store import installed
 from modelyard.pipelines.warm import Job, Launcher, environment
@@ -107,6 +109,45 @@ def test_another_version_of_a_library_runs_everything_again(
     assert run_pipeline(pipeline, record=False).unchanged
     installed.cache_clear()
     assert len(executed(tmp_path)) == 6
+
+
+@pytest.fixture
+def champions(pipeline: Path, tmp_path: Path, empty_store: Path) -> Registry:
+    """The project's registry with two versions and no champion."""
+    store = tmp_path / ".mlflow" / "mlflow.db"
+    shutil.copy(empty_store, store)
+    registry = Registry("test", f"sqlite:///{store}")
+    experiment = registry.client.create_experiment("tests", str(tmp_path / "artifacts"))
+    for digest in ("a", "b"):
+        run = registry.client.create_run(experiment).info.run_id
+        source = registry.source(run, "model")
+        registry.register(run_id=run, source=source, tags={"model_digest": digest})
+    return registry
+
+
+def test_a_step_that_depends_on_the_champion_runs_again_exactly_when_that_has_changed(
+    champions: Registry, pipeline: Path, tmp_path: Path
+) -> None:
+    edit(
+        tmp_path / "azureml" / "components" / "second.yml",
+        "type: command\n",
+        "type: command\nis_deterministic: false\ntags: {depends_on: champion}\n",
+    )
+    for champion, again in ((None, ["one", "three", "two"]), ("1", ["two"]), ("2", ["two"])):
+        if champion:
+            champions.set_champion(champions.version(champion))
+        run_pipeline(pipeline, record=False)
+        assert executed(tmp_path) == again
+        assert run_pipeline(pipeline, record=False).unchanged
+        (tmp_path / ".runs" / "executed.txt").unlink()
+
+
+def test_a_step_that_is_not_deterministic_runs_every_time(pipeline: Path, tmp_path: Path) -> None:
+    component = tmp_path / "azureml" / "components" / "second.yml"
+    edit(component, "type: command\n", "type: command\nis_deterministic: false\n")
+    run_pipeline(pipeline, record=False)
+    run_pipeline(pipeline, record=False)
+    assert executed(tmp_path) == ["one", "three", "two", "two"]
 
 
 def test_code_that_a_step_does_not_import_does_not_count(pipeline: Path, tmp_path: Path) -> None:

@@ -157,17 +157,14 @@ def ab_report(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions by ground truth. The A/B test says: decide, wait for more rows, or stop."""
-    from modelyard.files import project_root, read_json
+    from modelyard.files import project_root
     from modelyard.releases.ab_report import ab_report as compare
+    from modelyard.releases.ab_report import show
 
-    code, file = compare(
-        project_root(),
-        a,
-        b,
-        endpoint=endpoint,
-        minimal_difference=minimal_difference,
-        quiet=as_json,
+    details = compare(
+        project_root(), a, b, endpoint=endpoint, minimal_difference=minimal_difference
     )
-    if as_json and code == 0:
-        print(json.dumps(read_json(file)["details"]))
-    raise typer.Exit(code)
+    if as_json:
+        print(json.dumps(details))
+    else:
+        show(details)

@@ -1,0 +1,138 @@
+"""The command line: quick help, exit codes, and messages instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from modelyard.cli import main
+from modelyard.models import registry
+from modelyard.models.registry import Located
+
+from tests.bench import Bench
+
+HEAVY = ("numpy", "pandas", "pydantic", "rich", "yaml", "mlflow", "sklearn", "jinja2")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Call `mlops` with these words; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["mlops", *words])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    code = leaving.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_the_command_line_imports_no_heavy_library() -> None:
+    program = f"import sys, modelyard.cli; print(*set({HEAVY!r}) & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, [])
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="there is no processor time per child")
+def test_help_takes_less_than_a_fifth_of_a_second() -> None:
+    seconds = []
+    for _ in range(5):
+        command = [sys.executable, "-m", "modelyard", "--help"]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert child.returncode == 0
+        seconds.append(usage.ru_utime + usage.ru_stime)  # other work on the machine does not count
+    assert min(seconds) < 0.2, seconds
+
+
+def test_help_says_a_whole_sentence_about_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--help") == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) > 15
+    for line in listed:
+        assert re.fullmatch(r" *[a-z-]+  +[A-Z].*[^.]\.", line), line
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "rnu") == 2
+    assert "rnu" in capsys.readouterr().err
+
+
+def test_a_users_mistake_is_a_message_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, "models") == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path} is not inside a project")
+
+
+def test_a_fault_of_the_program_shows_its_traceback(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("modelyard.pipelines.reader.load_pipeline", broken)
+    assert call(monkeypatch, "check", str(pipeline)) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "a fault of the program" in said
+
+
+def test_a_run_prints_its_result_as_json(
+    pipeline: Path,
+    tmp_path: Path,
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / ".mlflow").mkdir()
+    shutil.copy(empty_store, tmp_path / ".mlflow" / "mlflow.db")
+    assert call(monkeypatch, "run", str(pipeline), "--json", "--input", "text=text.txt") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert not result["unchanged"] and result["decision"] is None
+    assert (Path(result["folder"]) / "right" / "out" / "text.txt").is_file()
+    assert call(monkeypatch, "run", str(pipeline), "--input", "text") == 2
+    assert "--input expects NAME=VALUE, found 'text'" in capsys.readouterr().err
+
+
+def test_a_contract_is_inferred_into_the_project(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "azureml" / "data").mkdir()
+    (tmp_path / "azureml" / "data" / "training.yml").write_text(
+        "type: uri_file\nname: training\npath: ../../t.csv\n", encoding="utf-8"
+    )
+    rows = "".join(f"{i},{i % 7},{'yes' if i % 3 else 'no'}\n" for i in range(300))
+    (tmp_path / "t.csv").write_text(f"a,b,c\n{rows}", encoding="utf-8")
+    assert call(monkeypatch, "contract", "--data", "t.csv", "--target", "d") == 2
+    assert not (tmp_path / "conf" / "contract.yml").exists()
+    assert call(monkeypatch, "contract", "--data", "t.csv", "--target", "c") == 0
+    assert "column: c" in (tmp_path / "conf" / "contract.yml").read_text(encoding="utf-8")
+
+
+def test_a_prediction_is_explained(
+    pipeline: Path,
+    mixed_bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert mixed_bench.train() == 0
+    paths = {name: mixed_bench.folder / name for name in ("model", "prepared")}
+    found = [Located("1", paths), None]
+    monkeypatch.setattr(registry, "locate", lambda *_: found.pop(0))
+    rows = str(mixed_bench.part("test"))
+    capsys.readouterr()
+    assert call(monkeypatch, "explain", "--data", rows, "--row", "2", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["explanations"]
+    parts = sum(one["contribution"] for one in row["contributions"])
+    assert row["row"] == 2 and row["base"] + parts == pytest.approx(row["prediction"])
+    assert call(monkeypatch, "explain", "--data", rows) == 2
+    assert "model `test` has no champion" in capsys.readouterr().err
