@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from modelyard.drills.live_metric import live_metrics, metric_of
 from modelyard.errors import UsageError
-from modelyard.evaluation import metrics
+from modelyard.evaluation import Metric, metrics
 from modelyard.gates import Gates
 
 from tests.drills.contracts import TARGETS, contract
@@ -57,7 +57,7 @@ def test_predictions_are_joined_with_the_truth_by_correlation_id(tmp_path: Path,
     )
     later.to_parquet(tmp_path / "truth" / "2020-01.parquet")
     [found] = live_metrics(
-        contract(kind), tmp_path / "outputs", tmp_path / "truth", metric
+        contract(kind), tmp_path / "outputs", tmp_path / "truth", metric, {}
     ).values()
     assert (found["period"], found["deployment"], found["rows"]) == ("2020-01", "blue", 200)
     expected = metrics.values(kind, known[:200], want.at(np.arange(200)))[metric]
@@ -74,12 +74,28 @@ def test_a_period_is_judged_by_the_deployment_that_answered_most_of_it(tmp_path:
     (tmp_path / "truth").mkdir()
     known = pd.DataFrame({"correlationid": ids, "label": truth})
     known.to_parquet(tmp_path / "truth" / "2020-01.parquet")
-    found = live_metrics(contract("regression"), tmp_path / "outputs", tmp_path / "truth", "mae")
+    found = live_metrics(
+        contract("regression"), tmp_path / "outputs", tmp_path / "truth", "mae", {}
+    )
     assert found["2020-01"]["deployment"] == "green"
     assert found["2020-01"]["value"] == pytest.approx(3.0)
 
 
-def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
-    gates = Gates.model_validate({"promotion": {"binary": {"metric": "auc", "floor": 0.5}}})
-    with pytest.raises(UsageError, match="roc_auc"):
-        metric_of(gates, contract())
+def test_a_metric_of_the_project_is_measured(tmp_path: Path) -> None:
+    own = {"largest": Metric(lambda y, p: float(np.abs(y - p.score).max()), higher_is_better=False)}
+    gates = Gates.model_validate({"promotion": {"regression": {"metric": "largest", "floor": 9}}})
+    rules = contract("regression")
+    assert metric_of(gates, rules, own) == "largest"
+    ids = [f"id-{i}" for i in range(60)]
+    collect(tmp_path, "blue", pd.DataFrame({"prediction": np.arange(60.0), "correlationid": ids}))
+    (tmp_path / "truth").mkdir()
+    known = pd.DataFrame({"correlationid": ids, "label": np.append(np.arange(59.0), 66.0)})
+    known.to_parquet(tmp_path / "truth" / "2020-01.parquet")
+    found = live_metrics(rules, tmp_path / "outputs", tmp_path / "truth", "largest", own)
+    assert found["2020-01"]["value"] == 7.0
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest_one() -> None:
+    gates = Gates.model_validate({"promotion": {"binary": {"metric": "rocauc", "floor": 0.5}}})
+    with pytest.raises(UsageError, match=r"no metric `rocauc`; did you mean `roc_auc`\?"):
+        metric_of(gates, contract(), {})

@@ -35,11 +35,13 @@ from modelyard.drills.project_copy import (
 from modelyard.drills.record import Event, PeriodRecord, Plan
 from modelyard.drills.traffic import DrillReceiver, moment, send_rows, write_ground_truth
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.evaluation.metrics import load_metrics
 from modelyard.files import write_json, write_text
 from modelyard.gates import Release, load_gates
 from modelyard.models.registry import Registry
 from modelyard.models.version import CHAMPION
 from modelyard.monitoring.run import run_monitor
+from modelyard.own_code import metrics_module
 from modelyard.pipelines.run import run_pipeline
 from modelyard.project import load_project
 from modelyard.releases.held_out_traffic import HeldOutTraffic
@@ -98,7 +100,9 @@ class _Drill:
         self.root = root
         self.project = load_project(root)
         self.contract = load_contract(root / "conf" / "contract.yml")
-        self.metric = metric_of(load_gates(root / "conf" / "gates.yml"), self.contract)
+        self.own_metrics = load_metrics(metrics_module(root), self.contract.kind)
+        gates = load_gates(root / "conf" / "gates.yml")
+        self.metric = metric_of(gates, self.contract, self.own_metrics)
         self.periods_since_training = 0
         self.serving = ""
 
@@ -125,7 +129,8 @@ class _Drill:
             for record in records:
                 self._replay(record, known, is_last=record is records[-1])
         truth = self.collected / "ground_truth"
-        live = live_metrics(self.contract, self.collected / ENDPOINT, truth, self.metric)
+        outputs = self.collected / ENDPOINT
+        live = live_metrics(self.contract, outputs, truth, self.metric, self.own_metrics)
         for record in records:
             record.live = live.get(record.name)
         self._write(unit, history, records)
@@ -274,7 +279,7 @@ class _Drill:
                 ENDPOINT,
                 model=self.project.model,
                 start=self._start_server,
-                download=self._bring,
+                download=self._download,
                 collect=False,  # the drill collects itself
             )
             self.endpoint.open()
@@ -283,7 +288,7 @@ class _Drill:
             finally:
                 self.endpoint.close()
 
-    def _bring(self, version: str, folder: Path) -> Path:
+    def _download(self, version: str, folder: Path) -> Path:
         """Copy the model of a version into a folder."""
         registry = Registry(self.project.model, tracking_uri(self.copy))
         return registry.download(registry.version(version), "model", folder)

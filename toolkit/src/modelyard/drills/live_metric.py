@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,34 @@ from numpy.typing import NDArray
 from modelyard.contract.model import Contract
 from modelyard.errors import UsageError
 from modelyard.evaluation.bootstrap import bootstrap, interval
-from modelyard.evaluation.metrics import HIGHER_IS_BETTER, measure
+from modelyard.evaluation.metrics import directions, measure
+from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import plain
 from modelyard.gates import Gates
 from modelyard.modelling.predicting import Prediction
+from modelyard.yaml_files import did_you_mean
 
 CONFIDENCE, RESAMPLES = 0.95, 200
 
 
-def metric_of(gates: Gates, contract: Contract) -> str:
-    """Return the metric that decides about a promotion.
+def metric_of(gates: Gates, contract: Contract, own: Mapping[str, Metric]) -> str:
+    """Return the metric that decides about a promotion; `own` are the project's metrics.
 
     Raises:
         UsageError: conf/gates.yml names none, or an unknown one.
     """
     metric = gates.promotion_of(contract.kind).metric
-    if metric not in HIGHER_IS_BETTER[contract.kind]:
+    known = directions(contract.kind, own)
+    if metric not in known:
         raise UsageError(
-            f"conf/gates.yml: {contract.kind} has no metric `{metric}`; it has: "
-            f"{', '.join(HIGHER_IS_BETTER[contract.kind])}"
+            f"conf/gates.yml: promotion.{contract.kind}.metric: there is no metric `{metric}`"
+            f"{did_you_mean(metric, known)}"
         )
     return metric
 
 
 def live_metrics(
-    contract: Contract, outputs: Path, ground_truth: Path, metric: str
+    contract: Contract, outputs: Path, ground_truth: Path, metric: str, own: Mapping[str, Metric]
 ) -> dict[str, dict[str, Any]]:
     """Compute the metric of each period, of the deployment that answered the most rows in it.
 
@@ -45,7 +49,8 @@ def live_metrics(
         contract: names the target.
         outputs: `.collected/<endpoint>`.
         ground_truth: folder with a file per period, of the period's name.
-        metric: of `HIGHER_IS_BETTER`.
+        metric: its name.
+        own: the project's metrics.
 
     Returns:
         By period: period, deployment, rows, value, and low and high of its interval.
@@ -70,14 +75,16 @@ def live_metrics(
         deployment, rows = max(joined.items(), key=lambda pair: len(pair[1]))
         if len(rows):
             about = {"period": file.stem, "deployment": deployment, "rows": len(rows)}
-            found[file.stem] = about | plain(_scored(rows, contract, metric))
+            found[file.stem] = about | plain(_scored(rows, contract, metric, own))
     return found
 
 
-def _scored(joined: pd.DataFrame, contract: Contract, metric: str) -> dict[str, float]:
+def _scored(
+    joined: pd.DataFrame, contract: Contract, metric: str, own: Mapping[str, Metric]
+) -> dict[str, float]:
     truth, prediction = _as_measured(joined, contract)
     found = bootstrap(
-        {"live": measure(contract.kind, truth, prediction, only=metric)},
+        {"live": measure(contract.kind, truth, prediction, metric, own)},
         len(truth),
         resamples=RESAMPLES,
         seed=0,

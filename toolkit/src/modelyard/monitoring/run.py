@@ -58,11 +58,6 @@ class MonitorResult:
         """Names of the signals with a breach."""
         return tuple(dict.fromkeys(breach.signal for breach in self.breaches))
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the features with a breach."""
-        return tuple(dict.fromkeys(b.feature for b in self.breaches if b.feature))
-
 
 def run_monitor(
     root: Path,
