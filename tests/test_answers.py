@@ -533,14 +533,8 @@ def test_the_hook_knows_the_choices_that_are_asked() -> None:
     assert {name: list(values) for name, values in pre_gen.CHOICES.items()} == CHOICES
 
 
-# Environments of their own, in which the project's package is not installed and not looked for.
-APART = {"checkov", "infra"}
-
-
 def test_no_package_can_hide_what_the_project_installs() -> None:
     for path in sorted((TEMPLATE / "requirements").glob("*.in")):
-        if path.stem in APART:
-            continue
         for name in re.findall(r"^[A-Za-z][\w.-]*", path.read_text(encoding="utf-8"), re.MULTILINE):
             module = re.sub(r"\W", "_", name.lower())
             module = {"scikit_learn": "sklearn", "ruamel_yaml": "ruamel"}.get(module, module)
@@ -549,8 +543,6 @@ def test_no_package_can_hide_what_the_project_installs() -> None:
 
 def test_no_project_can_replace_a_distribution_that_it_installs() -> None:
     for path in sorted((TEMPLATE / "requirements").glob("*.txt")):
-        if path.stem in APART:
-            continue
         for name in re.findall(
             r"^([A-Za-z][\w.-]*)==", path.read_text(encoding="utf-8"), re.MULTILINE
         ):

@@ -209,15 +209,14 @@ ROLES = """\
   "judge": {
     "everywhere": [
       "Microsoft.Storage/storageAccounts/read",
-      "Microsoft.Storage/storageAccounts/write"
+      "Microsoft.Own/things/write"
     ]
   }
 }
 """
 OPERATIONS = """\
 # looked up
-Microsoft.Storage/storageAccounts/read
-Microsoft.Storage/storageAccounts/write
+Microsoft.Own/things/write
 """
 FILES = {
     "conf/project.yml": PROJECT,

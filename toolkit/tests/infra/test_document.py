@@ -11,6 +11,7 @@ from modelyard.errors import UsageError
 from modelyard.infra.diagram import diagram
 from modelyard.infra.document import CAPABILITIES, PAGE, documented, rights
 from modelyard.infra.reader import read_infrastructure
+from modelyard.infra.reader.policy import OPERATIONS
 
 from tests.project import ROOT
 
@@ -52,7 +53,7 @@ def test_a_persona_that_may_do_more_gets_more_words() -> None:
 
 
 def test_every_capability_is_an_operation_that_exists() -> None:
-    known = (ROOT / "infra" / "operations.txt").read_text(encoding="utf-8").lower().splitlines()
+    known = OPERATIONS.read_text(encoding="utf-8").lower().splitlines()
     for operation in CAPABILITIES.values():
         assert any(line.startswith(operation.lower()) for line in known), operation
 

@@ -28,6 +28,7 @@ from modelyard.infra.reader.tree import (
 )
 
 CHECK = "policy"
+OPERATIONS = Path(__file__).with_name("operations.txt")
 # Properties that a resource of a type must have in every environment: rule, path, value, reason.
 REQUIRED: dict[str, list[tuple[str, str, object, str]]] = {
     "microsoft.storage/storageaccounts": [
@@ -220,27 +221,21 @@ def _roles_that_give_roles(file: BicepFile) -> Iterator[Finding]:
 
 def _role_operations(sources: Sources) -> Iterator[Finding]:
     """Check that operations of roles exist and have no wildcard."""
-    listed = sources.folder / "operations.txt"
-    known = _operations(listed)
-    if known is None:
-        remedy = "restore it from git: operations of roles are checked against it"
-        yield Finding(Place(listed, 1), "does not exist", remedy, CHECK)
+    own = sources.folder / "operations.txt"
+    known = _operations(OPERATIONS) | (_operations(own) if own.is_file() else set())
     for place, operation in _operations_of_roles(sources):
         if "*" in operation:
             remedy = "list the operations that are needed one by one"
             yield Finding(place, f"the role has a wildcard: {operation}", remedy, CHECK)
-        elif known is not None and operation.lower() not in known:
-            what = f"infra/operations.txt has no operation {operation}"
-            remedy = "correct the name, or look it up (az provider operation show) and add it there"
+        elif operation.lower() not in known:
+            what = f"the operation {operation} is unknown"
+            remedy = "correct it; or look it up (az provider operation show) and add it to operations.txt"
             yield Finding(place, what, remedy, CHECK)
 
 
-def _operations(path: Path) -> set[str] | None:
-    """Read the list of operations, in lower case; None where there is no list."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
+def _operations(path: Path) -> set[str]:
+    """Read a list of operations, in lower case."""
+    lines = path.read_text(encoding="utf-8").splitlines()
     return {line.split("#")[0].strip().lower() for line in lines} - {""}
 
 
