@@ -1,7 +1,7 @@
-"""Finds and mends what moving or renaming the project's folder breaks in the embedded MLflow store.
+"""Repairs the embedded MLflow store after the project's folder was moved or renamed.
 
-MLflow writes absolute paths of artifacts into its database and has no call to change them, so this
-is the one place that writes to its tables. Only for the version of MLflow that is pinned.
+MLflow writes absolute paths of artifacts into its database and has no function to change them, so
+this module writes to its tables, which are those of the pinned version.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from modelyard.errors import UsageError
 
 _ARTIFACTS = "/.mlflow/artifacts/"
-# Where the tables of MLflow 3 keep paths; what a version does not have is passed over.
+# The columns of MLflow 3 with paths; those that a version does not have are skipped.
 _COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -27,14 +27,14 @@ _PATIENCE = 10.0
 
 
 def check_place(store: Path, root: Path) -> None:
-    """Refuse a store whose artifacts are not in this project.
+    """Raise an error where the artifacts of a store are not in this project.
 
     Args:
-        store: the database; nothing is wrong where there is none.
+        store: the database, which may be missing.
         root: the project's folder.
 
     Raises:
-        UsageError: the folder was moved or copied since; says what to do.
+        UsageError: the folder was moved or copied.
     """
     former = former_roots(store, root)
     if former:
@@ -46,14 +46,14 @@ def check_place(store: Path, root: Path) -> None:
 
 
 def former_roots(store: Path, root: Path) -> list[Path]:
-    """Folders other than `root` in which the store keeps artifacts of experiments."""
+    """Find folders other than `root` in which the store has artifacts of experiments."""
     if not store.is_file():
         return []
     with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as database:
         try:
             rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
         except sqlite3.Error:
-            return []  # not yet a store, or not of this version: MLflow says what it is
+            return []  # no store yet, or one of another version, which MLflow reports
     places = {
         Path(url2pathname(urlparse(location).path.split(_ARTIFACTS)[0]))
         for (location,) in rows
@@ -63,14 +63,14 @@ def former_roots(store: Path, root: Path) -> list[Path]:
 
 
 def relocate(store: Path, root: Path) -> list[Path]:
-    """Make the store point to the artifacts in `root`, all paths or none; keeps a copy beside it.
+    """Change the paths in the store to those in `root`, all or none; a copy is left beside it.
 
     Args:
         store: the database.
         root: the project's folder, which holds `.mlflow/artifacts`.
 
     Returns:
-        The folders it pointed to before; empty where nothing was to be done.
+        The folders of the paths before; empty where nothing had to be changed.
 
     Raises:
         UsageError: another process is writing to the store.

@@ -18,7 +18,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from modelyard.cli import models
+from modelyard.cli.models import models
 from modelyard.errors import UsageError
 from modelyard.models.champion import fetch_champion
 from modelyard.models.registry import Registry, champion_in_sqlite

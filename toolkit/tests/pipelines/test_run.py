@@ -188,7 +188,7 @@ def test_a_step_that_forgets_a_file_output_fails(pipeline: Path, tmp_path: Path)
     component = tmp_path / "azureml" / "components" / "second.yml"
     edit(component, "out: {type: uri_folder}", "out: {type: uri_file}")
     edit(component, "text two ${{inputs.text}} ${{outputs.out}}", "text silent")
-    with pytest.raises(RunFailed, match="it wrote no output `out`"):
+    with pytest.raises(RunFailed, match="the step wrote no output `out`"):
         run_pipeline(pipeline, record=False)
 
 

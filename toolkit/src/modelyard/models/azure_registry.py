@@ -1,8 +1,8 @@
-"""Versions in an Azure ML workspace, where no alias is to be had: who has a role is counted in tags.
+"""Versions in an Azure ML workspace, which has no aliases: roles are numbered tags.
 
-Every appointment writes one tag on one version, `champion_turn` or `challenger_turn`, a number higher
-than any before; who has the highest has the role. So an appointment is one write, with no moment in
-which nobody or two are champion, and needs nothing of Azure ML but editing a version's tags.
+Giving a role to a version writes one tag on it, `champion_turn` or `challenger_turn`, with a number
+higher than any before; the version with the highest number has the role. So a role changes with one
+write, and at no moment do two versions have it or none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from mlflow.tracking import MlflowClient
 
-_RUN = "mlops.run_id"  # a property: unlike tags, nobody edits those
+_RUN = "mlops.run_id"  # a property, which unlike a tag is not edited
 _WORKSPACE = re.compile(
     r"/subscriptions/([^/]+)/resourceGroups/([^/]+)"
     r"/providers/Microsoft\.MachineLearningServices/workspaces/([^/?]+)",
@@ -99,7 +99,7 @@ class AzureModels:
             try:
                 return _version(self.models.create_or_update(asked))
             except (AssetPathException, HttpResponseError):
-                # The SDK asks for the next number and then takes it; somebody may have been faster.
+                # The SDK reads the next number, then uses it; another process may have been faster.
                 attempts -= 1
                 if not attempts or not asked.version or self.version(str(asked.version)) is None:
                     raise
@@ -119,12 +119,12 @@ class AzureModels:
         self.tag(number, {_tag(role): str(highest + 1)})
 
     def _by_number(self) -> list[Version]:
-        """Oldest first: of two with the same turn the later one counts, for everybody alike."""
+        """Versions, oldest first: of two with the same turn the later one counts."""
         return sorted(self.versions(), key=lambda version: int(version.number))
 
 
 def credential() -> TokenCredential:
-    """Who talks to Azure: in a job the user or the compute's identity, else what azure-identity finds."""
+    """The credential for Azure: in a job that of the user or the compute, else azure-identity's default."""
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
     if os.environ.get("OBO_ENDPOINT"):  # the job has `identity: {type: user_identity}`

@@ -1,4 +1,4 @@
-"""Bringing the champion's files, so that a challenger can be compared with it."""
+"""The champion's files, for the comparison with a challenger."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from modelyard.models.registry import locate
 
 
 def fetch_champion(model: str, uri: str, folder: Path) -> str | None:
-    """Write champion.json and, where there is a champion, model/ into a folder.
+    """Write champion.json and, where there is a champion, model/ to a folder.
 
     Args:
         model: name of the registered model.
         uri: of the tracking server.
-        folder: where to.
+        folder: to write to.
 
     Returns:
         The champion's version, None where there is none.

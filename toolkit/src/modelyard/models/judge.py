@@ -1,4 +1,4 @@
-"""Judges a challenger by its evidence and conf/gates.yml; nothing else counts."""
+"""The gates: judging a challenger by its evidence and conf/gates.yml alone."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Decision:
 
     Attributes:
         stage: `registered` (judged when registered), `promoted` or `refused` (by `mlops promote`).
-        notes: why a column has limits of its own.
-        decided: who promoted or refused it, and when (`by`, `at`).
+        notes: reasons for limits of single columns.
+        decided: `by` and `at`, the person and the time of the promotion or refusal.
     """
 
     model: str
@@ -39,11 +39,11 @@ class Decision:
 
     @property
     def passed(self) -> bool:
-        """Every gate said yes."""
+        """Whether every gate has passed."""
         return all(reason.passed for reason in self.reasons)
 
     def evidence(self) -> dict[str, Any]:
-        """decision.json, in the envelope of every evidence file."""
+        """The content of decision.json."""
         champion = None if self.champion is None else {"name": self.model, "version": self.champion}
         return {
             "evidence": "decision",
@@ -78,12 +78,12 @@ def judge(
     footprint: Mapping[str, Any] | None = None,
     stage: str = "registered",
 ) -> Decision:
-    """Hold the evidence against every gate of the problem's kind.
+    """Compare the evidence with every gate for the kind of problem.
 
     Differences are signed so that positive means the challenger is better. Against the champion the
-    lower end of the paired bootstrap interval counts: a challenger that may be worse by more than
-    the margin is refused, also when it is better on average. Evidence of fairness and footprint is
-    needed where conf/gates.yml has the section.
+    lower end of the paired bootstrap interval counts: a challenger that may be worse by more than the
+    margin is refused, even where it is better on average. Evidence of fairness and of the footprint
+    is needed where conf/gates.yml has a section for it.
 
     Raises:
         UsageError: the evidence lacks a metric that the gates name.

@@ -1,4 +1,4 @@
-"""Versions in an MLflow registry: a role is an alias, and setting an alias is one write."""
+"""Versions in an MLflow registry, where a role is an alias, which is set by one write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MlflowModels:
     def failed(self, error: Exception) -> bool:
         from mlflow.exceptions import MlflowException
 
-        # An artifact store's own client raises OSErrors, of which requests' are some.
+        # Clients of artifact stores raise OSError, as requests does.
         return isinstance(error, MlflowException | OSError)
 
     def versions(self) -> list[Version]:

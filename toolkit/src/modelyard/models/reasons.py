@@ -1,4 +1,4 @@
-"""Reasons of a decision: what each gate asked for, what it found, and what to do about it."""
+"""The reasons of a decision, one per gate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from modelyard.gates import Budget, Disparity, FairnessGate, FootprintGate, Gates
 
 MEGABYTE = 1e6
-# Field of the gate: how the figure is called, where the evidence has it, in which unit.
+# Field of the gate: label, key in the evidence, bytes or seconds per unit, unit.
 COSTS: dict[str, tuple[str, str, float, str]] = {
     "model_megabytes": ("model on disk", "model_bytes", MEGABYTE, "MB"),
     "load_seconds": ("time to load", "load_seconds", 1.0, "s"),
@@ -21,7 +21,7 @@ RUN_AGAIN = "run the pipeline again: this version was registered without it"
 
 @dataclass(frozen=True)
 class Reason:
-    """One gate: what it asked for, what it found, and what to do if that is not enough."""
+    """The result of one gate; `advice` says what to do where it has not passed."""
 
     gate: str
     expected: str
@@ -31,9 +31,9 @@ class Reason:
 
 
 def fairness_reasons(gate: FairnessGate, evidence: Mapping[str, Any] | None) -> Iterator[Reason]:
-    """Hold every sensitive column against its limits.
+    """Compare every sensitive column with its limits.
 
-    Groups of fewer rows than the limit are not judged; that is said, and is no refusal.
+    Groups with fewer rows than the limit are not judged, which is reported and passes.
     """
     name = "fair between groups"
     if evidence is None:
@@ -57,7 +57,7 @@ def fairness_reasons(gate: FairnessGate, evidence: Mapping[str, Any] | None) -> 
 
 
 def exceptions(gates: Gates, evidence: Mapping[str, Any] | None) -> Iterator[str]:
-    """Why a sensitive column of this model has limits of its own."""
+    """The reasons for limits of single columns."""
     if gates.fairness is None or evidence is None:
         return
     for column in evidence["details"]["columns"]:
@@ -67,7 +67,7 @@ def exceptions(gates: Gates, evidence: Mapping[str, Any] | None) -> Iterator[str
 
 
 def footprint_reasons(gate: FootprintGate, evidence: Mapping[str, Any] | None) -> Iterator[Reason]:
-    """Hold every figure against its budget, and against the champion's."""
+    """Compare every figure with its budget, and with the champion's."""
     if evidence is None:
         yield Reason(
             "small and fast enough", "footprint.json", "no evidence", passed=False, advice=RUN_AGAIN

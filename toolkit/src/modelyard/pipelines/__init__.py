@@ -1,1 +1,1 @@
-"""Runs pipelines of Azure ML on this machine, and keeps what they did."""
+"""Azure ML pipelines: read, checked, and run on this machine."""

@@ -1,4 +1,4 @@
-"""Which files a step's code consists of, and which libraries it imports, read from its source."""
+"""The files and libraries that a step can reach, found by following the imports in its source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StepCode:
     """The code of one step.
 
     Attributes:
-        digest: changes when, and only when, code that the step can reach changes.
+        digest: of the code that the step can reach.
         imports: libraries imported at module level, in order.
         later: libraries imported inside functions, in order.
     """
@@ -34,9 +34,8 @@ class StepCode:
 def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()) -> StepCode:
     """Follow a module's imports inside its code folder and inside this toolkit.
 
-    A module of the project that imports by name at run time (importlib, __import__) could reach
-    anything, and a command that is not `python -m` too: then the whole folder counts, as it does on
-    Azure ML.
+    The whole code folder counts, as on Azure ML, where imports cannot be followed: a module of the
+    project imports by name (importlib, runpy), or the command is not `python -m`.
 
     Args:
         folder: the component's `code`; None where it has none.
@@ -52,8 +51,8 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
     at_top: dict[str, None] = {}
     later: dict[str, None] = {}
     pending = [(*start, module)]
-    for word in named if folder else ():
-        if all(part.isidentifier() for part in word.split(".")):
+    for word in named:
+        if folder and all(part.isidentifier() for part in word.split(".")):
             pending.extend(_sources([folder], word.split(".")))
     dynamic = False
     while pending:
@@ -79,7 +78,7 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
 
 
 def _counted(files: Mapping[Path, Path], place: Path, whole: bool) -> list[Path]:
-    """Files of a place that a step can read: its modules, and what is no module beside them."""
+    """The modules of a place that were reached, and the files beside them that are no modules."""
     if whole:
         return _whole(place)
     own = {file for file, at in files.items() if at == place}
@@ -109,9 +108,9 @@ def _source(folder: Path, parts: list[str]) -> Path | None:
 
 
 def _first_source(places: Sequence[Path], parts: list[str]) -> tuple[Path, Path] | None:
-    """The place that has a module, and its file."""
+    """The first place that has a module, and its file."""
     for place in places:
-        # Around an installed toolkit stand the libraries, which count by their version.
+        # The folder of an installed toolkit has the libraries too, which count by their version.
         if place == TOOLKIT and parts[0] != modelyard.__name__:
             continue
         if file := _source(place, parts):
@@ -120,7 +119,7 @@ def _first_source(places: Sequence[Path], parts: list[str]) -> tuple[Path, Path]
 
 
 def _sources(places: Sequence[Path], parts: list[str]) -> Iterator[tuple[Path, Path, str]]:
-    """The module and the packages it stands in, as far as they are files of a place."""
+    """A module and the packages around it that are files of a place."""
     for length in range(1, len(parts) + 1):
         if found := _first_source(places, parts[:length]):
             yield *found, ".".join(parts[:length])
@@ -128,7 +127,7 @@ def _sources(places: Sequence[Path], parts: list[str]) -> Iterator[tuple[Path, P
 
 @cache
 def _imports(file: Path, name: str) -> tuple[tuple[list[str], bool], ...]:
-    """Names that `file` imports, and whether at module level; steps share most of their modules."""
+    """The names that a file imports, and whether at module level; kept, as steps share modules."""
     try:
         return tuple(_imported_names(ast.parse(file.read_bytes()), file, name))
     except SyntaxError:
@@ -136,7 +135,7 @@ def _imports(file: Path, name: str) -> tuple[tuple[list[str], bool], ...]:
 
 
 def _imported_names(tree: ast.Module, file: Path, name: str) -> Iterator[tuple[list[str], bool]]:
-    """See `_imports`; `from .a import b` gives a and a.b."""
+    """Read the names from the syntax tree; `from .a import b` gives a and a.b."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
     top = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
     for block in ast.walk(tree):

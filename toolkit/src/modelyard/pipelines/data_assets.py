@@ -1,4 +1,4 @@
-"""Data assets of Azure ML, as the files of azureml/data/ describe them."""
+"""Azure ML data assets, read from the files in azureml/data/."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from modelyard.yaml_files import read_yaml
 
 
 def described_path(folder: Path, name: str) -> tuple[str, Path] | None:
-    """The `path` of a data asset as its file has it, and the folder it is relative to.
+    """Find the `path` of a data asset, and the folder that it is relative to.
 
     Args:
-        folder: with the YAML files.
+        folder: of the YAML files.
         name: of the asset.
 
     Returns:
@@ -25,7 +25,7 @@ def described_path(folder: Path, name: str) -> tuple[str, Path] | None:
 
 
 def local_path(folder: Path, name: str) -> Path | None:
-    """Where a data asset is on this machine; None where it is elsewhere or not described."""
+    """Find a data asset on this machine; None where it is elsewhere or not described."""
     described = described_path(folder, name)
     if described is None or "://" in described[0]:
         return None

@@ -1,4 +1,4 @@
-"""A component's command as a process to start."""
+"""Processes for the commands of components."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def component_job(
     env: Mapping[str, str],
     attempt: Path,
 ) -> Job:
-    """The job that runs a component's command with all its placeholders replaced.
+    """Build the job that runs a component's command, with every reference replaced.
 
     Args:
-        command: the component's own.
-        code: the folder it runs in; default: the attempt's.
-        imports: libraries that a warm interpreter has to have before it starts.
+        command: of the component.
+        code: the working folder; default: the attempt.
+        imports: libraries that the warm interpreter imports before it forks the job.
         inputs: value or path by name.
         outputs: path by name.
-        env: the environment.
-        attempt: the folder for its log.
+        env: environment variables.
+        attempt: folder for the log.
 
     Raises:
         UsageError: the command needs a shell, and there is none.
@@ -49,11 +49,11 @@ def component_job(
 
 
 def make_outputs(attempt: Path, types: Mapping[str, str]) -> dict[str, str]:
-    """Make the folders of an attempt's outputs; returns the path of each output.
+    """Create the folders of an attempt's outputs; returns the path of each output.
 
     Args:
-        attempt: where to.
-        types: name → type; a `uri_file` is for the command to write.
+        attempt: its folder.
+        types: name → type; a `uri_file` is written by the command.
     """
     for name, kind in types.items():
         if kind != "uri_file":
@@ -62,5 +62,5 @@ def make_outputs(attempt: Path, types: Mapping[str, str]) -> dict[str, str]:
 
 
 def _python_first() -> dict[str, str]:
-    """`python` in a component's command means the project's interpreter."""
+    """A PATH on which `python` is this interpreter."""
     return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

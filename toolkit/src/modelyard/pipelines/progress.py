@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a live table on a terminal, a line per event elsewhere."""
+"""The progress of a run: a live table on a terminal, a line per event elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK = {
 
 
 class Progress:
-    """A watcher for `run_pipeline`; use it as a context manager."""
+    """Shows progress; a context manager, and the argument `progress` of `run_pipeline`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -47,7 +47,7 @@ class Progress:
             self._live.stop()
 
     def __call__(self, run: RunFolder) -> None:
-        """Take note of the run's state."""
+        """Show the state of the run."""
         if self._live is None:
             self._print_changes(run)
             return
@@ -64,10 +64,10 @@ class Progress:
             if step.status != self._shown.get(name, "waiting"):
                 self._shown[name] = step.status
                 mark, _ = _LOOK[step.status]
-                self._console.print(f"{mark} {name}: {_words(step)}", highlight=False)
+                self._console.print(f"{mark} {name}: {_described(step)}", highlight=False)
 
     def _print_trials(self, run: RunFolder, name: str) -> None:
-        """Print what a sweep has added to its log: a line per trial."""
+        """Print the lines that were added to a sweep's log, one per trial."""
         for folder in (*run.path.glob(f".{name}-??????"), run.path / name):
             log = folder / "log.txt"
             if log.is_file():
@@ -84,12 +84,15 @@ def _table(run: RunFolder) -> Table:
     for name, step in run.state.steps.items():
         mark, style = _LOOK[step.status]
         table.add_row(
-            f"[{style}]{mark}[/]", name, f"[{style}]{_words(step)}[/]", _last_line(run, name, step)
+            f"[{style}]{mark}[/]",
+            name,
+            f"[{style}]{_described(step)}[/]",
+            _last_line(run, name, step),
         )
     return table
 
 
-def _words(step: StepState) -> str:
+def _described(step: StepState) -> str:
     if step.status == "reused":
         return f"reused from {step.reused_from}"
     if step.started is None or step.status in ("waiting", "skipped"):
@@ -101,7 +104,7 @@ def _words(step: StepState) -> str:
 
 
 def _last_line(run: RunFolder, name: str, step: StepState) -> str:
-    """What a running step printed last."""
+    """The last line that a running step has printed."""
     if step.status != "running":
         return ""
     for folder in run.path.glob(f".{name}-??????"):

@@ -1,8 +1,8 @@
-"""Mirrors a run folder into MLflow while the run goes on: a parent run, one child per step.
+"""Logs a run to MLflow while it runs: a parent run, and a child run per step.
 
-Steps write evidence files and know nothing of it, so a slow or absent tracking server delays
-nothing. What is done is noted in the run folder, so a resumed run continues its MLflow run.
-On Azure ML the service itself makes the runs, and steps log into them.
+It is a process of its own that reads the evidence files of the steps, so a slow or absent tracking
+server delays no step. mlflow.json in the run folder says what was logged, so a resumed run continues
+its MLflow run. On Azure ML the service creates the runs, and steps log into them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PAUSE = 0.1
 
 @dataclass
 class Recorded:
-    """What MLflow already has of a run; `abandoned` where it was marked as killed."""
+    """What MLflow has of a run; `abandoned` where it was marked as killed."""
 
     experiment: str
     parent: str
@@ -44,7 +44,7 @@ class Recorded:
 
 
 def record(folder: Path) -> None:
-    """Mirror until the run has ended, or the runner is gone."""
+    """Log a run until it has ended, or until its runner has."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient()
@@ -57,7 +57,7 @@ def record(folder: Path) -> None:
         if recorded is None:
             recorded = _open(client, run)
             close_abandoned(client, folder.parent)
-        _mirror(client, run, recorded)
+        _log_changes(client, run, recorded)
         if run.state.status != "running":
             end_left_over(client, recorded.trials)
             client.set_terminated(
@@ -72,9 +72,9 @@ def record(folder: Path) -> None:
 
 
 def close_abandoned(client: MlflowClient, runs: Path) -> list[str]:
-    """Mark as killed in MLflow what died before it ended and is not running again.
+    """Mark runs as killed in MLflow that were killed and have not been resumed.
 
-    A run that is resumed later is opened again.
+    A run that is resumed later gets the status of a running one again.
 
     Args:
         client: of the tracking server.
@@ -87,7 +87,7 @@ def close_abandoned(client: MlflowClient, runs: Path) -> list[str]:
 
 
 def close_with_mlflow(root: Path) -> None:
-    """The same for a project, importing MLflow only if there is something to mark."""
+    """Call `close_abandoned` for a project, importing MLflow only if there is a run to mark."""
     runs, uri = root / ".runs", tracking_uri(root)
     if not any(map(was_abandoned, all_runs(runs))):
         return
@@ -101,7 +101,7 @@ def close_with_mlflow(root: Path) -> None:
 
 
 def was_abandoned(run: RunFolder) -> bool:
-    """Whether MLflow believes that this run goes on, unless a process still works on it."""
+    """Whether MLflow has a run as running; it is not abandoned if another process has locked it."""
     file = run.path / "mlflow.json"
     return (
         run.state.status in ("running", "interrupted")
@@ -136,10 +136,10 @@ def _close(client: MlflowClient, run: RunFolder) -> bool:
 
 
 def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
-    """The MLflow run of a run folder, waiting for the recorder to open it; None if it never does.
+    """Wait for the MLflow run of a run folder; None if the recorder does not create it in time.
 
     Raises:
-        UsageError: the recorder has given up.
+        UsageError: the tracking server has failed; the reason.
     """
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -152,7 +152,7 @@ def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
 
 
 def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
-    """The experiment's id; a new one keeps its artifacts inside the project when the store is local."""
+    """Find or create an experiment; a new one in a local store has its artifacts in the project."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -194,7 +194,7 @@ def _open(client: MlflowClient, run: RunFolder) -> Recorded:
     return recorded
 
 
-def _mirror(client: MlflowClient, run: RunFolder, recorded: Recorded) -> None:
+def _log_changes(client: MlflowClient, run: RunFolder, recorded: Recorded) -> None:
     for name, step in run.state.steps.items():
         if step.status in ("waiting", "skipped"):
             continue
@@ -248,7 +248,7 @@ def _log_step(
 def _log_evidence(
     client: MlflowClient, run_id: str, content: Mapping[str, Any], step: StepState, *, parent: bool
 ) -> None:
-    """Log one evidence file, under the names of `plain_name`; series in the step's own run only."""
+    """Log an evidence file by the names of `plain_name`; series in the step's own run only."""
     from mlflow.entities import Metric, Param, RunTag
 
     kind = content["evidence"]
@@ -305,7 +305,7 @@ def _milliseconds(seconds: float | None) -> int | None:
 
 
 def main(folder: Path) -> int:
-    """Record; a server that does not answer ends it with a message, for people and for `register`."""
+    """Log a run; where the server fails, write the reason to a file that `register` reads."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,4 +1,4 @@
-"""Runs an Azure ML pipeline file on this machine: same components, same command lines, same gates."""
+"""Runs an Azure ML pipeline on this machine, with the same components and command lines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from modelyard.tracking import MLFLOW_SETTINGS, local_store, tracking_uri
 
 _POLL = 0.01
 _RECORDER_PATIENCE = 120.0
-# MLflow imports these, and SQLAlchemy with them, only when the first question comes.
+# MLflow imports these, and SQLAlchemy with them, only at the first request.
 EMBEDDED_STORE = [
     "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlflow.store.model_registry.sqlalchemy_workspace_store",
@@ -47,11 +47,11 @@ EMBEDDED_STORE = [
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
-        folder: `.runs/<id>`, or that of the earlier run if nothing had changed.
-        unchanged: every step's result was already there.
+        folder: `.runs/<id>`; that of the earlier run where nothing has changed.
+        unchanged: an earlier run has the same results.
     """
 
     run_id: str
@@ -60,7 +60,7 @@ class Result:
 
 
 class RunFailed(ModelyardError):
-    """A step failed; the exit code is the step's own 1 (a check said no) or 2."""
+    """A step has failed; the exit code is 1 where a check has refused, else 2."""
 
     def __init__(self, message: str, exit_code: int, folder: Path) -> None:
         super().__init__(message)
@@ -90,12 +90,12 @@ def run_pipeline(
 
     Args:
         path: pipeline YAML.
-        inputs: pipeline input → value or path, instead of what the file says.
-        reuse: take results of earlier runs whose command, code, inputs and environment are the same.
-        jobs: how many steps run at once; default: one per core, at least two.
+        inputs: pipeline input → value or path, instead of those in the file.
+        reuse: use results of earlier runs whose command, code, inputs and environment are the same.
+        jobs: number of steps at once; default: one per core, at least two.
         experiment: MLflow experiment; default: the pipeline's `experiment_name`.
-        record: mirror the run into MLflow.
-        progress: called whenever something may have changed, to show progress.
+        record: log the run to MLflow.
+        progress: called with the run whenever something may have changed.
 
     Raises:
         PipelineError: the pipeline is broken; nothing was run.
@@ -119,7 +119,7 @@ def run_pipeline(
 
 
 class _Execution:
-    """The state of one run while it goes on."""
+    """The state of one run while it runs."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class _Execution:
         self.progress = progress
         self.record = record
         self.store = tracking_uri(root)
-        # Results live beside what was registered from them: without the store they prove nothing.
+        # Results belong to what was registered from them: without the store they are not reused.
         self.reuse = reuse and not (
             self.store == f"sqlite:///{local_store(root)}" and not local_store(root).exists()
         )
@@ -219,7 +219,7 @@ class _Execution:
         return self.run_folder.state.steps[name]
 
     def _begin(self, step: Step, launcher: Launcher) -> None:
-        """Take an earlier result for the step, or start it."""
+        """Use an earlier result for the step, or start it."""
         state = self._state(step.name)
         names = list(step.component.outputs)
         types = {name: port.type for name, port in step.component.outputs.items()}
@@ -241,7 +241,7 @@ class _Execution:
         state.status, state.started, state.key = "running", time.time(), key
 
     def _collect(self) -> bool:
-        """Take note of the steps that have ended."""
+        """Keep the results of steps that have ended; returns whether any has."""
         ended = [(a, code) for a in self.active.values() if (code := a.running.poll()) is not None]
         for active, code in ended:
             name = active.step.name
@@ -252,7 +252,10 @@ class _Execution:
                 o for o in active.step.component.outputs if not (active.attempt / o).exists()
             ]
             if code == 0 and missing:
-                _append(active.attempt / "log.txt", f"\nerror: it wrote no output `{missing[0]}`\n")
+                _append(
+                    active.attempt / "log.txt",
+                    f"\nerror: the step wrote no output `{missing[0]}`\n",
+                )
                 code = state.exit_code = 2
             if code == 0:
                 self.outputs[name] = {
@@ -283,7 +286,7 @@ class _Execution:
         )
 
     def _sweep_job(self, step: Step, sweep: Sweep, attempt: Path) -> Job:
-        """The process that runs a sweep's trials; see `modelyard.sweeps.sweep`."""
+        """Build the job that runs a sweep's trials; see `modelyard.sweeps.sweep`."""
         component, code = step.component, self.code[step.name]
         limits = sweep.limits
         plan = Plan(
@@ -347,7 +350,7 @@ class _Execution:
         if isinstance(binding, Literal):
             return f"value:{binding.value!r}"
         if isinstance(binding, StepOutput):
-            # Evidence of a sweep says more than its best trial's outputs: what is made of it counts it.
+            # The evidence of a sweep is more than its best trial's outputs, and steps after it read it.
             sweep = self.run_folder.path / binding.step / EVIDENCE / f"{EVIDENCE}.json"
             seen = digest(sweep) if sweep.is_file() else ""
             return self.outputs[binding.step][binding.output] + seen
@@ -356,7 +359,7 @@ class _Execution:
         return self.data_digests[binding.path]
 
     def _preload(self) -> list[str]:
-        """Libraries in the order in which steps need them; what functions import comes last."""
+        """Libraries in the order in which steps need them; those imported inside functions come last."""
         first = [name for step in self.pipeline.steps for name in self.code[step.name].imports]
         later = [name for step in self.pipeline.steps for name in self.code[step.name].later]
         if not self.store.startswith("azureml:"):
@@ -390,7 +393,7 @@ class _Execution:
         )
 
     def _finish_recording(self) -> None:
-        """Wait for MLflow to have everything; a recorder that fails costs the record, not the run."""
+        """Wait until MLflow has everything; where the recorder fails, warn and keep the run."""
         if self.recorder is None:
             return
         patience = time.monotonic() + _RECORDER_PATIENCE
@@ -406,21 +409,21 @@ class _Execution:
         for name in failed:
             log = self.run_folder.path / name / "log.txt"
             parts.append(
-                f"step `{name}` ended with {_exit_words(state.steps[name].exit_code)}; the end of {log}:\n\n"
+                f"step `{name}` ended with {_exit_described(state.steps[name].exit_code)}; the end of {log}:\n\n"
                 + tail(log)
             )
         skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
         if skipped:
             parts.append(f"skipped, because they need it: {', '.join(skipped)}")
-        said_no = all(state.steps[name].exit_code == CheckFailed.exit_code for name in failed)
-        return RunFailed("\n".join(parts), 1 if said_no else 2, self.run_folder.path)
+        refused = all(state.steps[name].exit_code == CheckFailed.exit_code for name in failed)
+        return RunFailed("\n".join(parts), 1 if refused else 2, self.run_folder.path)
 
 
 def _keys(run: RunState) -> dict[str, str | None]:
     return {name: step.key for name, step in run.steps.items()}
 
 
-def _exit_words(code: int | None) -> str:
+def _exit_described(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {-code} (killed; out of memory?)" if code == -9 else f"signal {-code}"
     return f"exit code {code}"
@@ -432,7 +435,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _git_commit(root: Path) -> str | None:
-    """The commit the project is at, with `-dirty` when files differ from it; None outside git."""
+    """The project's commit, with `-dirty` where files differ from it; None outside git."""
     if not (git := shutil.which("git")):
         return None
 

@@ -1,8 +1,8 @@
-"""Runs on disk: `.runs/<id>/<step>/`, what finished there, and what can be used again.
+"""Runs on disk, `.runs/<id>/<step>/`, and the index of results that can be reused.
 
-A step writes into an attempt folder of its own. Only when it has ended well is the folder renamed to
-`<step>/` and its key written to the index, so whatever a crash leaves behind is never taken for a
-result, and a left-over process of a killed run cannot write into a later one.
+A step writes into the folder of an attempt. Only after it has succeeded is the folder renamed to
+`<step>/` and its key written to the index. So no crash leaves a partial result, and a process that
+outlives a killed run cannot write into a later one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from filelock import FileLock, Timeout
 from modelyard.files import digest, link_tree, read_json, write_json
 
 Status = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
-_FORMAT = 1  # raise it when what a key or `done.json` means changes
+_FORMAT = 1  # increased with each change to the meaning of a key or of `done.json`
 
 
 @dataclass
 class StepState:
-    """One step of a run, as run.json has it. Times in seconds since the epoch."""
+    """A step in run.json; times are seconds since the epoch."""
 
     status: Status = "waiting"
     started: float | None = None
@@ -42,7 +42,7 @@ class StepState:
 
 @dataclass
 class RunState:
-    """A run, as run.json has it."""
+    """The content of run.json."""
 
     id: str
     pipeline: str
@@ -56,7 +56,7 @@ class RunState:
 
 
 class RunFolder:
-    """One run's folder; holds its lock while it is open."""
+    """The folder of a run, and its lock."""
 
     def __init__(self, path: Path, state: RunState) -> None:
         self.path = path
@@ -64,7 +64,7 @@ class RunFolder:
         self._lock = FileLock(path / ".lock")
 
     def acquire(self) -> bool:
-        """Take the run; False if another process works on it."""
+        """Lock the run; False if another process has locked it."""
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -72,7 +72,7 @@ class RunFolder:
         return True
 
     def release(self) -> None:
-        """Let the run go."""
+        """Unlock the run."""
         self._lock.release()
 
     def save(self) -> None:
@@ -80,35 +80,35 @@ class RunFolder:
         write_json(self.path / "run.json", asdict(self.state))
 
     def attempt(self, step: str) -> Path:
-        """A new empty folder for one attempt at a step."""
+        """Create an empty folder for one attempt at a step."""
         return new_attempt(self.path / step)
 
     def keep(self, step: str, attempt: Path, *, key: str | None, outputs: dict[str, str]) -> None:
-        """Make an attempt the step's result; with a key it can be reused."""
+        """Make an attempt the result of the step; with a key it can be reused."""
         keep_result(self.path.parent, self.path / step, attempt, key=key, outputs=outputs)
 
     def keep_failed(self, step: str, attempt: Path) -> None:
-        """Keep a failed attempt's log and files for a person to read; never for reuse."""
+        """Keep the log and the files of a failed attempt, which is never reused."""
         (attempt / "done.json").unlink(missing_ok=True)
         replace_folder(self.path / step, attempt)
 
     def reuse(self, step: str, source: Path) -> None:
-        """Make another run's result this run's, without copying bytes where the disk allows."""
+        """Use the result of another run, by hard links where the disk allows."""
         link_result(source, self.path / step)
 
     def clear_attempts(self) -> None:
-        """Remove what killed attempts left."""
+        """Remove the folders of killed attempts."""
         for folder in self.path.glob(".*-??????"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def trials_folder(run: Path, step: str) -> Path:
-    """Where the trials of a sweep are kept, one folder each; unlike attempts they outlive a kill."""
+    """The folder of a sweep's trials, one folder each; unlike an attempt it survives a kill."""
     return run / f"{step}.trials"
 
 
 def new_attempt(target: Path) -> Path:
-    """A new empty folder beside `target`, which it may become."""
+    """Create an empty folder beside `target`, to take its place later."""
     folder = target.parent / f".{target.name}-{secrets.token_hex(3)}"
     folder.mkdir()
     return folder
@@ -117,7 +117,7 @@ def new_attempt(target: Path) -> Path:
 def keep_result(
     runs: Path, target: Path, attempt: Path, *, key: str | None, outputs: dict[str, str]
 ) -> None:
-    """Make an attempt the result at `target`; with a key it is found by `reusable`."""
+    """Make an attempt the result at `target`; with a key `reusable` finds it."""
     write_json(attempt / "done.json", {"key": key, "outputs": outputs, "format": _FORMAT})
     replace_folder(target, attempt)
     if key is not None:
@@ -126,7 +126,7 @@ def keep_result(
 
 
 def link_result(source: Path, target: Path) -> None:
-    """Make another result this one, without copying bytes where the disk allows."""
+    """Use another result, by hard links where the disk allows."""
     if source == target:
         return
     attempt = target.parent / f".{target.name}-{secrets.token_hex(3)}"
@@ -135,7 +135,7 @@ def link_result(source: Path, target: Path) -> None:
 
 
 def replace_folder(target: Path, attempt: Path) -> None:
-    """Put `attempt` where `target` is."""
+    """Replace the folder `target` by `attempt`."""
     if target.exists():
         shutil.rmtree(target)
     os.replace(attempt, target)
@@ -156,7 +156,7 @@ def new_run(runs: Path, pipeline: str, experiment: str, tags: dict[str, str]) ->
 
 
 def open_run(path: Path) -> RunFolder | None:
-    """A run from its folder; None where run.json is missing or from another version."""
+    """Read a run from its folder; None where run.json is missing or from another version."""
     with contextlib.suppress(Exception):
         content: dict[str, Any] = read_json(path / "run.json")
         content["steps"] = {name: StepState(**step) for name, step in content["steps"].items()}
@@ -171,7 +171,7 @@ def all_runs(runs: Path) -> list[RunFolder]:
 
 
 def interrupted_run(runs: Path, pipeline: str, experiment: str) -> RunFolder | None:
-    """The newest run of this pipeline, locked, if it was killed before it ended."""
+    """Find and lock the newest run of a pipeline if it was killed before it ended."""
     for run in all_runs(runs):
         if (run.state.pipeline, run.state.experiment) != (pipeline, experiment):
             continue
@@ -182,11 +182,11 @@ def interrupted_run(runs: Path, pipeline: str, experiment: str) -> RunFolder | N
 
 
 def reusable(runs: Path, key: str, outputs: list[str]) -> tuple[Path, dict[str, str]] | None:
-    """An earlier result for `key`, with its outputs' digests, if every byte is still there."""
+    """Find an earlier result by its key, and its outputs' digests, if they have not changed since."""
     try:
         folder = runs / read_json(runs / "index" / f"{key}.json")["folder"]
         done = read_json(folder / "done.json")
-    except Exception:  # an index that cannot be read is an index that has no entry
+    except Exception:  # an entry that cannot be read counts as none
         return None
     if (
         done.get("key") != key
@@ -209,7 +209,7 @@ def step_key(
     outputs: list[str],
     store: str,
 ) -> str:
-    """What a step's result depends on, as one digest."""
+    """Compute a digest of everything that a step's result depends on."""
     parts = [str(_FORMAT), command, code, environment, store, installed(), *sorted(outputs)]
     parts += [f"{name}={value}" for name, value in sorted(inputs.items())]
     return sha256("\0".join(parts).encode()).hexdigest()
@@ -217,9 +217,9 @@ def step_key(
 
 @cache
 def installed() -> str:
-    """The interpreter and every installed distribution with its version.
+    """Compute a digest of the interpreter and of the names and versions of installed libraries.
 
-    This toolkit is left out: a step's key has the content of the modules that it reaches.
+    This toolkit is left out: its modules count by their content, see `step_code`.
     """
     site = Path(sysconfig.get_paths()["purelib"])
     names = sorted(p.name for p in site.glob("*.dist-info") if not p.name.startswith("modelyard-"))

@@ -1,11 +1,11 @@
-"""Starts steps: each in its own process, forked from a warm interpreter where that is safe.
+"""Starts each step in a process, forked from a warm interpreter where that is safe.
 
 Importing pandas, scikit-learn and MLflow takes longer than most steps compute. On Linux one server
-process imports what the steps need, in the order they need it, and forks a child per step; between
-two imports it already serves steps whose own imports are done. Elsewhere (fork is unsafe with some
-system libraries) and for commands that are not `python -m …`, a step is an ordinary process.
+process imports the libraries of the steps, in the order in which they are needed, and forks a child
+per step as soon as that step's libraries are imported. Elsewhere (fork is unsafe with some system
+libraries) and for commands that are not `python -m …`, a step is an ordinary process.
 
-Either way nothing outlives the runner: the server kills its children when its input closes.
+No step outlives the runner: the server kills its children when its input closes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-# Steps side by side have more threads than there are cores. OpenMP's threads spin while they wait for
-# each other, which then takes the core from the one they wait for: ten times slower was measured.
+# Parallel steps have more threads than there are cores. OpenMP's threads spin while they wait for each
+# other, and so take the core from the thread they wait for: ten times slower was measured.
 THREADS_YIELD = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A process to start: `argv` (after `python -m` when `module` is given), where, with what."""
+    """A process to start.
+
+    Attributes:
+        argv: the command, or the arguments of `python -m module`.
+        imports: libraries that are imported before a fork.
+    """
 
     argv: list[str]
     cwd: str
@@ -52,16 +57,16 @@ class Running(Protocol):
         ...
 
     def terminate(self) -> None:
-        """Ask it and its children to end."""
+        """Send SIGTERM to it and its children."""
         ...
 
     def kill(self) -> None:
-        """End it and its children at once."""
+        """Kill it and its children."""
         ...
 
 
 class _Cold:
-    """An ordinary child process, in a session of its own so that its children die with it."""
+    """An ordinary process, in a session of its own so that its children are killed with it."""
 
     def __init__(self, job: Job) -> None:
         argv = [sys.executable, "-m", job.module, *job.argv] if job.module else job.argv
@@ -96,7 +101,7 @@ class _Cold:
 
 
 class _Forked:
-    """A child of the warm server; the server reports its exit code."""
+    """A child of the warm server, which reports its exit code."""
 
     def __init__(self, server: WarmServer, number: int) -> None:
         self.server = server
@@ -115,7 +120,7 @@ class _Forked:
 
 
 class WarmServer:
-    """The runner's side of the server process."""
+    """The server process, as the runner sees it."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         self.exits: dict[int, int] = {}
@@ -145,8 +150,8 @@ class WarmServer:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End the server and whatever it still runs."""
-        if self._count == len(self.exits):  # it runs nothing: no need to let it finish an import
+        """End the server and its children."""
+        if self._count == len(self.exits):  # it has no child: an import need not end
             self._process.kill()
             self._process.wait()
             return
@@ -167,7 +172,7 @@ class WarmServer:
 
 
 class Launcher:
-    """Starts jobs, warm where possible; a context manager that leaves no process behind."""
+    """Starts jobs, warm where possible; a context manager that ends all of them."""
 
     def __init__(self, preload: Sequence[str], *, warm: bool = sys.platform == "linux") -> None:
         self._preload = preload
@@ -186,7 +191,7 @@ class Launcher:
             self._server.close()
 
     def start(self, job: Job, *, cold: bool = False) -> Running:
-        """Start a job; `cold` for one that is too short to wait for a warm server."""
+        """Start a job; with `cold` as an ordinary process, for one that is shorter than the imports."""
         running: Running
         if self._warm and job.module and not cold:
             if self._server is None:
@@ -199,7 +204,7 @@ class Launcher:
 
 
 def serve(preload: Sequence[str]) -> None:
-    """The server: import one module at a time, and fork a child for each job that is ready."""
+    """Run the server: import one module at a time, and fork a child for each job that is ready."""
     to_import, imported = list(preload), set[str]()
     waiting: list[tuple[int, Job]] = []
     children: dict[int, int] = {}
@@ -232,7 +237,7 @@ def serve(preload: Sequence[str]) -> None:
                 print(json.dumps({"done": children.pop(pid), "code": code}), flush=True)
         if to_import:
             name = to_import.pop(0)
-            # A module that is missing or broken is the step's error to report, not the server's.
+            # A module that is missing or broken is reported by the step that imports it.
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
             imported.add(name)
@@ -240,7 +245,7 @@ def serve(preload: Sequence[str]) -> None:
 
 def _fork(job: Job) -> int:
     with warnings.catch_warnings():
-        # Python 3.12 warns of fork with threads; the only ones are BLAS workers, which re-arm at fork.
+        # Python 3.12 warns of threads at a fork; these are BLAS workers, which start again after it.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid:
@@ -262,7 +267,7 @@ def _fork(job: Job) -> int:
 
 
 def _run_module(job: Job) -> int:
-    """What `python -m module argv` does, in this process."""
+    """Do the same as `python -m module argv`, in this process."""
     import traceback
 
     os.chdir(job.cwd)
@@ -270,7 +275,7 @@ def _run_module(job: Job) -> int:
     os.environ.update(job.env)
     time.tzset()
     sys.argv = [job.module or "", *job.argv]
-    # `python -m` puts the working folder first, and so must this; the server's own entry goes.
+    # As with `python -m`, the working folder comes first, in place of the server's entry.
     sys.path[0] = job.cwd
     importlib.invalidate_caches()
     try:
@@ -292,7 +297,7 @@ def _kill(pid: int, how: int = signal.SIGKILL) -> None:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment for a step, without the run of an enclosing MLflow job."""
+    """Build the environment of a step: this process's, without the run of an enclosing MLflow job."""
     kept = {k: v for k, v in os.environ.items() if k not in {"MLFLOW_RUN_ID", "PYTHONPATH"}}
     return THREADS_YIELD | kept | dict(extra)
 

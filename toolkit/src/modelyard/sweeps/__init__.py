@@ -1,1 +1,1 @@
-"""Searches for hyperparameters, as sweep jobs of Azure ML do."""
+"""Hyperparameter sweeps: search spaces, sampling, early termination, and the runner of trials."""

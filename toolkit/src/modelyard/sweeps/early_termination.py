@@ -1,10 +1,10 @@
-"""The rules by which Azure ML ends trials of a sweep that lead nowhere.
+"""The early termination policies of Azure ML, which stop poor trials of a sweep.
 
 Source: https://learn.microsoft.com/azure/machine-learning/how-to-tune-hyperparameters#early-termination
 (sections Bandit policy, Median stopping policy, Truncation selection policy).
 
-Here every rule sees losses: the metric as it is where it is minimised, negated where it is
-maximised. A trial's k-th report of the primary metric is its interval k.
+All policies compare losses: the metric where it is minimised, its negative where it is maximised.
+The k-th report of the primary metric by a trial is its interval k.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Losses = Mapping[int, Sequence[float]]  # by trial, in the order of reports
 
 
 class _Policy(BaseModel):
-    """When a rule is applied: at each multiple of the interval that is not below the delay."""
+    """A policy, applied at each multiple of the interval from the delay on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,7 +30,7 @@ class _Policy(BaseModel):
     delay_evaluation: Annotated[int, Field(strict=True, ge=0)] = 0
 
     def applies_at(self, interval: int) -> bool:
-        """Whether the rule is applied when a trial has reported for the `interval`-th time."""
+        """Whether the policy is applied at the `interval`-th report of a trial."""
         return interval % self.evaluation_interval == 0 and interval >= self.delay_evaluation
 
     def stops(
@@ -40,13 +40,13 @@ class _Policy(BaseModel):
         interval: int,
         finished: AbstractSet[int] = frozenset(),
     ) -> bool:
-        """Whether the rule ends `trial` at its `interval`-th report.
+        """Whether the policy stops `trial` at its `interval`-th report.
 
         Args:
-            losses: all reports of all trials so far, ended ones too; at least `interval` of `trial`.
-            trial: which is judged; it is compared with those that have got as far.
+            losses: reports of all trials so far, ended ones too; at least `interval` of `trial`.
+            trial: compared with the trials that have reached the same interval.
             interval: from 1.
-            finished: trials that have completed; they count with what they had, however short.
+            finished: trials that have completed; they are compared however few reports they have.
         """
         if not self.applies_at(interval):
             return False
@@ -59,11 +59,11 @@ class _Policy(BaseModel):
 
     @abstractmethod
     def _stops(self, reached: Losses, trial: int) -> bool:
-        """The rule itself, on as many reports of each trial."""
+        """Apply the policy to the same number of reports of each trial."""
 
 
 class Bandit(_Policy):
-    """Ends a trial whose best value is worse than the best trial's by more than a slack.
+    """Stops a trial whose best value is worse than the best trial's by more than a slack.
 
     "Assume that the best performing job at interval 10 reported a primary metric is 0.8 with a goal
     to maximize the primary metric. If the policy specifies a slack_factor of 0.2, any training jobs
@@ -96,7 +96,7 @@ class Bandit(_Policy):
 
 
 class MedianStopping(_Policy):
-    """Ends a trial whose best value is worse than the median of all trials' running averages.
+    """Stops a trial whose best value is worse than the median of all trials' running averages.
 
     "A job is stopped at interval 5 if its best primary metric is worse than the median of the
     running averages over intervals 1:5 across all training jobs."
@@ -110,11 +110,11 @@ class MedianStopping(_Policy):
 
 
 class TruncationSelection(_Policy):
-    """Ends the lowest share of trials at each evaluation.
+    """Stops the lowest share of trials at each evaluation.
 
     "A job terminates at interval 5 if its performance at interval 5 is in the lowest 20% of
     performance of all jobs at interval 5." Performance is the best value so far, as in the other
-    rules; the number of trials in the share is rounded down, and equals are spared together.
+    policies; the number of trials in the share is rounded down, and of equals none is stopped.
     """
 
     type: Literal["truncation_selection"]

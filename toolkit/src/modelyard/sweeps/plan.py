@@ -1,4 +1,4 @@
-"""The plan of a sweep, which `mlops run` writes and the process of the step reads."""
+"""The plan of a sweep, written by `mlops run` and read by the process of the step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Plan:
         command, code, imports, preload: of the trial, see `component_job` and `Launcher`.
         whole: the inputs that are integers.
         inputs: value or path of each input that is not drawn, by name.
-        fingerprints: what stands for them in a trial's key.
+        fingerprints: of those inputs, for a trial's key.
         outputs: type by name.
         key_parts: the rest of what a trial's result depends on, see `step_key`.
         runs, trials, attempt: `.runs`, the folder of the trials, and the step's attempt.
         at_once: trials side by side.
-        reuse: take results of earlier sweeps.
+        reuse: use results of earlier sweeps.
     """
 
     step: str

@@ -1,7 +1,7 @@
 """Draws the trials of a sweep; the same sweep draws the same trials.
 
-Every number is drawn as a share from 0 to 1 and turned into a value by its distribution's quantile
-function, so that each sampler serves each distribution.
+Every number is drawn as a share from 0 to 1, and the distribution's quantile function makes a value of
+it, so that each sampler works with each distribution.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class Outcome(Protocol):
-    """What a sampler wants to know of a trial."""
+    """The result of a trial, for a sampler."""
 
     @property
     def state(self) -> str:
-        """What became of it; `running` until it has ended."""
+        """The state of the trial; `running` until it has ended."""
         ...
 
     @property
     def best(self) -> float:
-        """Lower is better."""
+        """The lowest loss."""
         ...
 
 
 class Draws:
-    """The parameters of one trial after the other.
+    """Draws the parameters of one trial after the other.
 
     Attributes:
-        total: how many there will be.
+        total: number of trials.
     """
 
     def __init__(self, sweep: Sweep, whole: set[str], study: optuna.Study) -> None:
@@ -67,16 +67,16 @@ class Draws:
 
 
 class _Independent(Draws):
-    """Random and grid: no trial's result changes the next."""
+    """Random and grid sampling: results do not matter."""
 
     def next(self, trials: Sequence[Outcome]) -> dict[str, Value] | None:
         return self._ask()[1]
 
 
 class _Bayesian(Draws):
-    """Learns from results; with n trials at once, trial k from those before k - n + 1.
+    """Bayesian sampling; with n trials at once, trial k depends on the trials before k - n + 1.
 
-    It does not matter then which of the trials that run side by side ends first.
+    So it does not depend on which of the trials that run side by side ends first.
     """
 
     def __init__(self, sweep: Sweep, whole: set[str], study: optuna.Study, at_once: int) -> None:
@@ -109,12 +109,12 @@ class _Bayesian(Draws):
 
 
 def draws(sweep: Sweep, whole: set[str], at_once: int) -> Draws:
-    """The draws of a sweep.
+    """Make the sampler of a sweep.
 
     Args:
         sweep: the node's fields.
         whole: the hyperparameters that are integers.
-        at_once: how many trials run side by side.
+        at_once: number of trials side by side.
     """
     import optuna
 
@@ -146,7 +146,7 @@ def draws(sweep: Sweep, whole: set[str], at_once: int) -> Draws:
 
 
 def _sobol(sweep: Sweep) -> list[dict[str, float]]:
-    """Points that fill the search space evenly, one per trial."""
+    """Draw points that fill the search space evenly, one per trial."""
     from scipy.stats.qmc import Sobol
 
     space, count = sweep.search_space, sweep.limits.max_total_trials

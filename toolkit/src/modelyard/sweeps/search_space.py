@@ -1,4 +1,4 @@
-"""The distributions that a sweep draws hyperparameters from, by the names Azure ML gives them.
+"""Distributions of hyperparameters, by the names of Azure ML.
 
 Definitions: https://learn.microsoft.com/azure/machine-learning/reference-yaml-job-sweep#parameter-expressions
 and https://learn.microsoft.com/azure/machine-learning/how-to-tune-hyperparameters#define-the-search-space
@@ -25,7 +25,7 @@ from pydantic import (
 Value = bool | int | float | str
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-# Ends of what an unbounded distribution is taken to draw: one draw in 500 lies beyond.
+# Tails of an unbounded distribution that its range leaves out: one draw in 500 in both together.
 RARE = 0.001
 _OPEN = 1e-9  # a normal distribution has no value at 0 and 1
 _LARGEST_EXPONENT = 700.0  # exp of more is no number
@@ -54,10 +54,10 @@ class _Quantile(_Expression):
 
     @abstractmethod
     def at(self, share: float) -> float:
-        """The value that the share of draws lies below; `share` from 0 to 1."""
+        """The value below which a share of draws lies; `share` from 0 to 1."""
 
     def ends(self) -> tuple[float, float]:
-        """The smallest and the largest draw, rare ones of an unbounded distribution left out."""
+        """The smallest and the largest draw, without the tails of an unbounded distribution."""
         return self.at(0.0), self.at(1.0)
 
     @property
@@ -203,12 +203,12 @@ Distribution = Annotated[Choice | Quantile, Field(discriminator="type")]
 
 
 def drawn(distribution: Choice | Quantile, point: float, *, whole: bool) -> Value:
-    """The value that a point of the search space stands for.
+    """Make a value from a point of the search space.
 
     Args:
         distribution: of one hyperparameter.
         point: the position among the values of a choice, else a share from 0 to 1.
-        whole: give an integer, as an input of that type wants it.
+        whole: whether the input is an integer.
     """
     if isinstance(distribution, Choice):
         return distribution.values[int(point)]
