@@ -60,8 +60,8 @@ def render(content: Mapping[str, Any]) -> str:
         ],
         headline=f"{plural(len(periods), content['unit'])}, {plural(len(versions), 'version')} in service",
         lead=(
-            f"The monitor found a breach in {breaches} of them; {plural(len(trained), 'training')} and "
-            f"{plural(len(back), 'rollback')} followed."
+            f"The monitor found a breach in {breaches} of them. Trainings: {len(trained)}; "
+            f"rollbacks: {len(back)}."
         ),
         timeline=timeline(periods, metric),
         rows=[_row(period) for period in periods],
