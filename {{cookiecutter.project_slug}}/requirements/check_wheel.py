@@ -15,7 +15,9 @@ HERE = Path(__file__).resolve().parent
 
 def problems(folder: Path) -> list[str]:
     """What does not agree between modelyard.txt and the wheels beside it."""
-    found = re.search(r"^modelyard==(\S+).*sha256:(\w+)", (folder / "modelyard.txt").read_text(), re.M)
+    found = re.search(
+        r"^modelyard==(\S+).*sha256:(\w+)", (folder / "modelyard.txt").read_text(), re.M
+    )
     if not found:
         return ["modelyard.txt: expected a line modelyard==VERSION --hash=sha256:…"]
     version, digest = found.groups()

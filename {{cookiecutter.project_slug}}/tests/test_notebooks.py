@@ -7,9 +7,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from modelyard.testing import small_copy
 from nbclient import NotebookClient
-
-from tests.tables import write_table_for
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -17,15 +16,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_on_a_table_that_follows_the_contract(path: Path, tmp_path: Path) -> None:
-    for folder in ("conf", "notebooks"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    data = tmp_path / "azureml" / "data"
-    data.mkdir(parents=True)
-    table = write_table_for(ROOT / "conf" / "contract.yml", tmp_path / "table.parquet", rows=600)
-    (data / "training.yml").write_text(f"path: ../../{table.name}\n", encoding="utf-8")
+    copy = small_copy(ROOT, tmp_path)
+    shutil.copytree(ROOT / "notebooks", copy / "notebooks")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": str(tmp_path / "notebooks")}}
+        notebook, timeout=300, resources={"metadata": {"path": str(copy / "notebooks")}}
     ).execute()
     kinds = {
         kind

@@ -112,6 +112,8 @@ _Dumper.yaml_implicit_resolvers = {
     for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *Loader.yaml_implicit_resolvers}
 }
 
+_Dumper.add_representer(LocatedMapping, yaml.SafeDumper.represent_dict)
+
 
 def dump(content: Any) -> str:
     """Write YAML that reads the same by the rules of 1.1 and of 1.2, keys in the order given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,8 +46,9 @@ def fit(
         log: takes metrics while the training goes on; a sweep stops poor trials by them.
     """
     settings = settings.adapted(len(train))
-    parts = [(add_features(rows[contract.features], contract), labels(rows, contract)) for rows in (train, validation)]
-    (train_rows, train_target), (validation_rows, validation_target) = parts
+    train_rows = add_features(train[contract.features], contract)
+    validation_rows = add_features(validation[contract.features], contract)
+    train_target, validation_target = labels(train, contract), labels(validation, contract)
     rows = pd.concat([train_rows, validation_rows], ignore_index=True)
     target = np.concatenate([train_target, validation_target])
     features = choose_features(rows, contract)
@@ -67,15 +69,16 @@ def fit(
     inputs = fit_encoder(encode, rows, target)
     learner = build_model(contract, settings, categorical, learned.iterations)
     print(f"fitted again on all {len(rows):,} rows", flush=True)
-    models, thresholds = [], []
-    for one in (learner, build_baseline(contract, settings)):
+
+    def finished(one: Any) -> tuple[Any, float | None]:
         threshold = choose_threshold(one, inputs, target, contract)
         fitted = one.fit(inputs, target)
-        models.append(
-            assemble(encode, fitted, contract, add_features=add_features, threshold=threshold)
-        )
-        thresholds.append(threshold)
-    return Fitted(*models, settings, features, learned, thresholds[0])
+        model = assemble(encode, fitted, contract, add_features=add_features, threshold=threshold)
+        return model, threshold
+
+    model, threshold = finished(learner)
+    baseline, _ = finished(build_baseline(contract, settings))
+    return Fitted(model, baseline, settings, features, learned, threshold)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,40 @@ Modules are imported inside the command that needs them: help and wrong usage ar
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from modelyard.cli import data, events, infra, models, monitoring, new, releases, runs, serving
+from modelyard.cli import (
+    data,
+    docs,
+    events,
+    infra,
+    models,
+    monitoring,
+    new,
+    releases,
+    runs,
+    serving,
+)
 from modelyard.errors import guarded
+
+
+class _Commands(TyperGroup):
+    """Ends an interrupted command with exit code 130; Typer's own is 1, as of a gate that refuses."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command resumes where it stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     name="mlops",
+    cls=_Commands,
     help="Train, judge, promote, serve and monitor the models of this project. Exit code 0: done, "
     "1: a gate or a check refuses, 2: wrong usage, broken input or a fault.",
     no_args_is_help=True,
@@ -39,6 +64,7 @@ for _command in (
     monitoring.drill,
     runs.clean,
     runs.relocate,
+    docs.docs,
 ):
     app.command()(_command)
 app.add_typer(releases.endpoint_app, name="endpoint")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,38 +19,37 @@ def contract(
         str | None, typer.Option(help="The column that orders the rows in time.")
     ] = None,
     sensitive: Annotated[
-        str | None, typer.Option(help="Columns whose groups are compared, separated by commas.")
-    ] = None,
+        str, typer.Option(help="Columns whose groups are compared, separated by commas.")
+    ] = "",
     positive: Annotated[
         str | None, typer.Option(help="The positive value of a binary target.")
     ] = None,
     kind: Annotated[
-        str | None,
-        typer.Option(help="binary, multiclass or regression, where the guess would be wrong."),
+        Literal["binary", "multiclass", "regression"] | None,
+        typer.Option(help="Kind of problem, where the guess would be wrong."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a contract that was edited by hand.")
     ] = False,
 ) -> None:
     """Infer the data contract of a table. Every step follows the file, conf/contract.yml."""
-    from modelyard.contract import infer
+    from modelyard.contract.infer import write_contract
     from modelyard.files import project_root
 
     root = project_root()
-    words = ["--data", str(data), "--target", target]
-    for option, value in (
-        ("--time", time),
-        ("--sensitive", sensitive),
-        ("--positive", positive),
-        ("--kind", kind),
-    ):
-        words += [option, value] if value is not None else []
-    words += ["--force"] if force else []
-    words += ["--output", str(root / "conf" / "contract.yml")]
-    words += ["--data-asset", str(root / "azureml" / "data" / "training.yml")]
-    code = infer.main(words)
+    write_contract(
+        data,
+        target,
+        output=root / "conf" / "contract.yml",
+        data_asset=root / "azureml" / "data" / "training.yml",
+        time=time,
+        sensitive=sensitive,
+        positive=positive,
+        kind=kind,
+        force=force,
+    )
     monitor_file = root / "azureml" / "monitoring" / "monitor.yml"
-    if code == 0 and monitor_file.is_file():
+    if monitor_file.is_file():
         from modelyard.monitoring.follow_contract import follow_contract
 
         try:
@@ -58,4 +57,3 @@ def contract(
                 print(f"{relative(monitor_file)} names the contract's columns now")
         except UsageError as error:
             print(f"warning: {error}", file=sys.stderr)
-    raise typer.Exit(code)

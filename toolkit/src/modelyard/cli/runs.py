@@ -11,7 +11,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, print_decision, print_path, relative
 from modelyard.console import console as open_console
-from modelyard.errors import UsageError
+from modelyard.errors import CheckFailed, UsageError
 
 
 def run(
@@ -53,9 +53,6 @@ def run(
                 experiment=experiment,
                 progress=progress,
             )
-    except KeyboardInterrupt:
-        typer.echo("\ninterrupted; the same command resumes the run", err=True)
-        raise typer.Exit(130) from None
     except RunFailed as failure:
         if page := _report_of_failure(failure.folder):
             print_path(console, "report", page)
@@ -89,8 +86,9 @@ def check(
         list[Path] | None, typer.Argument(help="Pipeline files; default: all in azureml/pipelines.")
     ] = None,
 ) -> None:
-    """Check pipelines without running them. Bindings, types and files; data may be elsewhere."""
+    """Check pipelines without running them, and what the project imports of the toolkit."""
     from modelyard.files import project_root
+    from modelyard.imports import check_imports
     from modelyard.pipelines.reader import load_pipeline
 
     root = project_root()
@@ -100,6 +98,8 @@ def check(
     for file in files:
         found = load_pipeline(file, data_assets=root / "azureml" / "data", need_data=False)
         print(f"{relative(file)}: {len(found.steps)} steps, fine")
+    if problems := check_imports(root):
+        raise CheckFailed("\n".join(map(str, problems)))
 
 
 def clean(

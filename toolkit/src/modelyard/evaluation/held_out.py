@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from modelyard.contract.model import Contract, load_contract
 from modelyard.data.parts import read_part, target_of
 from modelyard.errors import UsageError
-from modelyard.evaluation.metrics import directions, load_metrics
+from modelyard.evaluation.metrics import directions, load_metrics, values
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.gates import Evaluation, Gates, load_gates
 from modelyard.modelling.predicting import Prediction, predict, threads_for
@@ -70,6 +70,23 @@ class HeldOut:
     def higher_is_better(self) -> dict[str, bool]:
         """Whether more is better, by metric."""
         return directions(self.contract.kind, self.own)
+
+
+def evaluate_model(model: Any, rows: pd.DataFrame, contract: Contract) -> dict[str, float]:
+    """Compute all metrics of a model on rows whose target is known.
+
+    Args:
+        model: as `assemble` or `load_model` gives it.
+        rows: with the contract's features and target (rows, columns).
+        contract: of the table.
+
+    Returns:
+        Value by name of the metric; NaN where it is not defined on these rows.
+
+    Raises:
+        UsageError: the model cannot score the rows.
+    """
+    return values(contract.kind, target_of(rows, contract), predict(model, rows, contract))
 
 
 def held_out(

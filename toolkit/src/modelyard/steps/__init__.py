@@ -1,6 +1,7 @@
 """The steps of the pipeline, one module per component: its command line and one call."""
 
 from modelyard.steps.own import step
+from modelyard.steps.parts import prepared_parts
 from modelyard.steps.train import Fitted, training_step
 
-__all__ = ["Fitted", "step", "training_step"]
+__all__ = ["Fitted", "prepared_parts", "step", "training_step"]

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -102,7 +103,7 @@ def _train(
     if made.threshold is not None:
         print(f"threshold {made.threshold:.3g}: highest f1 on rows held out in turn", flush=True)
     example = rows[rules.features]
-    package = sys.modules[settings.__module__.rpartition(".")[0] or settings.__module__]
+    package = package_of(settings)
     save_model(made.model, model, example, rules, by_value=[package])
     save_model(made.baseline, baseline, example, rules, by_value=[package])
     seen = {feature.name for feature in made.features}
@@ -128,6 +129,11 @@ def _train(
         },
         series_logged=log.delivered,
     )
+
+
+def package_of(settings: type[BaseModel]) -> ModuleType:
+    """The project's package, in which its settings stand."""
+    return sys.modules[settings.__module__.rpartition(".")[0] or settings.__module__]
 
 
 def _validated(settings: type[_Settings], given: dict[str, Any]) -> _Settings:

@@ -1,0 +1,313 @@
+"""Checks that a project's own tests call: of its features, model, pipeline and serving.
+
+Each check raises AssertionError with what was found and what to do. All of them work on small made-up
+tables that follow the project's contract, so that they need neither the sample nor a network.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from modelyard.contract.model import Column, Contract, TableRules, load_contract, save_contract
+from modelyard.data.parts import target_of
+from modelyard.evaluation.metrics import values
+from modelyard.files import project_root, write_text
+from modelyard.modelling.derived import AddFeatures
+from modelyard.modelling.live_metrics import LiveMetrics
+from modelyard.modelling.predicting import predict
+from modelyard.modelling.saving import load_model, save_model
+from modelyard.pipelines.run import run_pipeline
+from modelyard.serving.payload import Limits
+from modelyard.serving.service import Service
+from modelyard.steps.train import Fit, package_of
+from modelyard.yaml_files import dump, read_yaml
+
+__all__ = [
+    "check_component",
+    "check_fast_path",
+    "check_features",
+    "check_model",
+    "check_pipeline",
+    "small_copy",
+    "small_table",
+]
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
+ALONE = 5  # rows that are given to add_features one by one
+TOLERANCE = 1e-6  # between the endpoint's answer and the model's prediction
+RESAMPLES = 50  # of a pipeline under test; fewer are refused
+
+
+def small_table(contract: Contract, rows: int = 600, seed: int = 0) -> pd.DataFrame:
+    """Make up a table with every column of a contract, within its limits and categories.
+
+    The target depends on the features, with noise. Datetimes are 20 minutes apart.
+
+    Args:
+        contract: of the table.
+        rows: how many.
+        seed: the same seed gives the same table.
+
+    Returns:
+        A table (rows, columns of the contract) without missing values.
+    """
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame({n: _values(rule, rows, random) for n, rule in contract.columns.items()})
+    target = contract.target.column
+    signal = _signal(table[contract.features]) + random.normal(0, 0.5, rows)
+    table[target] = _target(contract, signal)
+    return table
+
+
+def check_features(add_features: AddFeatures, contract: Contract) -> None:
+    """Check that a feature of a row depends on that row alone.
+
+    An endpoint gives the function one row at a time. A feature that looks at other rows, such as a rank,
+    is another number there than it was in training.
+
+    Args:
+        add_features: the project's function.
+        contract: of the table.
+
+    Raises:
+        AssertionError: rows are added, dropped or reordered, a column of the contract is lost, the table
+            is changed in place, or a value depends on other rows, on their order, or on the target.
+    """
+    rows = small_table(contract, rows=60)[contract.features]
+    given = rows.copy()
+    try:
+        made = add_features(rows, contract)
+    except KeyError as error:
+        raise AssertionError(
+            f"add_features needs {error}, but gets the contract's features only: {contract.features}. "
+            "The target and columns of another role are not known when a row is scored."
+        ) from error
+    assert isinstance(made, pd.DataFrame), f"expected a table, add_features returned {type(made)}"
+    assert rows.equals(given), (
+        "add_features changed the table that it was given: return rows.assign(…) or a copy"
+    )
+    assert list(made.index) == list(rows.index), (
+        f"expected the same {len(rows)} rows in the same order, found {len(made)}: add columns only"
+    )
+    lost = [name for name in rows.columns if name not in made.columns]
+    assert not lost, f"add_features lost {lost}: add columns, keep the others"
+    for name in made.columns:
+        alone = pd.concat([add_features(rows.iloc[[at]], contract) for at in range(ALONE)])
+        _assert_same(alone[name], made[name].iloc[:ALONE], f'"{name}" of a row alone')
+        turned = add_features(rows.iloc[::-1], contract)
+        _assert_same(turned[name].iloc[::-1], made[name], f'"{name}" of rows in another order')
+
+
+def check_model(
+    settings: type[_Settings], fit: Fit[_Settings], contract: Contract, folder: Path
+) -> None:
+    """Check that training on a small table gives models that are of use and that can be saved.
+
+    Args:
+        settings: the project's hyperparameters; the defaults are used.
+        fit: the project's training.
+        contract: of the table.
+        folder: an empty folder to save models in.
+
+    Raises:
+        AssertionError: a model cannot be asked about one row, predicts what is no number, learns
+            nothing of a target that depends on the features, or predicts otherwise once it is loaded.
+    """
+    table = small_table(contract, rows=900)
+    train, validation, test = table.iloc[:500], table.iloc[500:700], table.iloc[700:]
+    with LiveMetrics() as log:
+        made = fit(contract, train, validation, settings(), log)
+    losses = made.learned.losses
+    assert losses[made.learned.iterations] < losses[0], (
+        f"the model learns nothing: its validation loss is {losses[made.learned.iterations]:.4g}, that "
+        f"of a constant {losses[0]:.4g}, although the target of this table depends on the features"
+    )
+    truth = target_of(test, contract)
+    for name, model in {"model": made.model, "baseline": made.baseline}.items():
+        found = predict(model, test, contract)
+        assert np.isfinite(found.score).all(), f"the {name} predicts what is no number"
+        one = predict(model, test.iloc[[0]], contract)
+        _assert_close(one.score, found.score[:1], f"the {name}'s prediction of a row alone")
+        values(contract.kind, truth, found)
+        save_model(
+            model,
+            folder / name,
+            test[contract.features],
+            contract,
+            by_value=[package_of(settings)],
+        )
+        again = predict(load_model(folder / name), test, contract)
+        _assert_close(again.score, found.score, f"the saved {name}'s prediction")
+
+
+def check_component(path: Path, settings: type[BaseModel]) -> None:
+    """Check that a component has an input for each setting, with the same default, and passes it on.
+
+    Args:
+        path: azureml/components/train.yml.
+        settings: the project's hyperparameters.
+
+    Raises:
+        AssertionError: an input is missing, has another default, or is not in the command.
+    """
+    content = read_yaml(path)
+    for name, field in settings.model_fields.items():
+        given = content["inputs"].get(name)
+        assert given is not None, f"{path}: no input `{name}`, which is a field of Settings"
+        assert given.get("default") == field.default, (
+            f"{path}: the default of `{name}` is {given.get('default')!r}, in Settings {field.default!r}"
+        )
+        option = f"--{name.replace('_', '-')} ${{{{inputs.{name}}}}}"
+        assert option in content["command"], f"{path}: the command lacks {option}"
+
+
+def small_copy(root: Path, folder: Path) -> Path:
+    """Copy what runs of a project need, with a small table in the place of its own.
+
+    The copy's contract asks for no number of rows, and its gates for few resamples.
+
+    Args:
+        root: of the project.
+        folder: where the copy is made.
+
+    Returns:
+        The copy's folder.
+    """
+    copy = folder / "project"
+    for name in ("azureml", "conf", "src"):
+        shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    contract = load_contract(copy / "conf" / "contract.yml")
+    save_contract(contract.model_copy(update={"table": TableRules()}), copy / "conf/contract.yml")
+    small_table(contract).to_parquet(copy / "table.parquet")
+    for file, changes in {
+        "azureml/data/training.yml": {"path": "../../table.parquet"},
+        "conf/gates.yml": {"evaluation": {"resamples": RESAMPLES}},
+    }.items():
+        write_text(copy / file, dump(dict(read_yaml(copy / file)) | changes))
+    return copy
+
+
+def check_pipeline(path: Path, folder: Path) -> Path:
+    """Run a pipeline of the project on a small table, in a copy of the project.
+
+    Args:
+        path: the pipeline's file.
+        folder: an empty folder for the copy.
+
+    Returns:
+        The folder of the run: a folder for each step, with a folder for each of its outputs.
+
+    Raises:
+        ModelyardError: a step fails, or the pipeline is broken.
+    """
+    root = project_root(path.resolve().parent)
+    copy = small_copy(root, folder)
+    return run_pipeline(copy / path.resolve().relative_to(root)).folder
+
+
+def check_fast_path(folder: Path) -> str:
+    """Check that an endpoint answers as the model predicts, and refuses what breaks the contract.
+
+    Args:
+        folder: of a saved model.
+
+    Returns:
+        What answers single rows: "fast path" or "model's own prediction".
+
+    Raises:
+        AssertionError: an answer differs by more than 1e-6, or a broken request is not refused.
+        UsageError: the model cannot be loaded or asked.
+    """
+    service = Service(folder, name="test", version="0", limits=Limits())
+    contract = service.contract
+    rows = small_table(contract, rows=20, seed=1)[contract.features]
+    expected = predict(service.model, rows, contract)
+    for at in range(len(rows)):
+        body = {
+            "input_data": json.loads(rows.iloc[[at]].to_json(orient="records", date_format="iso"))
+        }
+        status, content = service.answer(json.dumps(body).encode())
+        assert status == 200, f"expected an answer to {body}, found {status}: {content}"
+        _assert_close(
+            _score(content, contract), expected.score[at : at + 1], "the endpoint's answer"
+        )
+    status, content = service.answer(b'{"input_data": [{"no such column": 1}]}')
+    assert status == 400, f"expected 400 for a row of other columns, found {status}: {content}"
+    return service.path
+
+
+def _score(content: dict[str, Any], contract: Contract) -> Any:
+    """An answer as `Prediction.score` has it."""
+    found = np.array(content["predictions" if contract.kind == "regression" else "probabilities"])
+    return found
+
+
+def _assert_close(found: Any, expected: Any, what: str) -> None:
+    apart = float(np.max(np.abs(np.asarray(found) - np.asarray(expected))))
+    assert apart <= TOLERANCE, f"{what} is {apart:.2g} off: {found} instead of {expected}"
+
+
+def _assert_same(found: pd.Series, expected: pd.Series, what: str) -> None:
+    """Compare two columns, missing values and floats' rounding aside."""
+    try:
+        pd.testing.assert_series_equal(
+            found.astype(object), expected.astype(object), check_exact=False, check_names=False
+        )
+    except AssertionError:
+        raise AssertionError(
+            f"{what} is {found.tolist()[:ALONE]}, among all others {expected.tolist()[:ALONE]}: a feature "
+            "may be computed from its own row only"
+        ) from None
+
+
+def _values(rule: Column, rows: int, random: np.random.Generator) -> Any:
+    if rule.type == "datetime":
+        start = pd.Timestamp(rule.min) if rule.min is not None else pd.Timestamp("2024-01-01")
+        return start + pd.to_timedelta(np.arange(rows) * 20, unit="min")
+    if rule.type == "boolean":
+        return random.random(rows) < 0.5
+    if rule.type in ("category", "text"):
+        words = rule.categories or [f"word {number}" for number in range(12)]
+        return random.choice(np.array(words, dtype=object), rows)
+    low = float(rule.min) if isinstance(rule.min, int | float) else 0.0
+    high = float(rule.max) if isinstance(rule.max, int | float) else low + 100.0
+    if rule.type == "integer":
+        return random.integers(int(low), int(high) + 1, rows)
+    return random.uniform(low, high, rows)
+
+
+def _signal(features: pd.DataFrame) -> Any:
+    """The mean of the standardized features; codes stand for words where nothing is a number."""
+    numbers = features.select_dtypes(["number"])
+    if numbers.empty:
+        numbers = features.apply(lambda column: column.astype("category").cat.codes.astype(float))
+    scaled = (numbers - numbers.mean()) / numbers.std().replace(0, 1)
+    mean = scaled.fillna(0).mean(axis=1)
+    return mean / (mean.std() or 1.0) * 2
+
+
+def _target(contract: Contract, signal: Any) -> Any:
+    target, rule = contract.target, contract.columns[contract.target.column]
+    if target.kind == "regression":
+        scaled = (signal - signal.min()) / (signal.max() - signal.min())
+        low = float(rule.min) if isinstance(rule.min, int | float) else 0.0
+        high = float(rule.max) if isinstance(rule.max, int | float) else low + 100.0
+        numbers = low + scaled * (high - low)
+        return numbers.round().astype(int) if rule.type == "integer" else numbers
+    if target.kind == "binary":
+        known = [value for value in target.classes or () if value != target.positive]
+        if rule.type == "boolean":
+            known = [not target.positive]
+        elif rule.categories:
+            known = [value for value in rule.categories if value != target.positive]
+        negative = known[0] if known else (0 if target.positive == 1 else f"not {target.positive}")
+        return np.where(signal > np.median(signal), target.positive, negative)
+    classes = np.array(target.classes, dtype=object)
+    return classes[pd.qcut(signal, len(classes), labels=False)]
