@@ -65,7 +65,7 @@ def test_the_case_of_the_datas_keys_makes_no_difference() -> None:
     )
 
 
-def test_fields_that_nobody_knows_are_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     body = payloads.changed(payloads.RUN_STATUS_CHANGED, {"parentRunId": {"a": [1]}}, new=1)
     assert read_event("run-failed", body).data.about.startswith("AutoML")
 
@@ -106,7 +106,7 @@ def test_fields_that_nobody_knows_are_ignored() -> None:
         ),
     ],
 )
-def test_what_cannot_be_understood_is_refused_with_the_reason(
+def test_an_invalid_event_is_refused_with_the_reason(
     queue: Queue, body: bytes, reason: str
 ) -> None:
     with pytest.raises(UnreadableEvent, match=reason):
@@ -121,7 +121,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(QUEUES), st.binary() | json_values.map(lambda v: json.dumps(v).encode()))
-def test_nothing_that_is_sent_is_more_than_unreadable(queue: Queue, body: bytes) -> None:
+def test_any_message_is_read_or_unreadable(queue: Queue, body: bytes) -> None:
     with contextlib.suppress(UnreadableEvent):
         read_event(queue, body)
 
@@ -139,7 +139,7 @@ def test_a_damaged_event_is_read_or_unreadable(queue: Queue, body: bytes, data: 
         read_event(queue, json.dumps(event).encode())
 
 
-def test_the_key_is_that_of_what_is_told_not_of_the_telling() -> None:
+def test_the_key_depends_on_the_run_and_queue_not_on_the_delivery() -> None:
     first = read_event("monitor-breached", payloads.breached(id="1"))
     finalizing = payloads.breached(id="2", eventTime="2017-06-26T18:45:00Z")
     assert read_event("monitor-breached", finalizing).key == first.key

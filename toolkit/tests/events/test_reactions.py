@@ -1,4 +1,4 @@
-"""What events lead to: told twice, out of order, with crashes in between."""
+"""Reactions to events: repeated, out of order, with crashes between."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_a_registered_version_is_tested_on_the_rows_it_was_registered_with(azure
     }
 
 
-def test_a_version_of_another_model_is_left_alone(azure: Azure) -> None:
+def test_a_version_of_another_model_is_ignored(azure: Azure) -> None:
     event = read_event("model-registered", payloads.registered("other-model"))
     assert handle(event, azure.services) == "other-model:3 is not a version of flight-delay"
     assert not azure.jobs.started
 
 
-def test_a_version_that_came_from_no_run_is_not_tested_and_that_is_said(azure: Azure) -> None:
+def test_a_version_without_a_run_is_not_tested(azure: Azure) -> None:
     body = payloads.changed(
         json.loads(payloads.registered()), {"ModelProperties": {"type": "test"}}
     )
@@ -54,7 +54,7 @@ def test_a_version_that_came_from_no_run_is_not_tested_and_that_is_said(azure: A
     assert not azure.jobs.started
 
 
-def test_a_failed_run_is_told_to_operations(azure: Azure) -> None:
+def test_a_failed_run_is_reported_to_operations(azure: Azure) -> None:
     handle(FAILED, azure.services)
     (notice,) = azure.notices
     assert notice.startswith("run brave_bear_x1 of experiment training failed in prod; az ml job")
@@ -69,7 +69,7 @@ def test_a_breach_starts_the_training_pipeline(azure: Azure) -> None:
 
 
 @pytest.mark.parametrize("event", [REGISTERED, FAILED, breach()], ids=lambda event: event.queue)
-def test_an_event_told_twice_is_acted_upon_once(azure: Azure, event: Event) -> None:
+def test_an_event_that_is_delivered_twice_has_one_reaction(azure: Azure, event: Event) -> None:
     first = handle(event, azure.services)
     again = event.model_copy(update={"id": "another delivery"})
     assert handle(event, azure.services) == f"handled before, by event {event.id}: {first}"
@@ -78,7 +78,7 @@ def test_an_event_told_twice_is_acted_upon_once(azure: Azure, event: Event) -> N
     assert azure.jobs.refused == 0
 
 
-def test_an_event_that_somebody_is_handling_waits(azure: Azure) -> None:
+def test_an_event_that_is_being_handled_is_busy(azure: Azure) -> None:
     azure.jobs.killed_before = True
     with pytest.raises(Killed):
         handle(REGISTERED, azure.services)
@@ -88,7 +88,7 @@ def test_an_event_that_somebody_is_handling_waits(azure: Azure) -> None:
 
 @pytest.mark.parametrize("event", [REGISTERED, breach()], ids=lambda event: event.queue)
 @pytest.mark.parametrize("moment", ["killed_before", "killed_after"])
-def test_a_crash_between_claim_and_end_loses_and_doubles_nothing(
+def test_a_crash_neither_loses_nor_repeats_a_reaction(
     azure: Azure, event: Event, moment: str
 ) -> None:
     setattr(azure.jobs, moment, True)
@@ -114,7 +114,7 @@ def test_after_an_error_the_next_attempt_begins_at_once(azure: Azure, event: Eve
     assert len(azure.jobs.started) == 1
 
 
-def test_two_who_are_told_at_the_same_moment_do_not_both_act(azure: Azure) -> None:
+def test_of_two_deliveries_at_the_same_moment_one_is_handled(azure: Azure) -> None:
     class Overtaken(type(azure.store)):  # type: ignore[misc]
         def create(self, name: str, content: bytes) -> str | None:
             azure.store.create(name, content.replace(b'"by": "', b'"by": "other'))
@@ -164,7 +164,7 @@ def test_another_breach_waits_while_a_retraining_is_being_started(azure: Azure) 
     assert "started" in handle(breach("second"), azure.services)
 
 
-def test_another_breach_sees_what_a_crash_left_unsaid(azure: Azure) -> None:
+def test_a_retraining_that_was_started_before_a_crash_answers_the_next_breach(azure: Azure) -> None:
     azure.jobs.killed_after = True
     with pytest.raises(Killed):
         handle(breach("first"), azure.services)
@@ -206,21 +206,21 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whatever_happens_everything_told_is_answered_once_in_the_end(
+def test_every_event_has_one_reaction_in_the_end_whatever_fails(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Queue, int, str, int]]
 ) -> None:
     project = tmp_path_factory.getbasetemp() / "project"
     (project / "conf").mkdir(parents=True, exist_ok=True)
     (project / "conf" / "project.yml").write_text(PROJECT)
     azure = Azure(project)
-    told: dict[str, Event] = {}
+    events: dict[str, Event] = {}
     for queue, which, fault, minutes in steps:
         event = {
             "model-registered": lambda n: payloads.registered(version=n),
             "monitor-breached": lambda n: payloads.breached(f"monitor_{n}"),
             "run-failed": lambda n: payloads.failed(f"run_{n}"),
         }[queue](which)
-        read = told.setdefault(f"{queue} {which}", read_event(queue, event))
+        read = events.setdefault(f"{queue} {which}", read_event(queue, event))
         azure.jobs.error = OSError() if fault == "error" else None
         azure.jobs.killed_before = fault == "killed_before"
         azure.jobs.killed_after = fault == "killed_after"
@@ -228,11 +228,11 @@ def test_whatever_happens_everything_told_is_answered_once_in_the_end(
             handle(read, azure.services)
         azure.wait(minutes=minutes)
     azure.jobs.error, azure.jobs.killed_before, azure.jobs.killed_after = None, False, False
-    for event, _ in itertools.product(told.values(), range(2)):
+    for event, _ in itertools.product(events.values(), range(2)):
         azure.wait(seconds=LEASE.total_seconds())
         handle(event, azure.services)
     tests = [name for name, job in azure.jobs.started.items() if job.pipeline == "model-test"]
-    assert len(tests) == sum(name.startswith("model-registered") for name in told)
-    assert len(azure.notices) == sum(name.startswith("run-failed") for name in told)
+    assert len(tests) == sum(name.startswith("model-registered") for name in events)
+    assert len(azure.notices) == sum(name.startswith("run-failed") for name in events)
     retrainings = len(azure.jobs.started) - len(tests)
-    assert retrainings == min(1, sum(name.startswith("monitor-breached") for name in told))
+    assert retrainings == min(1, sum(name.startswith("monitor-breached") for name in events))

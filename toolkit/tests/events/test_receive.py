@@ -1,4 +1,4 @@
-"""From a message to the poison queue, a notice or nothing; and what the app's files have to agree on."""
+"""Handling of messages, and the settings on which the code, the host and the infrastructure agree."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def notices(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.getMessage().startswith(NOTICE)]
 
 
-def test_what_was_done_is_logged(azure: Azure, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_outcome_is_logged(azure: Azure, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert receive("model-registered", payloads.registered(), 1, lambda: azure.services)
     assert "flight-delay:3 is tested by job model-test-" in caplog.text
     assert not notices(caplog)
 
 
-def test_what_nobody_understands_is_told_and_put_aside_at_once(
+def test_an_invalid_message_is_reported_and_goes_to_the_poison_queue_at_once(
     azure: Azure, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not receive("run-failed", b'{"id": "x"}', 1, lambda: azure.services)
@@ -53,7 +53,7 @@ def test_what_nobody_understands_is_told_and_put_aside_at_once(
     assert "run-failed-poison: type: Field required" in notice.replace("eventType", "type")
 
 
-def test_what_fails_is_tried_again_and_told_when_it_is_given_up(
+def test_a_failure_is_raised_and_reported_at_the_last_attempt(
     azure: Azure, caplog: pytest.LogCaptureFixture
 ) -> None:
     azure.jobs.error = OSError("no\nnetwork")
@@ -72,7 +72,7 @@ def test_settings_are_read_from_the_apps_environment() -> None:
     assert settings.model
 
 
-def test_missing_and_wrong_settings_are_told_all_at_once() -> None:
+def test_all_missing_and_wrong_settings_are_named_at_once() -> None:
     given = GIVEN | {"EVENTS_COOL_DOWN_DAYS": "often", "EVENTS_STATE": "account"}
     del given["EVENTS_WORKSPACE"]
     with pytest.raises(UsageError) as caught:
@@ -81,7 +81,7 @@ def test_missing_and_wrong_settings_are_told_all_at_once() -> None:
         assert name in str(caught.value)
 
 
-def test_a_project_without_a_model_is_told(tmp_path: Path) -> None:
+def test_a_project_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"project\.yml does not exist"):
         _ = read_settings(GIVEN, tmp_path).model
 
@@ -138,7 +138,7 @@ def test_a_message_that_is_no_event_is_put_into_the_poison_queue(app: App) -> No
     assert put == [b"{}"]
 
 
-def test_infrastructure_and_code_name_the_same_queues_settings_and_tag() -> None:
+def test_infrastructure_and_code_have_the_same_queues_settings_and_tag() -> None:
     modules = ROOT / "infra" / "modules"
     storage = (modules / "event-storage.bicep").read_text(encoding="utf-8")
     events = (modules / "events.bicep").read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_infrastructure_and_code_name_the_same_queues_settings_and_tag() -> None
     assert f"data.RunTags.{BREACH_TAG}" in events
 
 
-def test_the_host_keeps_to_what_the_code_relies_on() -> None:
+def test_the_settings_of_the_host_fit_the_code() -> None:
     host = json.loads((ROOT / "events" / "host.json").read_text(encoding="utf-8"))
     queues = host["extensions"]["queues"]
     assert queues["maxDequeueCount"] == MAX_ATTEMPTS

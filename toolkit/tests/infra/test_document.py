@@ -23,7 +23,7 @@ def test_the_page_is_up_to_date() -> None:
     assert page == documented(ROOT), "run `.venv/bin/mlops infra document`"
 
 
-def test_a_module_more_is_a_box_and_an_arrow_more(tmp_path: Path) -> None:
+def test_a_new_module_is_a_new_box_and_arrow(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "infra", tmp_path / "infra")
     main = tmp_path / "infra" / "main.bicep"
     main.write_text(
@@ -38,13 +38,13 @@ def test_a_module_more_is_a_box_and_an_arrow_more(tmp_path: Path) -> None:
     assert "search --> workspace" in drawn
 
 
-def test_every_module_has_a_box_with_what_it_makes() -> None:
+def test_the_box_of_every_module_lists_what_it_deploys() -> None:
     drawn = diagram(read_infrastructure(ROOT / "infra"), (ROOT / "infra" / "main.bicep").resolve())
     assert "<br/>" in drawn
     assert '</b><br/>"]' not in drawn
 
 
-def test_a_persona_that_may_do_more_gets_more_words() -> None:
+def test_a_new_operation_of_a_persona_is_in_the_table() -> None:
     table = rights(PERSONAS)
     assert table.count("**approve models**") == 2
     more = json.loads(json.dumps(PERSONAS))
@@ -52,13 +52,13 @@ def test_a_persona_that_may_do_more_gets_more_words() -> None:
     assert rights(more).count("**approve models**") == 3
 
 
-def test_every_capability_is_an_operation_that_exists() -> None:
+def test_the_operation_of_every_capability_exists() -> None:
     known = OPERATIONS.read_text(encoding="utf-8").lower().splitlines()
     for operation in CAPABILITIES.values():
         assert any(line.startswith(operation.lower()) for line in known), operation
 
 
-def test_a_page_without_its_marks_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_missing_mark_of_the_page_is_named(tmp_path: Path) -> None:
     for name in ("infra", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name)
     page = tmp_path / PAGE

@@ -17,7 +17,7 @@ IMMUTABLE = "    immutable: {\n      kind: 'Timed'\n      days: days\n    }\n"
 
 @dataclass(frozen=True)
 class Fault:
-    """`old` of a file becomes `new`; then `what` and `remedy` are said of the line with `at`."""
+    """`old` of a file becomes `new`; then the line with `at` has a finding with `what` and `remedy`."""
 
     file: str
     old: str
@@ -357,7 +357,7 @@ CALLS = {
     "output that may be null": Fault(
         MAIN, " ?? ''", "", "lockLevel", "output `lockLevel` may be null", "give a default"
     ),
-    "dependency told twice": Fault(
+    "redundant dependency": Fault(
         LOCKS,
         "  scope: storage\n",
         "  scope: storage\n  dependsOn: [\n    storage // twice\n  ]\n",
@@ -495,7 +495,7 @@ INTENT = {
         "looks like a secret",
         "identity",
     ),
-    "key asked for": Fault(
+    "key that is read": Fault(
         LOCKS,
         "lock.properties.level",
         "storage.listKeys().keys[0].value",
@@ -520,7 +520,7 @@ INTENT = {
         "prod is not locked",
         "= true",
     ),
-    "lock that is asked for and not there": Fault(
+    "lock that is set and not deployed": Fault(
         MAIN,
         "(asAdministrator && lockResources)",
         "(false)",
@@ -558,7 +558,7 @@ FAULTS = TYPES | CALLS | INTENT
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_found_where_it_is_and_says_what_to_do(fault: Fault, tmp_path: Path):
+def test_a_fault_is_found_with_its_place_and_remedy(fault: Fault, tmp_path: Path):
     blamed = fault.plant(tmp_path)
     found = findings(tmp_path)
     said = [
@@ -570,7 +570,7 @@ def test_a_fault_is_found_where_it_is_and_says_what_to_do(fault: Fault, tmp_path
     ), said
 
 
-def test_a_region_that_is_left_to_a_default_is_found(tmp_path: Path):
+def test_a_region_from_a_default_is_found(tmp_path: Path):
     default = STORE_TEXT.replace(
         "param location string", f"param location string = {GROUP}.location"
     )
@@ -581,11 +581,11 @@ def test_a_region_that_is_left_to_a_default_is_found(tmp_path: Path):
     )
 
 
-def test_nothing_is_said_of_what_is_fine(tmp_path: Path):
+def test_an_infrastructure_without_faults_has_no_findings(tmp_path: Path):
     assert findings(write(tmp_path)) == []
 
 
-def test_a_value_that_cannot_be_worked_out_is_no_crash(tmp_path: Path):
+def test_a_value_that_cannot_be_evaluated_is_no_finding(tmp_path: Path):
     text = FILES[LOCKS].replace("  name: 'keep'", "  name: format('{0}-{1}', 'keep')")
     write(tmp_path, {LOCKS: text})
     assert findings(tmp_path) == []

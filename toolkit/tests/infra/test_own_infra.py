@@ -79,7 +79,7 @@ def test_faults_in_the_real_files_are_found_all_at_once(copied: Path):
         )
 
 
-def test_checkov_fails_what_is_unsafe_unread_or_unexplained(copied: Path):
+def test_failed_rules_unparsed_files_and_unexplained_exceptions_are_found(copied: Path):
     shutil.rmtree(copied / "infra")
     (copied / "infra").mkdir()
     account = "resource a 'Microsoft.Storage/storageAccounts@2025-01-01' = {\n"
@@ -103,7 +103,7 @@ def test_checkov_fails_what_is_unsafe_unread_or_unexplained(copied: Path):
     }
 
 
-def test_the_command_says_no_with_file_line_and_remedy(copied: Path, monkeypatch):
+def test_the_command_prints_file_line_and_remedy_and_fails(copied: Path, monkeypatch):
     monkeypatch.chdir(copied)
     shutil.rmtree(copied / "infra")
     (copied / "infra").mkdir()
@@ -118,7 +118,7 @@ def test_the_command_says_no_with_file_line_and_remedy(copied: Path, monkeypatch
     assert {"file", "line", "column", "what", "remedy", "check"} == set(read["findings"][0])
 
 
-def test_a_project_without_infrastructure_is_wrong_usage(copied: Path, monkeypatch):
+def test_a_project_without_infrastructure_is_a_usage_error(copied: Path, monkeypatch):
     monkeypatch.chdir(copied)
     shutil.rmtree(copied / "infra")
     failed = CliRunner().invoke(app, ["infra", "check"])

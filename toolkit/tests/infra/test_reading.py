@@ -19,7 +19,7 @@ def read(text: str, name: str = "a.bicep") -> BicepFile:
     return parse(text.encode(), Path(name))
 
 
-def test_every_part_knows_its_line_and_column():
+def test_every_part_has_its_line_and_column():
     file = read("@description('x')\nparam a string = 'b'\n\nvar c = {\n  d: [\n    a\n  ]\n}\n")
     assert (file.parameters["a"].place.line, file.parameters["a"].type.text) == (2, "string")
     assert file.parameters["a"].decorators[0].function == "description"
@@ -28,7 +28,7 @@ def test_every_part_knows_its_line_and_column():
     assert (entry.value.items[0].place.line, entry.value.items[0].place.column) == (6, 5)
 
 
-def test_resources_know_their_parent_condition_and_loop():
+def test_resources_have_their_parent_condition_and_loop():
     file = read(
         "resource a 'M.S/x@2025-01-01' = [\n  for (one, i) in list: if (i > 0) {\n    name: one\n\n"
         "    resource b 'y' existing = {\n      name: 'b'\n    }\n  }\n]\n"
@@ -39,7 +39,7 @@ def test_resources_know_their_parent_condition_and_loop():
     assert inner.inside.symbol == "a"
 
 
-def test_calls_and_indexes_in_arrays_stay_in_one_piece():
+def test_calls_and_indexes_in_arrays_are_one_value():
     file = read("var a = [\n  resourceGroup().id\n  b[0].c\n]\nvar d = [f(1).g, h]\n")
     assert not file.errors
     called, indexed = file.variables["a"].value.items
@@ -49,7 +49,7 @@ def test_calls_and_indexes_in_arrays_stay_in_one_piece():
     assert len(file.variables["d"].value.items) == 2
 
 
-def test_texts_are_unescaped_unless_they_are_verbatim():
+def test_strings_are_unescaped_unless_they_are_verbatim():
     file = read("var a = 'it\\'s \\${b} \\u{41}'\nvar c = '''\nit's ${b}'''\n")
     assert file.variables["a"].value == Literal("it's ${b} A", file.variables["a"].value.place)
     assert file.variables["c"].value.value == "it's ${b}"
@@ -65,7 +65,7 @@ def test_a_parameter_file_is_read_with_its_places():
     assert not file.errors
 
 
-def test_a_parameter_file_without_a_target_says_so():
+def test_a_parameter_file_without_using_is_an_error():
     (error,) = read("param a = 1\n", "x.bicepparam").errors
     assert "does not name the .bicep file" in error.what and "using" in error.remedy
 
@@ -116,19 +116,19 @@ def test_operators_bind_as_in_bicep(tree: Any):
     assert few == all_
 
 
-def test_a_property_of_parentheses_is_one_of_all_that_is_in_them():
+def test_a_property_after_parentheses_belongs_to_the_whole_expression():
     value = read("var a = (b ? c : d).e\n").variables["a"].value
     assert isinstance(value, Member) and isinstance(value.of, Ternary)
 
 
 @given(st.text())
-def test_no_text_stops_the_reader(text: str):
+def test_any_text_can_be_parsed(text: str):
     read(text)
     read(text, "x.bicepparam")
 
 
 @given(st.integers(0, len(STORE)), st.integers(0, 40))
-def test_a_file_with_a_hole_in_it_is_read_all_the_same(start: int, length: int):
+def test_a_damaged_file_can_be_parsed(start: int, length: int):
     read(STORE[:start] + STORE[start + length :])
 
 
@@ -153,7 +153,9 @@ def test_a_file_with_a_hole_in_it_is_read_all_the_same(start: int, length: int):
         ("loop", UNKNOWN),
     ],
 )
-def test_what_is_known_before_deployment_is_worked_out(expression: str, value: Any):
+def test_expressions_are_evaluated_as_far_as_they_are_known_before_a_deployment(
+    expression: str, value: Any
+):
     file = read(
         f"param a string\nvar settings = {{ x: {{ size: 7 }} }}\nvar loop = loop\nvar r = {expression}\n"
     )

@@ -43,7 +43,7 @@ def compiled(root: Path) -> list[tuple[str, int, str, str]]:
 FORMATTED = 'case "$1" in format) for f in "$@"; do [ -f "$f" ] && cat "$f"; done;; esac'
 
 
-def test_what_the_compiler_says_is_found_with_its_line(tmp_path: Path, program: Program):
+def test_messages_of_the_compiler_are_findings_with_their_line(tmp_path: Path, program: Program):
     root = write(tmp_path / "project")
     main = root / "infra" / "main.bicep"
     warning = (
@@ -60,7 +60,7 @@ def test_what_the_compiler_says_is_found_with_its_line(tmp_path: Path, program: 
     ]
 
 
-def test_every_entry_is_compiled_and_modules_with_their_callers(tmp_path: Path, program: Program):
+def test_a_module_is_compiled_with_its_callers_only(tmp_path: Path, program: Program):
     root = write(tmp_path / "project")
     words = program("bicep", FORMATTED).resolve()
     assert compiled(root) == []
@@ -98,9 +98,7 @@ def test_the_azure_cli_compiles_where_it_has_the_compiler(tmp_path: Path, progra
     ]
 
 
-def test_an_azure_cli_without_the_compiler_is_asked_for_nothing_more(
-    tmp_path: Path, program: Program
-):
+def test_an_azure_cli_without_the_compiler_installs_none(tmp_path: Path, program: Program):
     root = write(tmp_path / "project")
     words = program("az", "exit 1")
     said: list[str] = []
@@ -109,7 +107,9 @@ def test_an_azure_cli_without_the_compiler_is_asked_for_nothing_more(
     assert "not compiled" in said[0]
 
 
-def test_a_compiler_that_fails_without_a_reason_is_an_error(tmp_path: Path, program: Program):
+def test_a_compiler_that_fails_without_a_known_message_is_an_error(
+    tmp_path: Path, program: Program
+):
     root = write(tmp_path / "project")
     program("bicep", "echo disk full >&2; exit 7")
     with pytest.raises(UsageError, match="disk full"):
@@ -147,7 +147,7 @@ def test_a_deployment_goes_to_the_group_of_its_environment(project: Path, progra
     ]
 
 
-def test_an_administrator_makes_the_group_with_its_tags_first(project: Path, program: Program):
+def test_an_administrator_creates_the_group_with_its_tags_first(project: Path, program: Program):
     words = program("az", AZURE)
     deploy(project, "dev", as_administrator=True, settings={})
     assert words.read_text().splitlines()[2:] == [
@@ -159,7 +159,7 @@ def test_an_administrator_makes_the_group_with_its_tags_first(project: Path, pro
     ]
 
 
-def test_looking_at_prod_is_for_everyone(project: Path, program: Program):
+def test_everyone_may_compare_with_prod(project: Path, program: Program):
     words = program("az", AZURE)
     deploy(project, "prod", what_if=True, settings={})
     assert "deployment group what-if --name infra-prod" in words.read_text()
@@ -174,7 +174,7 @@ def test_prod_is_deployed_by_the_pipeline_only(project: Path, program: Program):
     assert "deployment group create --name infra-prod" in words.read_text()
 
 
-def test_an_administrator_says_that_prod_is_meant(project: Path, program: Program):
+def test_an_administrator_confirms_prod_with_the_groups_name(project: Path, program: Program):
     words = program("az", AZURE)
     for given in (None, "rg-acme-small-dev"):
         with pytest.raises(UsageError, match=r"confirm with .* rg-acme-small-prod"):
@@ -192,7 +192,7 @@ def test_an_administrator_says_that_prod_is_meant(project: Path, program: Progra
         (None, UsageError, "aka.ms/azure-cli"),
     ],
 )
-def test_an_azure_that_does_not_answer_is_a_message(
+def test_a_failure_of_azure_or_its_cli_is_a_message(
     project: Path, program: Program, azure: str | None, error: type[Exception], message: str
 ):
     if azure:
@@ -201,6 +201,6 @@ def test_an_azure_that_does_not_answer_is_a_message(
         deploy(project, "dev", settings={})
 
 
-def test_an_environment_that_is_not_there_is_named_with_those_that_are(project: Path):
+def test_an_unknown_environment_is_named_with_the_known_ones(project: Path):
     with pytest.raises(UsageError, match="no environment 'stage'; it has: dev, prod"):
         deploy(project, "stage", settings={})

@@ -98,8 +98,8 @@ def _ask(command: list[str], names: list[str]) -> Iterator[tuple[str, dict[str, 
             _call(server, 0, "initialize", hello)
             _send(server, {"jsonrpc": "2.0", "method": "notifications/initialized"})
             for number, name in enumerate(names, 1):
-                asked = {"name": "bicepschema_get", "arguments": {"resource-type": name}}
-                yield name, _answer(_call(server, number, "tools/call", asked), name)
+                call = {"name": "bicepschema_get", "arguments": {"resource-type": name}}
+                yield name, _answer(_call(server, number, "tools/call", call), name)
         finally:
             timer.cancel()
             if server.stdin:
@@ -112,12 +112,12 @@ def _ask(command: list[str], names: list[str]) -> Iterator[tuple[str, dict[str, 
 
 def _answer(reply: dict[str, Any], name: str) -> dict[str, Any]:
     try:
-        said = json.loads(reply["result"]["content"][0]["text"])
-        if said["status"] == 200:
-            return {"types": said["results"]["BicepSchemaResult"]}
-        if "not found" in said["message"] or "not supported" in said["message"]:
-            return {"error": said["message"]}
-        raise UsageError(f"azmcp has no answer about {name}: {said['message']}")
+        answer = json.loads(reply["result"]["content"][0]["text"])
+        if answer["status"] == 200:
+            return {"types": answer["results"]["BicepSchemaResult"]}
+        if "not found" in answer["message"] or "not supported" in answer["message"]:
+            return {"error": answer["message"]}
+        raise UsageError(f"azmcp has no answer about {name}: {answer['message']}")
     except (KeyError, IndexError, TypeError, ValueError):
         raise UsageError(
             f"azmcp's answer about {name} has an unknown format: {str(reply)[:300]}"

@@ -95,7 +95,7 @@ def read_infrastructure(
     types = Types(answers)
     return Infrastructure(
         {path: _declared(file) for path, file in sources.files.items()},
-        tuple(_findings(sources, types)),
+        tuple(dict.fromkeys(_findings(sources, types))),
         tuple(note for file in sources.bicep for note in bodies.not_compared(file, types)),
     )
 

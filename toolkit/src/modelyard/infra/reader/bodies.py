@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from modelyard.infra.reader.findings import Finding, Place
-from modelyard.infra.reader.kinds import Symbols, kind_of_expression
+from modelyard.infra.reader.kinds import Symbols, in_words, kind_of_expression
 from modelyard.infra.reader.resource_types import PRIMITIVES, Field, ResourceType, Shape, Types
 from modelyard.infra.reader.tree import (
     Array,
@@ -21,7 +21,6 @@ from modelyard.infra.reader.tree import (
     Index,
     Literal,
     Member,
-    Module,
     Name,
     Object,
     Resource,
@@ -104,8 +103,7 @@ def _reads(file: BicepFile, types: Types) -> Iterator[Finding]:
     """Check that the type of a resource has the properties that are read of it."""
     nodes = [node for expression in file.expressions for node in walk(expression)]
     local = {name for node in nodes if isinstance(node, For) for name in node.variables}
-    declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
-    local |= {name for one in declared if one.loop for name in one.loop.variables}
+    local |= {name for one in file.deployments() if one.loop for name in one.loop.variables}
     for node in nodes:
         if not isinstance(node, Member) or node.safe:
             continue
@@ -185,8 +183,8 @@ class _Body:
         found = kind_of_expression(given, self.symbols, local)
         if wanted in ("any", "null") or found is None or found == wanted:
             return
-        what = f"`{path}` of {self.type.name} is {_a(wanted)}, found {_a(found)}"
-        yield Finding(given.place, what, f"give {_a(wanted)}", CHECK)
+        what = f"`{path}` of {self.type.name} is {in_words(wanted)}, found {in_words(found)}"
+        yield Finding(given.place, what, f"give {in_words(wanted)}", CHECK)
 
     def array(self, given: Expr, inner: str, path: str, local: frozenset[str]) -> Iterator[Finding]:
         match given:
@@ -286,7 +284,7 @@ class _Body:
                 yield Finding(place, what, remedy, CHECK)
         found = kind_of_expression(given, self.symbols, local)
         if found not in (None, "string", "int") and (len(choices) > 1 or found == "bool"):
-            what = f"`{path}` of {self.type.name} is {listed}; found {_a(str(found))}"
+            what = f"`{path}` of {self.type.name} is {listed}; found {in_words(found)}"
             yield Finding(given.place, what, f"take {listed}", CHECK)
         elif isinstance(given, Text) and not kinds:
             what = f"`{path}` of {self.type.name} is {listed}; found a string with expressions"
@@ -346,11 +344,6 @@ def _nearest(key: str, shape: Shape, *, reading: bool = False) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) < 80 else text[:77] + "…"
-
-
-def _a(kind: str) -> str:
-    words = {"int": "a whole number", "bool": "true or false", "string": "text"}
-    return words.get(kind, f"an {kind}")
 
 
 def _date(version: str) -> tuple[str, bool]:

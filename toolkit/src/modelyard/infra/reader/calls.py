@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from modelyard.infra.reader.findings import Finding, Place
-from modelyard.infra.reader.kinds import Symbols, kind_of_expression
+from modelyard.infra.reader.kinds import Symbols, in_words, kind_of_expression
 from modelyard.infra.reader.sources import Sources
 from modelyard.infra.reader.tree import (
     KNOWN_AT_ONCE,
@@ -117,11 +117,11 @@ def _value(
     title = f"parameter `{parameter.name}` of {called.path.name}"
     if isinstance(value, Literal) and value.value is None:
         if not parameter.type.text.endswith("?"):
-            yield Finding(value.place, f"{title} is null", f"give {_a(wanted)}", CHECK)
+            yield Finding(value.place, f"{title} is null", f"give {in_words(wanted)}", CHECK)
         return
     if wanted and found and wanted != found:
-        what = f"{title} is {_a(wanted)}, found {_a(found)}"
-        yield Finding(value.place, what, f"give {_a(wanted)}", CHECK)
+        what = f"{title} is {in_words(wanted)}, found {in_words(found)}"
+        yield Finding(value.place, what, f"give {in_words(wanted)}", CHECK)
         return
     allowed = theirs.allowed(parameter.name)
     constants: list[tuple[object, Place]] = []
@@ -210,8 +210,3 @@ def _near(name: str, known: Iterable[str]) -> str:
     if near:
         return f"write `{near[0]}`"
     return f"remove it; there is: {', '.join(names)}" if names else "remove it; there is none"
-
-
-def _a(kind: str | None) -> str:
-    words = {"int": "a whole number", "bool": "true or false", "string": "text", None: "a value"}
-    return words.get(kind, f"an {kind}")

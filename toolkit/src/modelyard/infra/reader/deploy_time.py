@@ -18,7 +18,6 @@ from modelyard.infra.reader.tree import (
     Name,
     Object,
     Operation,
-    Resource,
     Ternary,
     children,
 )
@@ -30,8 +29,7 @@ DEEPEST = 20
 def check(sources: Sources) -> Iterator[Finding]:
     """Check names, conditions and loops, and values for outputs and parameters that may not be null."""
     for file in sources.bicep:
-        declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
-        for one in declared:
+        for one in file.deployments():
             parts = [
                 ("the name", one.body.value("name")),
                 ("the condition", one.condition),

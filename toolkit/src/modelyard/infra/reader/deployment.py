@@ -67,7 +67,7 @@ def _file(
 
     scope = Scope(file, given, output)
     for resource in file.every_resource():
-        if not resource.existing and not any(_is_off(r, scope) for r in _around(resource)):
+        if not resource.existing and not any(_is_off(r, scope) for r in resource.enclosing()):
             yield from _iterations(resource, scope)
     for module in file.modules.values():
         called = sources.called(file, module)
@@ -75,13 +75,6 @@ def _file(
             yield one
             if called is not None:
                 yield from _file(called, _parameters(one), sources, depth + 1)
-
-
-def _around(resource: Resource) -> Iterator[Resource]:
-    one = resource.inside
-    while one is not None:
-        yield one
-        one = one.inside
 
 
 def _is_off(declared: Resource | Module, scope: Scope) -> bool:

@@ -223,11 +223,11 @@ class Expressions:
         parts: list[str | Expr] = []
 
         def add(text: bytes) -> None:
-            said = text.decode(errors="replace")
+            part = text.decode(errors="replace")
             if verbatim:
-                said = said.removeprefix("\r").removeprefix("\n") if position == width else said
-            if said:
-                parts.append(said if verbatim else _unescape(said))
+                part = part.removeprefix("\r").removeprefix("\n") if position == width else part
+            if part:
+                parts.append(part if verbatim else _unescape(part))
 
         for child in node.named_children:
             if child.type == "interpolation":

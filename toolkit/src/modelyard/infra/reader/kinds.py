@@ -132,3 +132,9 @@ def kind_of_expression(
             return "int"
         case _:
             return None
+
+
+def in_words(kind: str | None) -> str:
+    """Name a kind of value for a message, with its article."""
+    words = {"int": "a whole number", "bool": "true or false", "string": "text", None: "a value"}
+    return words.get(kind, f"an {kind}")

@@ -22,7 +22,6 @@ from modelyard.infra.reader.tree import (
     Index,
     Literal,
     Member,
-    Module,
     Name,
     Object,
     Other,
@@ -92,10 +91,10 @@ def _known(file: BicepFile) -> set[str]:
 
 def _names(file: BicepFile) -> Iterator[Finding]:
     known = _known(file)
-    every: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
-    for declared in every:
+    for declared in file.deployments():
         names = set(known)
-        for one in (declared, *_around(declared)):
+        enclosing = declared.enclosing() if isinstance(declared, Resource) else ()
+        for one in (declared, *enclosing):
             names.update(one.loop.variables if one.loop else ())
         yield from _unknown(declared.body, names)
         if declared.condition:
@@ -117,13 +116,6 @@ def _names(file: BicepFile) -> Iterator[Finding]:
         if re.fullmatch(r"\w+", base) and base not in TYPES | set(file.types):
             what = f"parameter `{parameter.name}` has the unknown type {base}"
             yield Finding(parameter.place, what, f"take one of {', '.join(sorted(TYPES))}", CHECK)
-
-
-def _around(declared: Resource | Module) -> Iterator[Resource]:
-    one = declared.inside if isinstance(declared, Resource) else None
-    while one is not None:
-        yield one
-        one = one.inside
 
 
 def _unknown(node: Expr, known: set[str], *, default: bool = False) -> Iterator[Finding]:
@@ -180,8 +172,8 @@ def _unused(file: BicepFile) -> Iterator[Finding]:
 def _described(file: BicepFile) -> Iterator[Finding]:
     declared: list[Parameter | Output] = [*file.parameters.values(), *file.outputs.values()]
     for one in declared:
-        said = next((d for d in one.decorators if d.function == "description"), None)
-        if said is None or not said.arguments or not _text_of(said.arguments[0]).strip():
+        written = next((d for d in one.decorators if d.function == "description"), None)
+        if not (written and written.arguments and _text_of(written.arguments[0]).strip()):
             kind = "parameter" if isinstance(one, Parameter) else "output"
             what = f"{kind} `{one.name}` has no description"
             yield Finding(one.place, what, "write @description('...') above it", CHECK)
@@ -225,8 +217,7 @@ def _cycles(file: BicepFile) -> Iterator[Finding]:
     places: dict[str, Place] = {}
     for name, variable in file.variables.items():
         needs[name], places[name] = _uses(variable.value), variable.place
-    declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
-    for one in declared:
+    for one in file.deployments():
         parts = [one.body, one.condition, one.loop and one.loop.over]
         needs[one.symbol] = {n for p in parts if p is not None for n in _uses(p)} - {one.symbol}
         places[one.symbol] = one.place
@@ -240,8 +231,7 @@ def _cycles(file: BicepFile) -> Iterator[Finding]:
 
 def _redundant(file: BicepFile) -> Iterator[Finding]:
     """Check for `dependsOn` of referenced symbols, and for names that repeat the parent's name."""
-    declared: list[Resource | Module] = [*file.every_resource(), *file.modules.values()]
-    for one in declared:
+    for one in file.deployments():
         rest = [p.value for p in one.body.properties if p.key != "dependsOn"]
         used = {name for value in rest for name in _uses(value)}
         used |= {n for v in used & set(file.variables) for n in _uses(file.variables[v].value)}

@@ -48,13 +48,9 @@ DEPLOYMENT = r"[a-zA-Z0-9._()-]{1,64}"
 
 def check(sources: Sources, types: Types) -> Iterator[Finding]:
     """Check every name that can be evaluated; a finding names the parameter file."""
-    seen: set[tuple[object, str]] = set()
     for parameters in sources.parameters:
         for one in deployed(parameters, sources):
-            for finding in _check_name(one, parameters.path.name, types):
-                if (finding.place, finding.what) not in seen:
-                    seen.add((finding.place, finding.what))
-                    yield finding
+            yield from _check_name(one, parameters.path.name, types)
 
 
 def missing_keys(sources: Sources) -> Iterator[Finding]:

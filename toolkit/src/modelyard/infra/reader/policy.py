@@ -106,12 +106,8 @@ def check(sources: Sources, types: Types) -> Iterator[Finding]:
         yield from _secrets(file)
         yield from _roles_that_give_roles(file)
     yield from _role_operations(sources)
-    seen: set[tuple[Place, str]] = set()
     for parameters in sources.parameters:
-        for finding in _environment(parameters, sources):
-            if (finding.place, finding.what) not in seen:
-                seen.add((finding.place, finding.what))
-                yield finding
+        yield from _environment(parameters, sources)
 
 
 def _not_skipped(resource: Resource, found: Iterator[tuple[str, Finding]]) -> Iterator[Finding]:

@@ -230,6 +230,12 @@ class Resource:
     inside: Resource | None = None  # the resource whose body this one is declared in
     reasons: tuple[str, ...] = ()  # comments inside its body
 
+    def enclosing(self) -> Iterator[Resource]:
+        """Yield the resources in whose bodies it is declared, innermost first."""
+        if self.inside is not None:
+            yield self.inside
+            yield from self.inside.enclosing()
+
     def walk(self) -> Iterator[Resource]:
         """Yield this resource and those declared inside it."""
         yield self
@@ -270,6 +276,10 @@ class BicepFile:
         """Yield the resources, including those declared inside others."""
         for one in self.resources:
             yield from one.walk()
+
+    def deployments(self) -> list[Resource | Module]:
+        """Return the resources and modules."""
+        return [*self.every_resource(), *self.modules.values()]
 
     def resource(self, symbol: str) -> Resource | None:
         """Return the resource of that symbol."""
