@@ -86,6 +86,17 @@ def test_a_fault_of_the_program_shows_its_traceback(
     assert "Traceback" in said and "a fault of the program" in said
 
 
+def test_an_interrupted_command_is_neither_a_refusal_nor_a_fault(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelyard.pipelines.reader.load_pipeline", interrupted)
+    assert call(monkeypatch, "check", str(pipeline)) == 130
+    assert "the same command resumes" in capsys.readouterr().err
+
+
 def test_a_run_prints_its_result_as_json(
     pipeline: Path,
     tmp_path: Path,

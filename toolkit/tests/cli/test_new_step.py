@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from modelyard.contract.model import load_contract
 from modelyard.errors import UsageError
+from modelyard.imports import check_imports
 from modelyard.pipelines.new_step import PIPELINE, add_step
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.project import load_project
@@ -50,6 +51,7 @@ def test_a_step_is_a_module_a_component_a_node_and_a_test(project: Path) -> None
     assert new.startswith(old) and new.count("\n") == old.count("\n") + 6
     steps = load_pipeline(project / PIPELINE, need_data=False).steps
     (step,) = [step for step in steps if step.name == "profile"]
+    assert not check_imports(project)
     assert step.needs == {"prepare"} and step.component.module == f"{package}.profile"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -262,46 +263,50 @@ def table(tmp_path: Path, monkeypatch) -> Path:
     return Path("data/table.csv")
 
 
-def call(*more: str) -> int:
-    return infer.main(["--data", "data/table.csv", "--target", "late", *more])
+CONTRACT = Path("conf/contract.yml")
+
+
+def write(target: str = "late", **options: Any) -> None:
+    infer.write_contract(Path("data/table.csv"), target, output=CONTRACT, **options)
 
 
 def test_the_command_shows_what_it_guessed_and_writes_the_contract(table, capsys):
-    assert call("--sensitive", "copy, distance") == 0
+    write(sensitive="copy, distance")
     output = capsys.readouterr().out
     assert "LEAKAGE?" in output and "Target late: binary" in output
     assert "warning: " in output and "Wrote conf/contract.yml" in output
     assert contract.load_contract("conf/contract.yml").sensitive == ("copy", "distance")
 
 
-def test_an_edited_contract_is_replaced_with_force_only(table, capsys):
-    assert call() == 0
-    assert call() == 0  # as infer wrote it
+def test_an_edited_contract_is_replaced_with_force_only(table):
+    write()
+    write()  # as infer wrote it
     path = Path("conf/contract.yml")
     path.write_text(path.read_text().replace("\n", "\r\n"), newline="")  # a checkout on Windows
-    assert call() == 0
+    write()
     edited = path.read_text().replace("seed: 0", "seed: 1")
     path.write_text(edited)
-    assert call() == 2
-    assert "was edited since it was inferred" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="was edited since it was inferred"):
+        write()
     assert path.read_text() == edited
-    assert call("--force") == 0
+    write(force=True)
     assert "seed: 0" in path.read_text()
 
 
 def test_a_failed_call_leaves_the_old_contract(table):
-    assert call() == 0
+    write()
     before = Path("conf/contract.yml").read_bytes()
-    assert infer.main(["--data", "data/table.csv", "--target", "lat"]) == 2
+    with pytest.raises(UsageError, match="did you mean `late`"):
+        write("lat")
     assert Path("conf/contract.yml").read_bytes() == before
 
 
 def test_the_data_asset_points_at_the_table_and_keeps_what_a_person_wrote(table):
     asset = Path("azureml/data/training.yml")
-    assert call("--data-asset", str(asset)) == 0
+    write(data_asset=asset)
     assert parse(asset.read_text())["path"] == "../../data/table.csv"
     asset.write_text("# ours\nname: flights\nversion: 3\npath: azureml://elsewhere\n")
-    assert call("--data-asset", str(asset)) == 0
+    write(data_asset=asset)
     assert asset.read_text() == "# ours\nname: flights\nversion: 3\npath: ../../data/table.csv\n"
 
 
@@ -380,7 +385,7 @@ def test_the_tables_of_scikit_learn_need_no_edit(tmp_path, monkeypatch, name, ki
     monkeypatch.chdir(tmp_path)
     frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
     frame.to_csv("table.csv", index=False)
-    assert infer.main(["--data", "table.csv", "--target", "target"]) == 0
+    infer.write_contract(Path("table.csv"), "target", output=CONTRACT)
     rules = contract.load_contract("conf/contract.yml")
     assert rules.kind == kind
     assert len(rules.features) == frame.shape[1] - 1

@@ -9,7 +9,6 @@ import typer
 
 import modelyard
 from modelyard.errors import UsageError
-from modelyard.yaml_files import did_you_mean
 
 HERE = Path(modelyard.__file__).resolve().parent
 # In the wheel, and beside the sources.
@@ -29,4 +28,6 @@ def docs(
     elif name in pages:
         print(pages[name].read_text(encoding="utf-8"), end="")
     else:
+        from modelyard.yaml_files import did_you_mean
+
         raise UsageError(f"there is no page `{name}`{did_you_mean(name, pages)}")

@@ -86,7 +86,7 @@ def check(
         list[Path] | None, typer.Argument(help="Pipeline files; default: all in azureml/pipelines.")
     ] = None,
 ) -> None:
-    """Check pipelines without running them, and what the project imports of the toolkit."""
+    """Check pipelines without running them. And that the project imports public names only."""
     from modelyard.files import project_root
     from modelyard.imports import check_imports
     from modelyard.pipelines.reader import load_pipeline

@@ -1,17 +1,15 @@
-"""Infer a contract from a table: `python -m <package>.infer --data T --target c`."""
+"""Inference of a contract from a table."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import math
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 
@@ -32,7 +30,7 @@ from modelyard.contract.profiles import Profile, read_profile
 from modelyard.contract.target import check_time, read_target, round_down
 from modelyard.contract.yaml_lines import entry
 from modelyard.data.table import Table, read_file
-from modelyard.errors import UsageError, guarded
+from modelyard.errors import UsageError
 from modelyard.files import write_text
 from modelyard.yaml_files import did_you_mean, read_yaml
 
@@ -56,47 +54,46 @@ class Inference:
     warnings: list[str]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="infer", description="Infer a data contract.")
-    parser.add_argument("--data", type=Path, required=True, help="CSV or Parquet file")
-    parser.add_argument("--target", required=True, help="column to predict")
-    parser.add_argument("--time", help="column that orders the rows; splits go by it")
-    parser.add_argument("--sensitive", default="", help="columns to watch for fairness: a,b")
-    parser.add_argument("--positive", help="class to find, in a binary problem")
-    parser.add_argument("--kind", choices=get_args(Kind), help="problem, if the guess is wrong")
-    parser.add_argument("--output", type=Path, default=Path("conf/contract.yml"))
-    parser.add_argument("--data-asset", type=Path, help="Azure ML data asset to point at the data")
-    parser.add_argument("--force", action="store_true", help="replace an edited contract")
-    return guarded(write_contract, parser.parse_args(argv))
-
-
-def write_contract(arguments: argparse.Namespace) -> None:
+def write_contract(
+    data: Path,
+    target: str,
+    *,
+    output: Path,
+    data_asset: Path | None = None,
+    time: str | None = None,
+    sensitive: str = "",
+    positive: str | None = None,
+    kind: Kind | None = None,
+    force: bool = False,
+) -> None:
     """Infer, write and show a contract.
+
+    Args:
+        data: CSV or Parquet file.
+        target: column to predict.
+        output: file of the contract.
+        data_asset: Azure ML data asset, whose path becomes that of the table.
+        time: column that orders the rows; splits go by it.
+        sensitive: columns whose groups are compared, separated by commas.
+        positive: class to find in a binary problem.
+        kind: of problem, where the guess would be wrong.
+        force: replace a contract that a person edited.
 
     Raises:
         UsageError: for wrong column names, an unusable table, or a contract that a person edited.
     """
-    output: Path = arguments.output
-    if not arguments.force and is_edited(output):
+    if not force and is_edited(output):
         raise UsageError(
-            f"{output} was edited since it was inferred: keep it, name another --output, "
-            "or replace it with --force."
+            f"{output} was edited since it was inferred: keep it, or replace it with --force."
         )
-    table = read_file(arguments.data)
-    inference = infer(
-        table,
-        arguments.target,
-        time=arguments.time,
-        sensitive=names_in(arguments.sensitive, table.columns),
-        positive=arguments.positive,
-        kind=arguments.kind,
-    )
-    asset = data_asset(arguments.data_asset, arguments.data) if arguments.data_asset else None
-    write_text(output, signed(contract_yaml(inference, arguments.data.name)))
-    if asset is not None:
-        write_text(arguments.data_asset, asset)
-    show(inference, arguments)
+    table = read_file(data)
+    names = names_in(sensitive, table.columns)
+    inference = infer(table, target, time=time, sensitive=names, positive=positive, kind=kind)
+    asset = asset_text(data_asset, data) if data_asset else None
+    write_text(output, signed(contract_yaml(inference, data.name)))
+    if data_asset is not None and asset is not None:
+        write_text(data_asset, asset)
+    show(inference, data.name, [output, *([data_asset] if data_asset else [])])
 
 
 def infer(
@@ -338,7 +335,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.rstrip().encode()).hexdigest()[:16]
 
 
-def data_asset(path: Path, data: Path) -> str:
+def asset_text(path: Path, data: Path) -> str:
     """YAML of an Azure ML data asset at `path` for the table; keeps what else the file says."""
     relative = os.path.relpath(data.resolve(), path.resolve().parent)
     where = PurePath(relative).as_posix()
@@ -366,7 +363,7 @@ def _path_line(where: str) -> str:
     return f"path: {where}" if re.fullmatch(r"[\w./-]+", where) else entry("path", where, indent=0)
 
 
-def show(inference: Inference, arguments: argparse.Namespace) -> None:
+def show(inference: Inference, table: str, written: Sequence[Path]) -> None:
     """Print what was guessed, as a table, and what to do next."""
     out = console()
     rows = []
@@ -384,14 +381,13 @@ def show(inference: Inference, arguments: argparse.Namespace) -> None:
                 "; ".join([*([profile.why] if profile.why else []), *profile.notes]),
             )
         )
-    title = f"{arguments.data.name}: {inference.rows:,} rows, {len(rows)} columns"
+    title = f"{table}: {inference.rows:,} rows, {len(rows)} columns"
     headings = ("column", "type", "role", "missing", "distinct", "values", "notes")
     out.print(printed(title, headings, rows, right=("missing", "distinct")))
     for message in inference.messages:
         out.print(message, style="bold" if message.startswith("Target") else None, markup=False)
     for warning in inference.warnings:
         out.print(f"warning: {warning}", style="yellow", markup=False)
-    written = [arguments.output, *([arguments.data_asset] if arguments.data_asset else [])]
     names = " and ".join(map(str, written))
     out.print(f"Wrote {names}. Read the contract: a guess until you did.", markup=False)
 
@@ -410,7 +406,3 @@ def _range(profile: Profile, rule: Column) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 20 else text[:19] + "…"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
