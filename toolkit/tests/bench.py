@@ -32,6 +32,7 @@ class Bench:
     def __init__(self, folder: Path, table: pd.DataFrame, rules: contract.Contract) -> None:
         self.folder, self.table = folder, table
         self.gates = folder / "gates.yml"
+        self.metrics: str | None = None
         self.gates.write_bytes(GATES.read_bytes())
         (folder / "champion").mkdir()
         (folder / "champion" / "champion.json").write_text('{"name": "m", "version": null}')
@@ -63,6 +64,7 @@ class Bench:
             place / model,
             place / "baseline",
             place / "champion",
+            self.metrics,
         )
 
     def evaluate(self, model: str = "model") -> int:

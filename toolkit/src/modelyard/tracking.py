@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from modelyard.files import project_root
@@ -44,6 +46,31 @@ def tracking_uri(root: Path | None = None) -> str:
 def local_store(root: Path | None = None) -> Path:
     """The embedded MLflow database."""
     return (root or project_root()) / ".mlflow" / "mlflow.db"
+
+
+def ensure_store(uri: str) -> None:
+    """Make the embedded database where there is none yet, before MLflow does.
+
+    MLflow makes and migrates tables while other processes look at them. Here one process makes the file
+    while others wait, and it is there only when it is whole.
+    """
+    file = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or file.is_file():
+        return
+    from filelock import FileLock
+    from mlflow import MlflowClient
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        if file.is_file():
+            return
+        new = file.with_name(f".{file.name}.new")
+        new.unlink(missing_ok=True)
+        client: Any = MlflowClient(tracking_uri=f"sqlite:///{new}")
+        client.search_experiments()
+        client._tracking_client.store.engine.dispose()  # Windows moves no file that is open
+        new.replace(file)
 
 
 def shown_uri(uri: str) -> str:
