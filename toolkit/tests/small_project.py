@@ -1,4 +1,4 @@
-"""A project small enough that a test reads it at a glance: its steps copy and count text."""
+"""A small project, whose steps copy text and count how often they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep small enough to read at a glance: its trials report losses and need no library."""
+"""A small sweep, whose trials report losses and import no library."""
 
 from __future__ import annotations
 

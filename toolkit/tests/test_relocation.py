@@ -1,4 +1,4 @@
-"""A project's folder is moved: its registry says so, and is mended as a whole."""
+"""The store of a project that was moved is refused, and repaired as a whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.small_project import make_small_project
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose champion is a file that says where it is from."""
+    """A project with a champion, a model of one file."""
     with pytest.MonkeyPatch.context() as patch:
         root = tmp_path_factory.mktemp("a place") / "old name"
         root.mkdir()

@@ -1,4 +1,4 @@
-"""`python -m mlops` is the `mlops` command."""
+"""`python -m modelyard`, the same as the command `mlops`."""
 
 from modelyard.cli import main
 

@@ -1,4 +1,4 @@
-"""Each gate says yes at its threshold and no beyond it, and says what to do."""
+"""Each gate passes at its threshold, fails beyond it, and then gives advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow knows of a run: its purpose, its commit, its steps, and the data it learnt from."""
+"""A run in MLflow: its purpose, commit, steps, evidence and data set."""
 
 from __future__ import annotations
 

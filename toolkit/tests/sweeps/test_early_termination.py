@@ -1,4 +1,4 @@
-"""The stopping rules against plain readings of what Azure documents."""
+"""The early termination policies against direct readings of Azure's documentation."""
 
 from __future__ import annotations
 

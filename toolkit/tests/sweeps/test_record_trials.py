@@ -1,4 +1,4 @@
-"""What MLflow has of a run: trials while they run, and the truth about runs that died."""
+"""MLflow: the trials of a sweep while they run, and the status of runs that were killed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN = "from pathlib import Path; from modelyard.pipelines.run import run_pipelin
 
 @pytest.fixture
 def tune(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sweep of a good trial and one that never ends by itself, whose rule ends it."""
+    """A sweep of a good trial, and one that only early termination ends."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     path = make_small_sweep(tmp_path)
@@ -83,7 +83,7 @@ def test_every_trial_is_a_run_below_the_sweeps_step_with_its_history(
 
 
 def started(tune: Path, root: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    """A runner of the sweep, once MLflow knows both trials, and its run; it does not end by itself."""
+    """Start a sweep that does not end by itself; returns it when MLflow has both trials, and its run."""
     text = tune.read_text(encoding="utf-8")
     tune.write_text(text.replace("delay_evaluation: 20", "delay_evaluation: 100000"))
     runner = subprocess.Popen([sys.executable, "-c", RUN.format(str(tune))])
@@ -94,11 +94,11 @@ def started(tune: Path, root: Path) -> tuple[subprocess.Popen[bytes], Path]:
             tune.write_text(text)
             return runner, files[0].parent
         time.sleep(0.02)
-    raise AssertionError("MLflow never got to know the trials")
+    raise AssertionError("MLflow has no trials after a minute")
 
 
 def killed(tune: Path, root: Path) -> Path:
-    """The run of such a runner that was killed."""
+    """Kill such a sweep; returns its run."""
     runner, run = started(tune, root)
     runner.kill()
     runner.wait()
@@ -106,7 +106,7 @@ def killed(tune: Path, root: Path) -> Path:
 
 
 def going_on(root: Path) -> set[str]:
-    """Names of what MLflow believes to be running."""
+    """Names of the runs that MLflow has as running."""
     return {name for name, run in runs(root).items() if run.info.status == "RUNNING"}
 
 

@@ -40,7 +40,7 @@ class AzureModels:
                 "`az ml workspace show --query mlflow_tracking_uri` prints"
             )
         try:
-            import azureml.mlflow  # noqa: F401 (found by MLflow; better missed now than later)
+            import azureml.mlflow  # noqa: F401 (found by MLflow; fails here, not later)
             from azure.ai.ml import MLClient
         except ImportError:
             raise UsageError(

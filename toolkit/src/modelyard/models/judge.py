@@ -133,7 +133,7 @@ def _data(quality: Mapping[str, Any]) -> Reason:
         passed=not violations,
         advice=""
         if not violations
-        else "mend the data or the contract, then run the pipeline again",
+        else "correct the data or the contract, then run the pipeline again",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from modelyard.models.version import Version
+from modelyard.tracking import ensure_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -19,6 +20,7 @@ class MlflowModels:
         from mlflow.tracking import MlflowClient
 
         self.model = model
+        ensure_store(uri)
         self.client: MlflowClient = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def failed(self, error: Exception) -> bool:
