@@ -20,7 +20,14 @@ from modelyard.evidence import plain_name
 from modelyard.files import read_json, write_json, write_text
 from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
 from modelyard.sweeps.record_trials import end_left_over, log_trials
-from modelyard.tracking import MLFLOW_SETTINGS, local_store, reason, shown_uri, tracking_uri
+from modelyard.tracking import (
+    MLFLOW_SETTINGS,
+    ensure_store,
+    local_store,
+    reason,
+    shown_uri,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -47,6 +54,7 @@ def record(folder: Path) -> None:
     """Log a run until it has ended, or until its runner has."""
     from mlflow.tracking import MlflowClient
 
+    ensure_store(tracking_uri())
     client = MlflowClient()
     runner = os.getppid()
     recorded: Recorded | None = None
@@ -97,6 +105,7 @@ def close_with_mlflow(root: Path) -> None:
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
+    ensure_store(uri)
     close_abandoned(MlflowClient(tracking_uri=uri, registry_uri=uri), runs)
 
 
