@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from modelyard.errors import UsageError
-from modelyard.evaluation import shapley as explain_rows
+from modelyard.evaluation import shapley
 from modelyard.modelling import predicting, saving
 
 
@@ -62,7 +62,7 @@ def numbers() -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(4))
 def test_contributions_are_the_exact_shapley_values_within_their_stated_error(numbers, seed):
     row = pd.DataFrame([[1.0, -2.0, 1.5, 0.5]], columns=list("abcd"))
-    found = explain_rows.explained(Additive(), row, numbers, RULES, seed=seed)
+    found = shapley.explained(Additive(), row, numbers, RULES, seed=seed)
     wanted = exact(Additive().predict, row, numbers)
     # Every row of the background is used, so what is additive has no error from drawing.
     assert found.contributions[:2] == pytest.approx(wanted[:2])
@@ -72,34 +72,31 @@ def test_contributions_are_the_exact_shapley_values_within_their_stated_error(nu
 def test_contributions_and_base_add_up_to_the_prediction(numbers):
     for at in range(5):
         row = numbers.iloc[[at]] * 2
-        found = explain_rows.explained(Additive(), row, numbers, RULES)
+        found = shapley.explained(Additive(), row, numbers, RULES)
         assert found.base + found.contributions.sum() == pytest.approx(found.prediction)
         assert found.prediction == pytest.approx(float(Additive().predict(row)[0]))
 
 
 def test_a_row_like_all_others_has_nothing_to_explain(numbers):
     same = pd.concat([numbers.iloc[[0]]] * 30, ignore_index=True)
-    found = explain_rows.explained(Additive(), numbers.iloc[[0]], same, RULES)
+    found = shapley.explained(Additive(), numbers.iloc[[0]], same, RULES)
     assert found.contributions == pytest.approx(np.zeros(4))
     assert found.errors == pytest.approx(np.zeros(4))
 
 
 def test_the_same_row_is_explained_alike_every_time(numbers):
     row = numbers.iloc[[3]]
-    one, other = (explain_rows.explained(Additive(), row, numbers, RULES) for _ in "ab")
+    one, other = (shapley.explained(Additive(), row, numbers, RULES) for _ in "ab")
     assert one.contributions.tolist() == other.contributions.tolist()
 
 
 # ---- the command ---------------------------------------------------------------------------
 
 
-def arguments(place, table: pd.DataFrame, *more: str) -> list[str]:
+def explain(place, table: pd.DataFrame, **options: object) -> None:
     data = place.folder / "rows.csv"
     table.to_csv(data, index=False)
-    return [
-        *("--model", str(place.folder / "model"), "--prepared", str(place.folder / "prepared")),
-        *("--data", str(data), *more),
-    ]
+    shapley.explain_rows(place.folder / "model", place.folder / "prepared", data, **options)
 
 
 @pytest.fixture
@@ -111,7 +108,7 @@ def trained(mixed_bench):
 def test_every_type_of_column_is_explained_and_adds_up(trained, capsys):
     rows = trained.test_rows().drop(columns="label").head(4)
     capsys.readouterr()
-    assert explain_rows.main(arguments(trained, rows, "--json")) == 0
+    explain(trained, rows, as_json=True)
     found = json.loads(capsys.readouterr().out)["explanations"]
     assert [one["row"] for one in found] == [1, 2, 3, 4]
     rules = trained.contract
@@ -129,7 +126,7 @@ def test_every_type_of_column_is_explained_and_adds_up(trained, capsys):
 def test_one_row_is_printed_as_a_table_the_largest_part_first(trained, capsys):
     rows = trained.test_rows().head(3)
     capsys.readouterr()
-    assert explain_rows.main(arguments(trained, rows, "--row", "2")) == 0
+    explain(trained, rows, number=2)
     said = capsys.readouterr().out
     assert said.startswith("row 2: chance of label = yes is ")
     assert "row 1" not in said and "±" in said
@@ -144,29 +141,32 @@ def test_several_classes_are_explained_by_the_class_that_is_predicted(bench, mix
     assert place.train() == 0
     capsys.readouterr()
     rows = pd.DataFrame({"number": [9.0], "flag": [True]})
-    assert explain_rows.main(arguments(place, rows, "--json")) == 0
+    explain(place, rows, as_json=True)
     one = json.loads(capsys.readouterr().out)["explanations"][0]
     assert one["about"] == "chance of y = high"
     assert one["prediction"] > 0.5
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "message"),
+    ("change", "number", "message"),
     [
-        (lambda rows: rows.drop(columns="number"), (), 'has no column "number"'),
-        (lambda rows: rows.assign(number="many"), (), 'column "number", row 1: expected a number'),
-        (lambda rows: rows, ("--row", "9"), "expected a number from 1 to 3, found 9"),
-        (lambda rows: pd.concat([rows] * 50), (), "at most 100 are explained at once"),
-        (lambda rows: rows.head(0), (), "no rows"),
+        (lambda rows: rows.drop(columns="number"), None, 'has no column "number"'),
+        (
+            lambda rows: rows.assign(number="many"),
+            None,
+            'column "number", row 1: expected a number',
+        ),
+        (lambda rows: rows, 9, "expected a number from 1 to 3, found 9"),
+        (lambda rows: pd.concat([rows] * 50), None, "at most 100 are explained at once"),
+        (lambda rows: rows.head(0), None, "no rows"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_with_the_reason(trained, capsys, change, words, message):
+def test_rows_that_do_not_fit_are_refused_with_the_reason(trained, change, number, message):
     rows = change(trained.test_rows().head(3))
-    assert explain_rows.main(arguments(trained, rows, *words)) == 2
-    said = capsys.readouterr().err
-    assert message in said and "Traceback" not in said
+    with pytest.raises(UsageError, match=message):
+        explain(trained, rows, number=number)
 
 
 def test_a_model_without_its_contract_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"holds no contract\.yml"):
-        explain_rows.model_contract(tmp_path)
+        shapley.model_contract(tmp_path)

@@ -1,20 +1,18 @@
-"""Why a model predicts what it predicts for a row: `python -m <package>.explain_rows --data ROWS …`.
+"""Shapley values: the contribution of each column to the prediction of a row.
 
-Contributions are Shapley values (Shapley 1953) of the columns, estimated by sampling (Štrumbelj and
-Kononenko 2014, Knowl. Inf. Syst. 41:647): along a random order of the columns, those of a row of the
-training data are replaced one by one by those of the row in question, and each is given the change
-it makes. Each order is walked in both directions, which lowers the error (Mitchell et al. 2022, JMLR
-23:43). Along every walk the changes add up to the prediction of the row less that of the training
-row, so contributions and base add up to the prediction exactly; how they are shared has the error
-that is printed. Columns are replaced whatever the others hold (Janzing et al. 2020, AISTATS): this
-says what the model computes, not what causes the outcome.
+They are estimated by sampling (Shapley 1953; Štrumbelj and Kononenko 2014, Knowl. Inf. Syst. 41:647):
+in a random order of the columns, the values of a training row are replaced one by one by those of the
+explained row, and each column is given the change that it makes. Each order is taken forwards and
+backwards, which lowers the error (Mitchell et al. 2022, JMLR 23:43). The changes of an order add up to
+the prediction of the explained row less that of the training row, so contributions and base add up to
+the prediction exactly; the error is that of their division among the columns. Values are replaced
+regardless of the other columns (Janzing et al. 2020, AISTATS): the contributions describe the model,
+not causes of the outcome.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from modelyard.contract.reading import missing_columns
 from modelyard.data.cells import parse
 from modelyard.data.parts import read_part
 from modelyard.data.table import read_file
-from modelyard.errors import UsageError, guarded
+from modelyard.errors import UsageError
 from modelyard.evaluation.metrics import Floats
 from modelyard.evidence import plain
 from modelyard.modelling.predicting import predict, threads_for
@@ -44,7 +42,7 @@ ERRORS = 1.96  # of a mean, for an interval of 95%
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a prediction comes about: `base` and `contributions` add up to `prediction`.
+    """Contributions to a prediction: `base` and `contributions` add up to `prediction`.
 
     Attributes:
         prediction: binary, probability of the positive class; multiclass, of the predicted class;
@@ -62,28 +60,17 @@ class Explanation:
     errors: Floats
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="explain_rows", description="Say what each column adds to a prediction."
-    )
-    parser.add_argument("--model", type=Path, required=True, help="the model's folder")
-    parser.add_argument(
-        "--prepared", type=Path, required=True, help="folder with the rows it was trained on"
-    )
-    parser.add_argument("--data", type=Path, required=True, help="rows: CSV or Parquet")
-    parser.add_argument("--row", type=int, help="number of the row, from 1; default: all")
-    parser.add_argument("--json", action="store_true", help="print JSON, for a machine")
-    options = parser.parse_args(argv)
-    return guarded(
-        explain_rows, options.model, options.prepared, options.data, options.row, options.json
-    )
-
-
 def explain_rows(
-    model: Path, prepared: Path, data: Path, number: int | None, as_json: bool
+    model: Path, prepared: Path, data: Path, number: int | None = None, as_json: bool = False
 ) -> None:
     """Explain rows of a file, and print tables or JSON.
+
+    Args:
+        model: the model's folder.
+        prepared: folder with the rows it was trained on.
+        data: rows, CSV or Parquet.
+        number: of one row, from 1; default: all, at most 100.
+        as_json: print JSON.
 
     Raises:
         UsageError: when the rows, the model or the training data do not fit the model's contract.
@@ -143,7 +130,7 @@ def read_features(path: Path, contract: Contract) -> pd.DataFrame:
 def explained(
     model: Any, row: pd.DataFrame, background: pd.DataFrame, contract: Contract, seed: int = 0
 ) -> Explanation:
-    """Contributions of each column to the prediction of one row.
+    """Estimate the contribution of each column to the prediction of one row.
 
     Args:
         model: as loaded.
@@ -158,7 +145,7 @@ def explained(
     drawn = min(len(background), BACKGROUND_ROWS, max(FEWEST_ROWS, affordable))
     others = background.iloc[np.sort(random.choice(len(background), drawn, replace=False))]
     orders = np.stack([random.permutation(len(names)) for _ in range(drawn)])
-    # place[w, j]: at which step of walk w column j is replaced, from 1; the second half goes back.
+    # place[w, j]: the step at which order w replaces column j, from 1; the second half goes backwards.
     place = np.argsort(orders, axis=1) + 1
     place = np.concatenate([place, len(names) + 1 - place])
     steps = np.arange(len(names) + 1)
@@ -259,7 +246,3 @@ def _as_json(explanation: Explanation, row: pd.DataFrame, contract: Contract) ->
 def _value(row: pd.DataFrame, name: str) -> str:
     value = row[name].iloc[0]
     return "(missing)" if pd.isna(value) else shown(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
