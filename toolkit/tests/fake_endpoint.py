@@ -1,4 +1,4 @@
-"""An endpoint in memory that fails, dies or is killed when told to, and keeps the rules itself."""
+"""An endpoint in memory with planned faults, which asserts that its rules are kept."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelyard.releases.rollout import Answer, Deployment, EndpointError, Metrics, View
+from modelyard.releases.endpoint import Answer, Deployment, EndpointError, Metrics, View
 
 FAULTS = ("fail", "fail late", "killed before", "killed after", "old dies", "new dies")
 
 
 class Killed(BaseException):
-    """The process is gone; what it had written stays."""
+    """The process was killed; files that it had written stay."""
 
 
 class FakeEndpoint:
-    """See `mlops.releases.rollout.Endpoint`.
+    """See `modelyard.releases.endpoint.Endpoint`.
 
     Attributes:
         faults: number of a call → what happens at it.
@@ -43,7 +43,7 @@ class FakeEndpoint:
         self.served = False
 
     def sleep(self, seconds: float) -> None:
-        """Time passes, and requests come in."""
+        """Let a second pass with requests."""
         self.now += 1
         for name in (*self.traffic, *self.mirror):
             self.requests.setdefault(name, []).append((self.now, 50))
@@ -107,7 +107,7 @@ class FakeEndpoint:
         self._call(f"delete {name}", act)
 
     def die(self, name: str) -> None:
-        """A deployment's process ends by itself."""
+        """End a deployment's process."""
         if name in self.deployments:
             self.deployments[name] = replace(self.deployments[name], healthy=False)
 
@@ -131,6 +131,6 @@ class FakeEndpoint:
             raise EndpointError("no answer came in time")
 
     def check(self) -> None:
-        """What a client may rely on, at every moment."""
+        """Assert what clients rely on at every moment."""
         assert sum(self.traffic.values()) == 100 or (not self.traffic and not self.served)
         assert set(self.traffic) | set(self.mirror) <= set(self.deployments)

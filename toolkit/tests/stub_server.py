@@ -1,4 +1,4 @@
-"""A model server for tests: answers as its model folder's behaviour.json says."""
+"""A model server for tests, which answers as behaviour.json of its model folder says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StubServer:
     folder: Path | None = None
 
     def wait_ready(self) -> None:
-        """It listened before it was returned."""
+        """Do nothing: it listened before it was returned."""
 
 
 def start_stub(
@@ -34,7 +34,7 @@ def start_stub(
     environment: Mapping[str, str],
     **rest: Any,
 ) -> StubServer:
-    """Start one in a process of its own that outlives this one; see mlops/serving/server.py."""
+    """Start a stub in a background process; see modelyard.serving.server.start_server."""
     place = log.with_name(f"{log.stem}-{os.getpid()}-{time.monotonic_ns()}.port")
     command = [sys.executable, __file__, str(model_folder), name, version, str(place)]
     with log.open("ab") as output:
@@ -48,7 +48,8 @@ def start_stub(
         )
     while not place.is_file():
         if process.poll() is not None:
-            raise RuntimeError(f"ended with code {process.returncode}")
+            said = log.read_text(encoding="utf-8")
+            raise RuntimeError(f"ended with code {process.returncode}:\n{said}")
         time.sleep(0.01)
     return StubServer(f"http://127.0.0.1:{place.read_text(encoding='utf-8')}", process.pid)
 
@@ -76,7 +77,7 @@ def main(folder: str, name: str, version: str, place: str) -> None:
                 os._exit(1)
             time.sleep(behaviour.get("seconds", 0))
             if behaviour.get("fails live") and "correlation_ids" in json.loads(body):
-                self.answer(500, {"error": {"message": "out of luck"}})
+                self.answer(500, {"error": {"message": "broken"}})
                 return
             predictions = [row["x"] * behaviour.get("factor", 1) for row in rows]
             model = {"name": name, "version": version}
@@ -91,7 +92,7 @@ def main(folder: str, name: str, version: str, place: str) -> None:
             self.wfile.write(text)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     partial = Path(f"{place}.part")

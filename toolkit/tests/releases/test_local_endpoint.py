@@ -1,4 +1,4 @@
-"""An endpoint on this machine: its router, its deployments, and what outlives what."""
+"""An endpoint on this machine: its router, its deployments, and their processes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from modelyard.releases.local_endpoint import MARK, LocalEndpoint
-from modelyard.releases.rollout import EndpointError
+from modelyard.releases.endpoint import EndpointError
+from modelyard.releases.local_endpoint import LocalEndpoint
+from modelyard.releases.processes import MARK
 
 from tests.stub_server import start_stub
 
@@ -27,7 +28,7 @@ def write_model(root: Path, version: str, **behaviour: object) -> None:
     (folder / "behaviour.json").write_text(json.dumps(behaviour), encoding="utf-8")
 
 
-def bring(root: Path, version: str, target: Path) -> Path:
+def download(root: Path, version: str, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     source = root / "registry" / f"v{version}" / "behaviour.json"
     (target / "behaviour.json").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
@@ -40,7 +41,7 @@ def local(root: Path) -> LocalEndpoint:
         "local",
         model="test",
         start=start_stub,
-        bring=lambda version, target: bring(root, version, target),
+        download=lambda version, target: download(root, version, target),
         collect=False,
     )
 
@@ -160,7 +161,7 @@ def test_a_mirror_that_azure_would_refuse_is_refused(
     with pytest.raises(EndpointError, match=message):
         endpoint.set_mirror(mirror)
     endpoint.set_mirror({"green": 10})
-    with pytest.raises(EndpointError, match="takes mirrored traffic"):
+    with pytest.raises(EndpointError, match="gets mirrored traffic"):
         endpoint.set_traffic({"green": 100})
 
 

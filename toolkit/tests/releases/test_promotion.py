@@ -1,24 +1,27 @@
-"""Who is champion, whatever happens: promotions, refusals, rollbacks, races and crashes."""
+"""The champion after promotions, refusals, rollbacks, races and crashes."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from mlflow.tracking import MlflowClient
 from modelyard.errors import UsageError
 from modelyard.models.registry import Registry, champion_in_sqlite
 from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.promote import promote, rollback
 
 from tests.evidence_samples import costs, envelope, fair
-from tests.small_project import GATES, make_small_project
 from tests.models.test_judge import evaluation
+from tests.small_project import GATES, make_small_project
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def roles(project: Path) -> dict[str, str | None]:
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests' evidence is too small for a report, which has tests of its own."""
-    monkeypatch.setattr("mlops.reports.report.render", lambda evidence, about: "report")
+    monkeypatch.setattr("modelyard.reports.report.render", lambda evidence, about: "report")
 
 
 def test_a_good_first_challenger_becomes_champion(project: Path) -> None:
@@ -116,7 +119,7 @@ def test_a_challenger_that_met_another_champion_is_compared_again(
         content["details"]["champion"]["version"] = rival.number
         return {"evaluation": envelope("evaluation", **content)}
 
-    monkeypatch.setattr("mlops.models.promote._compare_again", again)
+    monkeypatch.setattr("modelyard.releases.promote._compare_again", again)
     result = promote(project, "2")
     assert asked == [("2", "1")]
     assert result.compared_again
@@ -152,7 +155,7 @@ def test_evidence_that_a_gate_asks_for_and_that_is_missing_is_made_before_judgin
         made = {"fairness": fair("binary", champion=False), "footprint": costs(champion=False)}
         return {"evaluation": envelope("evaluation", **evaluation()), **made}
 
-    monkeypatch.setattr("mlops.models.promote._compare_again", compared)
+    monkeypatch.setattr("modelyard.releases.promote._compare_again", compared)
     result = promote(project)
     assert seen == [None] and result.compared_again
     assert [r.gate for r in result.decision.reasons if not r.passed] == ["model on disk"]
@@ -239,44 +242,93 @@ def test_the_embedded_store_answers_like_mlflow(project: Path) -> None:
     assert (folder / "MLmodel").is_file()
 
 
-CRASH = """
+WRITES = ("set_registered_model_alias", "set_model_version_tag", "log_artifacts")
+PROMOTE = """
 import os, sys
 from pathlib import Path
-import mlops.models.registry, mlops.reports.report
-from mlops.models.promote import promote
-mlops.reports.report.render = lambda evidence, about: "report"
-calls = int(sys.argv[1])
-def counted(name, original):
-    def wrapper(*args, **kwargs):
-        global calls
-        if calls == 0:
-            os._exit(9)
-        calls -= 1
-        return original(*args, **kwargs)
-    return wrapper
-from mlflow.tracking import MlflowClient
-for name in ("set_registered_model_alias", "set_model_version_tag", "log_artifacts"):
-    setattr(MlflowClient, name, counted(name, getattr(MlflowClient, name)))
+import modelyard.reports.report
+from modelyard.releases.promote import promote
+from tests.releases.test_promotion import kill_before_write
+modelyard.reports.report.render = lambda evidence, about: "report"
+kill_before_write(int(sys.argv[1]), setattr, lambda: os._exit(9))
 promote(Path.cwd())
 os._exit(0)
 """
 
 
-def test_a_crash_before_any_write_of_a_promotion_leaves_exactly_one_champion(project: Path) -> None:
+class Killed(BaseException):
+    """Ends a promotion like a kill: no `except Exception` sees it."""
+
+
+def kill_before_write(
+    writes: int, patch: Callable[[Any, str, Any], None], kill: Callable[[], None]
+) -> None:
+    """Call `kill` in place of the registry's next write after `writes` of them."""
+    left = [writes]
+
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*words: Any, **options: Any) -> Any:
+            if left[0] == 0:
+                kill()
+            left[0] -= 1
+            return original(*words, **options)
+
+        return write
+
+    for name in WRITES:
+        patch(MlflowClient, name, counted(getattr(MlflowClient, name)))
+
+
+def promote_in_this_process(project: Path, writes: int) -> bool:
+    def kill() -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        kill_before_write(writes, patch.setattr, kill)
+        try:
+            promote(project)
+        except Killed:
+            return False
+    return True
+
+
+def promote_in_a_process(project: Path, writes: int) -> bool:
+    done = start_promotion(project, writes)
+    errors = done.communicate()[1].decode()
+    assert done.returncode in (0, 9), errors
+    return done.returncode == 0
+
+
+def start_promotion(project: Path, writes: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROMOTE, str(writes)],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize(
+    "promote_until",
+    [promote_in_this_process, pytest.param(promote_in_a_process, marks=pytest.mark.slow)],
+)
+def test_a_crash_before_any_write_of_a_promotion_leaves_exactly_one_champion(
+    project: Path, promote_until: Callable[[Path, int], bool]
+) -> None:
     register(project)
     promote(project)
     register(project, champion=(0.1, 0.05, 0.2))
     for writes in range(20):
-        done = subprocess.run([sys.executable, "-c", CRASH, str(writes)], cwd=project, check=False)
+        ended = promote_until(project, writes)
         assert champion(project) in ("1", "2")
         registry_of(project).reconcile()
         assert list(roles(project).values()).count("champion") == 1
-        if done.returncode != 9:
+        if ended:
             break
         if champion(project) == "2":
             rollback(project)
     else:
-        pytest.fail("the promotion never came to its end")
+        pytest.fail("the promotion has not ended after 20 writes")
     assert writes >= 3
     assert champion(project) == "2"
 
@@ -285,11 +337,7 @@ def test_two_promotions_at_once_judge_one_after_the_other(project: Path) -> None
     register(project)
     promote(project)
     register(project, champion=(0.1, 0.05, 0.2))
-    code = CRASH.replace("int(sys.argv[1])", "10**6")
-    both = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=project, stderr=subprocess.PIPE)
-        for _ in "ab"
-    ]
+    both = [start_promotion(project, writes=10**6) for _ in range(2)]
     errors = [process.communicate()[1].decode() for process in both]
     assert sum(process.returncode == 0 for process in both) == 1
     assert sum("is the champion already" in error for error in errors) == 1

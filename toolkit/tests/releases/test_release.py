@@ -1,4 +1,4 @@
-"""Releases of registered versions to an endpoint here, with servers that do as they are told."""
+"""Releases of registered versions to a local endpoint with stub servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from modelyard.gates import Release
 from modelyard.models.version import CHAMPION
 from modelyard.releases import release_checks
 from modelyard.releases.local_endpoint import LocalEndpoint
-from modelyard.releases.release import alone, force_rollback, load_state, run_release
+from modelyard.releases.release import force_rollback, run_release
+from modelyard.releases.release_record import load_state, release_lock
 from modelyard.releases.rollout import RELEASED, ROLLED_BACK, Limits
 
+from tests.releases.test_promotion import registry_of
 from tests.small_project import make_small_project
 from tests.stub_server import start_stub
-from tests.test_promotion import registry_of
 
 QUICK = Release(requests=20, seconds=0, patience=60)
 LIMITS = Limits(error_rate=0.05, p95_ms=5000.0)
@@ -38,19 +40,21 @@ SIGNATURE = {"signature": {"inputs": '[{"type": "double", "name": "x"}]'}}
 
 
 def local(root: Path) -> LocalEndpoint:
-    """As `release.open_local`, with stub servers."""
+    """See `endpoints.open_local`; the servers are stubs."""
     registry = registry_of(root)
     return LocalEndpoint(
         root,
         "local",
         model="test",
         start=start_stub,
-        bring=lambda version, target: registry.download(registry.version(version), "model", target),
+        download=lambda version, target: registry.download(
+            registry.version(version), "model", target
+        ),
         collect=False,
     )
 
 
-def asking(folder: Path) -> release_checks.Ask:
+def predictor(folder: Path) -> release_checks.Predict:
     factor = json.loads((folder / "behaviour.json").read_text(encoding="utf-8")).get("factor", 1)
     return lambda records: [record["x"] * factor for record in records]
 
@@ -61,7 +65,7 @@ def project(
     empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
-    """A project whose servers are stubs; nothing of it runs on afterwards."""
+    """A project whose servers are stubs; all its processes are stopped afterwards."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     make_small_project(tmp_path)
@@ -69,14 +73,14 @@ def project(
     (tmp_path / "conf" / "gates.yml").write_text(yaml.safe_dump(gates), encoding="utf-8")
     (tmp_path / ".mlflow").mkdir()
     (tmp_path / ".mlflow" / "mlflow.db").write_bytes(empty_store.read_bytes())
-    monkeypatch.setattr(release_checks, "asking", asking)
-    monkeypatch.setattr("mlops.releases.release.open_local", lambda root, name: local(root))
+    monkeypatch.setattr(release_checks, "predictor", predictor)
+    monkeypatch.setattr("modelyard.releases.release.open_endpoint", lambda root, name: local(root))
     yield tmp_path
     local(tmp_path).close()
 
 
 def promoted(project: Path, **behaviour: object) -> str:
-    """Register a version whose servers behave like that, and make it the champion."""
+    """Register a version whose servers have a behaviour, and make it the champion."""
     registry = registry_of(project)
     client = registry.client
     if client.get_experiment_by_name("tests") is None:
@@ -115,7 +119,7 @@ def serving(project: Path) -> dict[str, int]:
 
 
 class Clients:
-    """Somebody who asks all the time, and minds every answer that is none."""
+    """A client that sends requests all the time, and keeps every answer."""
 
     def __init__(self, url: str) -> None:
         self.url, self.stop = url, threading.Event()
@@ -144,7 +148,7 @@ def test_the_champion_is_released_and_the_next_one_replaces_it_unnoticed(project
     said: list[str] = []
     first = run_release(project, settings=QUICK, limits=LIMITS, say=said.append)
     assert first.released and serving(project) == {"1": 100}
-    assert said == ["nobody sends requests: held-out rows of v1 are sent in their place"]
+    assert said == ["no live requests: held-out rows of v1 are sent"]
     truth = pd.read_parquet(project / ".collected" / "ground_truth")
     assert len(truth) >= QUICK.requests and truth["correlationid"].is_unique
     assert run_release(project, settings=QUICK).unchanged
@@ -153,10 +157,10 @@ def test_the_champion_is_released_and_the_next_one_replaces_it_unnoticed(project
     said.clear()
     with Clients(local(project).url) as clients:
         while not clients.answers:
-            pass
+            time.sleep(0.01)
         second = run_release(project, settings=QUICK, limits=LIMITS, say=said.append)
     assert second.released and serving(project) == {"2": 100}
-    assert said == ["live requests are coming in; they are what the new version is judged by"]
+    assert said == ["the new version is judged by the live requests"]
     assert {status for status, _ in clients.answers} == {200}
     assert {name for _, name in clients.answers} == {"blue", "green"}
     assert second.folder is not None
@@ -181,7 +185,7 @@ def test_the_champion_is_released_and_the_next_one_replaces_it_unnoticed(project
     ("behaviour", "stage"),
     [
         ({"fails live": True}, "mirror: answers without errors"),
-        ({"does not start": True}, "deploy: the endpoint does as it is told"),
+        ({"does not start": True}, "deploy: the endpoint can be changed"),
         ({"dies": True}, "smoke tests: answers a real row"),
     ],
 )
@@ -204,12 +208,12 @@ def test_a_server_that_does_not_say_what_its_model_says_is_found_out(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promoted(project)
-    monkeypatch.setattr(release_checks, "asking", lambda folder: lambda records: [0.0] * 100)
+    monkeypatch.setattr(release_checks, "predictor", lambda folder: lambda records: [0.0] * 100)
     result = run_release(project, settings=QUICK, limits=LIMITS)
     assert result.state is not None and result.state.stage == ROLLED_BACK
     failed = [reason for reason in result.state.reasons if not reason.passed]
     assert [(one.gate, one.found) for one in failed] == [
-        ("integration tests: same answers as the model", "1 of 100 rows")
+        ("integration tests: same predictions as the model", "1 of 100 rows")
     ]
     assert serving(project) == {}
 
@@ -239,20 +243,20 @@ def test_a_version_that_was_not_promoted_is_not_released(project: Path) -> None:
 
 def test_of_two_releases_at_once_one_is_told(project: Path) -> None:
     promoted(project)
-    with alone(project / ".endpoints" / "local"):
-        with pytest.raises(UsageError, match="another release to `local` is going on"):
+    with release_lock(project / ".endpoints" / "local"):
+        with pytest.raises(UsageError, match="another release to `local` is running"):
             run_release(project, settings=QUICK)
-        with pytest.raises(UsageError, match="another release to `local` is going on"):
+        with pytest.raises(UsageError, match="another release to `local` is running"):
             force_rollback(project)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.mlops import test_release as here
-from mlops.releases import local_endpoint, release, release_checks
-release_checks.asking = here.asking
-release.open_local = lambda root, name: here.local(root)
+from tests.releases import test_release as here
+from modelyard.releases import local_endpoint, release, release_checks
+release_checks.predictor = here.predictor
+release.open_endpoint = lambda root, name: here.local(root)
 left = int(sys.argv[1])
 write = local_endpoint.LocalEndpoint._write
 def counted(self, control):
@@ -292,7 +296,7 @@ def test_a_release_that_was_killed_is_taken_up_or_rolled_back(
         state = load_state(project / ".endpoints" / "local")
         assert state is not None and not state.ended
         if action == "resume":
-            with pytest.raises(UsageError, match="a release of v2 to `local` is under way"):
+            with pytest.raises(UsageError, match="a release of v2 to `local` has not ended"):
                 run_release(project, "1", settings=QUICK, limits=LIMITS)
             result = run_release(project, settings=QUICK, limits=LIMITS)
         else:

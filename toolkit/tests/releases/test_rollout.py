@@ -1,4 +1,4 @@
-"""What a release does to an endpoint, whatever fails, dies or is killed on the way."""
+"""Releases to an endpoint on which any operation fails, any process dies or is killed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from hypothesis.stateful import (
 )
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.gates import Release
-from modelyard.models.judge import Reason
+from modelyard.models.reasons import Reason
 from modelyard.releases import rollout
-from modelyard.releases.release import drive, evidence, load_state, save_state
+from modelyard.releases.endpoint import Deployment, Endpoint, EndpointError
+from modelyard.releases.release import drive
+from modelyard.releases.release_record import evidence, load_state, save_state
 from modelyard.releases.rollout import (
     REFUSED,
     RELEASED,
     ROLLED_BACK,
-    Endpoint,
-    EndpointError,
     Limits,
     State,
 )
@@ -176,19 +176,19 @@ def test_without_requests_nothing_is_judged_and_patience_ends(serving: FakeEndpo
 
     ended = go(serving, begun(serving, "2"), sleep=pass_time)
     assert ended.stage == ROLLED_BACK
-    assert ended.reasons[-1].gate == "mirror: enough requests to judge by"
+    assert ended.reasons[-1].gate == "mirror: enough requests to judge"
 
 
 @pytest.mark.parametrize(
     "stage", ["register", "deploy", "smoke tests", "mirror", "10%", "50%", "100%", "retire"]
 )
-def test_a_release_called_off_in_any_stage_leaves_the_old_version_alone(
+def test_a_release_cancelled_in_any_stage_leaves_the_old_version_alone(
     serving: FakeEndpoint, stage: str
 ) -> None:
     found: list[State] = []
     go(serving, begun(serving, "2"), save=found.append)
     state = next(one for one in found if one.stage == stage)
-    ended = go(serving, rollout.resume(state, serving.now), call_off=True)
+    ended = go(serving, rollout.resume(state, serving.now), cancelled=True)
     if stage == "register":
         assert ended.stage == REFUSED
         return
@@ -215,9 +215,9 @@ def test_there_must_be_something_to_undo(serving: FakeEndpoint) -> None:
 
 
 def test_an_endpoint_shared_by_others_is_not_touched(serving: FakeEndpoint) -> None:
-    serving.deployments["green"] = rollout.Deployment("green", "7")
+    serving.deployments["green"] = Deployment("green", "7")
     serving.traffic = {"blue": 60, "green": 40}
-    with pytest.raises(UsageError, match=r"shares its traffic out \(blue 60%, green 40%\)"):
+    with pytest.raises(UsageError, match=r"splits its traffic \(blue 60%, green 40%\)"):
         begun(serving, "2")
 
 
@@ -229,8 +229,8 @@ def test_an_old_deployment_that_dies_is_started_again_before_it_gets_its_request
     halfway = next(one for one in saved if one.stage == "50%")
     go(serving, rollout.reopen(saved[-1], serving.now))
     serving.deployments = {
-        "blue": rollout.Deployment("blue", "1", healthy=False),
-        "green": rollout.Deployment("green", "2", healthy=False),
+        "blue": Deployment("blue", "1", healthy=False),
+        "green": Deployment("green", "2", healthy=False),
     }
     serving.traffic = {"blue": 50, "green": 50}
     serving.log.clear()
@@ -264,7 +264,7 @@ def test_a_bad_version_does_not_replace_one_that_is_dead(serving: FakeEndpoint) 
 
 
 def test_a_left_over_of_the_same_name_is_replaced(serving: FakeEndpoint) -> None:
-    serving.deployments["green"] = rollout.Deployment("green", "7")
+    serving.deployments["green"] = Deployment("green", "7")
     assert go(serving, begun(serving, "2")).stage == RELEASED
     assert serving.deployments["green"].version == "2"
 
@@ -319,7 +319,7 @@ class Releases(RuleBasedStateMachine):
     def start(self, first: bool) -> None:
         if not first:
             self._release(bad=None)
-            self._run(call_off=False)
+            self._run(cancelled=False)
 
     @rule(
         bad=st.sampled_from([None, "does not start", "errors", "slow"]),
@@ -348,12 +348,12 @@ class Releases(RuleBasedStateMachine):
     def disturb(self, offset: int, fault: str) -> None:
         self.endpoint.faults[self.endpoint.calls + offset] = fault
 
-    @rule(call_off=st.sampled_from([False, False, True]))
+    @rule(cancelled=st.sampled_from([False, False, True]))
     @precondition(lambda self: self.state is not None)
-    def run(self, call_off: bool) -> None:
-        self._run(call_off=call_off)
+    def run(self, cancelled: bool) -> None:
+        self._run(cancelled=cancelled)
 
-    def _run(self, *, call_off: bool) -> None:
+    def _run(self, *, cancelled: bool) -> None:
         state = load_state(self.folder)
         assert state is not None
         try:
@@ -361,7 +361,7 @@ class Releases(RuleBasedStateMachine):
                 self.endpoint,
                 rollout.resume(state, self.endpoint.now),
                 save=lambda found: save_state(self.folder, found),
-                call_off=call_off,
+                cancelled=cancelled,
             )
         except (Killed, EndpointError, CheckFailed):
             return
@@ -393,7 +393,7 @@ class Releases(RuleBasedStateMachine):
         """Without further faults, every release comes to its end."""
         self.endpoint.faults.clear()
         if self.state is not None:
-            self._run(call_off=False)
+            self._run(cancelled=False)
             assert self.state is None
 
 

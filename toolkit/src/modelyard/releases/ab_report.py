@@ -1,78 +1,285 @@
-"""Finds where two versions were deployed, and has them compared by what really happened."""
+"""A/B test of two versions: their collected predictions, compared by ground truth."""
 
 from __future__ import annotations
 
+import math
 import re
-import subprocess
-import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from modelyard.console import console, table
+from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
+from modelyard.evaluation.bootstrap import bootstrap, interval
+from modelyard.evaluation.held_out import deciding_metric
+from modelyard.evaluation.metrics import directions, load_metrics, measure
+from modelyard.evaluation.own_metrics import Metric
+from modelyard.evidence import read_evidence, write_evidence
 from modelyard.files import read_json
+from modelyard.gates import Evaluation, load_gates
+from modelyard.modelling.predicting import Floats
+from modelyard.own_code import metrics_module
 from modelyard.project import endpoint_folder
+from modelyard.releases.collected_answers import Joined, join, pair, read_side, read_truth
+from modelyard.releases.sequential_test import (
+    FEWEST,
+    POWER,
+    TIGHTEST,
+    decide,
+    fixed_sample,
+    half_width,
+)
+
+FEWEST_OF_A_CLASS = 20
+SECOND = {"binary": "accuracy", "multiclass": "accuracy", "regression": "mae"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of a metric between B and A; positive if B is better, for any metric.
+
+    Attributes:
+        error: standard error, by bootstrap.
+        drawn: the difference on the rows as they are, then on each resample.
+        sides: the metric of A and of B.
+    """
+
+    value: float
+    error: float
+    drawn: Floats
+    sides: dict[str, float]
 
 
 def ab_report(
-    root: Path,
-    a: str,
-    b: str,
-    *,
-    endpoint: str = "local",
-    minimal_difference: float | None = None,
-    contract: Path | None = None,
-    quiet: bool = False,
-) -> tuple[int, Path]:
-    """Run `python -m <package>.ab`; returns its exit code and the evidence.
+    root: Path, a: str, b: str, *, endpoint: str = "local", minimal_difference: float | None = None
+) -> dict[str, Any]:
+    """Compare two versions or deployments; write ab.json, and return its details.
 
     Args:
         root: the project.
-        a: a version (`3` or `v3`), or a deployment as `python -m <package>.ab` takes it.
+        a: a version (`3` or `v3`), DEPLOYMENT, or DEPLOYMENT@SINCE/UNTIL (ISO 8601; either may be empty).
         b: likewise.
-        endpoint: where both were deployed.
-        minimal_difference: the difference that is worth a decision.
-        contract: default: conf/contract.yml.
-        quiet: print nothing but errors.
+        endpoint: of both.
+        minimal_difference: smallest difference that matters; default: `below_champion` of the gates.
 
     Raises:
-        UsageError: a version was never deployed there.
+        UsageError: a version was never deployed there, there is nothing to compare, or the smallest
+            difference is not above 0.
     """
+    rules = load_contract(root / "conf" / "contract.yml")
+    gates_file = root / "conf" / "gates.yml"
+    gates = load_gates(gates_file)
+    own = load_metrics(metrics_module(root), rules.kind)
+    metric = deciding_metric(gates, rules, gates_file, own)
+    minimal = minimal_difference
+    if minimal is None:
+        minimal = gates.promotion_of(rules.kind).below_champion
+    if not minimal > 0:
+        raise UsageError(
+            f"expected a smallest difference above 0, found {minimal:g}; give --minimal-difference, or "
+            f"set promotion.{rules.kind}.below_champion in {gates_file}"
+        )
+    periods = {"A": _periods(root, endpoint, a), "B": _periods(root, endpoint, b)}
+    collected = root / ".collected"
+    truth = read_truth(collected / "ground_truth", rules)
+    paired, sides = pair(
+        {
+            label: join([read_side(word) for word in words], collected / endpoint, truth, rules)
+            for label, words in periods.items()
+        }
+    )
+    confidence = gates.evaluation.confidence
+    alpha = 1 - confidence
+    metrics = list(dict.fromkeys((metric, SECOND[rules.kind])))
+    compared = {name: differ(rules, sides, name, paired, gates.evaluation, own) for name in metrics}
+    found = compared[metric]
+    rows = len(sides["A"].ids) if paired else sum(len(side.ids) for side in sides.values())
+    enough = all(_has_enough_rows(rules, side) for side in sides.values())
+    verdict = decide(found.value, found.error, rows, minimal, alpha, enough=enough)
+    names = {"A": _name(a), "B": _name(b)}
+    details = {
+        "verdict": verdict.choice,
+        "reason": verdict.reason,
+        "metric": metric,
+        "paired": paired,
+        "minimal_difference": minimal,
+        "confidence": confidence,
+        "power": POWER,
+        "rows_needed": verdict.needed,
+        "rows_needed_at_one_look": fixed_sample(found.error, rows, minimal, alpha),
+        "rows_more": verdict.more,
+        "endpoint": endpoint,
+        "sides": {
+            label: {
+                "name": names[label],
+                "from": words,
+                "collected": sides[label].collected,
+                "rows": len(sides[label].ids),
+                "metrics": {name: compared[name].sides[label] for name in metrics},
+            }
+            for label, words in periods.items()
+        },
+        "differences": {
+            name: _intervals(compared[name], rows, alpha, confidence) for name in metrics
+        },
+    }
     folder = endpoint_folder(root, endpoint) / "ab"
-    command = [sys.executable, "-m", "modelyard.releases.ab"]
-    command += ["--contract", str(contract or root / "conf" / "contract.yml")]
-    command += ["--gates", str(root / "conf" / "gates.yml"), "--endpoint", endpoint]
-    command += ["--collected", str(root / ".collected"), "--evidence", str(folder)]
-    for side, asked in (("a", a), ("b", b)):
-        found = re.fullmatch(r"v?(\d+)", asked)
-        stretches = deployed(root, endpoint, found[1]) if found else [asked]
-        for stretch in stretches:
-            command += [f"--{side}", stretch]
-        command += [f"--name-{side}", f"v{found[1]}" if found else asked]
-    if minimal_difference is not None:
-        command += ["--minimal-difference", str(minimal_difference)]
-    out = subprocess.DEVNULL if quiet else None
-    done = subprocess.run(command, check=False, stdout=out)  # noqa: S603 (our own package)
-    return done.returncode, folder / "ab.json"
+    write_evidence(
+        folder,
+        "ab",
+        params={"minimal_difference": minimal, "metric": metric, "tightest": TIGHTEST},
+        metrics={"difference": found.value, "low": verdict.low, "high": verdict.high, "rows": rows},
+        tags={"verdict": verdict.choice},
+        details=details,
+    )
+    written: dict[str, Any] = read_evidence(folder, "ab")["details"]
+    return written
 
 
 def deployed(root: Path, endpoint: str, version: str) -> list[str]:
-    """Every stretch of time in which a deployment served a version: DEPLOYMENT@SINCE/UNTIL.
+    """List the periods in which a deployment served a version, as DEPLOYMENT@SINCE/UNTIL.
 
     Raises:
-        UsageError: it never was deployed.
+        UsageError: the version was never deployed.
     """
     file = endpoint_folder(root, endpoint) / "history.json"
     history = read_json(file) if file.is_file() else []
-    stretches, known = [], set()
+    periods, known = [], set()
     for number, event in enumerate(history):
         known.add(event["version"])
         if (event["event"], event["version"]) != ("deployed", version):
             continue
         name = event["deployment"]
         later = (one["at"] for one in history[number + 1 :] if one["deployment"] == name)
-        stretches.append(f"{name}@{event['at']}/{next(later, '')}")
-    if not stretches:
+        periods.append(f"{name}@{event['at']}/{next(later, '')}")
+    if not periods:
         were = ", ".join(f"v{one}" for one in sorted(known, key=int)) or "none"
         raise UsageError(
             f"v{version} was never deployed to `{endpoint}`; versions that were: {were}"
         )
-    return stretches
+    return periods
+
+
+def _periods(root: Path, endpoint: str, given: str) -> list[str]:
+    number = _version(given)
+    return deployed(root, endpoint, number) if number else [given]
+
+
+def _name(given: str) -> str:
+    number = _version(given)
+    return f"v{number}" if number else given
+
+
+def _version(given: str) -> str | None:
+    found = re.fullmatch(r"v?(\d+)", given)
+    return found[1] if found else None
+
+
+def differ(
+    contract: Contract,
+    sides: dict[str, Joined],
+    metric: str,
+    paired: bool,
+    settings: Evaluation,
+    own: Mapping[str, Metric] | None = None,
+) -> Difference:
+    """Compare a metric: on the same resamples of rows if paired, else on independent ones."""
+
+    def drawn(labels: list[str], seed: int) -> dict[str, Floats]:
+        measures = {
+            label: measure(
+                contract.kind, sides[label].truth, sides[label].prediction, only=metric, own=own
+            )
+            for label in labels
+        }
+        rows = len(sides[labels[0]].ids)
+        found = bootstrap(measures, rows, resamples=settings.resamples, seed=seed)
+        return {label: found[label][metric] for label in labels}
+
+    if not all(len(side.ids) for side in sides.values()):
+        nothing = dict.fromkeys(sides, math.nan)
+        return Difference(math.nan, math.nan, np.full(2, np.nan), nothing)
+    seed = settings.seed
+    found = drawn(["A", "B"], seed) if paired else {**drawn(["A"], seed), **drawn(["B"], seed + 1)}
+    gain = found["B"] - found["A"]
+    gain = gain if directions(contract.kind, own)[metric] else -gain
+    kept = gain[1:][~np.isnan(gain[1:])]
+    error = float(kept.std(ddof=1)) if len(kept) > 1 else math.nan
+    ends = {label: float(values[0]) for label, values in found.items()}
+    return Difference(float(gain[0]), error, gain, ends)
+
+
+def _has_enough_rows(contract: Contract, side: Joined) -> bool:
+    if contract.kind == "binary":
+        positive = int(side.truth.sum())
+        if min(positive, len(side.truth) - positive) < FEWEST_OF_A_CLASS:
+            return False
+    return len(side.ids) >= FEWEST
+
+
+def show(details: dict[str, Any]) -> None:
+    """Print both sides, their difference, and the decision."""
+    a, b = details["sides"]["A"], details["sides"]["B"]
+    lines = []
+    for metric, found in details["differences"].items():
+        lines.append(
+            (
+                f"{metric} *" if metric == details["metric"] else metric,
+                _number(a["metrics"][metric]),
+                _number(b["metrics"][metric]),
+                _signed(found["difference"]),
+                f"{_signed(found['low'])} – {_signed(found['high'])}",
+            )
+        )
+    rows = (
+        f"{a['rows']:,} and {b['rows']:,} rows" if not details["paired"] else f"{a['rows']:,} rows"
+    )
+    how = "answered by both" if details["paired"] else "answered by one of them"
+    headings = (
+        "metric",
+        f"A {a['name']}",
+        f"B {b['name']}",
+        "B better by",
+        "interval, always valid",
+    )
+    out = console()
+    out.print(table(f"{rows}, {how} (* decides)", headings, lines, right=headings[1:]))
+    waiting = [f"{side['collected']:,} of {side['name']}" for side in (a, b)]
+    print(f"answers collected: {', '.join(waiting)}; the others have no ground truth yet")
+    if details["rows_needed"] is not None:
+        print(
+            f"a difference of {details['minimal_difference']:g} is found with {details['power']:.0%} "
+            f"probability in {details['rows_needed']:,} rows "
+            f"({details['rows_needed_at_one_look']:,} if checked only once)"
+        )
+    decision = {
+        "A": f"decide for A, {a['name']}",
+        "B": f"decide for B, {b['name']}",
+        "wait": f"wait for about {details['rows_more']:,} more rows",
+        "stop": "stop: keep the simpler one",
+    }[details["verdict"]]
+    print(f"{decision} ({details['reason']})")
+
+
+def _intervals(found: Difference, rows: int, alpha: float, confidence: float) -> dict[str, Any]:
+    half = half_width(found.error, rows, alpha) if rows and math.isfinite(found.error) else math.nan
+    once = interval(found.drawn, confidence)
+    return {
+        "difference": found.value,
+        "standard_error": found.error,
+        "low": found.value - half,
+        "high": found.value + half,
+        "at_one_look": {"low": once.low, "high": once.high},
+    }
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:+.4f}"

@@ -1,7 +1,7 @@
-"""A managed online endpoint of Azure ML, asked and changed through azure-ai-ml. Needs Azure to be run.
+"""A managed online endpoint of Azure ML, read and changed through azure-ai-ml.
 
-What it sends was checked without an account, with the service's answers made up; see the template's
-tests. Every import of Azure's packages is inside: they are in requirements/cloud.txt, not in .venv.
+Its requests were tested against simulated answers of the service, without an Azure account. Azure's
+packages are imported inside functions: they are in requirements/cloud.txt, not in .venv.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import UsageError
 from modelyard.project import load_project
-from modelyard.releases.rollout import (
+from modelyard.releases.endpoint import (
     DEPLOYMENT_HEADER,
     STATUS_HEADER,
     Answer,
@@ -48,7 +48,7 @@ Send = Callable[[str, str, Mapping[str, str], bytes | None], tuple[int, Mapping[
 def send(
     method: str, url: str, headers: Mapping[str, str], body: bytes | None
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request with what Python brings along.
+    """Send a request with the standard library.
 
     Raises:
         EndpointError: no answer came.
@@ -66,9 +66,9 @@ def send(
 
 
 class AzureEndpoint:
-    """See `rollout.Endpoint`."""
+    """See `endpoint.Endpoint`."""
 
-    pause = 20.0  # seconds; the service's metrics come by the minute
+    pause = 20.0  # seconds; the service has metrics per minute
 
     def __init__(
         self,
@@ -86,24 +86,24 @@ class AzureEndpoint:
 
     @classmethod
     def of_environment(cls, root: Path, environment: str) -> AzureEndpoint:
-        """The endpoint of an environment of conf/project.yml, with the login of this machine.
+        """Connect to the endpoint of an environment of conf/project.yml, with this machine's login.
 
         Raises:
-            UsageError: Azure's packages are not here, or no subscription is named.
+            UsageError: Azure's packages are not installed, or no subscription is set.
         """
         project = load_project(root)
         there = project.environments[environment]
         subscription = os.environ.get("AZURE_SUBSCRIPTION_ID")
         if not subscription:
             raise UsageError(
-                f"AZURE_SUBSCRIPTION_ID is not set; it names the subscription of {there.workspace}"
+                f"AZURE_SUBSCRIPTION_ID is not set; set it to the subscription of {there.workspace}"
             )
         try:
             from azure.ai.ml import MLClient
             from azure.identity import DefaultAzureCredential
         except ImportError:
             raise UsageError(
-                "azure-ai-ml is not installed here; releases to Azure run where requirements/cloud.txt is"
+                "azure-ai-ml is not installed; install requirements/cloud.txt to release to Azure"
             ) from None
         credential = DefaultAzureCredential()
         client = MLClient(credential, subscription, there.resource_group, there.workspace)
@@ -116,13 +116,13 @@ class AzureEndpoint:
         )
 
     def open(self) -> None:
-        """The service keeps it up."""
+        """Do nothing: the service keeps the endpoint running."""
 
-    def rehearsal_url(self) -> None:
+    def test_traffic_url(self) -> None:
         return None
 
     def view(self) -> View:
-        with _told():
+        with _azure_errors():
             endpoint = self._client.online_endpoints.get(self.name)
             found = list(self._client.online_deployments.list(self.name))
         return View(
@@ -140,7 +140,7 @@ class AzureEndpoint:
         known = self.view().deployments.get(name)
         if known is not None and known.healthy and known.version == version:
             return
-        with _told():
+        with _azure_errors():
             deployment = load_online_deployment(
                 self._file,
                 params_override=[
@@ -155,24 +155,24 @@ class AzureEndpoint:
             self._client.online_deployments.begin_create_or_update(deployment).result()
 
     def set_traffic(self, percent: Mapping[str, int]) -> None:
-        with _told():
+        with _azure_errors():
             endpoint = self._client.online_endpoints.get(self.name)
             endpoint.traffic = dict(percent)
             self._client.online_endpoints.begin_create_or_update(endpoint).result()
 
     def set_mirror(self, percent: Mapping[str, int]) -> None:
-        with _told():
+        with _azure_errors():
             endpoint = self._client.online_endpoints.get(self.name)
             endpoint.mirror_traffic = dict(percent)
             self._client.online_endpoints.begin_create_or_update(endpoint).result()
 
     def invoke(self, deployment: str, payload: Any) -> Answer:
-        """Ask directly, not through the SDK's `invoke`.
+        """Send a request without the SDK's `invoke`.
 
-        That takes files of good JSON only, hides the status, and keeps the deployment's header for
-        all later calls (its default headers are one dictionary that it changes).
+        That one takes only files of valid JSON, hides the status, and keeps the deployment's header
+        for all later calls (it changes its dictionary of default headers).
         """
-        with _told():
+        with _azure_errors():
             endpoint = self._client.online_endpoints.get(self.name)
             keys = self._client.online_endpoints.get_keys(self.name)
         key = getattr(keys, "access_token", None) or getattr(keys, "primary_key", None)
@@ -192,9 +192,9 @@ class AzureEndpoint:
         return Answer(int(given.get(STATUS_HEADER, status)), content, took)
 
     def live_metrics(self, deployment: str, since: float) -> Metrics:
-        """From Azure Monitor, which is some minutes behind.
+        """Read Azure Monitor, which is some minutes behind.
 
-        Requests are counted by the minute; latencies are means over minutes (supported metrics of
+        Requests are counted per minute; latencies are means over minutes (supported metrics of
         Microsoft.MachineLearningServices/workspaces/onlineEndpoints).
         """
         counts = self._query(
@@ -204,9 +204,11 @@ class AzureEndpoint:
         )
         requests = errors = refused = 0
         for series in counts:
-            told = {one["name"]["value"].lower(): one["value"] for one in series["metadatavalues"]}
+            labels = {
+                one["name"]["value"].lower(): one["value"] for one in series["metadatavalues"]
+            }
             count = round(sum(point.get("average") or 0 for point in series["data"]))
-            code = _code(told.get("statuscode")), _code(told.get("modelstatuscode"))
+            code = _code(labels.get("statuscode")), _code(labels.get("modelstatuscode"))
             requests += count
             if code[0] == 200:
                 continue
@@ -222,7 +224,7 @@ class AzureEndpoint:
     def delete(self, name: str) -> None:
         if name not in self.view().deployments:
             return
-        with _told():
+        with _azure_errors():
             self._client.online_deployments.begin_delete(name, self.name).result()
 
     def _mean(self, metric: str, deployment: str, since: float) -> float | None:
@@ -235,23 +237,23 @@ class AzureEndpoint:
         ]
         return sum(values) / len(values) if values else None
 
-    def _query(self, metric: str, kept: str, since: float) -> list[dict[str, Any]]:
-        with _told():
+    def _query(self, metric: str, condition: str, since: float) -> list[dict[str, Any]]:
+        with _azure_errors():
             endpoint = self._client.online_endpoints.get(self.name)
             token = self._credential.get_token(f"{MANAGEMENT}/.default").token
-        stretch = (datetime.fromtimestamp(at, UTC) for at in (since, max(time.time(), since + 60)))
-        asked = {
+        period = (datetime.fromtimestamp(at, UTC) for at in (since, max(time.time(), since + 60)))
+        parameters = {
             "api-version": METRICS_API,
             "metricnames": metric,
-            "timespan": "/".join(at.strftime("%Y-%m-%dT%H:%M:%SZ") for at in stretch),
+            "timespan": "/".join(at.strftime("%Y-%m-%dT%H:%M:%SZ") for at in period),
             "interval": "PT1M",
             "aggregation": "Average",
-            "$filter": kept,
+            "$filter": condition,
         }
         url = f"{MANAGEMENT}{endpoint.id}/providers/Microsoft.Insights/metrics"
         status, _, text = self._send(
             "GET",
-            f"{url}?{urllib.parse.urlencode(asked)}",
+            f"{url}?{urllib.parse.urlencode(parameters)}",
             {"Authorization": f"Bearer {token}"},
             None,
         )
@@ -261,19 +263,19 @@ class AzureEndpoint:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Azure's errors as ours."""
+def _azure_errors() -> Iterator[None]:
+    """Raise errors of Azure's packages as EndpointError."""
     from azure.ai.ml.exceptions import MlException
     from azure.core.exceptions import AzureError
 
     try:
         yield
     except (AzureError, MlException) as error:
-        raise EndpointError(f"Azure ML says: {error}") from error
+        raise EndpointError(f"Azure ML: {error}") from error
 
 
 def _version(deployment: Any) -> str:
-    """The version it was deployed with: by our tag, else by the id of its model."""
+    """Return a deployment's model version: from its tag, else from the id of its model."""
     if tagged := (deployment.tags or {}).get(VERSION_TAG):
         return str(tagged)
     found = re.search(r"(?:/versions/|:)([^/:]+)$", str(deployment.model))

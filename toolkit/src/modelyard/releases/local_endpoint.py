@@ -1,20 +1,14 @@
-"""An online endpoint on this machine: a router and its deployments, in processes that outlive us.
+"""An online endpoint on this machine: a router and deployments, in background processes.
 
-`.endpoints/<name>/control.json` is the truth: which deployment serves which version at which address,
-and who gets how much. It is replaced as a whole, so traffic and deployments change together. Every
-process of ours carries the endpoint's folder and its role in an environment variable; only a process
-that carries it is ever stopped, so a reused process id is nobody's end, and a server whose start was
-interrupted is found again.
+`.endpoints/<name>/control.json` holds the endpoint's state: version and address of each deployment,
+traffic and mirror. It is replaced as a whole, so deployments and traffic change together.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,12 +18,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-import psutil
 
 from modelyard.errors import UsageError
 from modelyard.files import read_json, write_json
 from modelyard.project import endpoint_folder
-from modelyard.releases.rollout import (
+from modelyard.releases.endpoint import (
     DEPLOYMENT_HEADER,
     MOST_MIRRORED,
     STATUS_HEADER,
@@ -39,27 +32,34 @@ from modelyard.releases.rollout import (
     Metrics,
     View,
 )
+from modelyard.releases.processes import MARK, Processes
 
-MARK = "MLOPS_ENDPOINT_PROCESS"
+ANSWER_SECONDS = 60.0  # a loaded machine answers late; a process that has ended refuses at once
+DRAIN_SECONDS = 30.0  # for requests in flight, before their deployment is stopped
 _ROUTER, _RECEIVER = "router", "-receiver"
-_READY = 60.0  # seconds a router may take to start, on a busy machine
-_DRAIN = 5.0  # seconds for requests under way, before their deployment goes
-_STOP = 10.0
 
 
 class Server(Protocol):
-    """A running server, as mlops/serving/server.py starts them."""
+    """A running server; see modelyard.serving.server."""
 
-    url: str
-    pid: int
-    folder: Path | None
+    @property
+    def url(self) -> str:
+        """Address, without a path."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder to delete when it is stopped."""
 
     def wait_ready(self) -> None:
-        """Return once it answers; raise when it never will."""
+        """Wait until it answers; raise, with the end of its log, if it ends or takes too long."""
 
 
 class Start(Protocol):
-    """Starts an inference server; see mlops/serving/server.py."""
+    """Starts an inference server; see modelyard.serving.server.start_server."""
 
     def __call__(
         self,
@@ -79,7 +79,7 @@ class Start(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """A deployment as `mlops endpoint status` shows it."""
+    """A deployment's line in `mlops endpoint status`."""
 
     name: str
     version: str
@@ -91,7 +91,7 @@ class Row:
 
 
 class LocalEndpoint:
-    """See `rollout.Endpoint`."""
+    """See `endpoint.Endpoint`."""
 
     pause = 0.25
 
@@ -102,23 +102,23 @@ class LocalEndpoint:
         *,
         model: str,
         start: Start,
-        bring: Callable[[str, Path], Path],
+        download: Callable[[str, Path], Path],
         collect: bool = True,
         port: int = 0,
     ) -> None:
-        """An endpoint; nothing is started yet.
+        """Describe an endpoint, without starting it.
 
         Args:
             root: the project.
-            name: of the endpoint, and of its folder.
-            model: the registered model.
+            name: of the endpoint and its folder.
+            model: name of the registered model.
             start: starts a server.
-            bring: copies the model folder of a version into a folder, and says where it is.
-            collect: inputs and outputs are collected below `.collected`.
-            port: wished for by the router.
+            download: copies the model of a version into a folder, and returns the model's folder.
+            collect: whether to collect inputs and outputs below `.collected`.
+            port: preferred port of the router; 0 for any.
 
         Raises:
-            UsageError: the name cannot be a folder's.
+            UsageError: the name is not valid.
         """
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) or name == "models":
             raise UsageError(
@@ -127,7 +127,8 @@ class LocalEndpoint:
             )
         self.root, self.name, self.model = root, name, model
         self.folder = endpoint_folder(root, name)
-        self._start, self._bring, self._collect, self._port = start, bring, collect, port
+        self._start, self._download, self._collect, self._port = start, download, collect, port
+        self._processes = Processes(self.folder)
 
     @cached_property
     def _http(self) -> httpx.Client:
@@ -135,7 +136,7 @@ class LocalEndpoint:
 
     @property
     def url(self) -> str:
-        """Where the router is; requests go to `<url>/score`.
+        """Address of the router; requests go to `<url>/score`.
 
         Raises:
             EndpointError: it is not running.
@@ -149,11 +150,11 @@ class LocalEndpoint:
 
     @property
     def is_running(self) -> bool:
-        """Its router takes requests."""
+        """Whether its router runs."""
         return self._router() is not None
 
     def open(self) -> None:
-        """Start the router, if it is not running; and what has traffic but is down, if it will."""
+        """Start the router unless it runs, and try to start deployments that have traffic but are down."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "control.json").is_file():
             self._write(_empty())
@@ -166,16 +167,16 @@ class LocalEndpoint:
                     self.deploy(name, view.deployments[name].version)
 
     def close(self) -> None:
-        """Stop everything; `open` brings it back as it was."""
+        """Stop all processes; `open` restores them."""
         control = self._control()
-        self._stop(_ROUTER)
+        self._processes.stop(_ROUTER)
         for name, known in control["deployments"].items():
             self._stop_deployment(name, known)
             known.update(url=None, pid=None)
         if control["deployments"]:
             self._write(control)
 
-    def rehearsal_url(self) -> str:
+    def test_traffic_url(self) -> str:
         return self.url
 
     def view(self) -> View:
@@ -202,7 +203,7 @@ class LocalEndpoint:
         self._write(control)
         self._stop_deployment(name, known)
         try:
-            folder = self._bring(version, self.folder / "models" / f"v{version}")
+            folder = self._download(version, self.folder / "models" / f"v{version}")
             server = self._start(
                 self.root,
                 folder,
@@ -211,15 +212,15 @@ class LocalEndpoint:
                 deployment=name,
                 endpoint=self.name,
                 collect_to=self._start_receiver(name, folder) if self._collect else None,
-                log=self._log(name),
+                log=self._processes.log(name),
                 detached=True,
-                environment={MARK: self._mark(name)},
+                environment={MARK: self._processes.mark(name)},
             )
             server.wait_ready()
-        except Exception as error:  # whatever it is, the release goes back
+        except Exception as error:  # of any kind: the release is rolled back
             self._stop_deployment(name, None)
             raise EndpointError(
-                f"deployment {name} with v{version} does not start: {error}{self._last_words(name)}"
+                f"deployment {name} with v{version} does not start: {error}"
             ) from error
         self._note("deployed", name, version)
         control["deployments"][name] = {
@@ -233,26 +234,28 @@ class LocalEndpoint:
     def set_traffic(self, percent: Mapping[str, int]) -> None:
         control = self._control()
         traffic = {name: share for name, share in percent.items() if share}
-        self._only_known(traffic, control)
+        self._require_known(traffic, control)
         if sum(traffic.values()) not in (0, 100) or min(traffic.values(), default=0) < 0:
-            raise EndpointError(f"traffic sums to 100, or to 0; asked for {dict(percent)}")
+            raise EndpointError(
+                f"expected traffic that sums to 100, or to 0, found {dict(percent)}"
+            )
         if both := sorted(set(traffic) & set(control["mirror"])):
-            raise EndpointError(f"{both[0]} takes mirrored traffic; end that first")
+            raise EndpointError(f"{both[0]} gets mirrored traffic; end the mirror first")
         for name in traffic:
             if not self._answers(name, control["deployments"][name]):
-                raise EndpointError(f"deployment {name} does not answer; it gets no traffic")
+                raise EndpointError(f"deployment {name} does not answer; it cannot get traffic")
         self._write({**control, "traffic": traffic})
 
     def set_mirror(self, percent: Mapping[str, int]) -> None:
         control = self._control()
         mirror = {name: share for name, share in percent.items() if share}
-        self._only_known(mirror, control)
+        self._require_known(mirror, control)
         if len(mirror) > 1 or not all(0 < share <= MOST_MIRRORED for share in mirror.values()):
             raise EndpointError(
-                f"at most {MOST_MIRRORED}% is mirrored, to one deployment; asked for {dict(percent)}"
+                f"expected a mirror of at most {MOST_MIRRORED}%, to one deployment, found {dict(percent)}"
             )
         if both := sorted(set(mirror) & set(control["traffic"])):
-            raise EndpointError(f"{both[0]} has live traffic; it cannot take mirrored traffic too")
+            raise EndpointError(f"{both[0]} has live traffic; it cannot get mirrored traffic too")
         self._write({**control, "mirror": mirror})
 
     def invoke(self, deployment: str, payload: Any) -> Answer:
@@ -263,7 +266,7 @@ class LocalEndpoint:
                 json=payload if not isinstance(payload, bytes) else None,
                 content=payload if isinstance(payload, bytes) else None,
                 headers={DEPLOYMENT_HEADER: deployment},
-                timeout=60,
+                timeout=ANSWER_SECONDS,
             )
         except httpx.HTTPError as error:
             raise EndpointError(f"the router of `{self.name}` does not answer: {error}") from None
@@ -283,12 +286,13 @@ class LocalEndpoint:
     def delete(self, name: str) -> None:
         control = self._control()
         if control["traffic"].get(name) or control["mirror"].get(name):
-            raise EndpointError(f"deployment {name} has traffic; send that elsewhere first")
+            raise EndpointError(f"deployment {name} has traffic; send it to another one first")
         known = control["deployments"].get(name)
         if known is None:
             self._stop_deployment(name, None)
             return
-        # Still listed, without an address, until its processes are gone: a kill in between is seen.
+        # It stays listed, without an address, until its processes have ended: if this command is killed
+        # in between, the next one deletes it.
         known["url"] = None
         self._write(control)
         self._drain(name)
@@ -300,7 +304,7 @@ class LocalEndpoint:
         self._write(control)
 
     def rows(self, since: float = 0.0) -> list[Row]:
-        """Every deployment, with what happened to its requests."""
+        """Describe each deployment and its requests since a moment (Unix time)."""
         view = self.view()
         control = self._control()
         return [
@@ -324,7 +328,7 @@ class LocalEndpoint:
         write_json(self.folder / "control.json", control)
 
     def _note(self, event: str, deployment: str, version: str) -> None:
-        """Which version was behind a deployment when; collected data are told apart by it."""
+        """Record which version a deployment serves from now on; it assigns collected rows to versions."""
         file = self.folder / "history.json"
         known = read_json(file) if file.is_file() else []
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -332,29 +336,31 @@ class LocalEndpoint:
             file, [*known, {"at": at, "event": event, "deployment": deployment, "version": version}]
         )
 
-    def _only_known(self, percent: Mapping[str, int], control: Mapping[str, Any]) -> None:
+    def _require_known(self, percent: Mapping[str, int], control: Mapping[str, Any]) -> None:
         for name in percent:
             if name not in control["deployments"]:
                 raise EndpointError(f"endpoint `{self.name}` has no deployment {name}")
 
     def _answers(self, name: str, known: Mapping[str, Any]) -> bool:
-        if not known.get("url") or not _is_marked(known.get("pid"), self._mark(name)):
+        if not known.get("url") or not self._processes.is_running(name, known.get("pid")):
             return False
         try:
-            return self._http.get(f"{known['url']}/", timeout=10).status_code < 500
+            return self._http.get(f"{known['url']}/", timeout=ANSWER_SECONDS).status_code < 500
         except httpx.HTTPError:
             return False
 
     def _metrics(self, since: float) -> dict[str, Any]:
         try:
-            found = self._http.get(f"{self.url}/-/metrics", params={"since": since}, timeout=10)
+            found = self._http.get(
+                f"{self.url}/-/metrics", params={"since": since}, timeout=ANSWER_SECONDS
+            )
         except httpx.HTTPError as error:
             raise EndpointError(f"the router of `{self.name}` does not answer: {error}") from None
         return dict(found.json())
 
     def _drain(self, name: str) -> None:
-        """Let requests under way end."""
-        until = time.monotonic() + _DRAIN
+        """Wait until a deployment has no requests in flight."""
+        until = time.monotonic() + DRAIN_SECONDS
         with contextlib.suppress(EndpointError):
             while time.monotonic() < until:
                 if not self._metrics(time.time()).get(name, {}).get("under_way"):
@@ -366,122 +372,47 @@ class LocalEndpoint:
         if not file.is_file():
             return None
         known = read_json(file)
-        if not _is_marked(known["pid"], self._mark(_ROUTER)):
+        if not self._processes.is_running(_ROUTER, known["pid"]):
             return None
         return dict(known)
 
     def _start_router(self) -> None:
-        self._stop(_ROUTER)
+        self._processes.stop(_ROUTER)
         file = self.folder / "router.json"
         port = read_json(file)["port"] if file.is_file() else self._port
-        file.unlink(missing_ok=True)
-        self._spawn(_ROUTER, "modelyard.releases.router", "--folder", self.folder, "--port", port)
-        self._await(file, _ROUTER)
+        self._processes.start(
+            _ROUTER,
+            "modelyard.releases.router",
+            *("--folder", self.folder, "--port", port),
+            ready=file,
+            cwd=self.root,
+        )
+        # The port is open; the first answer comes when the router serves.
         with contextlib.suppress(httpx.HTTPError):
-            self._http.get(f"{read_json(file)['url']}/", timeout=10)
+            self._http.get(f"{read_json(file)['url']}/", timeout=ANSWER_SECONDS)
 
     def _start_receiver(self, name: str, model_folder: Path) -> str:
-        """Start what keeps a deployment's collected rows; returns its address."""
+        """Start the process that stores a deployment's collected rows; return its address."""
         role = f"{name}{_RECEIVER}"
         file = self.folder / f"{role}.json"
-        file.unlink(missing_ok=True)
         contract = model_folder / "contract.yml"
         collected = self.root / ".collected"
-        self._spawn(
+        self._processes.start(
             role,
             "modelyard.serving.receiver",
             *("--folder", collected, "--contract", contract, "--address", file),
+            ready=file,
+            cwd=self.root,
         )
-        self._await(file, role)
         return str(read_json(file)["address"])
 
-    def _spawn(self, role: str, module: str, *words: object) -> None:
-        """Start a process of ours that outlives this one."""
-        with self._log(role).open("ab") as output:
-            subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", module, *map(str, words)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                cwd=self.root,
-                env={**os.environ, MARK: self._mark(role)},
-            )
-
-    def _await(self, file: Path, role: str) -> None:
-        """Return when a process has written where it is."""
-        until = time.monotonic() + _READY
-        while time.monotonic() < until:
-            if file.is_file():
-                return
-            if not self._processes(role):
-                break
-            time.sleep(0.05)
-        self._stop(role)
-        raise EndpointError(f"the {role} of `{self.name}` does not start{self._last_words(role)}")
-
-    def _log(self, role: str) -> Path:
-        file = self.folder / "logs" / f"{role}.log"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file
-
-    def _last_words(self, role: str) -> str:
-        file = self._log(role)
-        lines = (
-            file.read_text(encoding="utf-8", errors="replace").splitlines()
-            if file.is_file()
-            else []
-        )
-        said = [line for line in lines if line.strip()][-5:]
-        return "\n" + "\n".join(said) + f"\n(all of it: {file})" if said else ""
-
-    def _mark(self, role: str) -> str:
-        return f"{self.folder.resolve()}#{role}"
-
     def _stop_deployment(self, name: str, known: Mapping[str, Any] | None) -> None:
-        """Stop its server, then what keeps its rows: the last come when the server ends."""
-        self._stop(name)
-        self._stop(f"{name}{_RECEIVER}")
+        """Stop a server, then its receiver, which gets the last rows when the server ends."""
+        self._processes.stop(name)
+        self._processes.stop(f"{name}{_RECEIVER}")
         if known and known.get("folder"):
             shutil.rmtree(known["folder"], ignore_errors=True)
-
-    def _stop(self, role: str) -> None:
-        """Stop every process of a role: those at the top end by themselves, and end their workers."""
-        running = self._processes(role)
-        pids = {one.pid for one in running}
-        for process in running:
-            with contextlib.suppress(psutil.Error):
-                if process.ppid() not in pids:
-                    process.terminate()
-        psutil.wait_procs(running, timeout=_STOP)
-        left = self._processes(role)
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(left, timeout=_STOP)
-
-    def _processes(self, role: str) -> list[psutil.Process]:
-        mark = self._mark(role)
-        return [one for one in psutil.process_iter() if _has_mark(one, mark)]
 
 
 def _empty() -> dict[str, Any]:
     return {"deployments": {}, "traffic": {}, "mirror": {}}
-
-
-def _is_marked(pid: int | None, mark: str) -> bool:
-    if pid is None:
-        return False
-    try:
-        return _has_mark(psutil.Process(pid), mark)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _has_mark(process: psutil.Process, mark: str) -> bool:
-    if process.pid == os.getpid():
-        return False
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
-    except (psutil.Error, OSError):
-        return False

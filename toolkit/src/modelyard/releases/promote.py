@@ -1,4 +1,4 @@
-"""Promotion and rollback: the only ways in which a champion changes."""
+"""Promotion and rollback of the champion."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ COMPARED = ("evaluation", "fairness", "footprint")
 
 @dataclass(frozen=True)
 class Promotion:
-    """What `mlops promote` decided.
+    """The result of `mlops promote`.
 
     Attributes:
         folder: holds decision.json, report.html, card.md and card.html.
-        compared_again: the champion had changed since the challenger's run.
+        compared_again: the challenger was assessed again, since the champion had changed or evidence
+            was missing.
     """
 
     decision: Decision
@@ -45,7 +46,7 @@ class Promotion:
 
 
 def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> Promotion:
-    """Judge a challenger against the gates and the current champion, and promote it if all say yes.
+    """Judge a challenger by the gates and against the champion, and promote it if it passes.
 
     Args:
         root: the project.
@@ -53,7 +54,7 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
         dry_run: judge only.
 
     Raises:
-        UsageError: there is no such version, or it is the champion already.
+        UsageError: there is no such version, or it is the champion.
     """
     project = load_project(root)
     gates = load_gates(root / "conf" / "gates.yml")
@@ -72,11 +73,11 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
         folder = root / ".mlflow" / "decisions" / f"{project.model}-v{challenger.number}"
         evidence_folder = registry.fetch(challenger, "evidence", folder)
         evidence = {file.stem: read_json(file) for file in evidence_folder.glob("*.json")}
-        seen = (evidence["evaluation"]["details"].get("champion") or {}).get("version")
+        compared = (evidence["evaluation"]["details"].get("champion") or {}).get("version")
         current = champion.number if champion else None
-        asked = {"fairness": gates.fairness, "footprint": gates.footprint}
-        missing = [kind for kind, gate in asked.items() if gate and kind not in evidence]
-        again = seen != current or bool(missing)
+        optional = {"fairness": gates.fairness, "footprint": gates.footprint}
+        missing = [kind for kind, gate in optional.items() if gate and kind not in evidence]
+        again = compared != current or bool(missing)
         if again:
             evidence |= _compare_again(root, registry, challenger, champion)
         decision = judge(
@@ -92,25 +93,25 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
             decision = replace(
                 decision,
                 stage="promoted" if decision.passed else "refused",
-                decided={"by": _who(root), "at": datetime.now(UTC).isoformat(timespec="seconds")},
+                decided={"by": _author(root), "at": datetime.now(UTC).isoformat(timespec="seconds")},
             )
         evidence["decision"] = decision.evidence()
         for kind in {*COMPARED, "decision"} & evidence.keys():
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
         cards = _write_pages(folder, evidence, project, registry, challenger)
         if not dry_run:
-            _carry_out(decision, registry, challenger, champion, [evidence_folder, *cards])
+            _record(decision, registry, challenger, champion, [evidence_folder, *cards])
     return Promotion(decision, folder, again)
 
 
-def _carry_out(
+def _record(
     decision: Decision,
     registry: Registry,
     challenger: Version,
     champion: Version | None,
     evidence: list[Path],
 ) -> None:
-    # A name of its own for every decision: each is kept, and Azure ML replaces no artifact.
+    # Each decision has a folder of its own, since Azure ML does not replace artifacts.
     place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
         if decision.passed:
@@ -120,16 +121,16 @@ def _carry_out(
             registry.keep(challenger.run_id, one, place)
     except RegistryError as error:
         raise RegistryError(
-            f"{error}\nv{challenger.number} was to be {decision.stage}, and that may have happened in part: "
-            f"`mlops models` says who is champion. The decision is in {evidence[0]}"
+            f"{error}\nv{challenger.number} was to be {decision.stage}, which may have happened in part: "
+            f"`mlops models` shows the champion. The decision is in {evidence[0]}"
         ) from error
 
 
 def rollback(root: Path) -> tuple[Version, Version]:
-    """Make the previous champion the champion again; returns (restored, replaced).
+    """Make the previous champion the champion again; return (restored, replaced).
 
     Raises:
-        UsageError: there is no champion, or none before it.
+        UsageError: there is no champion, or no champion before it.
     """
     project = load_project(root)
     with promotion_lock(root):
@@ -140,7 +141,7 @@ def rollback(root: Path) -> tuple[Version, Version]:
             raise UsageError(f"model `{project.model}` has no champion; nothing to roll back")
         if champion.previous_champion is None:
             raise UsageError(
-                f"{project.model} v{champion.number} is the first champion; there is none to go back to"
+                f"{project.model} v{champion.number} is the first champion; there is no champion before it"
             )
         previous = registry.version(champion.previous_champion)
         registry.set_champion(previous)
@@ -151,7 +152,7 @@ def rollback(root: Path) -> tuple[Version, Version]:
 def _compare_again(
     root: Path, registry: Registry, challenger: Version, champion: Version | None
 ) -> dict[str, dict[str, object]]:
-    """Hold the challenger against the champion of today, on the challenger's held-out rows.
+    """Assess the challenger against the present champion, on the challenger's held-out rows.
 
     Returns:
         The evidence of `COMPARED`, by kind.
@@ -181,7 +182,7 @@ def _write_pages(
     registry: Registry,
     version: Version,
 ) -> list[Path]:
-    """Write report and model card; returns the paths of the card."""
+    """Write report and model card; return the files of the card."""
     about = {
         "title": project.title,
         "run_id": registry.run_tags(version).get("mlops.runs.run"),
@@ -193,8 +194,8 @@ def _write_pages(
     return write_card(folder, evidence, project, about)
 
 
-def _who(root: Path) -> str:
-    """Who decides: whoever started the pipeline in CI, else the author that git knows, else the user."""
+def _author(root: Path) -> str:
+    """Return who decides: the actor of the CI run, else the author in git's settings, else the user."""
     for name in ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR"):
         if os.environ.get(name):
             return os.environ[name]

@@ -1,4 +1,4 @@
-"""What has to be true of a version before it answers anybody, and of its deployment when asked."""
+"""Checks of a release: of the registered version, then smoke and integration tests of its deployment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from modelyard.models.reasons import Reason
 from modelyard.models.version import CHAMPION, Version
-from modelyard.releases.rollout import Answer, Endpoint, EndpointError, Limits, State
+from modelyard.releases.endpoint import Answer, Endpoint, EndpointError
+from modelyard.releases.rollout import Limits, State
 from modelyard.serving.sample_rows import Rows
 from modelyard.yaml_files import read_yaml
 
@@ -17,14 +18,14 @@ INTEGRATION_ROWS = 100
 SINGLE_REQUESTS = 30
 _WARM_UP = 3
 TOLERANCE = 1e-6
-_LOG = "the log of the deployment says more"
+_LOG = "read the log of the deployment"
 
-# Predictions that the model itself makes for records: labels or numbers, one per record.
-Ask = Callable[[Sequence[Mapping[str, Any]]], Sequence[Any]]
+# Predicts with the model itself: labels or numbers, one per record.
+Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Any]]
 
 
 def registration(version: Version, approval: str, approved_by: str | None) -> tuple[Reason, ...]:
-    """A version is released when it was promoted, and approved where that is asked for."""
+    """Check that a version was promoted and, where the gates require it, approved."""
     name = f"{version.name} v{version.number}"
     decision = version.tags.get("decision", "not judged")
     promoted = version.tags.get("role") == CHAMPION or decision == "promoted"
@@ -46,17 +47,17 @@ def registration(version: Version, approval: str, approved_by: str | None) -> tu
                 approved_by is not None,
                 ""
                 if approved_by
-                else f"whoever validated {name} runs: mlops release --approved-by NAME",
+                else f"after validating {name}, run: mlops release --approved-by NAME",
             )
         )
     return tuple(reasons)
 
 
 def smoke(endpoint: Endpoint, state: State, rows: Rows) -> tuple[Reason, ...]:
-    """It answers a real row, as the version it should be, and refuses what is no request."""
+    """Check that a deployment answers a real row, with its version, and refuses an invalid request."""
     try:
         one = endpoint.invoke(state.new, {"input_data": list(rows.records[:1])})
-        broken = endpoint.invoke(state.new, b"{")
+        invalid = endpoint.invoke(state.new, b"{")
     except EndpointError as error:
         return (Reason("smoke tests: answers a real row", "200", str(error), False, _LOG),)
     predictions = _field(one, "predictions")
@@ -67,33 +68,33 @@ def smoke(endpoint: Endpoint, state: State, rows: Rows) -> tuple[Reason, ...]:
         Reason(
             "smoke tests: answers a real row",
             "one prediction",
-            "one prediction" if answered else _said(one),
+            "one prediction" if answered else _shown(one),
             answered,
             "" if answered else _LOG,
         ),
         Reason(
-            "smoke tests: is the version it should be",
+            "smoke tests: serves the released version",
             f"v{state.version}",
             f"v{version}",
             version == state.version,
             ""
             if version == state.version
-            else "another process has its port, or the model's name is unset",
+            else "another process has its port, or MODEL_VERSION is not set there",
         ),
         Reason(
-            "smoke tests: refuses a broken request",
+            "smoke tests: refuses an invalid request",
             "4xx",
-            str(broken.status),
-            400 <= broken.status < 500,
-            "" if 400 <= broken.status < 500 else _LOG,
+            str(invalid.status),
+            400 <= invalid.status < 500,
+            "" if 400 <= invalid.status < 500 else _LOG,
         ),
     )
 
 
 def integration(
-    endpoint: Endpoint, state: State, rows: Rows, ask: Ask, limits: Limits
+    endpoint: Endpoint, state: State, rows: Rows, predict: Predict, limits: Limits
 ) -> tuple[Reason, ...]:
-    """It says what the model says, and soon enough."""
+    """Check that a deployment predicts what the model predicts, within the limit of latency."""
     records = list(rows.records[:INTEGRATION_ROWS])
     try:
         answer = endpoint.invoke(state.new, {"input_data": records})
@@ -106,13 +107,13 @@ def integration(
     found = _field(answer, "predictions")
     wrong: int | None = None
     if answer.status == 200 and isinstance(found, list) and len(found) == len(records):
-        pairs = zip(found, ask(records), strict=True)
+        pairs = zip(found, predict(records), strict=True)
         wrong = sum(not _same(one, other) for one, other in pairs)
     reasons = [
         Reason(
-            "integration tests: same answers as the model",
+            "integration tests: same predictions as the model",
             f"{len(records)} of {len(records)} rows",
-            _said(answer) if wrong is None else f"{len(records) - wrong} of {len(records)} rows",
+            _shown(answer) if wrong is None else f"{len(records) - wrong} of {len(records)} rows",
             wrong == 0,
             ""
             if wrong == 0
@@ -128,20 +129,22 @@ def integration(
                 f"p95 ≤ {limits.p95_ms:g} ms",
                 f"{p95:.1f} ms",
                 p95 <= limits.p95_ms,
-                "" if p95 <= limits.p95_ms else "a smaller model, or more room in conf/gates.yml",
+                ""
+                if p95 <= limits.p95_ms
+                else "use a smaller model, or raise serving.p95_milliseconds in conf/gates.yml",
             )
         )
     return tuple(reasons)
 
 
-def asking(model_folder: Path) -> Ask:
-    """The model's own predictions for records, made here, without any server."""
+def predictor(model_folder: Path) -> Predict:
+    """Return a function that predicts with the model in this process, without a server."""
 
-    def ask(records: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    def predict(records: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         import mlflow.sklearn
         import pandas as pd
 
-        contract = read_yaml((model_folder / "contract.yml"))
+        contract = read_yaml(model_folder / "contract.yml")
         table = pd.DataFrame(list(records))
         for name in table:
             kind = contract["columns"][name]["type"]
@@ -151,14 +154,14 @@ def asking(model_folder: Path) -> Ask:
                 table[name] = table[name].astype(float)
         return list(mlflow.sklearn.load_model(str(model_folder)).predict(table).tolist())
 
-    return ask
+    return predict
 
 
 def _field(answer: Answer, name: str) -> Any:
     return answer.body.get(name) if isinstance(answer.body, dict) else None
 
 
-def _said(answer: Answer) -> str:
+def _shown(answer: Answer) -> str:
     return f"{answer.status}: {str(answer.body)[:200]}"
 
 

@@ -1,4 +1,4 @@
-"""Shows a release while it goes on: a live table on a terminal, a line per stage elsewhere."""
+"""Display of a running release: a live table on a terminal, a line per stage elsewhere."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from modelyard.releases import rollout
-from modelyard.releases.rollout import Metrics, Observation, State, Visit
+from modelyard.releases.endpoint import Metrics
+from modelyard.releases.rollout import Observation, State, Visit
 
 
 class ReleaseProgress:
-    """A watcher for `run_release`; use it as a context manager."""
+    """Display for the argument `progress` of `run_release`; a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,11 +36,11 @@ class ReleaseProgress:
             self._live.stop()
 
     def say(self, message: str) -> None:
-        """A line of its own."""
+        """Print a message."""
         self._console.print(message, highlight=False, soft_wrap=True)
 
     def __call__(self, state: State, seen: Observation) -> None:
-        """Take note of a state and what was seen in it."""
+        """Display a state and the measurements in it."""
         if self._live:
             self._live.start()
             self._live.update(stage_table(state, seen), refresh=state.ended)
@@ -56,7 +57,7 @@ class ReleaseProgress:
 
 
 def stage_table(state: State, seen: Observation | None = None) -> Table:
-    """Stages that are over, the one under way, and those to come."""
+    """Make a table of the completed stages, the present one, and those to come."""
     table = Table(
         "", "stage", "time", f"new v{state.version}", _old(state), box=None, pad_edge=False
     )
@@ -88,7 +89,7 @@ def stage_table(state: State, seen: Observation | None = None) -> Table:
 
 
 def _old(state: State) -> str:
-    return f"old v{state.old_version}" if state.old_version else "nothing before"
+    return f"old v{state.old_version}" if state.old_version else "no version before"
 
 
 def _stage(visit: Visit, state: State) -> str:

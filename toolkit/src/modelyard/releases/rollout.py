@@ -1,19 +1,19 @@
-"""The state machine of a safe rollout: what comes next, and the one action that leads there.
+"""The state machine of a safe rollout: the stage that follows an observation, and the next action.
 
-Nothing here touches a server, a clock or a file. A stage says how the endpoint should look; `step`
-compares that with how it does look and names the first difference to remove. So an action that was
-lost, failed or done twice does no harm: the next look finds out.
+It uses no server, clock or file. A stage defines the wanted state of the endpoint; `step` compares it
+with the observed one and returns the action that removes the first difference. So an action that was
+lost, has failed or was repeated does no harm: the next observation shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
-from modelyard.errors import ModelyardError, UsageError
+from modelyard.errors import UsageError
 from modelyard.gates import Release
 from modelyard.models.reasons import Reason
+from modelyard.releases.endpoint import Deployment, Metrics, View
 
 REGISTER, DEPLOY, SMOKE, INTEGRATION = "register", "deploy", "smoke tests", "integration tests"
 MIRROR, RETIRE, RELEASED = "mirror", "retire", "released"
@@ -21,110 +21,8 @@ ROLLING_BACK, ROLLED_BACK, REFUSED = "rolling back", "rolled back", "refused"
 ENDED = (RELEASED, ROLLED_BACK, REFUSED)
 _CHECKED = (REGISTER, SMOKE, INTEGRATION)
 COLOURS = ("blue", "green")
-# Azure's names: who should answer, or has; and the status of an answer of the model other than 200.
-DEPLOYMENT_HEADER = "azureml-model-deployment"
-STATUS_HEADER = "ms-azureml-model-error-statuscode"
-# Azure: "The maximum percentage of traffic you can mirror is 50 percent", and only to one deployment,
-# which then takes no live traffic (how-to-safely-rollout-online-endpoints).
-MOST_MIRRORED = 50
-FEW_FAILURES = 3  # of actions in a row, before a release is called off
-MANY_FAILURES = 6  # before cleaning up is left to the next call
-
-
-class EndpointError(ModelyardError):
-    """An endpoint could not do what it was asked."""
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """A deployment as it is: what it serves, and whether it answers."""
-
-    name: str
-    version: str
-    healthy: bool = True
-
-
-@dataclass(frozen=True)
-class View:
-    """An endpoint as it is. Traffic and mirror hold no zeros."""
-
-    deployments: Mapping[str, Deployment]
-    traffic: Mapping[str, int]
-    mirror: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What happened to a deployment's live and mirrored requests.
-
-    Attributes:
-        errors: answered with 5xx, or not at all.
-        refused: answered with 4xx.
-        p50_ms: median time to the answer; None without requests.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    refused: int = 0
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-
-    @property
-    def error_rate(self) -> float:
-        """Share of requests that failed; 0 without requests."""
-        return self.errors / self.requests if self.requests else 0.0
-
-    @property
-    def refusal_rate(self) -> float:
-        """Share of requests that were refused; 0 without requests."""
-        return self.refused / self.requests if self.requests else 0.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a deployment said when it was asked directly."""
-
-    status: int
-    body: Any
-    milliseconds: float
-
-
-class Endpoint(Protocol):
-    """An online endpoint with deployments behind it. Every method may be called twice.
-
-    Raises:
-        EndpointError: by every method, when it cannot be done.
-    """
-
-    name: str
-    pause: float  # seconds between two looks at a stage that is watched
-
-    def open(self) -> None:
-        """Bring it up, where it is ours to bring up."""
-
-    def rehearsal_url(self) -> str | None:
-        """Where a rehearsal may send requests; None: only real ones count."""
-
-    def view(self) -> View:
-        """How the endpoint looks now."""
-
-    def deploy(self, name: str, version: str) -> None:
-        """Make a deployment serve a model version; it answers when this returns."""
-
-    def set_traffic(self, percent: Mapping[str, int]) -> None:
-        """Share live requests out; the percentages sum to 100, or there are none."""
-
-    def set_mirror(self, percent: Mapping[str, int]) -> None:
-        """Copy a share of the live requests to one deployment that has no traffic; {} ends that."""
-
-    def invoke(self, deployment: str, payload: Any) -> Answer:
-        """Ask one deployment, whatever the traffic."""
-
-    def live_metrics(self, deployment: str, since: float) -> Metrics:
-        """What happened to a deployment's live and mirrored requests since a moment (Unix time)."""
-
-    def delete(self, name: str) -> None:
-        """Remove a deployment that has no traffic."""
+FEW_FAILURES = 3  # of actions in a row, before a release is rolled back
+MANY_FAILURES = 6  # of actions in a row, before a rollback or clean-up stops with an error
 
 
 @dataclass(frozen=True)
@@ -164,16 +62,16 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Wait a moment, then look again."""
+class Wait:
+    """Wait for `Endpoint.pause`, then measure again."""
 
 
-Action = Deploy | SetTraffic | SetMirror | Delete | Check | Watch
+Action = Deploy | SetTraffic | SetMirror | Delete | Check | Wait
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a deployment must hold, whatever the old one does; None: no limit."""
+    """Absolute limits of the new deployment, from section `serving` of the gates; None: no limit."""
 
     error_rate: float | None = None
     p95_ms: float | None = None
@@ -181,7 +79,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Visit:
-    """A stage that is over, and what was measured in it."""
+    """A completed stage and its measurements."""
 
     stage: str
     entered: float
@@ -192,15 +90,15 @@ class Visit:
 
 @dataclass(frozen=True)
 class State:
-    """A release; all that has to survive a crash.
+    """A release: everything that has to survive a crash. Times are Unix times.
 
     Attributes:
-        plan: its stages, in order, as decided when it began.
-        new: name of the deployment that is being released; `old`: the one that served before.
-        entered: when its stage began; what is measured in the stage counts from here (Unix time).
-        resumed: when it was last taken up; patience counts from here.
+        plan: its stages in order, fixed at the beginning.
+        new: name of the deployment under release; `old`: the one that served before.
+        entered: beginning of the stage, from which its requests are counted.
+        resumed: last resumption or change of stage, from which patience is counted.
         failures: of actions, in a row.
-        reasons: every check so far.
+        reasons: results of all checks.
     """
 
     id: str
@@ -222,25 +120,25 @@ class State:
 
     @property
     def ended(self) -> bool:
-        """Nothing more will happen."""
+        """The release is over."""
         return self.stage in ENDED
 
     @property
     def stuck(self) -> bool:
-        """Cleaning up fails again and again; a person should look."""
+        """A rollback or clean-up keeps failing and needs a person."""
         return self.stage in (ROLLING_BACK, RETIRE) and self.failures >= MANY_FAILURES
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was found since the last step.
+    """The endpoint's state and measurements since the last step.
 
     Attributes:
-        checks: results of the checks asked for last, if any were.
+        checks: results of the last `Check`, if there was one.
         new: metrics of the new deployment since its stage began; `old`: of the old one since the
-            release began. None outside the stages that are watched.
-        failed: the action that failed, and `error`: why.
-        call_off: somebody asks for a rollback.
+            release began. None outside the stages with live requests.
+        failed: the action that failed, and `error`: its reason.
+        cancelled: a rollback was requested.
     """
 
     view: View
@@ -250,26 +148,26 @@ class Observation:
     old: Metrics | None = None
     failed: Action | None = None
     error: str | None = None
-    call_off: bool = False
+    cancelled: bool = False
 
 
 def begin(
     view: View, *, id: str, endpoint: str, model: str, version: str, now: float, settings: Release
 ) -> State:
-    """A new release, beside whatever serves now.
+    """Plan a release next to the deployment that serves now.
 
-    A deployment that has the traffic but does not answer is nothing to go back to: the new one takes
-    its place as if it were the first.
+    A deployment with traffic that does not answer cannot be rolled back to: the new one replaces it
+    like a first deployment.
 
     Raises:
-        UsageError: live traffic goes to several deployments, so there is no one old version.
+        UsageError: live traffic goes to several deployments, so there is no single old version.
     """
     serving = [name for name, percent in view.traffic.items() if percent]
     if len(serving) > 1:
         shares = ", ".join(f"{name} {view.traffic[name]}%" for name in sorted(serving))
         raise UsageError(
-            f"endpoint `{endpoint}` shares its traffic out ({shares}) and no release of ours is under "
-            "way; send all of it to one deployment first"
+            f"endpoint `{endpoint}` splits its traffic ({shares}) outside of a release; send all of it "
+            "to one deployment first"
         )
     old = serving[0] if serving and _answers(view, serving[0]) else None
     new = COLOURS[1] if serving == [COLOURS[0]] else COLOURS[0]
@@ -292,29 +190,29 @@ def begin(
     )
 
 
-def watched(state: State) -> bool:
-    """The stage is one in which live requests are judged."""
+def has_live_requests(state: State) -> bool:
+    """Whether live requests are measured in the stage."""
     return state.stage == MIRROR or state.stage.endswith("%")
 
 
 def step(
     state: State, seen: Observation, settings: Release, limits: Limits
 ) -> tuple[State, tuple[Action, ...]]:
-    """The state that follows from what was seen, and what to do in it: one thing at most."""
+    """Return the next state and at most one action to carry out in it."""
     if state.ended:
         return state, ()
-    if seen.call_off and state.stage != ROLLING_BACK:
-        return _fail(state, seen, _called_off(state)), ()
+    if seen.cancelled and state.stage != ROLLING_BACK:
+        return _fail(state, seen, _cancelled(state)), ()
     if seen.error is not None:
         state = replace(state, failures=state.failures + 1)
-        if state.stage not in (ROLLING_BACK, RETIRE) and _hopeless(state, seen):
-            return _fail(state, seen, _cannot(state, seen)), ()
+        if state.stage not in (ROLLING_BACK, RETIRE) and _is_final(state, seen):
+            return _fail(state, seen, _failed_action(state, seen)), ()
     elif state.failures:
         state = replace(state, failures=0)
     if state.stage == REGISTER or (state.stage in _CHECKED and seen.checks is not None):
         return _checked(state, seen)
-    if _past_deploy(state) and not _answers(seen.view, state.new):
-        return _fail(state, seen, _died(state)), ()
+    if _is_deployed(state) and not _answers(seen.view, state.new):
+        return _fail(state, seen, _down(state)), ()
     action = next_action(state, seen.view, settings)
     if action is not None:
         return state, (action,)
@@ -324,11 +222,11 @@ def step(
         return _onward(state, seen), ()
     if state.stage in _CHECKED:
         return _checked(state, seen)
-    return _watch(state, seen, settings, limits)
+    return _measured(state, seen, settings, limits)
 
 
 def wanted(state: State, settings: Release) -> View:
-    """How the endpoint should look in the state's stage, as far as the release is concerned."""
+    """Return the endpoint's wanted state in a stage, as far as the release is concerned."""
     new = {state.new: Deployment(state.new, state.version)}
     old = (
         {state.old: Deployment(state.old, state.old_version)}
@@ -350,11 +248,10 @@ def wanted(state: State, settings: Release) -> View:
 
 
 def next_action(state: State, view: View, settings: Release) -> Action | None:
-    """The first thing to do so that the endpoint looks as the stage wants; None: it does.
+    """Return the next action towards the wanted state; None: it is reached.
 
-    The order keeps clients safe: what should answer is deployed and answers before traffic goes
-    there, and traffic has gone before anything is deleted. Deployments that are not this release's
-    are left alone.
+    The order protects clients: a deployment answers before it gets traffic, and has lost its traffic
+    before it is deleted. Deployments of others are not changed.
     """
     want = wanted(state, settings)
     if view.mirror and view.mirror != want.mirror:
@@ -364,25 +261,25 @@ def next_action(state: State, view: View, settings: Release) -> Action | None:
         if found is None or not found.healthy or found.version != deployment.version:
             return Deploy(name, deployment.version)
     traffic = want.traffic
-    if state.old is None and not traffic:  # whoever else has some keeps it
+    if state.old is None and not traffic:  # other deployments keep their traffic
         traffic = {name: share for name, share in view.traffic.items() if name != state.new}
     if view.traffic != traffic:
         return SetTraffic(traffic)
     if view.mirror != want.mirror:
         return SetMirror(want.mirror)
-    for ours in (state.new, state.old):
-        if ours is not None and ours in view.deployments and ours not in want.deployments:
-            return Delete(ours)
+    for own in (state.new, state.old):
+        if own is not None and own in view.deployments and own not in want.deployments:
+            return Delete(own)
     return None
 
 
 def resume(state: State, now: float) -> State:
-    """Take a release up again: patience and failures start afresh."""
+    """Resume a release: reset its failures, and count patience from now."""
     return replace(state, resumed=now, failures=0)
 
 
 def reopen(state: State, now: float) -> State:
-    """Roll back a release that has ended well, by deploying the version before it again.
+    """Roll back a completed release, by deploying the version before it again.
 
     Raises:
         UsageError: there was none before it, or it was rolled back already.
@@ -391,8 +288,10 @@ def reopen(state: State, now: float) -> State:
     if state.stage != RELEASED:
         raise UsageError(f"the release of {name} was {state.stage}; there is nothing to roll back")
     if state.old is None:
-        raise UsageError(f"{name} was the first on `{state.endpoint}`; there is none to go back to")
-    state = replace(resume(state, now), reasons=(*state.reasons, _called_off(state)))
+        raise UsageError(
+            f"{name} was the first on `{state.endpoint}`; there is no version to go back to"
+        )
+    state = replace(resume(state, now), reasons=(*state.reasons, _cancelled(state)))
     return replace(state, stage=ROLLING_BACK, entered=now)
 
 
@@ -414,7 +313,7 @@ def _enter(state: State, stage: str, seen: Observation) -> State:
 
 
 def _fail(state: State, seen: Observation, *reasons: Reason) -> State:
-    """Refused where nothing was touched yet, else the way back."""
+    """End a release that has changed nothing as refused; roll back any other."""
     state = replace(state, reasons=(*state.reasons, *reasons))
     return _enter(state, REFUSED if state.stage == REGISTER else ROLLING_BACK, seen)
 
@@ -427,12 +326,12 @@ def _checked(state: State, seen: Observation) -> tuple[State, tuple[Action, ...]
     return _fail(state, seen, *seen.checks), ()
 
 
-def _watch(
+def _measured(
     state: State, seen: Observation, settings: Release, limits: Limits
 ) -> tuple[State, tuple[Action, ...]]:
     reasons = judge(state, seen, settings, limits)
     if reasons is None:
-        return state, (Watch(),)
+        return state, (Wait(),)
     if all(reason.passed for reason in reasons):
         return _onward(state, seen, reasons), ()
     return _fail(state, seen, *reasons), ()
@@ -441,9 +340,9 @@ def _watch(
 def judge(
     state: State, seen: Observation, settings: Release, limits: Limits
 ) -> tuple[Reason, ...] | None:
-    """Whether the new deployment does its live work well enough; None: too early to say.
+    """Judge the live requests of the new deployment; None: too early.
 
-    So many errors that the stage cannot end well any more end it at once.
+    More errors than the limit allows for the whole stage end it at once.
     """
     new, old = seen.new or Metrics(), seen.old
     needed = settings.requests
@@ -462,7 +361,7 @@ def judge(
         name, margin = f"v{state.old_version}", settings.more_errors
         for gate, found, before in (
             (f"no more errors than {name}", new.error_rate, old.error_rate),
-            (f"refuses no more than {name}", new.refusal_rate, old.refusal_rate),
+            (f"refuses no more requests than {name}", new.refusal_rate, old.refusal_rate),
         ):
             reasons.append(
                 _reason(
@@ -479,16 +378,16 @@ def judge(
     return tuple(reasons)
 
 
-def _past_deploy(state: State) -> bool:
-    return state.stage in (SMOKE, INTEGRATION) or watched(state)
+def _is_deployed(state: State) -> bool:
+    return state.stage in (SMOKE, INTEGRATION) or has_live_requests(state)
 
 
 def _answers(view: View, name: str) -> bool:
     return name in view.deployments and view.deployments[name].healthy
 
 
-def _hopeless(state: State, seen: Observation) -> bool:
-    """Deploying a version that does not start is not tried twice; other things may pass."""
+def _is_final(state: State, seen: Observation) -> bool:
+    """Whether to stop retrying: a version that does not start is deployed once, other actions thrice."""
     is_new = isinstance(seen.failed, Deploy) and seen.failed.name == state.new
     return is_new or state.failures >= FEW_FAILURES
 
@@ -510,7 +409,7 @@ def _errors(state: State, new: Metrics, most: float) -> Reason:
         f"errors ≤ {most:.2%}",
         f"{new.errors} of {new.requests}",
         new.error_rate <= most,
-        f"the log of deployment {state.new} says why",
+        f"read the log of deployment {state.new}",
     )
 
 
@@ -523,7 +422,7 @@ def _slow(state: State, new: Metrics, most: float, gate: str = "fast enough") ->
 def _too_few(state: State, new: Metrics, settings: Release) -> Reason:
     return _reason(
         state,
-        "enough requests to judge by",
+        "enough requests to judge",
         f"≥ {settings.requests} in {settings.patience:g} s",
         str(new.requests),
         False,
@@ -531,20 +430,20 @@ def _too_few(state: State, new: Metrics, settings: Release) -> Reason:
     )
 
 
-def _called_off(state: State) -> Reason:
-    return _reason(state, "left to go on", "nobody objects", "a rollback was asked for", False)
+def _cancelled(state: State) -> Reason:
+    return _reason(state, "not cancelled", "no rollback requested", "rollback requested", False)
 
 
-def _died(state: State) -> Reason:
+def _down(state: State) -> Reason:
     return _reason(
         state,
-        "the new deployment is up",
+        "the new deployment answers",
         "answering",
         "down",
         False,
-        f"the log of deployment {state.new} says why",
+        f"read the log of deployment {state.new}",
     )
 
 
-def _cannot(state: State, seen: Observation) -> Reason:
-    return _reason(state, "the endpoint does as it is told", "done", seen.error or "", False)
+def _failed_action(state: State, seen: Observation) -> Reason:
+    return _reason(state, "the endpoint can be changed", "done", seen.error or "", False)

@@ -1,15 +1,14 @@
-"""A local stand-in for Azure ML's front door: shares requests out over the deployments of an endpoint.
+"""A local router that splits requests over the deployments of an endpoint, as Azure ML does.
 
-It does as the service does (how-to-safely-rollout-online-endpoints, troubleshoot-online-endpoints):
+It follows the service (how-to-safely-rollout-online-endpoints, troubleshoot-online-endpoints):
 `POST /score` goes to a deployment by its share of the traffic; the header `azureml-model-deployment`
-names one directly, and then nothing is mirrored; the answer says in the same header who gave it. An
-answer of the model other than 200 arrives as 424, with `ms-azureml-model-error-statuscode`; an
-endpoint without traffic answers 404. Unlike the service, a request to a deployment that is down is
-passed on to another that has traffic, so that a rehearsal loses none; it counts as an error of the
-first.
+selects one directly, and then nothing is mirrored; the answer names its deployment in the same header.
+An answer of the model other than 200 arrives as 424, with `ms-azureml-model-error-statuscode`; an
+endpoint without traffic answers 404. Unlike the service, it sends a request to a deployment that is
+down to another one with traffic, so that no request is lost; it counts as an error of the first.
 
-What to route is read from control.json, which is replaced as a whole; so every request sees one
-consistent assignment. Counters are kept per deployment and quarter of a second.
+Routes are read from control.json, which is replaced as a whole, so every request sees one consistent
+assignment. Requests are counted per deployment and quarter of a second.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from modelyard.files import write_json
-from modelyard.releases.rollout import DEPLOYMENT_HEADER, STATUS_HEADER
+from modelyard.releases.endpoint import DEPLOYMENT_HEADER, STATUS_HEADER
 
 REASON_HEADER = "ms-azureml-model-error-reason"
 TIMEOUT = 90.0  # seconds; Azure's own is 5 by default, a busy laptop may need longer
-MOST_MIRRORS = 64  # copies under way; beyond, a rehearsal's mirror must not slow the live requests
+MOST_MIRRORS = 64  # copies in flight; more would slow the live requests
 _PER_DECADE = 40
 _LOWEST_MS = 0.1
 _BINS = 6 * _PER_DECADE
 _PERIOD = 0.25  # seconds
 _PERIODS = 4 * 3600
-# Hop by hop, or said anew by the client or the server.
-_NOT_PASSED_ON = {
+# Headers of one hop, or set again by the client or the server.
+_NOT_FORWARDED = {
     "host",
     "connection",
     "content-length",
@@ -59,7 +58,7 @@ _NOT_PASSED_ON = {
 
 @dataclass(frozen=True)
 class Routes:
-    """What control.json says: where deployments are, and who gets how much."""
+    """Content of control.json: addresses of deployments, percentages of traffic and mirror."""
 
     urls: Mapping[str, str]
     traffic: Mapping[str, int]
@@ -68,7 +67,7 @@ class Routes:
 
 @dataclass
 class Period:
-    """Requests that ended in a quarter of a second."""
+    """Counts of the requests that ended in a quarter of a second; latency by bin."""
 
     start: float
     requests: int = 0
@@ -78,14 +77,14 @@ class Period:
 
 
 class Counters:
-    """One deployment's live and mirrored requests of the last hour."""
+    """Counts of one deployment's live and mirrored requests, of the last hour at least."""
 
     def __init__(self) -> None:
         self.periods: deque[Period] = deque(maxlen=_PERIODS)
         self.under_way = 0
 
     def add(self, status: int, seconds: float, now: float) -> None:
-        """Count a request; status 0 means that no answer came."""
+        """Count a request; status 0: no answer."""
         start = math.floor(now / _PERIOD) * _PERIOD
         if not self.periods or self.periods[-1].start != start:
             self.periods.append(Period(start))
@@ -96,7 +95,7 @@ class Counters:
         period.latency[_bin(seconds * 1000)] += 1
 
     def since(self, moment: float) -> dict[str, Any]:
-        """Sums over the periods that began at `moment` (Unix time) or later."""
+        """Sum the periods that began at `moment` (Unix time) or later."""
         total = Period(moment)
         for period in reversed(self.periods):
             if period.start < moment:
@@ -116,20 +115,20 @@ class Counters:
 
 
 class Router:
-    """Forwards, mirrors and counts."""
+    """Forwards requests, mirrors and counts them."""
 
     def __init__(self, folder: Path, *, seed: int | None = None) -> None:
         self.file = folder / "control.json"
-        self.random = random.Random(seed)  # noqa: S311 (who answers is no secret)
+        self.random = random.Random(seed)  # noqa: S311 (no secret)
         self.counters: dict[str, Counters] = defaultdict(Counters)
-        self.mirrors: set[asyncio.Task[None]] = set()
+        self.mirrors: set[asyncio.Task[Response | None]] = set()
         self.client: httpx.AsyncClient
         self._stamp: tuple[int, int] | None = None
         self._routes = Routes({}, {}, {})
 
     @property
     def routes(self) -> Routes:
-        """What control.json says now."""
+        """The routes of the present control.json."""
         try:
             found = self.file.stat()
         except FileNotFoundError:
@@ -147,29 +146,31 @@ class Router:
         return self._routes
 
     async def score(self, request: Request) -> Response:
-        """POST /score."""
-        routes = self.routes
+        """POST /score: answer from a deployment, and mirror the request."""
         body = await request.body()
-        headers = [(k, v) for k, v in request.headers.items() if k not in _NOT_PASSED_ON]
+        # Read after the body: between here and the request to the deployment nothing else runs, so a
+        # deployment without requests in flight gets none any more, and can be stopped.
+        routes = self.routes
+        headers = [(k, v) for k, v in request.headers.items() if k not in _NOT_FORWARDED]
         named = request.headers.get(DEPLOYMENT_HEADER)
         if named is not None:
             if named not in routes.urls:
                 return _problem(404, f"the endpoint has no deployment {named!r}")
-            answer = await self._ask(named, routes.urls[named], body, headers, count=False)
+            answer = await self._forward(named, routes.urls[named], body, headers, count=False)
             return answer or _problem(502, f"deployment {named!r} does not answer", named)
         order = self._order(routes.traffic)
         if not order:
             return _problem(404, "the endpoint has no deployment with positive traffic")
-        self._copy(routes, body, headers)
+        self._mirror_some(routes, body, headers)
         for name in order:
             if name in routes.urls:
-                answer = await self._ask(name, routes.urls[name], body, headers)
+                answer = await self._forward(name, routes.urls[name], body, headers)
                 if answer is not None:
                     return answer
         return _problem(502, f"no deployment answers; tried {', '.join(order)}", order[0])
 
     async def metrics(self, request: Request) -> Response:
-        """GET /-/metrics?since=: counters per deployment."""
+        """GET /-/metrics?since=: counts per deployment."""
         since = float(request.query_params.get("since", 0))
         return JSONResponse(
             {
@@ -179,11 +180,11 @@ class Router:
         )
 
     async def health(self, request: Request) -> Response:
-        """GET /: the router itself is up."""
+        """GET /: the router runs."""
         return JSONResponse({"routes": {**self.routes.traffic}})
 
     async def described(self, request: Request) -> Response:
-        """GET /swagger.json: what the deployment with the most traffic says of itself."""
+        """GET /swagger.json: the description of the deployment with the most traffic."""
         routes = self.routes
         for name in sorted(routes.traffic, key=lambda one: -routes.traffic[one]):
             if name in routes.urls:
@@ -196,28 +197,23 @@ class Router:
         return _problem(404, "the endpoint has no deployment with positive traffic")
 
     def _order(self, traffic: Mapping[str, int]) -> list[str]:
-        """Who is asked first, drawn by share, and who instead if that one is down."""
+        """Draw a deployment by share; the others follow, in case it is down."""
         names = [name for name, percent in traffic.items() if percent]
         if not names:
             return []
         first = self.random.choices(names, [traffic[name] for name in names])[0]
         return [first, *(name for name in names if name != first)]
 
-    def _copy(self, routes: Routes, body: bytes, headers: list[tuple[str, str]]) -> None:
+    def _mirror_some(self, routes: Routes, body: bytes, headers: list[tuple[str, str]]) -> None:
         for name, percent in routes.mirror.items():
             if name not in routes.urls or self.random.random() * 100 >= percent:
                 continue
             if len(self.mirrors) < MOST_MIRRORS:
-                task = asyncio.create_task(self._mirror(name, routes.urls[name], body, headers))
+                task = asyncio.create_task(self._forward(name, routes.urls[name], body, headers))
                 self.mirrors.add(task)
                 task.add_done_callback(self.mirrors.discard)
 
-    async def _mirror(
-        self, name: str, url: str, body: bytes, headers: list[tuple[str, str]]
-    ) -> None:
-        await self._ask(name, url, body, headers)
-
-    async def _ask(
+    async def _forward(
         self,
         name: str,
         url: str,
@@ -226,7 +222,7 @@ class Router:
         *,
         count: bool = True,
     ) -> Response | None:
-        """A deployment's answer; None where it gave none."""
+        """Send a request to a deployment; None: it does not answer."""
         counters = self.counters[name]
         counters.under_way += 1
         started = time.perf_counter()
@@ -242,7 +238,7 @@ class Router:
             counters.under_way -= 1
             if count:
                 counters.add(status, time.perf_counter() - started, time.time())
-        given = {k: v for k, v in found.headers.items() if k not in _NOT_PASSED_ON}
+        given = {k: v for k, v in found.headers.items() if k not in _NOT_FORWARDED}
         given[DEPLOYMENT_HEADER] = name
         if status == 200:
             return Response(found.content, status, given)
@@ -252,7 +248,7 @@ class Router:
 
 
 def application(folder: Path, *, seed: int | None = None) -> Starlette:
-    """The router of the endpoint whose control.json is in `folder`."""
+    """Make the router of the endpoint whose control.json is in `folder`."""
     router = Router(folder, seed=seed)
 
     @asynccontextmanager
@@ -274,10 +270,10 @@ def application(folder: Path, *, seed: int | None = None) -> Starlette:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Serve until stopped; router.json in the folder says where, once requests are taken."""
-    parser = argparse.ArgumentParser(prog="python -m mlops.releases.router", description=__doc__)
+    """Serve until stopped; write the address to router.json once the port is open."""
+    parser = argparse.ArgumentParser(prog="python -m modelyard.releases.router")
     parser.add_argument("--folder", required=True, type=Path, help="holds control.json")
-    parser.add_argument("--port", type=int, default=0, help="wished for; another if it is taken")
+    parser.add_argument("--port", type=int, default=0, help="preferred; another if it is taken")
     arguments = parser.parse_args(argv)
     import uvicorn
 
@@ -295,12 +291,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _listen(port: int) -> socket.socket:
-    for wished in (port, 0):
+    for preferred in (port, 0):
         # With its protocol named, asyncio sends small answers at once (TCP_NODELAY).
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", wished))
+            listener.bind(("127.0.0.1", preferred))
         except OSError:
             listener.close()
         else:
@@ -320,7 +316,7 @@ def _bin(milliseconds: float) -> int:
 
 
 def _quantile(latency: Mapping[int, int], level: float) -> float | None:
-    """The upper end of the bin in which the quantile lies: at most 6% too high."""
+    """Return the upper end of the quantile's bin: at most 6% too high."""
     wanted = level * sum(latency.values())
     seen = 0
     for at in sorted(latency):

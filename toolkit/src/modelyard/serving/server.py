@@ -99,7 +99,7 @@ class Server:
             ModelyardError: its process has ended, or it does not answer in time; with the end of its log.
         """
         until = time.monotonic() + timeout
-        while not self.is_ready():
+        while not self.is_ready(timeout=10):  # a loaded server takes long; one that ended resets
             code = self.process.poll()
             if code is not None:
                 raise ModelyardError(

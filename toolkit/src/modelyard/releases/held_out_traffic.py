@@ -1,4 +1,4 @@
-"""Live traffic for a rehearsal: held-out rows of the model, as a client would send them."""
+"""Requests with held-out rows of a model, for a release without live traffic."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import httpx
 from modelyard.serving.sample_rows import Rows
 
 CLIENTS = 2
-_REST = 0.05  # seconds, after a request that failed
+_RETRY = 0.05  # seconds, after a request that failed
 
 
-class Rehearsal:
-    """Sends rows to an endpoint, one at a time and over and over, while the block lasts.
+class HeldOutTraffic:
+    """Sends rows to an endpoint, one per request and repeatedly, while the block runs.
 
-    Afterwards what really happened to the rows is in the ground truth, so that the two deployments
-    can be compared by it.
+    Afterwards the targets of the rows are written to the ground truth, so that an A/B test can compare
+    the two deployments.
     """
 
     def __init__(self, url: str, rows: Rows, *, ground_truth: Path | None = None) -> None:
@@ -32,7 +32,7 @@ class Rehearsal:
         self._sent: list[tuple[str, Any]] = []
         self.name = secrets.token_hex(4)
 
-    def __enter__(self) -> Rehearsal:
+    def __enter__(self) -> HeldOutTraffic:
         for number in range(CLIENTS):
             thread = threading.Thread(target=self._send, args=(number,), daemon=True)
             thread.start()
@@ -61,11 +61,10 @@ class Rehearsal:
                 try:
                     answer = client.post(f"{self._url}/score", json=payload)
                 except httpx.HTTPError:
-                    time.sleep(_REST)
+                    time.sleep(_RETRY)
                     continue
-                if answer.status_code == 200 and at < len(
-                    self._rows.records
-                ):  # once is a fact, twice none
+                # Ground truth for the first request of each row only: later ones repeat it.
+                if answer.status_code == 200 and at < len(self._rows.records):
                     self._sent.append((id, self._rows.truth[row]))
                 at += CLIENTS
 
