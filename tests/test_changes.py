@@ -191,14 +191,15 @@ def build_baseline(contract: Contract, settings: Settings) -> Any:
 def with_lightgbm(
     installed: Installed, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    """Environments for training and for serving with LightGBM: a line in model.in, `make lock setup`."""
+    """Environments for training and for serving with LightGBM: a line in model.in, `make lock`, `make setup`."""
     copy = installed.copy(tmp_path_factory.mktemp("lightgbm") / "project")
     (copy.project.path / ".environments").unlink()
     lines = copy.project.path / "requirements" / "model.in"
     lines.write_text(lines.read_text(encoding="utf-8") + "lightgbm\n", encoding="utf-8")
     own = Installed(copy.project, copy.project.path / ".venv" / "bin")
     own.make("setup")
-    own.make("lock", "setup")
+    own.make("lock")
+    own.make("setup")
     return own.project.path, own.bin
 
 
@@ -259,7 +260,7 @@ def test_another_learner_goes_through_gates_card_footprint_explanations_and_serv
     project.mlops("run", "azureml/pipelines/sweep.yml")
     swept = next(project.project.path.glob(".runs/*/train/sweep/sweep.json"))
     trials = json.loads(swept.read_text(encoding="utf-8"))["details"]["trials"]
-    assert {trial["parameters"][setting] for trial in trials} == {default, default * 2}
+    assert {trial["params"][setting] for trial in trials} == {default, default * 2}
 
 
 METRICS = '''"""Metrics of the project's own."""
