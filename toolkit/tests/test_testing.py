@@ -23,12 +23,13 @@ from modelyard.testing import (
     check_pipeline,
     small_table,
 )
+from pydantic import ConfigDict
 
 from tests.project import ROOT
 
 COLUMNS: dict[str, Any] = {
-    "size": {"type": "number", "min": 2, "max": 5},
-    "rooms": {"type": "integer", "nulls": 0.0},
+    "size": {"type": "number", "min": 2, "max": 5, "nulls": 0.0},
+    "rooms": "integer",
     "kind": {"type": "category", "categories": ["house", "flat"]},
     "name": "text",
     "sold": "datetime",
@@ -53,7 +54,8 @@ def test_a_small_table_keeps_to_the_contract(kind: str) -> None:
     table = small_table(contract_of(kind), rows=200)
     assert list(table.columns) == [*COLUMNS, "y"]
     assert table["size"].between(2, 5).all()
-    assert set(table["kind"]) == {"house", "flat"}
+    assert set(table["kind"].dropna()) == {"house", "flat"}
+    assert 0 < table["rooms"].isna().mean() < 0.2
     assert table["y"].nunique() == {"binary": 2, "multiclass": 3, "regression": 200}[kind]
     assert table.equals(small_table(contract_of(kind), rows=200))
 
@@ -69,6 +71,7 @@ def test_a_feature_of_its_own_row_passes() -> None:
     [
         (lambda rows, _: rows.assign(rank=rows["size"].rank()), '"rank" of a row alone'),
         (lambda rows, _: rows.assign(x=np.arange(len(rows))), '"x" of a row'),
+        (lambda rows, _: rows.assign(word=rows["rooms"].astype(str)), "integers are float64"),
         (lambda rows, _: rows.assign(leak=rows["y"]), "features only"),
         (lambda rows, _: rows.iloc[1:], "same 60 rows"),
         (lambda rows, _: rows.sort_values("size"), "same 60 rows"),
@@ -76,7 +79,7 @@ def test_a_feature_of_its_own_row_passes() -> None:
         (lambda rows, _: rows.pop("size").to_frame(), "changed the table"),
         (lambda rows, _: rows["size"], "expected a table"),
     ],
-    ids=["rank", "position", "target", "dropped", "sorted", "lost", "in place", "a column"],
+    ids=["rank", "position", "type", "target", "dropped", "sorted", "lost", "in place", "a column"],
 )
 def test_a_feature_that_would_be_another_number_when_scored_is_found(
     function: Any, said: str
@@ -97,6 +100,14 @@ def test_a_model_that_learns_nothing_is_found(tmp_path: Path) -> None:
 
     with pytest.raises(AssertionError, match="learns nothing"):
         check_model(Useless, fit, contract_of("regression"), tmp_path)
+
+
+def test_settings_that_take_a_misspelt_name_are_found(tmp_path: Path) -> None:
+    class Loose(Settings):
+        model_config = ConfigDict(extra="ignore")
+
+    with pytest.raises(AssertionError, match="a setting of any name"):
+        check_model(Loose, fit, contract_of("binary"), tmp_path)
 
 
 def test_a_component_that_lacks_a_setting_or_has_another_default_is_found(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from modelyard.console import shown
 from modelyard.contract.model import Column, Contract, TableRules, load_contract, save_contract
@@ -41,7 +42,9 @@ __all__ = [
 ]
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
-ALONE = 5  # rows that are given to add_features one by one
+ALONE = 20  # rows that are given to add_features one by one
+MISSING = 0.1  # of a feature's values, where the contract allows it
+SHOWN = 5  # values in a message
 LEARNT = 0.99  # of a constant's loss: what depends on the features lowers it by far more
 TOLERANCE = 1e-6  # between the endpoint's answer and the model's prediction
 RESAMPLES = 50  # of a pipeline under test; fewer are refused
@@ -50,7 +53,8 @@ RESAMPLES = 50  # of a pipeline under test; fewer are refused
 def small_table(contract: Contract, rows: int = 600, seed: int = 0) -> pd.DataFrame:
     """Make up a table with every column of a contract, within its limits and categories.
 
-    The target depends on the features, with noise. Datetimes are 20 minutes apart.
+    The target depends on the features, with noise. Datetimes are 20 minutes apart. Features that may
+    have missing values have some.
 
     Args:
         contract: of the table.
@@ -58,13 +62,19 @@ def small_table(contract: Contract, rows: int = 600, seed: int = 0) -> pd.DataFr
         seed: the same seed gives the same table.
 
     Returns:
-        A table (rows, columns of the contract) without missing values.
+        A table (rows, columns of the contract), with the dtypes of `modelyard.contract.read_table`.
     """
     random = np.random.default_rng(seed)
     table = pd.DataFrame({n: _values(rule, rows, random) for n, rule in contract.columns.items()})
     target = contract.target.column
     signal = _signal(table[contract.features]) + random.normal(0, 0.5, rows)
     table[target] = _target(contract, signal)
+    for name in contract.features:
+        allowed = contract.columns[name].nulls
+        share = MISSING if allowed is None else min(MISSING, allowed / 2)
+        if share and name != contract.time:
+            missing = random.random(rows) < share
+            table[name] = table[name].where(~missing, np.nan if _is_number(table[name]) else None)
     return table
 
 
@@ -100,11 +110,11 @@ def check_features(add_features: AddFeatures, contract: Contract) -> None:
     )
     lost = [name for name in rows.columns if name not in made.columns]
     assert not lost, f"add_features lost {lost}: add columns, keep the others"
+    alone = pd.concat([add_features(_row(rows, at, contract), contract) for at in range(ALONE)])
+    turned = add_features(rows.iloc[::-1], contract).iloc[::-1]
     for name in made.columns:
-        alone = pd.concat([add_features(rows.iloc[[at]], contract) for at in range(ALONE)])
         _assert_same(alone[name], made[name].iloc[:ALONE], f'"{name}" of a row alone')
-        turned = add_features(rows.iloc[::-1], contract)
-        _assert_same(turned[name].iloc[::-1], made[name], f'"{name}" of rows in another order')
+        _assert_same(turned[name], made[name], f'"{name}" of rows in another order')
 
 
 def check_model(
@@ -120,8 +130,15 @@ def check_model(
 
     Raises:
         AssertionError: a model cannot be asked about one row, predicts what is no number, learns
-            nothing of a target that depends on the features, or predicts otherwise once it is loaded.
+            nothing of a target that depends on the features, or predicts otherwise once it is loaded;
+            or a setting of an unknown name is accepted.
     """
+    with suppress(ValidationError):
+        settings.model_validate({"no such setting": 0})
+        raise AssertionError(
+            f"{settings.__name__} accepts a setting of any name, so that a misspelt one is lost: "
+            'set model_config = ConfigDict(extra="forbid")'
+        )
     table = small_table(contract, rows=900)
     train, validation, test = table.iloc[:500], table.iloc[500:700], table.iloc[700:]
     with LiveMetrics() as log:
@@ -245,6 +262,13 @@ def check_fast_path(folder: Path) -> str:
     return service.path
 
 
+def _row(rows: pd.DataFrame, at: int, contract: Contract) -> pd.DataFrame:
+    """One row as an endpoint gives it: integers are int64 where none is missing."""
+    row = rows.iloc[[at]]
+    whole = [name for name in row if contract.columns[name].type == "integer"]
+    return row.astype({name: np.int64 for name in whole if row[name].notna().all()})
+
+
 def _score(content: dict[str, Any], contract: Contract) -> Any:
     """An answer as `Prediction.score` has it."""
     if contract.kind == "regression":
@@ -262,16 +286,21 @@ def _assert_close(found: Any, expected: Any, what: str) -> None:
 
 
 def _assert_same(found: pd.Series, expected: pd.Series, what: str) -> None:
-    """Compare two columns, missing values and floats' rounding aside."""
+    """Compare two columns, types of numbers and their rounding aside."""
     try:
         pd.testing.assert_series_equal(
             found.astype(object), expected.astype(object), check_exact=False, check_names=False
         )
     except AssertionError:
         raise AssertionError(
-            f"{what} is {found.tolist()[:ALONE]}, among all others {expected.tolist()[:ALONE]}: a feature "
-            "may be computed from its own row only"
+            f"{what} is {found.tolist()[:SHOWN]}, among all others {expected.tolist()[:SHOWN]}: a feature "
+            "may be computed from its own row only, and of its values, not their types: integers are float64 "
+            "in a table where one is missing"
         ) from None
+
+
+def _is_number(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
 
 
 def _values(rule: Column, rows: int, random: np.random.Generator) -> Any:

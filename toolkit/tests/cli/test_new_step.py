@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from modelyard.contract.model import load_contract
 from modelyard.errors import UsageError
@@ -18,9 +17,9 @@ from modelyard.imports import check_imports
 from modelyard.pipelines.new_step import PIPELINE, add_step
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.project import load_project
+from modelyard.testing import small_table
 
 from tests.project import ROOT
-from tests.tables import write_table_for
 
 
 @pytest.fixture
@@ -55,14 +54,12 @@ def test_a_step_is_a_module_a_component_a_node_and_a_test(project: Path) -> None
     assert step.needs == {"prepare"} and step.component.module == f"{package}.profile"
 
 
-def test_the_new_step_and_its_test_run(project: Path, tmp_path: Path) -> None:
+def test_the_new_step_and_its_test_run(project: Path) -> None:
     add_step(project, "profile")
     contract = load_contract(project / "conf" / "contract.yml")
     prepared = project / "prepared"
     prepared.mkdir()
-    table = pd.read_parquet(
-        write_table_for(project / "conf" / "contract.yml", tmp_path / "table.parquet", rows=60)
-    )[contract.prepared]
+    table = small_table(contract, rows=60)[contract.prepared]
     for part, rows in zip(("train", "validation", "test"), np.split(table, [30, 50]), strict=True):
         rows.to_parquet(prepared / f"{part}.parquet", index=False)
     package = load_project(project).package
