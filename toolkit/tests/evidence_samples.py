@@ -486,7 +486,7 @@ def multiclass(classes: int = 3) -> Evidence:
     evidence["data"] = prepared(class_shares=dict.fromkeys(labels, 1 / classes))
     evidence["evaluation"] = envelope(
         "evaluation",
-        params={"confidence": "0.95"},
+        params={"confidence": 0.95},
         metrics=challenger,
         details={
             "problem": {

@@ -8,7 +8,7 @@ from typing import Any
 
 from modelyard.drills.timeline import timeline
 from modelyard.reports.pages import page
-from modelyard.reports.report_evidence import metric_label
+from modelyard.reports.labels import metric_label
 from modelyard.reports.wording import fixed, number, plural, span
 
 _TONES = {

@@ -12,7 +12,7 @@ from modelyard.monitoring.metrics import BEST_AT_ONE, METRICS, SIGNALS
 from modelyard.reports import charts
 from modelyard.reports.charts import Moment
 from modelyard.reports.pages import page
-from modelyard.reports.report_evidence import listed, mapping, records, tidy
+from modelyard.reports.reading import listed, mapping, records, tidy
 from modelyard.reports.wording import MISSING, date, finite, number, percent, plural, text
 
 Section = dict[str, Any]

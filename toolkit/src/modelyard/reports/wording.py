@@ -125,6 +125,17 @@ def plural(count: float, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+def words(name: str) -> str:
+    """Write a snake_case name as words."""
+    spaced = text(str(name).replace("_", " "))
+    return spaced[:1].upper() + spaced[1:]
+
+
+def lowered(label: str) -> str:
+    """Write a label as inside a sentence: an abbreviation keeps its capitals."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
+
+
 def _plain(value: Any) -> str:
     if value is None or value == "":
         return MISSING

@@ -88,7 +88,12 @@ def horizontal_grid(
 
 
 def vertical_grid(
-    x: Scale, top: float, bottom: float, below: float, values: Sequence[float], labels: Sequence[str]
+    x: Scale,
+    top: float,
+    bottom: float,
+    below: float,
+    values: Sequence[float],
+    labels: Sequence[str],
 ) -> list[Markup]:
     """Return a grid line from top to bottom for each value, with its label `below` the bottom."""
     return [

@@ -1,37 +1,26 @@
-"""Writes the model card: what a model is for, how it was judged, where its limits are, who approved.
-
-Made from evidence files and conf/project.yml, and from nothing else (after Mitchell et al. 2019,
-Model Cards for Model Reporting, FAT*). Markdown and HTML are two spellings of the same content,
-which holds plain text only: names from the table and from people are escaped where they are written.
-"""
+"""Content of a model card as plain text, which Markdown and HTML escape where they write it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from modelyard.files import write_text
 from modelyard.project import Project
-from modelyard.reports.card_limits import limits
-from modelyard.reports.pages import page
-from modelyard.reports.report_evidence import (
+from modelyard.reports.card.limits import limits
+from modelyard.reports.facts import (
+    SPLITS,
     Facts,
     as_estimate,
-    as_mapping,
     gather,
-    listed,
-    mapping,
-    metric_label,
     outcome,
-    records,
     signed_estimate,
-    tidy,
 )
-from modelyard.reports.report_groups import footprint as footprint_table
-from modelyard.reports.report_groups import group_label, ordered, written
+from modelyard.reports.labels import group_metric_label, metric_label, ordered_group_metrics
+from modelyard.reports.reading import as_mapping, listed, mapping, records, tidy
+from modelyard.reports.sections.fairness import MOST_GROUPS, group_estimate
+from modelyard.reports.sections.footprint import footprint
 from modelyard.reports.wording import (
     MISSING,
     date,
@@ -44,18 +33,15 @@ from modelyard.reports.wording import (
     text,
 )
 
-MOST_GROUPS = 24
 MOST_FEATURES = 12
-# Reorders what stands beside it, in a reader's editor too.
-_DIRECTIONS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
-_AT_START = re.compile(r"^([#+\-=](?![\d.])|\d+(?=[.)](?:\s|$)))")
-_LINKS = re.compile(r"(www)(\.)|(:)(?=//)", re.IGNORECASE)
+_LIMITS = "What the evidence itself says against trusting this model blindly."
+# Unicode marks of direction reorder the text around them, in an editor too.
+DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain text below headings; `right` names the columns that hold figures."""
+    """Rows of plain text below headings; `right` holds the indices of right-aligned columns."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -64,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """A section: paragraphs, then points, then a table; any may be missing."""
+    """A section: paragraphs, a list of points, a table and smaller sections, each optional."""
 
     title: str
     paragraphs: Sequence[str] = ()
@@ -75,39 +61,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Card:
-    """The content of a model card, as plain text."""
+    """A model card as plain text."""
 
     title: str
     status: str
     facts: Sequence[tuple[str, str]]
-    parts: Sequence[Part] = field(default_factory=tuple)
-
-
-def write_card(
-    folder: Path,
-    evidence: Mapping[str, Mapping[str, Any] | None],
-    project: Project,
-    run: Mapping[str, Any],
-) -> list[Path]:
-    """Write card.md and card.html; returns their paths."""
-    content = card(evidence, project, run)
-    files = {"card.md": markdown(content), "card.html": html(content)}
-    for name, made in files.items():
-        write_text(folder / name, made)
-    return [folder / name for name in files]
+    parts: Sequence[Part] = ()
 
 
 def card(
     evidence: Mapping[str, Mapping[str, Any] | None], project: Project, run: Mapping[str, Any]
 ) -> Card:
-    """The card's content: the same input gives the same card.
+    """Make the content of a card: the same input gives the same card.
 
     Args:
-        evidence: by kind, as `mlops.reports.report.render` takes it.
-        project: says what the model is for, and whose it is.
-        run: what is known of the run: run_id, git_commit, mlflow_run_id; all optional.
+        evidence: content of the evidence files by kind, as `modelyard.reports.report.render` takes it.
+        project: title, description and owner of the model.
+        run: facts about the run: run_id, git_commit, mlflow_run_id; all optional.
     """
-    facts = gather({kind: as_mapping(tidy(content)) for kind, content in evidence.items()})
+    facts = gather(evidence)
     model = mapping(facts.decision, "model")
     version = f", version {_plain(model['version'], 30)}" if model.get("version") else ""
     about = as_mapping(tidy(run))
@@ -126,59 +98,42 @@ def card(
         _fairness(facts),
         _explanations(facts),
         _footprint(facts),
-        Part("Limits", (_LIMITS_LEAD,), [_plain(limit, 600) for limit in limits(facts)]),
+        Part("Limits", (_LIMITS,), [_plain(limit, 600) for limit in limits(facts)]),
         _gates(facts),
         _approvals(facts),
     )
     return Card(
         _plain(project.title, 120),
         _status(facts),
-        [(label, said) for label, said in known if said != MISSING],
+        [(label, value) for label, value in known if value != MISSING],
         [part for part in parts if part is not None],
     )
 
 
-def markdown(content: Card) -> str:
-    """The card as Markdown (CommonMark with GitHub's tables)."""
-    lines = [f"# Model card: {_escaped(content.title)}", "", _escaped(content.status), ""]
-    lines += [f"- {_escaped(label)}: {_escaped(said)}" for label, said in content.facts] + [""]
-    for part in content.parts:
-        lines += _markdown_part(part, 2)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def html(content: Card) -> str:
-    """The card as a page that loads nothing from elsewhere and runs no script."""
-    return page("card.html.j2", card=content)
-
-
-_LIMITS_LEAD = "What the evidence itself says against trusting this model blindly."
-
-
 def _use(facts: Facts, project: Project) -> Part:
-    words = {
+    outputs = {
         "binary": f"whether {facts.target} is {facts.positive}",
         "multiclass": f"which of several classes {facts.target} is",
         "regression": f"the number {facts.target}",
     }
-    said = [project.description] if project.description else []
-    if facts.kind in words:
-        said.append(f"The model predicts {words[facts.kind]}, one row at a time.")
-    said.append(
+    paragraphs = [project.description] if project.description else []
+    if facts.kind in outputs:
+        paragraphs.append(f"The model predicts {outputs[facts.kind]}, one row at a time.")
+    paragraphs.append(
         "It is meant for rows like those of the data below: from the same source, collected in the "
         "same way, with the columns and ranges of the data contract. It was judged on no others."
     )
     features = [text(f.get("name"), 80) for f in records(facts.training.get("features"))]
     if features:
-        said.append(f"It sees {plural(len(features), 'column')}: {', '.join(features)}.")
-    return Part("Intended use", [_plain(one, 4000) for one in said])
+        paragraphs.append(f"It sees {plural(len(features), 'column')}: {', '.join(features)}.")
+    return Part("Intended use", [_plain(paragraph, 4000) for paragraph in paragraphs])
 
 
 def _data(facts: Facts) -> Part | None:
     if not facts.data and not facts.quality:
         return None
     source = mapping(facts.data, "source")
-    violations = len(records(facts.quality.get("violations")))
+    violations = len(facts.violations)
     points = [
         ("File", source.get("file")),
         ("SHA-256 of the file", source.get("sha256")),
@@ -188,7 +143,7 @@ def _data(facts: Facts) -> Part | None:
             "Against the contract",
             "no rule is broken" if not violations else f"{violations} rules are broken",
         ),
-        ("Split", _split_words(facts)),
+        ("Split", _split_method(facts)),
         ("Sensitive columns", ", ".join(_sensitive(facts)) or "none is named in the contract"),
     ]
     split = mapping(facts.data, "split")
@@ -198,15 +153,19 @@ def _data(facts: Facts) -> Part | None:
             number(part.get("rows")),
             date(part.get("from")) if part.get("from") is not None else MISSING,
             date(part.get("to")) if part.get("to") is not None else MISSING,
-            _target_words(facts, part),
+            _target_summary(facts, part),
         )
-        for name in ("train", "validation", "test")
+        for name in SPLITS
         if (part := mapping(split, name))
     ]
     table = Table(("Part", "Rows", "From", "To", "Target"), _cells(rows), frozenset({1}))
     return Part(
         "Data",
-        points=[f"{label}: {_plain(said, 200)}" for label, said in points if _is_said(said)],
+        points=[
+            f"{label}: {_plain(value, 200)}"
+            for label, value in points
+            if value not in (None, "", MISSING)
+        ],
         table=table if rows else None,
     )
 
@@ -219,14 +178,14 @@ def _training(facts: Facts) -> Part | None:
         "early": "It stopped early, when validation no longer improved.",
         "limit": "It ran to its limit of iterations.",
     }.get(str(facts.training.get("stopped")), "")
-    said = "Histogram gradient boosting of decision trees"
+    algorithm = "Histogram gradient boosting of decision trees"
     iterations = finite(facts.training.get("iterations"))
-    said += f", {plural(iterations, 'iteration')}. {stopped}" if iterations else "."
+    algorithm += f", {plural(iterations, 'iteration')}. {stopped}" if iterations else "."
     points = [f"{_plain(key.replace('_', ' '), 60)}: {setting(v)}" for key, v in params.items()]
     threshold = finite(facts.training.get("threshold"))
     if threshold is not None:
         points.append(f"threshold of the positive class: {number(threshold)}")
-    return Part("Training", (said.strip(),), points)
+    return Part("Training", (algorithm.strip(),), points)
 
 
 def _metrics(facts: Facts) -> Part | None:
@@ -248,15 +207,13 @@ def _metrics(facts: Facts) -> Part | None:
         f"Measured on {plural(finite(facts.evaluation.get('rows')) or 0, 'held-out row')}, on which "
         f"no model was trained. In brackets: {facts.interval}."
     ]
-    for model, name in (("baseline", "the baseline"), ("champion", facts.champion.lower())):
-        found = facts.differences(model).get(facts.primary)
-        if found is not None:
-            value, interval = signed_estimate(found)
-            spread = f" ({interval})" if interval else ""
-            paragraphs.append(
-                f"Against {name}, {metric_label(facts.primary)} is {outcome(found)[0]}: "
-                f"{value}{spread}; positive means that this model is better."
-            )
+    for name, difference in facts.primary_differences():
+        value, interval = signed_estimate(difference)
+        spread = f" ({interval})" if interval else ""
+        paragraphs.append(
+            f"Against {name}, {metric_label(facts.primary)} is {outcome(difference)[0]}: "
+            f"{value}{spread}; positive means that this model is better."
+        )
     if "champion" not in models:
         paragraphs.append("There was no champion to compare with when this was measured.")
     headings = ("Metric", "Better", *(facts.model_label(model) for model in models))
@@ -269,11 +226,11 @@ def _fairness(facts: Facts) -> Part | None:
         return None
     columns = records(facts.fairness.get("columns"))
     if not columns:
-        said = (
+        none = (
             "The data contract names no sensitive column, so groups were not compared. If the model "
             "decides about people, name the columns that describe them."
         )
-        return Part("Fairness", (said,))
+        return Part("Fairness", (none,))
     least = number(facts.fairness.get("group_rows"))
     lead = (
         f"Figures of each group on the held-out rows. A figure in brackets rests on fewer than {least} "
@@ -286,7 +243,7 @@ def _fairness(facts: Facts) -> Part | None:
 
 def _groups(facts: Facts, column: Mapping[str, Any]) -> Part:
     groups = records(column.get("groups"))
-    names = ordered(mapping(groups[0], "metrics") if groups else [])
+    names = ordered_group_metrics(mapping(groups[0], "metrics") if groups else [])
     rows = [
         (
             text(group.get("value"), 60),
@@ -298,50 +255,38 @@ def _groups(facts: Facts, column: Mapping[str, Any]) -> Part:
     points = []
     scale = finite(facts.fairness.get("scale"))
     disparities = mapping(column, "disparities")
-    for name in ordered(disparities):
-        apart = as_mapping(disparities[name])
-        difference = as_estimate(apart.get("difference"))
+    for name in ordered_group_metrics(disparities):
+        label, disparity = group_metric_label(name), as_mapping(disparities[name])
+        difference = as_estimate(disparity.get("difference"))
         if difference is None:
-            points.append(
-                f"{group_label(name)}: not judged, fewer than two groups have enough rows"
-            )
+            points.append(f"{label}: not judged, fewer than two groups have enough rows")
             continue
         value, interval = estimate(*difference)
-        ratio = as_estimate(apart.get("ratio"))
-        parts = [f"{group_label(name)}: difference {value}"]
+        ratio = as_estimate(disparity.get("ratio"))
+        parts = [f"{label}: difference {value}"]
         parts += [f"({interval})"] if interval else []
         parts += [f"or {number(difference.value / scale, 2)} standard deviations"] if scale else []
         parts += [f"ratio {number(ratio.value)}"] if ratio is not None else []
-        ends = f"from {text(apart.get('lowest'), 40)} to {text(apart.get('highest'), 40)}"
-        points.append(", ".join([" ".join(parts[:2]), *parts[2:], ends]))
+        ends = (text(disparity.get(end), 40) for end in ("lowest", "highest"))
+        points.append(", ".join([" ".join(parts[:2]), *parts[2:], f"from {' to '.join(ends)}"]))
     if len(groups) > MOST_GROUPS:
         points.append(f"{len(groups) - MOST_GROUPS} smaller groups are in fairness.json")
-    headings = ("Group", "Rows", *(group_label(name) for name in names))
+    headings = ("Group", "Rows", *(group_metric_label(name) for name in names))
     table = Table(headings, _cells(rows), frozenset(range(1, len(headings))))
     return Part(f"Groups of {text(column.get('column'), 80)}", (), points, table)
 
 
 def _group_cell(metric: str, figure: Mapping[str, Any]) -> str:
-    found = as_estimate(figure)
-    if found is None or not figure.get("rows"):
-        return MISSING
-    value = written(metric, found.value)
-    if figure.get("judged") is not True:
+    value, interval = group_estimate(metric, figure)
+    if value != MISSING and figure.get("judged") is not True:
         return f"({value})"
-    known = found.low is not None and found.high is not None
-    spread = f" ({written(metric, found.low)} to {written(metric, found.high)})" if known else ""
-    return f"{value}{spread}"
+    return f"{value} ({interval})" if interval else value
 
 
 def _explanations(facts: Facts) -> Part | None:
-    features = [
-        (text(feature.get("name"), 80), found)
-        for feature in records(facts.importance.get("features"))
-        if (found := as_estimate(feature, "importance")) is not None
-    ]
+    features = facts.ranked_features()
     if not features:
         return None
-    features.sort(key=lambda feature: (-feature[1].value, feature[0]))
     rows = []
     for name, found in features[:MOST_FEATURES]:
         value, interval = estimate(*found)
@@ -360,7 +305,7 @@ def _explanations(facts: Facts) -> Part | None:
 
 
 def _footprint(facts: Facts) -> Part | None:
-    found = footprint_table(facts)
+    found = footprint(facts)
     if found is None:
         return None
     champion = found["champion"]
@@ -401,30 +346,29 @@ def _approvals(facts: Facts) -> Part:
     decided = mapping(facts.decision, "decided")
     stage = facts.decision.get("stage")
     if stage not in ("promoted", "refused"):
-        said = "None yet: nobody has promoted or refused this version."
-        return Part("Approvals", (said,))
+        return Part("Approvals", ("None yet: nobody has promoted or refused this version.",))
     verb = "promoted to champion" if stage == "promoted" else "refused"
     who, when = _plain(decided.get("by"), 120), _plain(date(decided.get("at")), 60)
-    said = f"This version was {verb}"
-    said += f" by {who}" if who != MISSING else ", by whom is not known"
-    said += f" on {when}." if when != MISSING else "."
-    return Part("Approvals", (said,))
+    sentence = f"This version was {verb}"
+    sentence += f" by {who}" if who != MISSING else ", by whom is not known"
+    sentence += f" on {when}." if when != MISSING else "."
+    return Part("Approvals", (sentence,))
 
 
 def _status(facts: Facts) -> str:
-    said, stage = facts.decision.get("verdict"), facts.decision.get("stage")
+    verdict, stage = facts.decision.get("verdict"), facts.decision.get("stage")
     if stage == "promoted":
         return "Promoted: this version became the champion."
     if stage == "refused":
         return "Refused: a gate said no, see below."
-    if said == "promote":
+    if verdict == "promote":
         return "Challenger: every gate says yes; it is not promoted yet."
-    if said == "refuse":
+    if verdict == "refuse":
         return "Challenger: at least one gate says no."
     return "Not judged yet."
 
 
-def _split_words(facts: Facts) -> str:
+def _split_method(facts: Facts) -> str:
     method = mapping(facts.data, "split").get("method")
     return {
         "time": "by time: trained on the past, judged on what came later",
@@ -437,7 +381,7 @@ def _sensitive(facts: Facts) -> list[str]:
     return [text(name, 80) for name in given] if isinstance(given, list) else []
 
 
-def _target_words(facts: Facts, part: Mapping[str, Any]) -> str:
+def _target_summary(facts: Facts, part: Mapping[str, Any]) -> str:
     mean = finite(part.get("target_mean"))
     if mean is not None:
         return f"mean {number(mean)}"
@@ -449,44 +393,10 @@ def _target_words(facts: Facts, part: Mapping[str, Any]) -> str:
     return f"{named} and {len(known) - 4} more" if len(known) > 4 else named or MISSING
 
 
-def _is_said(said: Any) -> bool:
-    return said not in (None, "", MISSING)
-
-
 def _plain(value: Any, limit: int = 160) -> str:
-    """One line of text without what would turn its direction."""
-    return text(_DIRECTIONS.sub("", value) if isinstance(value, str) else value, limit)
+    """Write a value in one line without marks of direction."""
+    return text(DIRECTION_MARKS.sub("", value) if isinstance(value, str) else value, limit)
 
 
 def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[_plain(cell, 600) for cell in row] for row in rows]
-
-
-def _markdown_part(part: Part, level: int) -> list[str]:
-    lines = [f"{'#' * level} {_escaped(part.title)}", ""]
-    for paragraph in part.paragraphs:
-        lines += [_escaped(paragraph), ""]
-    if part.points:
-        lines += [f"- {_escaped(point)}" for point in part.points] + [""]
-    if part.table is not None:
-        headings = part.table.headings
-        marks = ["--:" if at in part.table.right else ":--" for at in range(len(headings))]
-        for row in (list(map(_escaped, headings)), marks):
-            lines.append(f"| {' | '.join(row)} |")
-        lines += [f"| {' | '.join(map(_escaped, row))} |" for row in part.table.rows] + [""]
-    for inner in part.parts:
-        lines += _markdown_part(inner, level + 1)
-    return lines
-
-
-def _escaped(said: str) -> str:
-    """Text that Markdown shows as it is: no markup, no link, no list inside a list."""
-    plain = _DIRECTIONS.sub("", " ".join(said.split()))
-    escaped = _MARKUP.sub(r"\\\1", plain)
-    escaped = _LINKS.sub(lambda m: f"{m[1]}\\{m[2]}" if m[1] else "\\:", escaped)
-    found = _AT_START.match(escaped)
-    if found is None:
-        return escaped
-    start = found[1]
-    rest = escaped[len(start) :]
-    return f"{start}\\{rest}" if start[0].isdigit() else f"\\{start}{rest}"

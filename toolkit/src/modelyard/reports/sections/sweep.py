@@ -1,30 +1,23 @@
-"""The report's section on a sweep: its trials side by side, and how they got better."""
+"""Trials of a sweep: parameters and results, the best so far, and the learning curves."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelyard.reports import charts
 from modelyard.reports.charts import Dot, Point, Series
-from modelyard.reports.report_evidence import (
-    Rows,
-    Section,
-    listed,
-    lowered,
-    mapping,
-    records,
-    words,
-)
-from modelyard.reports.wording import finite, number, plural, setting, text
+from modelyard.reports.facts import Section
+from modelyard.reports.reading import Rows, listed, mapping, records
+from modelyard.reports.wording import finite, lowered, number, plural, setting, text, words
 
 MOST_TRIALS = 40
 MOST_PARAMETERS = 8
 
 
 def sweep(envelope: Mapping[str, Any]) -> Section | None:
-    """Show the trials of a sweep, best first; None where there was none."""
+    """List the trials of a sweep, the best first; None if there is none."""
     details, params = mapping(envelope, "details"), mapping(envelope, "params")
     trials = [t for t in records(details.get("trials")) if finite(t.get("number")) is not None]
     if not trials:
@@ -54,7 +47,7 @@ def sweep(envelope: Mapping[str, Any]) -> Section | None:
 
 
 def _rank(trial: Mapping[str, Any], *, maximised: bool) -> tuple[bool, float, float]:
-    """Completed trials first, the best of them at the top."""
+    """Return the key to sort trials by: the completed ones first, the best of them at the top."""
     value = finite(trial.get("best"))
     worth = math.inf if value is None else -value if maximised else value
     return trial.get("state") != "completed", worth, finite(trial.get("number")) or 0.0
@@ -71,8 +64,8 @@ def _sentence(params: Mapping[str, Any], trials: Rows, best: float | None, metri
         for state in ("completed", "stopped", "failed", "cancelled")
     }
     rule = words(text(params.get("early_termination"), 40)).lower()
-    said = {"stopped": f"stopped early by the rule {rule}", "cancelled": "out of time"}
-    parts = [f"{number(n)} {said.get(state, state)}" for state, n in count.items() if n]
+    names = {"stopped": f"stopped early by the rule {rule}", "cancelled": "out of time"}
+    parts = [f"{number(n)} {names.get(state, state)}" for state, n in count.items() if n]
     sentence = f"{plural(len(trials), 'trial')} {drawn}".strip()
     sentence += f": {', '.join(parts)}." if parts else "."
     found = next((t for t in trials if best is not None and t.get("number") == best), None)
@@ -84,37 +77,38 @@ def _sentence(params: Mapping[str, Any], trials: Rows, best: float | None, metri
     return sentence
 
 
-def _scale(name: str, trials: Rows, space: Mapping[str, Any]) -> tuple[str, bool, float, float]:
-    """How to place a parameter's values side by side: its name, and a scale where they are numbers."""
-    logarithmic = "log" in str(mapping(space, name).get("type"))
+class _Scale(NamedTuple):
+    """The range of a parameter over all trials; empty if a value is not a number."""
+
+    logarithmic: bool
+    low: float = 0.0
+    high: float = 0.0
+
+    def place(self, value: float) -> float:
+        return math.log(value) if self.logarithmic and value > 0 else value
+
+
+def _scale(name: str, trials: Rows, space: Mapping[str, Any]) -> _Scale:
+    scale = _Scale("log" in str(mapping(space, name).get("type")))
     values = [finite(mapping(trial, "params").get(name)) for trial in trials]
-    places = [_place(value, logarithmic) for value in values if value is not None]
-    if len(places) < len(values) or not places or max(places) <= min(places):
-        return name, logarithmic, 0.0, 0.0
-    return name, logarithmic, min(places), max(places)
+    places = [scale.place(value) for value in values if value is not None]
+    if len(places) < len(values) or not places:
+        return scale
+    return scale._replace(low=min(places), high=max(places))
 
 
-def _place(value: float, logarithmic: bool) -> float:
-    return math.log(value) if logarithmic and value > 0 else value
-
-
-def _row(
-    trial: Mapping[str, Any],
-    scales: Mapping[str, tuple[str, bool, float, float]],
-    best: float | None,
-) -> Section:
+def _row(trial: Mapping[str, Any], scales: Mapping[str, _Scale], best: float | None) -> Section:
     is_best = best is not None and trial.get("number") == best
     css = "challenger" if is_best else "baseline"
     cells = []
-    for name, logarithmic, low, high in scales.values():
+    for name, scale in scales.items():
         given = mapping(trial, "params").get(name)
         value = finite(given)
         strip = ""
-        if value is not None and high > low:
-            pad = (high - low) * 0.08
-            strip = charts.strip(
-                [Dot("", css, _place(value, logarithmic))], (low - pad, high + pad)
-            )
+        if value is not None and scale.high > scale.low:
+            pad = (scale.high - scale.low) * 0.08
+            domain = (scale.low - pad, scale.high + pad)
+            strip = charts.strip([Dot("", css, scale.place(value))], domain)
         shown = number(value, 3) if value is not None else setting(given, 40)
         cells.append({"value": shown, "strip": strip})
     state = text(trial.get("state"), 20)
@@ -133,7 +127,7 @@ def _row(
 
 
 def _progress(envelope: Mapping[str, Any], trials: Rows, metric: str) -> Any:
-    """Each trial's value in the order of trials, and the best so far."""
+    """Draw the result of each trial in their order, and the best so far."""
     so_far = [
         Point(place + 1, value)
         for place, given in enumerate(listed(mapping(envelope, "series").get("best_so_far")))
@@ -161,7 +155,7 @@ def _progress(envelope: Mapping[str, Any], trials: Rows, metric: str) -> Any:
 
 
 def _histories(trials: Rows, best: float | None, metric: str) -> Any:
-    """What every trial reported while it trained."""
+    """Draw the values that each trial reported while it trained."""
     lines = []
     for trial in trials:
         points = [

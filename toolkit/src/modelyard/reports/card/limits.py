@@ -1,18 +1,15 @@
-"""What evidence says against trusting a model blindly, in sentences for the model card."""
+"""Limits of a model that its evidence shows, as sentences for the model card."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modelyard.reports.report_evidence import (
-    Facts,
-    as_estimate,
-    as_mapping,
-    mapping,
-    metric_label,
-    records,
-)
+from modelyard.reports.facts import Facts, as_estimate
+from modelyard.reports.labels import metric_label
+from modelyard.reports.reading import mapping, records
+from modelyard.reports.sections.fairness import is_small
+from modelyard.reports.sections.segments import is_worse
 from modelyard.reports.wording import date, estimate, finite, number, percent, plural, text
 
 MOST_NAMED = 8
@@ -26,7 +23,7 @@ IN_UNITS = frozenset({"mae", "rmse", "median_absolute_error", "log_loss"})
 
 
 def limits(facts: Facts) -> list[str]:
-    """Sentences, the most general first; never empty."""
+    """Return the limits, the most general first; one sentence if there is none."""
     found = [
         *_precision(facts),
         *_time(facts),
@@ -42,7 +39,7 @@ def limits(facts: Facts) -> list[str]:
 
 
 def _precision(facts: Facts) -> Iterator[str]:
-    found = facts.models().get("challenger", {}).get(facts.primary)
+    found = facts.result()
     rows = finite(facts.evaluation.get("rows"))
     if found is not None and found.low is not None and found.high is not None:
         width = found.high - found.low
@@ -51,9 +48,8 @@ def _precision(facts: Facts) -> Iterator[str]:
             interval = estimate(*found)[1]
             on = f", on only {plural(rows, 'held-out row')}" if rows else ""
             yield f"{metric_label(facts.primary)} is known only roughly: {interval}{on}."
-    for model, name in (("baseline", "the baseline"), ("champion", facts.champion.lower())):
-        difference = facts.differences(model).get(facts.primary)
-        if difference is None or difference.low is None or difference.high is None:
+    for name, difference in facts.primary_differences():
+        if difference.low is None or difference.high is None:
             continue
         if difference.low <= 0 <= difference.high:
             yield (
@@ -78,7 +74,7 @@ def _time(facts: Facts) -> Iterator[str]:
 
 
 def _moved(facts: Facts) -> Iterator[str]:
-    """The target of the training rows against that of the held-out ones."""
+    """Compare the target of the training rows with that of the held-out ones."""
     before, after = (mapping(facts.data, "split", part) for part in ("train", "test"))
     old, new = finite(before.get("target_mean")), finite(after.get("target_mean"))
     if old is not None and new is not None:
@@ -118,10 +114,7 @@ def _groups(facts: Facts) -> Iterator[str]:
         few = [
             text(group.get("value"), 40)
             for group in records(column.get("groups"))
-            if any(
-                as_mapping(figure).get("judged") is False
-                for figure in mapping(group, "metrics").values()
-            )
+            if is_small(group)
         ]
         name = text(column.get("column"), 80)
         if few:
@@ -129,22 +122,22 @@ def _groups(facts: Facts) -> Iterator[str]:
                 f"Too few rows to judge some figures of {plural(len(few), 'group')} of {name}: "
                 f"{_named(few)}."
             )
-        unjudged = [m for m, apart in mapping(column, "disparities").items() if apart is None]
+        unjudged = [m for m, found in mapping(column, "disparities").items() if found is None]
         if unjudged:
             yield f"Groups of {name} could not be compared by {', '.join(unjudged)}."
 
 
 def _segments(facts: Facts) -> Iterator[str]:
-    overall = facts.models().get("challenger", {}).get(facts.primary)
+    overall = facts.result()
     if overall is None:
         return
     higher = facts.higher_is_better(facts.primary)
     behind = []
     for segment in records(facts.evaluation.get("segments")):
         found = as_estimate(segment.get("value_metric"))
-        if found is None or segment.get("small") is True or found.low is None or found.high is None:
+        if found is None or segment.get("small") is True:
             continue
-        if found.high < overall.value if higher else found.low > overall.value:
+        if is_worse(found, overall, higher):
             value = estimate(*found)[0]
             behind.append(
                 f"{text(segment.get('column'), 60)} = {text(segment.get('value'), 40)} ({value})"

@@ -1,0 +1,50 @@
+"""Markdown of a model card."""
+
+from __future__ import annotations
+
+import re
+
+from modelyard.reports.card.content import DIRECTION_MARKS, Card, Part
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
+_AT_START = re.compile(r"^([#+\-=](?![\d.])|\d+(?=[.)](?:\s|$)))")
+_LINKS = re.compile(r"(www)(\.)|(:)(?=//)", re.IGNORECASE)
+
+
+def markdown(content: Card) -> str:
+    """Write a card as Markdown (CommonMark with GitHub's tables)."""
+    lines = [f"# Model card: {_escaped(content.title)}", "", _escaped(content.status), ""]
+    lines += [f"- {_escaped(label)}: {_escaped(value)}" for label, value in content.facts] + [""]
+    for part in content.parts:
+        lines += _markdown_part(part, 2)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_part(part: Part, level: int) -> list[str]:
+    lines = [f"{'#' * level} {_escaped(part.title)}", ""]
+    for paragraph in part.paragraphs:
+        lines += [_escaped(paragraph), ""]
+    if part.points:
+        lines += [f"- {_escaped(point)}" for point in part.points] + [""]
+    if part.table is not None:
+        headings = part.table.headings
+        marks = ["--:" if at in part.table.right else ":--" for at in range(len(headings))]
+        for row in (list(map(_escaped, headings)), marks):
+            lines.append(f"| {' | '.join(row)} |")
+        lines += [f"| {' | '.join(map(_escaped, row))} |" for row in part.table.rows] + [""]
+    for inner in part.parts:
+        lines += _markdown_part(inner, level + 1)
+    return lines
+
+
+def _escaped(text: str) -> str:
+    """Escape text so that Markdown shows it as it is: no markup, no link, no list in a list."""
+    plain = DIRECTION_MARKS.sub("", " ".join(text.split()))
+    escaped = _MARKUP.sub(r"\\\1", plain)
+    escaped = _LINKS.sub(lambda m: f"{m[1]}\\{m[2]}" if m[1] else "\\:", escaped)
+    found = _AT_START.match(escaped)
+    if found is None:
+        return escaped
+    start = found[1]
+    rest = escaped[len(start) :]
+    return f"{start}\\{rest}" if start[0].isdigit() else f"\\{start}{rest}"
