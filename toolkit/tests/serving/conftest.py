@@ -1,4 +1,4 @@
-"""A champion-like model of the project's own contract, and a server that answers with it."""
+"""A model of the sample project, trained by its own steps, and a server that answers with it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ from typing import Any
 import httpx
 import pytest
 from filelock import FileLock
+from modelyard.contract.model import TableRules, load_contract, save_contract
+from modelyard.modelling.predicting import threads_for
 from modelyard.serving.receiver import Receiver
 from modelyard.serving.server import Server, start_server
+from modelyard.testing import small_table
 
 from tests.project import ROOT
-from tests.tables import write_table_for
+from tests.served_project import served_project
 
 ROWS = 800
 MODULES = {"prepare": "modelyard.steps.prepare", "train": "flight_delay.train"}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As an endpoint has: on a busy machine, scikit-learn's threads wait for each other."""
+    with threads_for(1):
+        yield
 
 
 class Endpoint:
@@ -44,9 +54,9 @@ class Endpoint:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with contract.yml, prepared rows and a model; made once for all workers."""
-    place = tmp_path_factory.getbasetemp().parent / "served"
+def trained() -> Path:
+    """A folder with prepared rows and a model; made once for all workers."""
+    place = ROOT.parent / "trained"
     with FileLock(f"{place}.lock"):
         if not (place / "done").exists():
             _train(place)
@@ -55,8 +65,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train(place: Path) -> None:
-    contract = ROOT / "conf" / "contract.yml"
-    table = write_table_for(contract, place / "table.parquet", ROWS)
+    contract = place / "contract.yml"
+    rules = load_contract(ROOT / "conf" / "contract.yml")
+    save_contract(rules.model_copy(update={"table": TableRules()}), contract)
+    table = place / "table.parquet"
+    small_table(rules, ROWS).to_parquet(table)
     given = {"contract": contract, "evidence": place / "evidence"}
     steps: dict[str, dict[str, Any]] = {
         "prepare": given | {"data": table, "prepared": place / "prepared"},
@@ -66,23 +79,27 @@ def _train(place: Path) -> None:
     }
     for step, options in steps.items():
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-        done = subprocess.run(
-            [sys.executable, "-m", MODULES[step], *words],
-            capture_output=True,
-            text=True,
-            cwd=ROOT / "src",
-        )
+        command = [sys.executable, "-m", MODULES[step], *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "src")
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
-def endpoint(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def project() -> Path:
+    """A project whose servers run the toolkit's present sources."""
+    return served_project()
+
+
+@pytest.fixture(scope="session")
+def endpoint(
+    project: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
     """One server per worker, with data collection."""
     folder = tmp_path_factory.mktemp("endpoint")
     model = trained / "model"
     with Receiver(folder / "collected", model / "contract.yml") as receiver:
         server = start_server(
-            ROOT,
+            project,
             model,
             name="delay",
             version="7",
@@ -90,8 +107,10 @@ def endpoint(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             log=folder / "log.txt",
         )
         try:
-            server.wait_ready(timeout=120)
-            yield Endpoint(server, receiver, model)
+            server.wait_ready()
+            one = Endpoint(server, receiver, model)
+            yield one
+            one.client.close()
         finally:
             server.stop()
 

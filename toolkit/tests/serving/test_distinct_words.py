@@ -1,12 +1,13 @@
-"""A faster way to ask gives the answers of the model, whatever words it meets."""
+"""Encoding distinct words once gives the model's own predictions, whatever the words."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+from flight_delay import train
 from modelyard.modelling import predicting, saving
-from modelyard.serving import distinct_words as byword
+from modelyard.serving.distinct_words import by_distinct_words
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,8 +26,18 @@ def strange() -> dict[str, object]:
     }
 
 
+def add_features(rows: pd.DataFrame, contract: object) -> pd.DataFrame:
+    both = rows["group"].fillna("?") + " " + rows["name"].fillna("?")
+    return rows.assign(both=both, night=rows["when"].dt.hour < 6, ago=-rows["number"])
+
+
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-def test_answers_are_the_models_own_to_the_last_bit(bench, mixed, strange, kind):
+@pytest.mark.parametrize("derived", [False, True], ids=["as it is", "derived features"])
+def test_answers_are_the_models_own_to_the_last_bit(
+    bench, mixed, strange, monkeypatch, kind, derived
+):
+    if derived:
+        monkeypatch.setattr(train, "add_features", add_features)
     targets = {
         "binary": ({"column": "label", "kind": kind, "positive": "yes"}, "category"),
         "multiclass": ({"column": "third", "kind": kind, "classes": ["x", "y", "z"]}, "category"),
@@ -36,10 +47,10 @@ def test_answers_are_the_models_own_to_the_last_bit(bench, mixed, strange, kind)
     target, of = targets[kind]
     others = {"label", "third", "value"} - {target["column"]}
     made = bench(mixed.drop(columns=list(others)), target, {**MIXED, target["column"]: of})
-    assert made.train() == 0
+    assert made.train("--max-iterations", "20") == 0
     for name in ("model", "baseline"):
         slow = saving.load_model(made.folder / name)
-        quick = byword.by_word(slow)
+        quick = by_distinct_words(slow)
         assert quick is not slow
         rows = made.test_rows()[made.contract.features]
         new = rows.head(5).assign(**strange)
@@ -58,4 +69,4 @@ def test_answers_are_the_models_own_to_the_last_bit(bench, mixed, strange, kind)
 
 def test_a_model_of_another_kind_is_asked_itself():
     fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit([[0], [1]], [0, 1])
-    assert byword.by_word(fitted) is fitted
+    assert by_distinct_words(fitted) is fitted

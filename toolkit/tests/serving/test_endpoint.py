@@ -1,4 +1,4 @@
-"""The endpoint as its senders see it: the real server, over HTTP."""
+"""The endpoint as clients see it: the real server, over HTTP."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ import pytest
 import schemathesis
 import yaml
 from hypothesis import HealthCheck, given, settings
+from modelyard.contract import load_contract
 from modelyard.errors import ModelyardError
 from modelyard.gates import load_gates
+from modelyard.modelling import load_model, predict
 from modelyard.serving.receiver import Receiver
 from modelyard.serving.server import start_server
 from schemathesis.checks import not_a_server_error
@@ -35,8 +37,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.project import ROOT
-from tests.unit import contract as contracts
-from tests.unit import model as models
 
 CHECKS = (
     not_a_server_error,
@@ -57,9 +57,9 @@ def until(condition: Any, seconds: float = 20.0) -> None:
 
 
 def test_answers_are_the_models_own_on_rows_it_has_not_seen(endpoint, trained, records):
-    rules = contracts.load_contract(trained / "model" / "contract.yml")
+    rules = load_contract(trained / "model" / "contract.yml")
     rows = pd.read_parquet(trained / "prepared" / "test.parquet")
-    expected = models.predict(models.load_model(trained / "model"), rows, rules)
+    expected = predict(load_model(trained / "model"), rows, rules)
     one_by_one = [endpoint.score([record]).json() for record in records[:20]]
     together = endpoint.score({"input_data": records}).json()
     answers = {
@@ -83,10 +83,12 @@ def test_answers_are_the_models_own_on_rows_it_has_not_seen(endpoint, trained, r
         np.testing.assert_allclose(numbers, expected.score[: len(found)], atol=1e-6)
 
 
-def test_an_answer_says_which_model_gave_it(endpoint, records):
+def test_answer_and_log_name_the_model_and_the_log_says_which_path_answers(endpoint, records):
     answer = endpoint.score(records[:2])
     assert answer.status_code == 200
     assert answer.json()["model"] == {"name": "delay", "version": "7"}
+    log = endpoint.server.log.read_text(encoding="utf-8")
+    assert "delay version 7 answers requests, by the fast path" in log
     assert len(set(answer.json()["correlation_ids"])) == 2
 
 
@@ -212,7 +214,7 @@ def collected(receiver: Receiver, collection: str) -> pd.DataFrame:
 
 
 def test_every_row_that_is_answered_is_collected_with_its_answer(endpoint, trained, records):
-    rules = contracts.load_contract(trained / "model" / "contract.yml")
+    rules = load_contract(trained / "model" / "contract.yml")
     asked, told, chances = {}, {}, {}
     for start in range(0, 60, 7):
         body = records[start : start + 7]
@@ -245,10 +247,12 @@ def test_every_row_that_is_answered_is_collected_with_its_answer(endpoint, train
         assert outputs.loc[list(told), "probability"].tolist() == list(chances.values())
 
 
-def test_collecting_keeps_to_the_sampling_rate_and_keeps_pairs_together(trained, tmp_path, records):
+def test_collecting_keeps_to_the_sampling_rate_and_keeps_pairs_together(
+    project, trained, tmp_path, records
+):
     with Receiver(tmp_path / "collected", trained / "model" / "contract.yml") as receiver:
         server = start_server(
-            ROOT,
+            project,
             trained / "model",
             name="delay",
             version="7",
@@ -258,7 +262,7 @@ def test_collecting_keeps_to_the_sampling_rate_and_keeps_pairs_together(trained,
             environment={"AZUREML_MDC_SAMPLE_RATE": "50"},
         )
         try:
-            server.wait_ready(120)
+            server.wait_ready()
             for _ in range(60):
                 httpx.post(f"{server.url}/score", json=(records * 2)[:200])
         finally:
@@ -280,26 +284,28 @@ def test_collecting_keeps_to_the_sampling_rate_and_keeps_pairs_together(trained,
 # ---- starting and ending -------------------------------------------------------------------
 
 
-def test_a_server_that_cannot_start_says_why(trained, tmp_path):
+def test_a_server_that_cannot_start_says_why(project, tmp_path):
     (tmp_path / "model").mkdir()
     server = start_server(
-        ROOT, tmp_path / "model", name="delay", version="1", log=tmp_path / "log.txt"
+        project, tmp_path / "model", name="delay", version="1", log=tmp_path / "log.txt"
     )
     with pytest.raises(ModelyardError, match="holds no MLflow model"):
-        server.wait_ready(120)
+        server.wait_ready()
     server.stop()
 
 
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
-def test_nothing_is_left_of_a_server_however_its_starter_ends(trained, tmp_path, signal_, code):
+def test_nothing_is_left_of_a_server_however_its_starter_ends(
+    project, trained, tmp_path, signal_, code
+):
     """`mlops serve`, with a model of this test for the champion."""
     starter = f"""
 from pathlib import Path
-from mlops.serving import server as serving
+from modelyard.serving import server as serving
 serving.model_to_serve = lambda root, version: ("7", Path({str(trained / "model")!r}))
 with serving._listen("127.0.0.1", 0) as free:
     port = free.getsockname()[1]
-serving.serve(Path({str(ROOT)!r}), port=port, version=None, workers=1, host="127.0.0.1", collect=False)
+serving.serve(Path({str(project)!r}), port=port, version=None, workers=1, host="127.0.0.1", collect=False)
 """
     log = tmp_path / "log.txt"
     with log.open("wb") as out:

@@ -1,8 +1,10 @@
-"""The flattened model gives what the model itself gives, whatever the row."""
+"""The fast path gives the model's own predictions, whatever the row."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ from flight_delay import model, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelyard.contract import model as contract
-from modelyard.modelling import encoding
-from modelyard.serving import fast_path as flat
-from modelyard.serving import service
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import Pipeline
+from modelyard.modelling import LiveMetrics, assemble, encoding
+from modelyard.modelling.predicting import threads_for
+from modelyard.serving import fast_path, forest, payload, service
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.bench import MIXED, mixed_table
 
@@ -27,6 +32,7 @@ TARGETS: dict[str, tuple[str, dict[str, Any]]] = {
     # More leaves than a machine word has bits.
     "leafy": ("value", {"kind": "regression"}),
     "without categories": ("label", {"kind": "binary", "positive": "yes"}),
+    "derived features": ("label", {"kind": "binary", "positive": "yes"}),
 }
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "number": st.floats(allow_nan=False, allow_infinity=False) | st.floats(-3, 3),
@@ -41,10 +47,30 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def trained(case: str) -> tuple[Any, contract.Contract]:
+def add_features(rows: pd.DataFrame, rules: contract.Contract) -> pd.DataFrame:
+    """Add a column of every kind that pandas has."""
+    return rows.assign(
+        product=rows["number"] * rows["whole"],
+        nullable=rows["gaps"].astype("Int64"),
+        early=rows["when"].dt.hour < 12,
+        both=rows["group"].fillna("?") + " " + rows["name"].fillna("?"),
+        band=pd.cut(rows["number"], [-np.inf, -1, 0, 1, np.inf]),
+        there=rows["when"].dt.tz_localize("UTC").dt.tz_convert("America/New_York"),
+        age=rows["when"] - rows["born"],
+    )
+
+
+def table_of_all_kinds() -> pd.DataFrame:
     table = mixed_table()
     table["born"] = table["when"] - pd.to_timedelta(np.arange(len(table)) % 90 + 0.5, "D")
     table["band"] = pd.qcut(table["value"], 3, labels=["low", "middle", "high"]).astype(object)
+    return table
+
+
+@cache
+def trained(case: str) -> tuple[Any, contract.Contract]:
+    """A model of a case and its contract; tests copy it before they change it."""
+    table = table_of_all_kinds()
     name, target = TARGETS[case]
     types: dict[str, Any] = {**MIXED, "born": "datetime"}
     if case == "without categories":
@@ -57,11 +83,15 @@ def trained(case: str) -> tuple[Any, contract.Contract]:
         {"target": {"column": name, **target}, "columns": columns, "time": "when"}
     )
     leaves = 120 if case == "leafy" else 12
-    learning = model.Settings(max_iterations=12, max_leaf_nodes=leaves, min_samples_leaf=2)
+    settings_ = model.Settings(max_iterations=12, max_leaf_nodes=leaves, min_samples_leaf=2)
     rows = table[rules.prepared]
-    chosen = encoding.choose_features(rules, rows)
-    made = train.fit(rules, rows.head(500), rows.tail(100), chosen, learning)
-    return made.challenger, rules
+    with pytest.MonkeyPatch.context() as patch, threads_for(1):
+        if case == "derived features":
+            patch.setattr(train, "add_features", add_features)
+        if case == "leafy":  # small tables get small trees otherwise
+            patch.setattr(model.Settings, "adapted", lambda self, rows: self)
+        made = train.fit(rules, rows.head(500), rows.tail(100), settings_, LiveMetrics())
+    return made.model, rules
 
 
 @pytest.fixture(scope="module", params=list(TARGETS))
@@ -71,88 +101,106 @@ def model_and_contract(request: pytest.FixtureRequest) -> tuple[Any, contract.Co
 
 def own_answer(fitted: Any, rules: contract.Contract, rows: list[list[Any]]) -> np.ndarray:
     ask = fitted.predict if rules.kind == "regression" else fitted.predict_proba
-    return np.asarray(ask(service.frame(rows, rules)))
+    return np.asarray(ask(payload.frame(rows, rules)))
 
 
 @pytest.fixture(scope="module")
-def flattened(model_and_contract: tuple[Any, contract.Contract]) -> flat.FlatModel:
-    fitted, rules = model_and_contract
-    made = flat.flatten(fitted, rules.features)
+def fast(model_and_contract: tuple[Any, contract.Contract]) -> fast_path.FastPath:
+    made = fast_path.build_fast_path(*model_and_contract)
     assert made is not None and made.forest is not None
     return made
 
 
 @settings(max_examples=15)
 @given(data=st.data())
-def test_every_row_gets_the_models_own_answer(data, model_and_contract, flattened):
+def test_every_row_gets_the_models_own_answer(data, model_and_contract, fast):
     fitted, rules = model_and_contract
     row = st.tuples(*(VALUES[name] for name in rules.features)).map(list)
     rows = data.draw(st.lists(row, min_size=1, max_size=12))
     expected = own_answer(fitted, rules, rows)
-    np.testing.assert_allclose(flattened.scores(rows), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fast.scores(rows), expected, rtol=1e-9, atol=1e-9)
     for n, one in enumerate(rows):
-        found = flattened.scores([one])
+        found = fast.scores([one])
         np.testing.assert_allclose(found, expected[n : n + 1], rtol=1e-9, atol=1e-9)
 
 
-def test_many_rows_get_the_same_as_few(model_and_contract, flattened):
+def test_many_rows_get_the_same_as_few(model_and_contract, fast):
     fitted, rules = model_and_contract
-    rows = list(service.trial_rows(rules, [], flattened.words))
-    assert len(rows) > flat.FEW_ROWS
+    rows = list(service.trial_rows(rules, [], fast.words))
+    assert len(rows) > fast_path.FEW_ROWS
     expected = own_answer(fitted, rules, rows)
-    few = np.concatenate([flattened.scores([row]) for row in rows])
-    np.testing.assert_allclose(flattened.scores(rows), expected, atol=1e-9)
+    few = np.concatenate([fast.scores([row]) for row in rows])
+    np.testing.assert_allclose(fast.scores(rows), expected, atol=1e-9)
     np.testing.assert_allclose(few, expected, atol=1e-9)
 
 
 def test_leaves_beyond_one_machine_word_are_counted_on():
     fitted, rules = trained("leafy")
-    made = flat.flatten(fitted, rules.features)
+    made = fast_path.build_fast_path(fitted, rules)
     assert made is not None and made.forest is not None
     assert len(made.forest._masks) == 2
 
 
-def test_values_on_a_threshold_go_to_the_left_as_in_the_model(model_and_contract, flattened):
+def test_values_on_a_threshold_go_to_the_left_as_in_the_model(model_and_contract, fast):
     fitted, rules = model_and_contract
     place = rules.features.index("number")
     row: list[Any] = [None] * len(rules.features)
     rows = []
-    for threshold in np.unique(flattened.forest._thresholds):
+    for threshold in np.unique(fast.forest._thresholds):
         for value in (threshold, np.nextafter(threshold, -np.inf), np.nextafter(threshold, np.inf)):
             rows.append([*row[:place], float(value), *row[place + 1 :]])
     expected = own_answer(fitted, rules, rows)
-    found = np.concatenate([flattened.scores([one]) for one in rows])
+    found = np.concatenate([fast.scores([one]) for one in rows])
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_another_learner_is_asked_without_a_data_frame():
-    fitted, rules = trained("regression")
-    encode = fitted.steps[0][1]
-    rows = list(service.trial_rows(rules, [], {}))
-    inputs = np.nan_to_num(encode.transform(service.frame(rows, rules)))
-    swapped = Pipeline([("encode", encode), ("learn", Forgiving().fit(inputs, inputs[:, 0]))])
-    made = flat.flatten(swapped, rules.features)
-    assert made is not None and made.forest is None
-    np.testing.assert_allclose(made.scores(rows), own_answer(swapped, rules, rows))
+LEARNERS = {
+    "logistic regression": make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
+    "random forest": RandomForestClassifier(n_estimators=10, random_state=0),
+}
 
 
-class Forgiving(LinearRegression):
-    """Takes missing values for zero."""
+@pytest.mark.parametrize("name", LEARNERS)
+def test_another_learner_is_asked_without_a_data_frame(name):
+    fitted, rules = trained("derived features")
+    derived, encode, _ = fast_path.parts_of(fitted)
+    table = table_of_all_kinds()
+    inputs = encode.transform(derived.transform(table[rules.features]))
+    learner = LEARNERS[name].fit(inputs, table["label"])
+    other = assemble(encode, learner, rules, add_features=add_features, threshold=0.4)
+    fast = fast_path.build_fast_path(other, rules)
+    assert fast is not None and fast.forest is None
+    rows = list(service.trial_rows(rules, [], fast.words))
+    np.testing.assert_allclose(fast.scores(rows), own_answer(other, rules, rows), atol=1e-12)
 
-    def predict(self, X: Any) -> Any:
-        return super().predict(np.nan_to_num(X))
+
+def test_a_very_large_forest_is_left_to_scikit_learn(monkeypatch):
+    monkeypatch.setattr(forest, "MOST_MASKS", 100)
+    fitted, rules = trained("multiclass")
+    fast = fast_path.build_fast_path(fitted, rules)
+    assert fast is not None and fast.forest is None
+    rows = list(service.trial_rows(rules, [], fast.words))[:5]
+    np.testing.assert_allclose(fast.scores(rows), own_answer(fitted, rules, rows), atol=1e-12)
 
 
-def test_what_is_not_known_is_left_to_the_model_itself():
+def test_a_model_of_another_kind_has_no_fast_path():
     fitted, rules = trained("regression")
     learner = fitted.steps[1][1]
-    assert flat.flatten(learner, rules.features) is None
-    assert flat.flatten(Pipeline([("learn", learner)]), rules.features) is None
-    assert flat.flatten(fitted, ["another column"]) is None
+    for other in (
+        learner,
+        Pipeline([("learn", learner)]),
+        Pipeline([*fitted.steps, *fitted.steps]),
+    ):
+        assert fast_path.build_fast_path(other, rules) is None
+    fewer = {"target": {"column": "value", "kind": "regression"}, "columns": rules.columns}
+    columns = {name: rule for name, rule in rules.columns.items() if name != "number"}
+    fewer = contract.Contract.model_validate(fewer | {"columns": columns})
+    assert fast_path.build_fast_path(fitted, fewer) is None
 
     def as_floats_squared(columns: pd.DataFrame) -> np.ndarray:
         return encoding.as_floats(columns) ** 2
 
+    fitted = deepcopy(fitted)
     encode = fitted.steps[0][1]
     encode.transformers_[0][1].func = as_floats_squared
-    assert flat.flatten(fitted, rules.features) is None
+    assert fast_path.build_fast_path(fitted, rules) is None

@@ -1,11 +1,13 @@
-"""The footprint: measured in a process of its own, for both models, and sensitive to growth."""
+"""The footprint: measured in a process of its own, by the path that is served, sensitive to growth."""
 
 from __future__ import annotations
 
 import pytest
+from modelyard.contract.model import Contract, save_contract
 from modelyard.errors import UsageError
 from modelyard.modelling import saving
 from modelyard.serving import footprint, probe
+from sklearn.dummy import DummyClassifier
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,8 @@ def test_challenger_and_champion_are_measured_alike(trained, capfd):
         assert 0 < found["latency_p50"] <= found["latency_p95"]
     assert own["model_bytes"] == footprint.size_of(trained.folder / "model")
     assert own["model_bytes"] > other["model_bytes"]
+    assert evidence["details"]["paths"] == {"challenger": "fast path", "champion": "fast path"}
+    assert said.out.count("fast path") == 2
 
 
 @pytest.mark.skipif(not probe.STATUS.is_file(), reason="other systems tell the peak only")
@@ -79,14 +83,38 @@ def test_a_model_that_grew_shows_in_every_figure(trained):
     saving.save_model(heavy, trained.folder / "heavy", rows, trained.contract)
     found, error = footprint.measure(
         {"challenger": trained.folder / "heavy", "champion": trained.folder / "champion" / "model"},
-        trained.folder / "contract.yml",
         trained.part("test"),
     )
     assert error is None
-    own, other = found["challenger"], found["champion"]
+    assert found["challenger"].path == "model's own prediction"
+    own, other = found["challenger"].figures, found["champion"].figures
     assert own["model_bytes"] > other["model_bytes"] + 50e6
     assert own["memory_bytes"] > other["memory_bytes"] + 40e6
     assert own["latency_p50"] >= 50
+
+
+def test_a_champion_is_asked_about_the_rows_and_columns_that_its_contract_takes(trained):
+    content = trained.contract.model_dump(exclude_defaults=True)
+    middle = trained.table["number"].median()
+    columns = {**content["columns"], "number": {"type": "number", "min": middle}}
+    del columns["gaps"]
+    older = Contract.model_validate({**content, "columns": columns})
+    rows = trained.table[older.features]
+    fitted = DummyClassifier(strategy="prior").fit(rows, trained.table["label"])
+    saving.save_model(fitted, trained.folder / "older", rows, older)
+    found, error = footprint.measure(
+        {"challenger": trained.folder / "model", "champion": trained.folder / "older"},
+        trained.part("test"),
+    )
+    assert error is None and found["champion"].figures["latency_p95"] > 0
+    columns["number"]["min"] = 1e6
+    none = Contract.model_validate({**content, "columns": columns})
+    save_contract(none, trained.folder / "older" / "contract.yml")
+    _, error = footprint.measure(
+        {"challenger": trained.folder / "model", "champion": trained.folder / "older"},
+        trained.part("test"),
+    )
+    assert error is not None and "accepts none of these rows: row 1, number" in error
 
 
 def test_a_champion_that_cannot_be_loaded_is_named_and_the_challenger_is_measured(trained):
@@ -106,10 +134,10 @@ def test_a_challenger_that_cannot_be_loaded_is_an_error(trained, capfd):
 
 
 def test_a_process_that_dies_is_an_error_with_its_exit_code(tmp_path):
-    one = footprint.Probe(tmp_path, tmp_path / "none.yml", tmp_path / "none.parquet")
+    one = footprint.Probe(tmp_path, tmp_path / "none.parquet")
     try:
-        with pytest.raises(UsageError, match=r"none\.yml is missing|ended with exit code"):
-            one.hear()
+        with pytest.raises(UsageError, match="ended with exit code 1"):
+            one.receive()
     finally:
         one.close()
     assert one._process.poll() is not None

@@ -1,4 +1,4 @@
-"""A loaded model that answers requests: its answers are the model's own, and nothing breaks it."""
+"""Answers to requests are the model's own predictions; wrong requests and models are refused."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from flight_delay import train
 from modelyard.errors import UsageError
 from modelyard.modelling import predicting, saving
 from modelyard.serving import collect, deployed, openapi, payload, service
@@ -46,7 +47,7 @@ def test_answers_are_the_models_own(binary):
     rows = binary.test_rows()
     expected = predicting.predict(saving.load_model(binary.folder / "model"), rows, binary.contract)
     serving = load(binary.folder / "model")
-    assert serving.flat is not None
+    assert serving.path == "fast path"
     status, content = serving.answer(json.dumps(records(rows)).encode())
     assert status == 200
     assert content["model"] == {"name": "delay", "version": "7"}
@@ -81,32 +82,72 @@ def test_other_kinds_answer_in_their_own_way(bench, mixed, name, target):
         assert content["predictions"] == [["a", "b", "c"][place] for place in expected.label]
 
 
-def test_a_model_of_an_unknown_kind_is_asked_as_it_is(binary, caplog):
+def test_a_model_of_another_kind_answers_by_its_own_prediction(binary, caplog):
     caplog.set_level(logging.INFO, "azmlinfsrv.service")
     given = binary.test_rows()[binary.contract.features]
     swapped = DummyClassifier(strategy="prior").fit(given, ["no", "no", "yes"] * (len(given) // 3))
     saving.save_model(swapped, binary.folder / "other", given, binary.contract)
     serving = load(binary.folder / "other")
-    assert serving.flat is None
-    assert "asked through its own pipeline" in caplog.text
+    assert serving.path == "model's own prediction"
+    assert "answers come from the model's own prediction" in caplog.text
     status, content = serving.answer(json.dumps(records(given)).encode())
     assert status == 200
     assert content["probabilities"] == [pytest.approx(1 / 3)] * len(given)
 
 
 def test_a_fast_path_that_differs_is_not_used(binary, monkeypatch, caplog):
-    real = service.flatten
+    real = service.build_fast_path
 
     def off(*args: Any) -> Any:
         made = real(*args)
         made.forest._baseline += 1e-4
         return made
 
-    monkeypatch.setattr(service, "flatten", off)
+    monkeypatch.setattr(service, "build_fast_path", off)
     serving = load(binary.folder / "model")
-    assert serving.flat is None
+    assert serving.path == "model's own prediction"
     assert "the fast path differs by" in caplog.text
     assert serving.answer(json.dumps(records(binary.test_rows())).encode())[0] == 200
+
+
+def test_derived_features_are_computed_on_the_fast_path(mixed_bench, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "azmlinfsrv.service")
+
+    def add_features(rows: pd.DataFrame, contract: Any) -> pd.DataFrame:
+        if rows["maybe"].isna().any():  # made-up rows have missing values; the model refuses them
+            raise ValueError("maybe is missing")
+        return rows.assign(product=rows["number"] * rows["whole"], early=rows["when"].dt.hour < 12)
+
+    monkeypatch.setattr(train, "add_features", add_features)
+    # Rounded, as pandas writes no more digits to JSON.
+    table = mixed_bench.table.assign(maybe=mixed_bench.table["flag"]).round({"number": 6})
+    for name in ("train", "validation", "test"):
+        table.to_parquet(mixed_bench.part(name), index=False)
+    assert mixed_bench.train("--max-iterations", "10") == 0
+    serving = load(mixed_bench.folder / "model")
+    assert serving.path == "fast path"
+    assert re.search(r"fast path, which agrees with the model on \d+ rows", caplog.text)
+    rows = table.head(40)
+    expected = predicting.predict(serving.model, rows, serving.contract)
+    for n, record in enumerate(records(rows)):
+        status, content = serving.answer(json.dumps([record]).encode())
+        assert status == 200
+        assert content["probabilities"] == [pytest.approx(expected.score[n], abs=1e-9)]
+    status, content = serving.answer(json.dumps([{**records(rows)[0], "maybe": None}]).encode())
+    assert (status, content["message"]) == (400, "the model cannot answer: maybe is missing")
+
+
+def test_derived_features_that_depend_on_other_rows_have_no_fast_path(
+    mixed_bench, monkeypatch, caplog
+):
+    monkeypatch.setattr(
+        train,
+        "add_features",
+        lambda rows, contract: rows.assign(above=rows["number"] - rows["number"].mean()),
+    )
+    assert mixed_bench.train("--max-iterations", "10") == 0
+    assert load(mixed_bench.folder / "model").path == "model's own prediction"
+    assert "the fast path differs by" in caplog.text
 
 
 def test_a_model_that_has_no_answer_is_a_refusal_and_no_failure(binary):
@@ -146,7 +187,7 @@ def test_a_wrong_body_is_answered_with_400(binary):
 def test_a_model_without_contract_or_example(binary):
     folder = binary.folder / "model"
     (folder / service.EXAMPLE_FILE).unlink()
-    assert load(folder).flat is not None
+    assert load(folder).path == "fast path"
     (folder / saving.CONTRACT_FILE).unlink()
     with pytest.raises(UsageError, match="contract"):
         load(folder)

@@ -1,28 +1,27 @@
-"""What `mlops serve` needs before a server runs: a champion, a port, a sink."""
+"""The receiver keeps every collected row, with the types of the contract."""
 
 from __future__ import annotations
 
 import json
-import re
-import socket
+import subprocess
+import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from modelyard.errors import UsageError
-from modelyard.serving import server as serving
 from modelyard.serving.receiver import Receiver
 
-from tests.small_project import make_small_project
-
 CONTRACT = """
-target: {column: late, kind: multiclass, classes: [no, yes, 1]}
+target: {column: late, kind: multiclass, classes: [no, yes, "1"]}
 columns:
   late: {type: category, role: target}
   id: {type: integer, role: identifier}
@@ -33,9 +32,6 @@ columns:
   at: {type: datetime}
 """
 ROW = {"on": 1.5, "n": 3, "ok": True, "word": "ø", "at": "2013-05-01T10:00:00.000001"}
-
-
-# ---- the receiver --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -126,8 +122,8 @@ def test_rows_of_many_senders_are_all_kept_once(contract, tmp_path):
 
 
 def test_rows_that_cannot_be_written_wait_and_then_are_refused(contract, tmp_path, monkeypatch):
-    monkeypatch.setattr("mlops.serving.receiver.FLUSH_ROWS", 3)
-    monkeypatch.setattr("mlops.serving.receiver.FLUSH_SECONDS", 60)
+    monkeypatch.setattr("modelyard.serving.receiver.FLUSH_ROWS", 3)
+    monkeypatch.setattr("modelyard.serving.receiver.FLUSH_SECONDS", 60)
     blocked = tmp_path / "kept" / "local"
     blocked.parent.mkdir()
     blocked.touch()
@@ -139,44 +135,26 @@ def test_rows_that_cannot_be_written_wait_and_then_are_refused(contract, tmp_pat
     assert len(kept) == receiver.rows["model_inputs"] == 5
 
 
-def test_without_a_contract_the_receiver_says_so(tmp_path):
-    with pytest.raises(UsageError, match="saved without its contract"):
+def test_a_missing_or_wrong_contract_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"contract\.yml does not exist"):
         Receiver(tmp_path, tmp_path / "contract.yml")
     (tmp_path / "contract.yml").write_text("columns: 3")
-    with pytest.raises(UsageError, match="is not a contract"):
+    with pytest.raises(UsageError, match=r"contract\.yml:1: target: "):
         Receiver(tmp_path, tmp_path / "contract.yml")
 
 
-# ---- before the server starts --------------------------------------------------------------
-
-
-def test_without_a_champion_serve_says_how_to_get_one(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    make_small_project(tmp_path)
-    with pytest.raises(UsageError, match="has no champion yet: `mlops run"):
-        serving.model_to_serve(tmp_path)
-
-
-def test_a_port_in_use_and_a_broken_deployment_file_are_named(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serving._listen("127.0.0.1", port)
-    with pytest.raises(UsageError, match="does not exist"):
-        serving.load_deployment(tmp_path)
-    path = tmp_path / serving.DEPLOYMENT
-    path.parent.mkdir(parents=True)
-    path.write_text("environment_variables: {A: 1}")
-    with pytest.raises(UsageError, match=r"code_configuration: Field required"):
-        serving.load_deployment(tmp_path)
-
-
-def test_the_example_can_be_pasted_into_a_shell(tmp_path):
-    import shlex
-
-    rows = {"columns": ["a", "b"], "data": [['it\'s "late" $HOME', None], ["x", 1]]}
-    (tmp_path / "input_example.json").write_text(json.dumps(rows))
-    text = serving.welcome(serving.Server("http://127.0.0.1:1", 0), tmp_path, collect=True)
-    words = shlex.split(re.findall("curl .*", text)[0])
-    assert json.loads(words[-1]) == [{"a": 'it\'s "late" $HOME', "b": None}]
-    assert serving.example_records(tmp_path / "nothing") == []
+def test_a_receiver_of_its_own_process_says_where_it_is_and_writes_at_its_end(contract, tmp_path):
+    address = tmp_path / "address.json"
+    command = [sys.executable, "-m", "modelyard.serving.receiver", "--folder", tmp_path / "kept"]
+    command += ["--contract", contract, "--address", address]
+    process = subprocess.Popen(list(map(str, command)))
+    try:
+        while not address.is_file():
+            assert process.poll() is None
+            time.sleep(0.02)
+        receiver = SimpleNamespace(address=json.loads(address.read_text())["address"])
+        assert post(receiver, [ROW]) == 200
+    finally:
+        process.terminate()
+    assert process.wait(60) == 0
+    assert len(list((tmp_path / "kept").rglob("*.parquet"))) == 1
