@@ -19,6 +19,7 @@ from modelyard.evaluation import importance as explain
 from modelyard.evaluation.held_out import HeldOut, held_out
 from modelyard.evidence import read_evidence
 from modelyard.serving import footprint
+from modelyard.steps.assess import assess
 from modelyard.steps.train import training_step
 
 from tests.project import ROOT
@@ -33,6 +34,8 @@ class Bench:
         self.folder, self.table = folder, table
         self.gates = folder / "gates.yml"
         self.metrics: str | None = None
+        self.settings: Any = Settings
+        self.fit: Any = fit
         self.gates.write_bytes(GATES.read_bytes())
         (folder / "champion").mkdir()
         (folder / "champion" / "champion.json").write_text('{"name": "m", "version": null}')
@@ -52,7 +55,7 @@ class Bench:
 
     def train(self, *options: str, to: str = "") -> int:
         return training_step(
-            Settings, fit, [*self._paths("model", "baseline", suffix=to), *options]
+            self.settings, self.fit, [*self._paths("model", "baseline", suffix=to), *options]
         )
 
     def held_out(self, model: str = "model") -> HeldOut:
@@ -65,6 +68,20 @@ class Bench:
             place / "baseline",
             place / "champion",
             self.metrics,
+        )
+
+    def assess(self) -> int:
+        """Run the step `assess`, with few resamples and rounds."""
+        text = self.gates.read_text(encoding="utf-8").replace("resamples: 500", "resamples: 50")
+        self.gates.write_text(text, encoding="utf-8")
+        place = self.folder
+        names = ("prepared", "model", "baseline", "champion", "evidence")
+        return guarded(
+            assess,
+            contract=place / "contract.yml",
+            gates=self.gates,
+            metrics=self.metrics,
+            **{name: place / name for name in names},
         )
 
     def evaluate(self, model: str = "model") -> int:

@@ -102,3 +102,11 @@ def test_many_rare_values_explain_nothing_by_chance(random: np.random.Generator)
     names = pd.Series([f"n{n}" for n in random.integers(0, 2000, 4000)])
     answer = random.integers(0, 2, 4000)
     assert leakage._explained(leakage._bins(names), answer, is_number=False) < 0.02
+
+
+@pytest.mark.parametrize(("rows", "found"), [(40, ["copy"]), (39, [])])
+def test_fewer_than_forty_rows_with_a_target_raise_no_suspicion(
+    rows: int, found: list[str]
+) -> None:
+    target = pd.Series([0.0, 1.0] * 25)[:50].where(np.arange(50) < rows)
+    assert list(leakage.suspicions({"copy": target}, target, is_number=True)) == found

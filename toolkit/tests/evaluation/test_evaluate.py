@@ -247,6 +247,15 @@ def test_many_values_make_no_segments_unless_they_are_sensitive(bench):
     assert max(found, key=lambda s: s["rows"])["value"] == groups.OTHER
 
 
+def test_thirty_segments_are_judged_at_most(bench):
+    random = np.random.default_rng(2)
+    levels = {name: random.choice(list("abcd"), 300) for name in "pqrstuvw"}
+    table = pd.DataFrame({**levels, "y": random.random(300) < 0.5})
+    target = {"column": "y", "kind": "binary", "positive": True}
+    types = dict.fromkeys(levels, "category") | {"y": "boolean"}
+    assert len(segments(bench(table, target, types))) == 30
+
+
 # ---- gates ---------------------------------------------------------------------------------
 
 

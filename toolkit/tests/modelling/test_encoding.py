@@ -41,6 +41,10 @@ def days(*times: str, repeat: int = 10) -> pd.DataFrame:
         (("2020-01-01", "2020-01-20"), ("weekday",)),
         (("2020-01-01 10:00", "2021-06-20"), ("hour", "weekday")),
         (("2020-01-01 10:00", "2022-06-20"), ("hour", "weekday", "month")),
+        (("2020-01-01", "2020-01-15"), ("weekday",)),  # 14 days
+        (("2020-01-01", "2020-01-14"), ()),
+        (("2020-01-01", "2022-01-01"), ("weekday", "month")),  # 731 days, two years
+        (("2020-01-01", "2021-12-31"), ("weekday",)),
     ],
 )
 def test_only_cycles_that_the_rows_cover_are_learnt_from(times, parts):

@@ -131,6 +131,21 @@ def test_labels_follow_the_models_own_threshold(trained):
     assert made.label.tolist() == (made.score >= fitted.threshold).tolist()
 
 
+class Certain:
+    """Gives chances of 0.3, 0.5 and 0.7, and predicts yes from 0.5 on."""
+
+    classes_, threshold = np.array(["no", "yes"]), 0.5
+
+    def predict_proba(self, rows):
+        chance = np.array([0.3, 0.5, 0.7])
+        return np.column_stack([1 - chance, chance])
+
+
+def test_a_score_at_the_threshold_is_positive(mixed_bench):
+    made = predicting.predict(Certain(), mixed_bench.table.head(3), mixed_bench.contract)
+    assert made.label.tolist() == [False, True, True]
+
+
 def test_a_model_without_the_columns_or_the_class_says_so(trained):
     fitted = saving.load_model(trained.folder / "model")
     with pytest.raises(UsageError, match=r"cannot score these rows.*number"):

@@ -254,6 +254,11 @@ def test_progress_below_the_tolerance_is_a_stall():
     assert last == ("early", "no better by more than 0.0051 of a constant's loss for 5 iterations")
 
 
+def test_progress_of_exactly_the_tolerance_is_a_stall():
+    assert endings([1.0, 0.75], patience=1, tolerance=0.25)[-1][0] == "early"
+    assert endings([1.0, 0.75], patience=1, tolerance=0.125)[-1] is None
+
+
 def test_the_tolerance_does_not_depend_on_the_unit_of_the_target():
     crawling = [1.0 - n / 1000 for n in range(30)]
     for unit in (1e-9, 1e9):
@@ -288,7 +293,7 @@ def test_features_that_say_nothing_are_warned_about(bench, random, capsys):
 def test_options_out_of_bounds_are_refused_all_at_once(mixed_bench, capsys):
     assert mixed_bench.train("--learning-rate", "0", "--max-leaf-nodes", "1", "--l2", "nan") == 2
     said = capsys.readouterr().err
-    assert "--learning-rate 0.0: input should be greater than 0" in said
+    assert "--learning-rate 0: input should be greater than 0" in said
     assert "--max-leaf-nodes 1" in said and "--l2 nan" in said
 
 

@@ -39,7 +39,7 @@ class Settings(BaseModel):
 
 
 def build_model(
-    contract: Contract, settings: Settings, categorical: list[int], iterations: int
+    contract: Contract, settings: Settings, categorical: list[int], iterations: int | None
 ) -> Any:
     """Make the challenger's learner, unfitted.
 
@@ -48,13 +48,14 @@ def build_model(
         settings: see `Settings`.
         categorical: positions of the encoded columns that hold codes of categories; missing values of
             all columns are NaN.
-        iterations: how many trees, at most or exactly, as the caller has it.
+        iterations: how many trees; None: as many as the settings allow, to be stopped early. A learner
+            without iterations ignores it.
     """
     is_regression = contract.kind == "regression"
     learner = HistGradientBoostingRegressor if is_regression else HistGradientBoostingClassifier
     return learner(
         learning_rate=settings.learning_rate,
-        max_iter=iterations,
+        max_iter=iterations or settings.max_iterations,
         max_leaf_nodes=settings.max_leaf_nodes,
         min_samples_leaf=settings.min_samples_leaf,
         l2_regularization=settings.l2,

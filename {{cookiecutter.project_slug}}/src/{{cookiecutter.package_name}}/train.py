@@ -55,7 +55,7 @@ def fit(
     categorical = categorical_positions(features)
 
     encode = encoder(features, contract, settings.seed)
-    learner = build_model(contract, settings, categorical, settings.max_iterations)
+    learner = build_model(contract, settings, categorical, iterations=None)
     learned = early_stopping(
         learner,
         (fit_encoder(encode, train_rows, train_target), train_target),
@@ -67,7 +67,7 @@ def fit(
 
     encode = encoder(features, contract, settings.seed)
     inputs = fit_encoder(encode, rows, target)
-    learner = build_model(contract, settings, categorical, learned.iterations)
+    learner = build_model(contract, settings, categorical, iterations=learned.iterations)
     print(f"fitted again on all {len(rows):,} rows", flush=True)
 
     def finished(one: Any) -> tuple[Any, float | None]:

@@ -58,7 +58,7 @@ def training_step(
     """Run the step that trains, with one option for each of the settings.
 
     Args:
-        settings: the hyperparameters, with defaults and bounds.
+        settings: the hyperparameters, with defaults and bounds; numbers, booleans or texts.
         fit: takes the contract, training rows, validation rows, settings and what logs live metrics.
         argv: words of the command line; default: this process's.
 
@@ -71,11 +71,15 @@ def training_step(
     parser.add_argument("--baseline", type=Path, required=True, help="folder for the baseline")
     parser.add_argument("--evidence", type=Path, required=True, help="folder for training.json")
     for name, field in settings.model_fields.items():
+        required = field.is_required()
         parser.add_argument(
-            _option(name), type=type(field.default), default=field.default, help="%(default)s"
+            _option(name),
+            default=argparse.SUPPRESS,  # what is not given is the settings' own default
+            required=required,
+            help=field.description or ("required" if required else f"default: {field.default}"),
         )
     arguments = vars(parser.parse_args(argv))
-    given = {name: arguments.pop(name) for name in settings.model_fields}
+    given = {name: arguments.pop(name) for name in settings.model_fields if name in arguments}
     return guarded(_train, settings, fit, given, **arguments)
 
 
