@@ -61,7 +61,7 @@ bench: .venv/.ready ## the benchmarks; prints ratios
 	$(BIN)/python -m benchmarks
 
 manifest: .venv/.ready ## write tests/manifest.txt anew after adding or removing a generated file
-	$(BIN)/python -m tests.manifest
+	@$(BIN)/python -m tests.manifest >/dev/null
 
 wheel: .venv/.ready ## build the toolkit's wheel into the template, and pin it there by its hash
 	$(BIN)/python toolkit/build_wheel.py

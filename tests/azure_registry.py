@@ -257,7 +257,7 @@ def of_two_who_promote_at_once_one_is_told(azure: FakeAzure) -> None:
             azure.models[MODEL][other.number]["tags"]["champion_turn"] = str(turn + 1)
 
     azure.before_write = before
-    told = refusal(lambda: registry().restore(one))
+    told = refusal(lambda: registry().set_champion(one))
     assert isinstance(told, RegistryError)
     assert "v1 was to be champion, but v5 is" in str(told)
     registry().reconcile()
