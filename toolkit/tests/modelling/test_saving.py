@@ -15,7 +15,11 @@ from flight_delay import model
 from modelyard.errors import UsageError
 from modelyard.modelling import predicting, saving
 from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 # A process that cannot import this package, as the one that serves the model.
 ELSEWHERE = """
@@ -82,6 +86,16 @@ def test_saving_says_nothing_and_needs_no_look_at_the_environment(trained, capfd
     assert capfd.readouterr() == ("", "")
     needed = (trained.folder / "again" / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in needed] == list(saving.NEEDED_TO_LOAD)
+
+
+def test_the_learners_own_distribution_is_required_also_behind_a_threshold():
+    class Foreign(DummyClassifier):
+        __module__ = "fairlearn.somewhere"
+
+    model = Pipeline([("encode", StandardScaler()), ("learn", Foreign())])
+    for made in (model, FixedThresholdClassifier(FrozenEstimator(model))):
+        names = [line.partition("==")[0] for line in saving._requirements(made)]
+        assert names == [*saving.NEEDED_TO_LOAD, "fairlearn"]
 
 
 def test_the_signature_is_the_contracts(trained):

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 
 import modelyard
 from modelyard.contract.model import Contract, save_contract
@@ -89,10 +90,13 @@ def _requirements(model: Any) -> list[str]:
 
 
 def _parts(model: Any) -> Iterator[Any]:
-    """A model and the estimators inside it, as far as scikit-learn's parameters name them."""
+    """Yield a model and the estimators inside it, as far as scikit-learn's parameters name them."""
     yield model
-    if hasattr(model, "get_params"):
-        yield from (one for one in model.get_params().values() if hasattr(one, "fit"))
+    for one in model.get_params().values() if hasattr(model, "get_params") else ():
+        if isinstance(one, FrozenEstimator):  # it does not name the parameters of its estimator
+            yield from _parts(one.estimator)
+        elif hasattr(one, "fit"):
+            yield one
 
 
 def _shown_rows(rows: pd.DataFrame) -> pd.DataFrame:
