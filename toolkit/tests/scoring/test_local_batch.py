@@ -1,4 +1,4 @@
-"""`mlops score`: which model it asks, what it says, and that it ends with its script and the reverse."""
+"""`mlops score`: its model, its environment, its messages, and the common end with its script."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_small_project(tmp_path)
     champion = Located("3", {"model": tmp_path / "model"})
     monkeypatch.setattr(score, "locate", lambda *words: champion)
+    monkeypatch.setattr(score, "environment_python", lambda *words: Path(sys.executable))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -58,7 +59,9 @@ def script(project: Path, *lines: str) -> None:
 
 def run(project: Path, **options: Any) -> tuple[score.Scored, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
-    found = score.score(project, project / "t.csv", project / "out", watch=events.append, **options)
+    found = score.score(
+        project, project / "t.csv", project / "out", progress=events.append, **options
+    )
     return found, events
 
 
@@ -88,7 +91,7 @@ def test_rows_of_an_earlier_call_are_told_from_new_ones(project, capsys):
     found.print(Console(width=200), "out")
     said = capsys.readouterr().out
     assert "30 rows: 29 scored by test v3, 1 rejected, 2 parts in out" in said
-    assert "20 of them were there already" in said
+    assert "20 of them were scored before" in said
 
 
 def test_a_refusal_keeps_the_summary_and_says_why(project):
@@ -110,7 +113,7 @@ def test_broken_input_is_the_scripts_own_message(project):
 
 
 def test_ctrl_c_ends_the_script_and_says_that_it_resumes(project):
-    def watch(event: dict[str, Any]) -> None:
+    def stop(event: dict[str, Any]) -> None:
         if event["event"] == "scored":
             raise KeyboardInterrupt
 
@@ -121,15 +124,15 @@ def test_ctrl_c_ends_the_script_and_says_that_it_resumes(project):
         "tell('scored', rows=10)",
         "time.sleep(60)",
     )
-    with pytest.raises(score.Interrupted, match="goes on where it stopped") as ended:
-        score.score(project, project / "t.csv", project / "out", watch=watch)
+    with pytest.raises(score.Interrupted, match="the same command resumes") as ended:
+        score.score(project, project / "t.csv", project / "out", progress=stop)
     assert ended.value.exit_code == 130
     assert not alive(int((project / "pid").read_text()))
 
 
 def test_a_killed_script_is_told_from_a_refusal(project):
     script(project, "begin()", "os.kill(os.getpid(), signal.SIGKILL)")
-    with pytest.raises(ModelyardError, match=r"was killed .signal 9.*goes on where it stopped"):
+    with pytest.raises(ModelyardError, match=r"was killed .signal 9.*the same command resumes"):
         run(project)
 
 
@@ -144,14 +147,16 @@ def test_the_script_ends_when_mlops_is_killed(project):
         "time.sleep(60)",
     )
     caller = (
-        "from pathlib import Path; from mlops.serving import score;"
-        "from mlops.models.registry import Located;"
+        "import sys; from pathlib import Path; from modelyard.scoring import local_batch as score;"
+        "from modelyard.models.registry import Located;"
+        "score.environment_python = lambda *words: Path(sys.executable);"
         f"score.locate = lambda *words: Located('3', {{'model': Path({str(project)!r})}});"
-        f"score.score(Path({str(project)!r}), Path('t'), Path('o'), watch=lambda event: None)"
+        f"score.score(Path({str(project)!r}), Path('t'), Path('o'), progress=lambda event: None)"
     )
     process = subprocess.Popen([sys.executable, "-c", caller], cwd=project)
     pid = project / "pid"
-    wait_for(lambda: pid.exists() and pid.read_text().strip())
+    wait_for(lambda: process.poll() is not None or (pid.exists() and pid.read_text().strip()))
+    assert process.poll() is None
     child = int(pid.read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -168,7 +173,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -176,7 +181,7 @@ def wait_for(condition: Any) -> None:
 
 def test_without_a_champion_it_says_how_to_get_one(project, monkeypatch):
     monkeypatch.setattr(score, "locate", lambda *words: None)
-    with pytest.raises(UsageError, match=r"test has no champion yet.*--version"):
+    with pytest.raises(UsageError, match=r"test has no champion.*--version"):
         run(project)
 
 

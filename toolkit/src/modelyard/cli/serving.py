@@ -77,7 +77,7 @@ def score(
             part_rows=part_rows,
             max_rejected=max_rejected,
             overwrite=overwrite,
-            watch=progress,
+            progress=progress,
         )
     if as_json:
         print(json.dumps(result.summary))

@@ -1,8 +1,8 @@
-"""Batch scoring: files of any size in, part files of predictions out.
+"""Batch scoring of files of any size into part files of predictions.
 
-On Azure ML a batch endpoint calls `init` once and `run` with a few files at a time; on a laptop
-`main` does. Reading and parsing the next rows and writing the last ones go on while a model is
-asked: each has a thread of its own, and only a few chunks are in memory.
+On Azure ML a batch endpoint calls `init` once and `run` with a few files at a time; on a laptop `mlops
+score` runs `main`. Reading, prediction and writing run at the same time, each in its own thread, and
+only a few chunks are in memory.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,17 +39,17 @@ from modelyard.scoring.parts import (
     finished_parts,
     part_path,
 )
-from modelyard.scoring.rows import Readable, check_types, needed_columns, read_chunk, scored_rows
+from modelyard.scoring.rows import ParsedRows, check_types, needed_columns, read_chunk, scored_rows
 from modelyard.serving.deployed import Deployed, load_deployed
 from modelyard.serving.distinct_words import by_distinct_words
 
 PART_ROWS = 1_000_000
-CHUNK_ROWS = 50_000  # asked at once: more is hardly faster, and takes more memory
-PATIENCE = 3.0  # seconds; so long may a killed job take to let its folder go
+CHUNK_ROWS = 50_000  # per prediction: more is hardly faster, and takes more memory
+LOCK_SECONDS = 10.0  # that a killed job may take to end and release its folder
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
-# First and last position, and what was made of the rows between.
-_Read = tuple[int, int, Readable]
+# First and last position of a chunk, and its content.
+_Read = tuple[int, int, ParsedRows]
 _Scored = tuple[int, int, pa.Table, pa.Table]
 _Item = TypeVar("_Item")
 
@@ -57,7 +58,7 @@ _deployed: Deployed | None = None
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file's rows: `rows` is `scored` and `rejected` together."""
+    """Counts of a file's rows; `rows` is the sum of `scored` and `rejected`."""
 
     file: str
     rows: int
@@ -67,7 +68,7 @@ class Outcome:
 
     @property
     def share(self) -> float:
-        """Rejected rows among all."""
+        """Share of rejected rows."""
         return self.rejected / max(self.rows, 1)
 
 
@@ -82,9 +83,9 @@ def init() -> None:
 def run(mini_batch: list[str]) -> pd.DataFrame:
     """Score files into part files below AZUREML_BI_OUTPUT_PATH.
 
-    Azure ML counts a file that is not in the result as failed (`error_threshold`): one that is no
-    table, lacks a column, or has a larger share of rejected rows than MAX_REJECTED (default 0).
-    Its good rows are scored all the same.
+    Azure ML counts a file that is missing in the result as failed (`error_threshold`): a file that is
+    no table, lacks a column, or has a larger share of rejected rows than MAX_REJECTED (default 0).
+    Its valid rows are scored nevertheless.
 
     Args:
         mini_batch: paths of CSV or Parquet files.
@@ -97,8 +98,8 @@ def run(mini_batch: list[str]) -> pd.DataFrame:
     outcomes = []
     for path in map(Path, mini_batch):
         try:
-            # Where a folder is mounted differs between machines, and files below it share names.
-            source, stream = look_at(path, "/".join(path.parts[-2:]), part_rows)
+            # The mount point differs between machines, and files in different folders share names.
+            source, stream = open_source(path, "/".join(path.parts[-2:]), part_rows)
             outcome = score_file(source, stream, output)
         except UsageError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -112,24 +113,26 @@ def run(mini_batch: list[str]) -> pd.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line: `mlops score` runs this, with the model as AZUREML_MODEL_DIR.
+    """Score the tables of a command line, with the model in AZUREML_MODEL_DIR; return the exit code.
 
-    Prints a JSON object a line: {"event": "reading"|"scoring"|"scored"|"finished", …}.
+    Prints one JSON object per line: {"event": "reading" | "scoring" | "scored" | "finished", ...}.
     """
     parser = argparse.ArgumentParser(prog="batch_score.py", description="Score tables.")
     parser.add_argument("--data", type=Path, required=True, help="CSV or Parquet file, or a folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for the part files")
     parser.add_argument("--part-rows", type=int, default=PART_ROWS, help="input rows per part")
     parser.add_argument(
-        "--max-rejected", type=float, default=0.0, help="share of rejected rows that is still fine"
+        "--max-rejected", type=float, default=0.0, help="largest allowed share of rejected rows"
     )
-    parser.add_argument("--overwrite", action="store_true", help="delete another job's parts")
+    parser.add_argument("--overwrite", action="store_true", help="delete parts of another job")
     parser.add_argument(
-        "--attached", action="store_true", help="end when standard input does: its owner is gone"
+        "--attached",
+        action="store_true",
+        help="end when standard input closes, which the parent's end does",
     )
     arguments = parser.parse_args(argv)
     if arguments.attached:
-        threading.Thread(target=_end_with_owner, daemon=True).start()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         return guarded(
             _score_all,
@@ -145,30 +148,30 @@ def main(argv: list[str] | None = None) -> int:
 
 def _score_all(data: Path, output: Path, part_rows: int, limit: float, *, overwrite: bool) -> None:
     if part_rows < 1:
-        raise UsageError(f"--part-rows {part_rows}: a part holds at least one row.")
+        raise UsageError(f"--part-rows: expected at least 1, found {part_rows}")
     files = input_files(data, output)
     output.mkdir(parents=True, exist_ok=True)
-    with _alone_in(output):
+    with _locked(output):
         init()
-        looked_at = []
+        opened = []
         for path, name in files:
-            _tell("reading", file=name, bytes=path.stat().st_size)
-            looked_at.append(look_at(path, name, part_rows))
-        claim_folder(output, [source for source, _ in looked_at], overwrite=overwrite)
-        known = [stream.rows for _, stream in looked_at]
-        done = [finished_parts(output, source) for source, _ in looked_at]
-        _tell(
+            _report("reading", file=name, bytes=path.stat().st_size)
+            opened.append(open_source(path, name, part_rows))
+        claim_folder(output, [source for source, _ in opened], overwrite=overwrite)
+        known = [stream.rows for _, stream in opened]
+        done = [finished_parts(output, source) for source, _ in opened]
+        _report(
             "scoring",
-            model=looked_at[0][0].model,
-            version=looked_at[0][0].version,
+            model=opened[0][0].model,
+            version=opened[0][0].version,
             files=len(files),
             rows=None if None in known else sum(rows or 0 for rows in known),
             done=sum(part.stop - part.start for parts in done for part in parts),
         )
         outcomes = [
-            score_file(*one, output, lambda rows: _tell("scored", rows=rows)) for one in looked_at
+            score_file(*one, output, lambda rows: _report("scored", rows=rows)) for one in opened
         ]
-        source = looked_at[0][0]
+        source = opened[0][0]
         total = Outcome(
             str(data),
             *(
@@ -187,27 +190,28 @@ def _score_all(data: Path, output: Path, part_rows: int, limit: float, *, overwr
             "files": [asdict(outcome) for outcome in outcomes],
         }
         write_text(output / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-        _tell("finished", **summary)
+        _report("finished", **summary)
     if total.share > limit:
         raise CheckFailed(_too_many(total, limit))
 
 
 def input_files(data: Path, output: Path) -> list[tuple[Path, str]]:
-    """The files to score, and what to call them: a file, or all tables below a folder.
+    """List the files to score with their names: one file, or all tables below a folder.
 
-    Names that begin with a dot or an underscore are passed over, as by other readers of folders.
+    Names that begin with a dot or an underscore are ignored, as by other readers of folders.
 
     Raises:
-        UsageError: when there is none, or the output would be among them.
+        UsageError: there is none, or the output is inside the folder.
     """
     if not data.exists():
-        raise UsageError(f"{data} does not exist: name a CSV or Parquet file, or a folder of such.")
+        raise UsageError(
+            f"{data} does not exist; expected a CSV or Parquet file, or a folder of them"
+        )
     if not data.is_dir():
         return [(data, data.name)]
     if output.resolve().is_relative_to(data.resolve()):
         raise UsageError(
-            f"{output} is inside {data}: name a folder outside of it, or the next job scores this "
-            "one's results."
+            f"{output} is inside {data}; name a folder outside of it, so that no job scores results"
         )
     found = [
         (path, path.relative_to(data).as_posix())
@@ -217,15 +221,17 @@ def input_files(data: Path, output: Path) -> list[tuple[Path, str]]:
         and not any(part.startswith((".", "_")) for part in path.relative_to(data).parts)
     ]
     if not found:
-        raise UsageError(f"{data} holds no table: expected files named {', '.join(SUFFIXES)}.")
+        raise UsageError(
+            f"{data} holds no table; expected files with the suffixes {', '.join(SUFFIXES)}"
+        )
     return found
 
 
-def look_at(path: Path, name: str, part_rows: int = PART_ROWS) -> tuple[Source, Stream]:
-    """Check a file's columns, and find out which parts are its own.
+def open_source(path: Path, name: str, part_rows: int = PART_ROWS) -> tuple[Source, Stream]:
+    """Open a file, check its columns, and identify its parts.
 
     Raises:
-        UsageError: when it is no table, or a column is missing or of another type.
+        UsageError: it is no table, or a column is missing or of another type.
     """
     deployed = _loaded()
     stream = open_stream(path, needed_columns(deployed.contract))
@@ -237,30 +243,30 @@ def look_at(path: Path, name: str, part_rows: int = PART_ROWS) -> tuple[Source, 
 
 
 def score_file(
-    source: Source, stream: Stream, output: Path, watch: Callable[[int], None] | None = None
+    source: Source, stream: Stream, output: Path, progress: Callable[[int], None] | None = None
 ) -> Outcome:
-    """Score what is not scored yet.
+    """Score the rows of a file that have no finished part yet.
 
     Args:
-        source: see `look_at`.
-        stream: see `look_at`.
+        source: see `open_source`.
+        stream: see `open_source`.
         output: folder for the parts.
-        watch: told how many rows were written, chunk by chunk.
+        progress: gets the number of rows of each chunk that was written.
 
     Raises:
-        UsageError: when the file is damaged further on, or the model cannot score it.
+        UsageError: a later part of the file is damaged, or the model cannot score it.
     """
     parts = finished_parts(output, source)
-    # A part with room for more rows is the last one.
+    # A part with fewer rows than a whole one is the last.
     if not parts or parts[-1].stop % source.part_rows == 0:
-        for part in _new_parts(source, stream, output, len(parts), watch or (lambda rows: None)):
+        for part in _new_parts(source, stream, output, len(parts), progress or (lambda rows: None)):
             parts.append(part)
     rows, rejected = parts[-1].stop, sum(part.rejected for part in parts)
     return Outcome(source.file, rows, rows - rejected, rejected, len(parts))
 
 
 def _new_parts(
-    source: Source, stream: Stream, output: Path, number: int, watch: Callable[[int], None]
+    source: Source, stream: Stream, output: Path, number: int, progress: Callable[[int], None]
 ) -> Iterator[Part]:
     deployed, size = _loaded(), source.part_rows
 
@@ -273,11 +279,15 @@ def _new_parts(
             yield chunk.start, chunk.stop, read_chunk(chunk, deployed.contract)
 
     def score(chunks: Iterator[_Read]) -> Iterator[_Scored]:
-        with threads_for(CHUNK_ROWS):  # holds for the thread that it is called in
-            for start, stop, readable in chunks:
-                yield start, stop, scored_rows(readable, deployed), readable.rejected
+        with threads_for(CHUNK_ROWS):  # applies to the calling thread
+            for start, stop, parsed in chunks:
+                yield start, stop, scored_rows(parsed, deployed), parsed.rejected
 
-    with _ahead(read()) as chunks, _ahead(score(chunks)) as scored, ExitStack() as open_part:
+    with (
+        _prefetched(read()) as chunks,
+        _prefetched(score(chunks)) as scored,
+        ExitStack() as open_part,
+    ):
         writer: PartWriter | None = None
         stop = 0
         for start, stop, rows, rejected in scored:
@@ -289,11 +299,11 @@ def _new_parts(
                 stream.check_unchanged()
                 yield writer.finish(stop)
                 writer, number = None, number + 1
-            watch(stop - start)
+            progress(stop - start)
         stream.check_unchanged()
         if writer is not None:
             yield writer.finish(stop)
-    if stop == 0 and number == 0:  # a table without rows is scored, too
+    if stop == 0 and number == 0:  # a table without rows has a part without rows
         empty = read_chunk(Chunk(0, 0, np.zeros(0, dtype=np.int64), {}, ()), deployed.contract)
         with PartWriter(part_path(output, source, 0), source, 0) as writer:
             writer.add(scored_rows(empty, deployed), empty.rejected)
@@ -301,46 +311,64 @@ def _new_parts(
 
 
 @contextmanager
-def _ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
-    """Let a thread of its own make the next item while the last one is used."""
+def _prefetched(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
+    """Make the next item in a thread while the last one is used."""
     end = object()
     with ThreadPoolExecutor(1) as thread:
 
-        def taken() -> Iterator[_Item]:
-            coming: Future[Any] = thread.submit(next, items, end)
-            while (item := coming.result()) is not end:
-                coming = thread.submit(next, items, end)
+        def results() -> Iterator[_Item]:
+            following: Future[Any] = thread.submit(next, items, end)
+            while (item := following.result()) is not end:
+                following = thread.submit(next, items, end)
                 yield item
 
-        yield taken()
+        yield results()
 
 
 @contextmanager
-def _alone_in(output: Path) -> Iterator[None]:
-    """One job per folder; on Azure ML the processes of one job share theirs.
+def _locked(output: Path) -> Iterator[None]:
+    """Lock a folder for one job; the lock ends with the process.
+
+    On Azure ML the processes of one job share a folder, and `run` takes no lock.
 
     Raises:
-        UsageError: another process is at it.
+        UsageError: another process holds the lock.
     """
-    from filelock import FileLock, Timeout
+    with (output / ".lock").open("ab") as file:
+        until = time.monotonic() + LOCK_SECONDS
+        while not _try_lock(file):
+            if time.monotonic() > until:
+                raise UsageError(
+                    f"another job is writing into {output}; wait for it, or name another folder"
+                )
+            time.sleep(0.1)
+        yield
 
+
+def _try_lock(file: IO[bytes]) -> bool:
+    """Lock a file without waiting. The endpoint's environment has no package for it."""
     try:
-        with FileLock(output / ".lock", timeout=PATIENCE):
-            yield
-    except Timeout:
-        raise UsageError(
-            f"another job is writing into {output}: wait for it, or name another folder."
-        ) from None
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
-def _end_with_owner() -> None:
-    while os.read(0, 1):  # not sys.stdin: its lock would be held when the interpreter ends
+def _end_with_parent() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter ends
         pass
-    os._exit(2)  # whatever is half written does not count
+    os._exit(2)  # unfinished parts do not count
 
 
 def _settings() -> tuple[float, int]:
-    """MAX_REJECTED and PART_ROWS, from the deployment's environment variables."""
+    """Read MAX_REJECTED and PART_ROWS from the deployment's environment variables."""
     share = os.environ.get("MAX_REJECTED") or "0"
     rows = os.environ.get("PART_ROWS") or str(PART_ROWS)
     try:
@@ -349,27 +377,27 @@ def _settings() -> tuple[float, int]:
         limit, part_rows = -1.0, 0
     if not 0 <= limit <= 1 or part_rows < 1:
         raise UsageError(
-            f"expected MAX_REJECTED from 0 to 1 and PART_ROWS from 1, found {share!r} and {rows!r}."
+            f"expected MAX_REJECTED from 0 to 1 and PART_ROWS from 1, found {share!r} and {rows!r}"
         )
     return limit, part_rows
 
 
 def _loaded() -> Deployed:
     if _deployed is None:
-        raise UsageError("no model is loaded: call init first.")
+        raise UsageError("no model is loaded; call init first")
     return _deployed
 
 
 def _too_many(outcome: Outcome, limit: float) -> str:
     return (
         f"{outcome.file}: {outcome.rejected:,} of {outcome.rows:,} rows are rejected "
-        f"({outcome.share:.2%}), at most {limit:.2%} may be. The reasons are in {REJECTED}; all "
-        "other rows are scored."
+        f"({outcome.share:.2%}), at most {limit:.2%} may be; the reasons are in {REJECTED}, all other "
+        "rows are scored"
     )
 
 
-def _tell(event: str, **what: Any) -> None:
-    print(json.dumps({"event": event, **what}), flush=True)
+def _report(event: str, **details: Any) -> None:
+    print(json.dumps({"event": event, **details}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Batch scoring here: the champion and `src/batch_score.py`, which Azure ML's batch endpoint runs too."""
+"""Batch scoring on a laptop, with the script and the environment of Azure ML's batch endpoint.
+
+The project's src/batch_score.py runs in .environments/serve; this module starts it, and displays its
+progress.
+"""
 
 from __future__ import annotations
 
@@ -24,32 +28,34 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from modelyard.environments import environment_python
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.models.registry import locate
 from modelyard.project import load_project
+from modelyard.serving.server import NOT_INHERITED
 from modelyard.tracking import tracking_uri
 
 SCRIPT = Path("src") / "batch_score.py"
-SECONDS_PER_LINE = 5.0  # of progress, where there is no terminal
+SECONDS_PER_LINE = 5.0  # of progress, without a terminal
 
-Watch = Callable[[dict[str, Any]], None]
+ProgressReport = Callable[[dict[str, Any]], None]
 
 
 class Interrupted(ModelyardError):
-    """Somebody pressed Ctrl-C."""
+    """The user pressed Ctrl-C."""
 
     exit_code = 130
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a job has done.
+    """The result of a job.
 
     Attributes:
-        summary: as in the output's _summary.json.
-        new_rows: how many of the rows were not scored by an earlier, interrupted call.
-        seconds: from the model's being loaded to the last part.
-        complaint: why the exit code is 1, or "".
+        summary: content of the output's _summary.json.
+        new_rows: number of rows that this call has scored; an interrupted one scored the others.
+        seconds: from the loaded model to the last part.
+        complaint: reason of exit code 1, or "".
     """
 
     summary: dict[str, Any]
@@ -58,7 +64,7 @@ class Scored:
     complaint: str
 
     def print(self, console: Console, output: str) -> None:
-        """Say it in a few lines."""
+        """Print the result in a few lines."""
         found, model = self.summary, self.summary["model"]
         speed = f", {self.new_rows / self.seconds:,.0f} rows/s" if self.new_rows else ""
         console.print(
@@ -69,7 +75,7 @@ class Scored:
             soft_wrap=True,
         )
         if before := found["rows"] - self.new_rows:
-            console.print(f"{before:,} of them were there already", highlight=False)
+            console.print(f"{before:,} of them were scored before", highlight=False)
         if self.complaint:
             console.print(self.complaint, style="bold red", highlight=False, soft_wrap=True)
 
@@ -83,55 +89,57 @@ def score(
     part_rows: int | None = None,
     max_rejected: float = 0.0,
     overwrite: bool = False,
-    watch: Watch,
+    progress: ProgressReport,
 ) -> Scored:
-    """Score a table, or all tables of a folder, into part files; what is there already is kept.
+    """Score a table, or all tables of a folder, into part files; finished parts are kept.
 
     Args:
         root: of the project.
-        data: CSV or Parquet file, or a folder of such.
-        output: folder for the parts; one job's only.
+        data: CSV or Parquet file, or a folder of them.
+        output: folder for the parts of this job.
         version: of the registered model; None: the champion.
         part_rows: input rows per part; None: the script's default.
-        max_rejected: the share of rows that may break the contract before the exit code is 1.
+        max_rejected: largest share of rows that may break the contract; more: exit code 1.
         overwrite: delete parts of another job in `output`.
-        watch: told every event that the script reports.
+        progress: gets each event of the script.
 
     Raises:
-        UsageError: the data, the output or the version is not what was expected.
-        ModelyardError: the scoring process died.
-        Interrupted: somebody pressed Ctrl-C.
+        UsageError: the data, the output or the version cannot be used.
+        ModelyardError: the scoring process was killed.
+        Interrupted: the user pressed Ctrl-C.
     """
-    words = ["--data", str(data), "--output", str(output), "--max-rejected", str(max_rejected)]
-    words += ["--part-rows", str(part_rows)] if part_rows is not None else []
-    words += ["--overwrite"] if overwrite else []
+    arguments = ["--data", str(data), "--output", str(output), "--max-rejected", str(max_rejected)]
+    arguments += ["--part-rows", str(part_rows)] if part_rows is not None else []
+    arguments += ["--overwrite"] if overwrite else []
     name = load_project(root).model
     with tempfile.TemporaryDirectory() as temporary:
         found = locate(name, tracking_uri(root), version, ["model"], Path(temporary))
         if found is None:
             raise UsageError(
-                f"{name} has no champion yet: `mlops run azureml/pipelines/train.yml` and `mlops "
-                "promote` make one, or name a --version"
+                f"{name} has no champion; `mlops run azureml/pipelines/train.yml` and `mlops promote` "
+                "make one, or name a --version"
             )
+        python = environment_python(root, "serve", lambda line: print(line, file=sys.stderr))
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in NOT_INHERITED},
             "AZUREML_MODEL_DIR": str(found.paths["model"]),
             "MODEL_NAME": name,
             "MODEL_VERSION": found.number,
         }
-        return _run([str(root / SCRIPT), "--attached", *words], environment, watch)
+        command = [str(python), str(root / SCRIPT), "--attached", *arguments]
+        return _run(command, environment, progress)
 
 
-def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
+def _run(command: list[str], environment: dict[str, str], progress: ProgressReport) -> Scored:
     summary: dict[str, Any] | None = None
     started, new_rows = time.monotonic(), 0
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         process = subprocess.Popen(  # noqa: S603 (the project's own script)
-            [sys.executable, *words],
+            command,
             env=environment,
-            stdin=subprocess.PIPE,  # the script ends when this end of it is gone
+            stdin=subprocess.PIPE,  # its end makes the script end too
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=errors,
             text=True,
             encoding="utf-8",
         )
@@ -144,19 +152,19 @@ def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
                 new_rows += event["rows"] if event["event"] == "scored" else 0
                 if event["event"] == "finished":
                     summary = {name: value for name, value in event.items() if name != "event"}
-                watch(event)
+                progress(event)
             code = process.wait()
         except KeyboardInterrupt:
-            raise Interrupted("interrupted; the same command goes on where it stopped") from None
+            raise Interrupted("interrupted; the same command resumes") from None
         finally:
             process.kill()
             process.communicate()
-        said.seek(0)
-        message = said.read().strip()
+        errors.seek(0)
+        message = errors.read().strip()
     if code < 0:
         raise ModelyardError(
-            f"the scoring process was killed (signal {-code}; 9 is often too little memory): the "
-            "same command goes on where it stopped"
+            f"the scoring process was killed (signal {-code}; 9 often means too little memory); the same "
+            "command resumes"
         )
     if summary is None:
         raise UsageError(message.removeprefix("error: ") or f"{SCRIPT} ended with code {code}")
@@ -164,7 +172,7 @@ def _run(words: list[str], environment: dict[str, str], watch: Watch) -> Scored:
 
 
 class ScoreProgress:
-    """Shows a job while it goes on: a bar on a terminal, now and then a line elsewhere."""
+    """Display of a running job: a progress bar on a terminal, a line every few seconds elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -197,17 +205,17 @@ class ScoreProgress:
         self._bar.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Take note of an event of the script."""
+        """Display an event of the script."""
         assert self._task is not None  # noqa: S101 (used as a context)
         if event["event"] == "reading":
-            self._bar.update(self._task, description=f"looking at {event['file']}")
+            self._bar.update(self._task, description=f"reading {event['file']}")
         elif event["event"] == "scoring":
             self._rows, self._before = event["rows"], event["done"]
             self._started = time.monotonic()
             self._next = self._started + SECONDS_PER_LINE
-            about = f"{event['model']} v{event['version']}"
+            model = f"{event['model']} v{event['version']}"
             self._bar.update(
-                self._task, description=about, total=self._rows, completed=self._before
+                self._task, description=model, total=self._rows, completed=self._before
             )
         elif event["event"] == "scored":
             self._new += event["rows"]

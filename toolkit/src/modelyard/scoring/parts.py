@@ -1,4 +1,4 @@
-"""Part files of a batch job: written whole, recognised again, never mixed with another job's."""
+"""Part files of a batch job, which are written whole and identify the job that they belong to."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ import pyarrow.parquet as pq
 from modelyard.errors import UsageError
 from modelyard.files import replacing
 
-FORMAT = 1  # raise it when what a part holds or means changes
-REJECTED = "_rejected"  # readers of a folder of Parquet files pass over names with an underscore
+FORMAT = 1  # to be raised when the content of a part changes
+REJECTED = "_rejected"  # readers of Parquet folders ignore names with an underscore
 SUMMARY = "_summary.json"
 _ABOUT = b"batch_score"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the parts of one input file depend on.
+    """The inputs that the parts of one file depend on.
 
     Attributes:
-        file: the input file, as the job calls it.
+        file: name of the input file in the job.
         content: SHA-256 of its bytes.
         model: name of the registered model.
         version: of the model.
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def stem(self) -> str:
-        """How the names of all parts of this source begin, and of no other's."""
+        """The beginning of the names of this source's parts, and of no other's."""
         words = "\0".join(str(value) for value in asdict(self).values())
         key = hashlib.sha256(words.encode("utf-8", errors="surrogateescape")).hexdigest()
         return f"{Path(self.file).stem}-{key[:10]}"
@@ -55,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Part:
-    """A finished part: input rows from `start` up to `stop`, and how many could not be scored."""
+    """A finished part: input rows from `start` to `stop`, exclusive, and the number of rejected ones."""
 
     start: int
     stop: int
@@ -63,17 +63,17 @@ class Part:
 
 
 def part_path(folder: Path, source: Source, number: int) -> Path:
-    """Where a part is."""
+    """Return the path of a part."""
     return folder / f"{source.stem}-{number:05d}.parquet"
 
 
 def rejected_path(part: Path) -> Path:
-    """Where the rows that a part rejected are."""
+    """Return the path of a part's rejected rows."""
     return part.parent / REJECTED / part.name
 
 
 def finished_parts(folder: Path, source: Source) -> list[Part]:
-    """The parts that are whole, from the first on; what follows a gap does not count."""
+    """List the complete parts from the first on; parts after a gap do not count."""
     found: list[Part] = []
     while (part := _finished(part_path(folder, source, len(found)), source)) is not None:
         found.append(part)
@@ -81,18 +81,18 @@ def finished_parts(folder: Path, source: Source) -> list[Part]:
 
 
 def _finished(path: Path, source: Source) -> Part | None:
-    about, rows = _about(path)
+    about, rows = _description(path)
     if about is None or about.get("source") != asdict(source):
         return None
     part = Part(**about["part"])
     complete = rows == part.stop - part.start - part.rejected
     if part.rejected:
-        complete &= _about(rejected_path(path)) == (about, part.rejected)
+        complete &= _description(rejected_path(path)) == (about, part.rejected)
     return part if complete else None
 
 
-def _about(path: Path) -> tuple[dict[str, Any] | None, int]:
-    """What a part says about itself, and its rows; None for a file that is damaged or no part."""
+def _description(path: Path) -> tuple[dict[str, Any] | None, int]:
+    """Read a part's description and number of rows; None: the file is damaged or no part."""
     try:
         footer = pq.read_metadata(path)
         return json.loads(footer.metadata[_ABOUT]), footer.num_rows
@@ -101,7 +101,7 @@ def _about(path: Path) -> tuple[dict[str, Any] | None, int]:
 
 
 class PartWriter:
-    """Writes one part and what it rejects; only `finish` makes them appear."""
+    """Writes one part and its rejected rows; only `finish` makes the files appear."""
 
     def __init__(self, path: Path, source: Source, start: int) -> None:
         self._path, self._source, self._start = path, source, start
@@ -136,7 +136,7 @@ class PartWriter:
             self._rejected += len(rejected)
 
     def finish(self, stop: int) -> Part:
-        """Close the files and give them their names: the rejected rows first."""
+        """Close the files and rename them to their final names, the rejected rows first."""
         part = Part(self._start, stop, self._rejected)
         about = {"source": asdict(self._source), "part": asdict(part)}
         for writer in (self._scored, self._rejects):
@@ -153,15 +153,15 @@ class PartWriter:
 
 
 def claim_folder(folder: Path, sources: list[Source], *, overwrite: bool) -> None:
-    """Make sure that a folder holds parts of these sources only; clear away half-written files.
+    """Check that a folder holds parts of these sources only, and delete unfinished files.
 
     Args:
-        folder: of one job; no other job may be writing into it.
+        folder: of one job, and locked by it.
         sources: all input files of the job.
-        overwrite: delete the parts of other sources, and those of these too.
+        overwrite: delete all parts, of these sources too.
 
     Raises:
-        UsageError: when there are other Parquet files.
+        UsageError: there are other Parquet files.
     """
     for path in [*folder.glob(".*.part"), *folder.glob(f"{REJECTED}/.*.part")]:
         path.unlink()
@@ -170,8 +170,8 @@ def claim_folder(folder: Path, sources: list[Source], *, overwrite: bool) -> Non
     unknown = [path for path, about in foreign if about is None]
     if unknown:
         raise UsageError(
-            f"{unknown[0]} was not written by a batch job, or is damaged: name another output "
-            "folder, or move the file away. (Readers of the folder would take it for a part.)"
+            f"{unknown[0]} was not written by a batch job, or is damaged; name another output folder, "
+            "or move the file away, since readers of the folder take it for a part"
         )
     if overwrite:
         parts = [path for path in folder.glob("*.parquet") if _is_part(path)]
@@ -180,16 +180,16 @@ def claim_folder(folder: Path, sources: list[Source], *, overwrite: bool) -> Non
     elif foreign:
         path, about = foreign[0]
         raise UsageError(
-            f"{path} belongs to another job: {_difference(about or {}, sources)}. Name another "
-            "output folder, or say --overwrite to delete the parts of the other job."
+            f"{path} belongs to another job: {_difference(about or {}, sources)}; name another output "
+            "folder, or delete the parts of the other job with --overwrite"
         )
 
 
 def _foreign(folder: Path, own: dict[str, Source]) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """Parquet files that are no parts of this job, with what they say about themselves."""
+    """Yield Parquet files that are no parts of this job, with their descriptions."""
     for path in sorted([*folder.glob("*.parquet"), *folder.glob(f"{REJECTED}/*.parquet")]):
         if path.name.rpartition("-")[0] not in own or not _is_part(path):
-            yield path, _about(path)[0]
+            yield path, _description(path)[0]
 
 
 def _is_part(path: Path) -> bool:
@@ -197,7 +197,7 @@ def _is_part(path: Path) -> bool:
 
 
 def _difference(about: dict[str, Any], sources: list[Source]) -> str:
-    """In words: why a part is not one of these sources'."""
+    """Explain why a part belongs to none of these sources."""
     other = about["source"]
     same = next((source for source in sources if source.file == other["file"]), None)
     if same is None:

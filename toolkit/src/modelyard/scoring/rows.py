@@ -1,4 +1,4 @@
-"""From the cells of a file to rows a model can be asked about, and from its answers to columns."""
+"""Parsing of a file's cells into valid and rejected rows, and of predictions into columns."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ ROW, REASON, PREDICTION, PROBABILITY, VERSION = (
 
 
 @dataclass(frozen=True)
-class Readable:
-    """A chunk's rows, told apart.
+class ParsedRows:
+    """A chunk's rows, divided into valid and rejected ones.
 
     Attributes:
-        features: the contract's features of the rows that follow it.
-        carried: identifiers and position of the same rows.
+        features: the contract's features of the valid rows.
+        carried: identifiers and position of the valid rows.
         rejected: position and reason of the other rows, and their cells as text.
     """
 
@@ -53,20 +53,20 @@ class Readable:
 
 
 def needed_columns(contract: Contract) -> list[str]:
-    """Features and identifiers: what a file must have to be scored, in the contract's order."""
+    """List the columns that scoring needs, features and identifiers, in the contract's order."""
     kept = {*contract.features, *contract.identifiers}
     return [name for name in contract.columns if name in kept]
 
 
 def check_types(stream: Stream, contract: Contract) -> None:
-    """Refuse a Parquet column that cannot hold a single value of the contract's type.
+    """Refuse Parquet columns of a type that holds no value of the contract's type.
 
     Raises:
-        UsageError: names the columns.
+        UsageError: there are such columns; it names them.
     """
     complaints = [
         f'{stream.path}, column "{name}": expected {described(contract.columns[name])}, found a '
-        f"Parquet column of type {found}."
+        f"Parquet column of type {found}"
         for name, found in stream.types.items()
         if not _can_hold(found, contract.columns[name].type)
     ]
@@ -89,12 +89,12 @@ def _can_hold(found: pa.DataType, kind: Type) -> bool:
     )
 
 
-def read_chunk(chunk: Chunk, contract: Contract) -> Readable:
-    """Parse a chunk, and tell rows that follow the contract from those that do not.
+def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
+    """Parse a chunk, and divide it into rows that follow the contract and rejected ones.
 
-    A row does not where a cell has another type, is missing though the contract allows no missing
-    value, or holds a category that is to be refused. Ranges are not looked at: a model can be asked
-    about such rows, and a monitor counts them.
+    A row is rejected if a cell has another type, is missing although the contract allows no missing
+    value, or holds a category that is to be refused. Ranges are not checked: a model can score such
+    rows, and a monitor counts them.
     """
     names = needed_columns(contract)
     rows = len(chunk.positions)
@@ -118,7 +118,7 @@ def read_chunk(chunk: Chunk, contract: Contract) -> Readable:
         for name in contract.identifiers
     }
     carried[ROW] = pa.array(chunk.positions[good])
-    return Readable(
+    return ParsedRows(
         features if good.all() else features[good],
         pa.table(carried),
         _rejected(chunk, names, bad, reasons),
@@ -126,7 +126,7 @@ def read_chunk(chunk: Chunk, contract: Contract) -> Readable:
 
 
 def free_name(name: str) -> str:
-    """An output column's name for an input column, out of the way of the output's own names."""
+    """Name the output column of an input column, different from the output's own names."""
     own = name in (ROW, REASON, PREDICTION, VERSION) or name.startswith(PROBABILITY)
     return f"{name}_given" if own else name
 
@@ -147,7 +147,7 @@ def _breaches(name: str, cells: Cells, rule: Column, parsed: Parsed) -> Iterator
 
 
 def _unseen(cells: Cells, parsed: Parsed, known: Sequence[str]) -> NDArray[np.bool_]:
-    """Rows with another category; of text each distinct word is looked up once."""
+    """Mark rows with an unknown category; each distinct text is looked up once."""
     if not cells.is_text:
         return (parsed.values.notna() & ~parsed.values.isin(known)).to_numpy()
     codes, words = cells.encoded
@@ -160,7 +160,7 @@ def _quoted(text: str) -> str:
 
 
 def _exact(cells: Cells, rule: Column, parsed: Parsed, good: NDArray[np.bool_]) -> pa.Array:
-    """Identifiers of the good rows; integers beside missing ones without a detour over floats."""
+    """Convert identifiers of the valid rows; integers next to missing values do not become floats."""
     kind = ARROW[rule.type]
     if rule.type != "integer" or parsed.values.dtype.kind != "f":
         return pa.array(parsed.values[good], kind, from_pandas=True)
@@ -175,7 +175,7 @@ def _exact(cells: Cells, rule: Column, parsed: Parsed, good: NDArray[np.bool_]) 
 def _rejected(
     chunk: Chunk, names: list[str], bad: NDArray[np.int64], reasons: dict[int, list[str]]
 ) -> pa.Table:
-    """Rejected rows in the order of the file; rows without the right fields have no cells."""
+    """Make a table of rejected rows in the order of the file; misshapen rows have no cells."""
     positions = [int(position) for position in chunk.positions[bad]]
     places = [position for position, _ in chunk.refused]
     order = np.argsort([*positions, *places], kind="stable")
@@ -194,21 +194,21 @@ def _rejected(
 
 
 def shown_cell(value: Any) -> str:
-    """A cell as text."""
+    """Convert a cell to text."""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="backslashreplace")
     return str(value)
 
 
-def scored_rows(readable: Readable, deployed: Deployed) -> pa.Table:
-    """Ask the model; identifiers, position, prediction, probabilities and version of each row.
+def scored_rows(parsed: ParsedRows, deployed: Deployed) -> pa.Table:
+    """Predict valid rows; return identifiers, position, prediction, probabilities and version.
 
     Raises:
-        UsageError: when the model cannot score them.
+        UsageError: the model cannot score them.
     """
-    table = readable.carried
+    table = parsed.carried
     if len(table):
-        prediction = predict(deployed.model, readable.features, deployed.contract)
+        prediction = predict(deployed.model, parsed.features, deployed.contract)
     else:
         shape = (0, len(deployed.contract.target.classes or ()))
         none = np.zeros(shape if deployed.contract.kind == "multiclass" else 0)
@@ -219,7 +219,7 @@ def scored_rows(readable: Readable, deployed: Deployed) -> pa.Table:
 
 
 def answers(prediction: Prediction, deployed: Deployed) -> dict[str, pa.Array]:
-    """The columns `prediction` and, of classes, `probability` or one for each class."""
+    """Make the columns `prediction` and, for classes, `probability` or one per class."""
     contract = deployed.contract
     if contract.kind == "regression":
         return {PREDICTION: pa.array(prediction.score)}
