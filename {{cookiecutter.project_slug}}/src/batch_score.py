@@ -1,4 +1,4 @@
-"""What the batch endpoint on Azure ML calls, and `mlops score` on a laptop."""
+"""The scoring script of the batch endpoint, on Azure ML and behind `mlops score`."""
 
 import sys
 
