@@ -55,7 +55,7 @@ def follow_contract(root: Path, file: Path) -> list[str]:
         if kinds and task not in kinds:
             changed.append(
                 f"{file}:{monitor.lines[name]}: {name} has thresholds for {', '.join(kinds)} "
-                f"only; docs/monitoring.md shows those for {task}"
+                f"only; `mlops docs monitoring` shows those for {task}"
             )
     return changed
 
