@@ -74,7 +74,8 @@ def small_table(contract: Contract, rows: int = 600, seed: int = 0) -> pd.DataFr
         share = MISSING if allowed is None else min(MISSING, allowed / 2)
         if share and name != contract.time:
             missing = random.random(rows) < share
-            table[name] = table[name].where(~missing, np.nan if _is_number(table[name]) else None)
+            nothing: Any = np.nan if _is_number(table[name]) else None
+            table[name] = table[name].where(~missing, nothing)
     return table
 
 
@@ -205,11 +206,12 @@ def small_copy(root: Path, folder: Path) -> Path:
     contract = load_contract(copy / "conf" / "contract.yml")
     save_contract(contract.model_copy(update={"table": TableRules()}), copy / "conf/contract.yml")
     small_table(contract).to_parquet(copy / "table.parquet")
-    for file, changes in {
+    changes: dict[str, dict[str, Any]] = {
         "azureml/data/training.yml": {"path": "../../table.parquet"},
         "conf/gates.yml": {"evaluation": {"resamples": RESAMPLES}},
-    }.items():
-        write_text(copy / file, dump(dict(read_yaml(copy / file)) | changes))
+    }
+    for file, changed in changes.items():
+        write_text(copy / file, dump(dict(read_yaml(copy / file)) | changed))
     return copy
 
 
@@ -265,7 +267,7 @@ def check_fast_path(folder: Path) -> str:
 def _row(rows: pd.DataFrame, at: int, contract: Contract) -> pd.DataFrame:
     """One row as an endpoint gives it: integers are int64 where none is missing."""
     row = rows.iloc[[at]]
-    whole = [name for name in row if contract.columns[name].type == "integer"]
+    whole = [name for name in contract.features if contract.columns[name].type == "integer"]
     return row.astype({name: np.int64 for name in whole if row[name].notna().all()})
 
 
@@ -343,7 +345,9 @@ def _target(contract: Contract, signal: Any) -> Any:
             known = [not target.positive]
         elif rule.categories:
             known = [value for value in rule.categories if value != target.positive]
-        negative = known[0] if known else (0 if target.positive == 1 else f"not {target.positive}")
+        negative: Any = (
+            known[0] if known else (0 if target.positive == 1 else f"not {target.positive}")
+        )
         return np.where(signal > np.median(signal), target.positive, negative)
     classes = np.array(target.classes, dtype=object)
     return classes[pd.qcut(signal, len(classes), labels=False)]
