@@ -1,4 +1,4 @@
-"""The model card: it says what the evidence says, in two spellings, and nothing in it is markup."""
+"""The model card: Markdown and HTML with the same content, in which no text becomes markup."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from modelyard.project import Project
 from modelyard.reports.card import card, html, markdown, write_card
 
 from tests.evidence_samples import RUN, Evidence, binary, envelope, flights, multiclass, regression
-from tests.test_report import CASES, HOSTILE, Page, paths, reached, replaced, thin
+from tests.reports.cases import (
+    CASES,
+    HOSTILE,
+    WRONG,
+    damaged_at_each_place,
+    damaged_everywhere,
+    hostile_evidence,
+)
+from tests.reports.page import Page
 
 PROJECT = Project(
     title="Flight delays",
@@ -144,23 +152,6 @@ def test_a_segment_that_is_clearly_worse_is_a_limit() -> None:
     assert f"{segment['column']} = {segment['value']} (0.500)" in limits_of(evidence)
 
 
-def spoiled(value: Any, hostile: str) -> Any:
-    if isinstance(value, dict):
-        return {key: spoiled(item, hostile) for key, item in value.items()}
-    if isinstance(value, list):
-        return [spoiled(item, hostile) for item in value]
-    return hostile if isinstance(value, str) else value
-
-
-def hostile_evidence(hostile: str) -> Evidence:
-    """Evidence in which all names and values are hostile, but what decides the sections."""
-    evidence = {kind: spoiled(part, hostile) for kind, part in binary(stage="promoted").items()}
-    details = evidence["evaluation"]["details"]
-    details["problem"]["kind"], details["primary"] = "binary", "roc_auc"
-    evidence["decision"]["details"]["stage"] = "promoted"
-    return evidence
-
-
 MARKDOWN = (
     "| a | b |",
     "\n\n# heading\n\n- item",
@@ -188,9 +179,9 @@ def test_hostile_names_stay_text_in_both_spellings(hostile: str) -> None:
     project = PROJECT.model_copy(
         update={"title": hostile, "description": hostile, "owner": hostile, "model": hostile}
     )
-    content = card(hostile_evidence(hostile), project, about)
+    content = card(hostile_evidence(hostile, stage="promoted"), project, about)
     calm = PROJECT.model_copy(update={"title": "a", "description": "a", "owner": "a", "model": "a"})
-    benign = card(hostile_evidence("a"), calm, dict.fromkeys(about, "a"))
+    benign = card(hostile_evidence("a", stage="promoted"), calm, dict.fromkeys(about, "a"))
     text = markdown(content)
     assert shape(text) == shape(markdown(benign))
     assert {"html_inline", "html_block", "link_open", "image"}.isdisjoint(shape(text))
@@ -213,19 +204,12 @@ def test_any_text_is_shown_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["binary", "three classes", "regression", "stopped at validation"])
-@pytest.mark.parametrize("wrong", [[None], ["text", [], {}, [None], -1e308, True, float("nan")]])
-def test_any_value_may_be_null_or_of_another_type(case: str, wrong: list[Any]) -> None:
-    evidence = thin(CASES[case]())
-    places = [path for path in paths(evidence) if path]
-    for index, path in enumerate(places):
-        content = card(replaced(evidence, path, wrong[index % len(wrong)]), PROJECT, RUN)
-        assert markdown(content)
-    for value in wrong:
-        changed = evidence
-        for path in places:
-            if not isinstance(reached(evidence, path), dict | list):
-                changed = replaced(changed, path, value)
-        Page(html(card(changed, PROJECT, dict.fromkeys(RUN, value))))
+def test_any_value_may_be_null_or_of_another_type(case: str) -> None:
+    for evidence in damaged_at_each_place(case):
+        assert markdown(card(evidence, PROJECT, RUN))
+    for value in WRONG:
+        content = card(damaged_everywhere(case, value), PROJECT, dict.fromkeys(RUN, value))
+        Page(html(content))
 
 
 def test_every_kind_of_evidence_may_be_absent() -> None:

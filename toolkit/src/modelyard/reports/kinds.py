@@ -1,6 +1,6 @@
-"""Kinds of evidence: each is one JSON file, and together they are all that a report is made from."""
+"""Kinds of evidence: one JSON file each. A report is made from them and nothing else."""
 
-# Step of the training pipeline: the kinds it writes.
+# Kinds that each step of the training pipeline writes.
 OF_STEPS = {
     "prepare": ("quality", "data"),
     "train": ("training",),

@@ -35,8 +35,8 @@ METRICS = {
     "roc_auc": Metric(
         "ROC AUC",
         True,
-        "How often the model ranks a random positive row above a random negative one: 0.5 is a "
-        "coin, 1 is perfect.",
+        "How often the model ranks a random positive row above a random negative one: 0.5 is "
+        "guessing, 1 is perfect.",
     ),
     "average_precision": Metric(
         "Average precision",

@@ -1,4 +1,4 @@
-"""HTML pages that load nothing from elsewhere, from the templates beside this file."""
+"""HTML pages that load nothing from elsewhere, made from the templates beside this file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def page(template: str, **content: Any) -> str:
-    """Fill a template; what is put in is escaped."""
+    """Fill a template; values are escaped."""
     return compiled(template).render(content) + "\n"
 
 
 @cache
 def compiled(template: str) -> Template:
-    """A template, ready; worth calling early where there is something to wait for."""
-    # Takes longer to import than a caller that only asks for help should wait.
+    """Compile a template, once in a process; a caller with time to wait may do so early."""
+    # Slow to import: `--help` must not wait for it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -35,6 +35,6 @@ def compiled(template: str) -> Template:
 
 
 def _source_hash(style: str) -> str:
-    """What a content security policy calls the text of a style element."""
+    """Return the source by which a content security policy allows a style element."""
     digest = hashlib.sha256(str(style).encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""Numbers, shares, dates and values of any kind as short text a person reads."""
+"""Short text for numbers, shares, dates and any JSON value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:[.,]\d+)?)?(Z|[+-
 
 
 def finite(value: Any) -> float | None:
-    """Return `value` as a float, or None when it is not a finite number (a bool is not one)."""
+    """Return a finite number as a float, anything else (a bool too) as None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -45,7 +45,7 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def signed(value: float, decimals: int) -> str:
-    """Write a difference: as `fixed`, with a plus in front of what is above zero."""
+    """Write a difference as `fixed` does, with a plus before a positive one."""
     written = fixed(value, decimals)
     above = value > 0 and any(digit in "123456789" for digit in written)
     return f"+{written}" if above else written
@@ -83,7 +83,7 @@ def span(low: float, high: float) -> str:
 
 
 def percent(share: Any) -> str:
-    """Write a share between 0 and 1 as percent; never 0% or 100% unless it is exactly that."""
+    """Write a share between 0 and 1 as percent; only exact ones as 0% and 100%."""
     found = finite(share)
     if found is None:
         return MISSING
@@ -95,7 +95,7 @@ def percent(share: Any) -> str:
 
 
 def date(value: Any) -> str:
-    """Write an ISO date and time without what says nothing: midnight, seconds, the letter T."""
+    """Write an ISO date and time without seconds; without a zone, midnight is left out too."""
     if not isinstance(value, str):
         return text(value)
     match = _ISO.fullmatch(value.strip())
@@ -114,7 +114,7 @@ def text(value: Any, limit: int = 160) -> str:
 
 
 def setting(value: Any, limit: int = 200) -> str:
-    """Write what a person or a program chose as they wrote it: no rounding, no separators."""
+    """Write a setting as it was given, without rounding or separators."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return text(str(value), limit)
     return text(value, limit)

@@ -34,7 +34,7 @@ from modelyard.reports.wording import (
 )
 
 MOST_FEATURES = 12
-_LIMITS = "What the evidence itself says against trusting this model blindly."
+_LIMITS = "Reasons in the evidence to be careful with this model."
 # Unicode marks of direction reorder the text around them, in an editor too.
 DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -125,7 +125,7 @@ def _use(facts: Facts, project: Project) -> Part:
     )
     features = [text(f.get("name"), 80) for f in records(facts.training.get("features"))]
     if features:
-        paragraphs.append(f"It sees {plural(len(features), 'column')}: {', '.join(features)}.")
+        paragraphs.append(f"It uses {plural(len(features), 'column')}: {', '.join(features)}.")
     return Part("Intended use", [_plain(paragraph, 4000) for paragraph in paragraphs])
 
 
@@ -360,11 +360,11 @@ def _status(facts: Facts) -> str:
     if stage == "promoted":
         return "Promoted: this version became the champion."
     if stage == "refused":
-        return "Refused: a gate said no, see below."
+        return "Refused: a gate failed, see below."
     if verdict == "promote":
-        return "Challenger: every gate says yes; it is not promoted yet."
+        return "Challenger: every gate passed; it is not promoted yet."
     if verdict == "refuse":
-        return "Challenger: at least one gate says no."
+        return "Challenger: at least one gate failed."
     return "Not judged yet."
 
 

@@ -81,7 +81,7 @@ def _moved(facts: Facts) -> Iterator[str]:
         if abs(new - old) > MOVED_MEAN * abs(old):
             yield (
                 f"The mean of {facts.target} went from {number(old)} in the training rows to "
-                f"{number(new)} in the held-out ones: the world may be moving."
+                f"{number(new)} in the held-out ones: the data may be drifting."
             )
         return
     shares, later = mapping(before, "class_shares"), mapping(after, "class_shares")
@@ -100,7 +100,7 @@ def _moved(facts: Facts) -> Iterator[str]:
         _, name, here, there = moves[0]
         yield (
             f"The share of {facts.target} = {name} went from {percent(here)} in the training rows to "
-            f"{percent(there)} in the held-out ones: the world may be moving."
+            f"{percent(there)} in the held-out ones: the data may be drifting."
         )
 
 

@@ -52,7 +52,7 @@ def data(facts: Facts) -> Section | None:
         "many": len(columns) > 25,
         "rows": number(facts.quality.get("rows")),
         "splits": _splits(facts),
-        "prints": [(label, value) for label, value in origin if value != MISSING],
+        "source": [(label, value) for label, value in origin if value != MISSING],
         "dropped": dropped,
     }
 

@@ -12,10 +12,10 @@ from modelyard.reports.reading import mapping, records
 TERMS = {
     "Challenger": "The model this run trained.",
     "Champion": "The model in use, which a challenger has to match.",
-    "Baseline": "A small decision tree on the same data: what little effort already achieves.",
+    "Baseline": "A simple model of the same data, for comparison.",
     "Held-out rows": "Rows set aside before training; every figure here is measured on them.",
     "Interval": "Where a figure would land if other rows like these had been drawn. An interval "
-    "of a difference that contains zero means: cannot tell.",
+    "of a difference that contains zero means that there may be no difference.",
     "Gate": "A condition a model must meet before it may be promoted.",
     "Calibration": "Whether a predicted 30% happens 30% of the time.",
     "Importance": "How much the main metric drops when one column is shuffled.",

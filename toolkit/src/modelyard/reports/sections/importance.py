@@ -30,7 +30,7 @@ def importance(facts: Facts) -> Section | None:
         for name, found in features
     ]
     idle = sum(found.low is not None and found.low <= 0 for _, found in features)
-    sentence = f"What matters most is {features[0][0]}."
+    sentence = f"The most important column is {features[0][0]}."
     if idle:
         sentence += f" {plural(idle, 'column makes', 'columns make')} no measurable difference."
     metric = facts.importance.get("metric") or facts.primary

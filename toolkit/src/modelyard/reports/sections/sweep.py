@@ -72,7 +72,7 @@ def _sentence(params: Mapping[str, Any], trials: Rows, best: float | None, metri
     if found is not None and finite(found.get("best")) is not None:
         sentence += (
             f" Trial {number((best or 0) + 1)} has the best {lowered(metric)}, "
-            f"{number(found['best'], 4)}; its model goes on."
+            f"{number(found['best'], 4)}; the next steps use its model."
         )
     return sentence
 
@@ -170,7 +170,7 @@ def _histories(trials: Rows, best: float | None, metric: str) -> Any:
     lines = sorted(lines, key=lambda line: line.css == "challenger")[-MOST_TRIALS:]
     return charts.plot(
         "sweep-histories",
-        "Trials while they trained",
+        "Learning curves of the trials",
         f"{metric} of every trial by iteration.",
         lines,
         x_label="Iterations",

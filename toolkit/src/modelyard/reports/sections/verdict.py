@@ -23,12 +23,12 @@ def verdict(facts: Facts) -> Section:
         tone, lead = "good", "Every gate passed." if reasons and not refused else ""
     elif found == "refuse":
         title, tone = "Refused" if stage != "registered" else "Not ready to be promoted", "bad"
-        lead = f"{len(refused)} of {plural(len(reasons), 'gate')} said no." if refused else ""
+        lead = f"{len(refused)} of {plural(len(reasons), 'gate')} failed." if refused else ""
     elif violations and not facts.evaluation:
         title, tone = "Stopped: the table breaks its contract", "bad"
         lead = (
             f"{plural(violations, 'rule is', 'rules are')} violated, so nothing was trained. "
-            "Mend the table, or change the contract if the rule is wrong."
+            "Correct the table, or change the contract if the rule is wrong."
         )
     elif facts.evaluation:
         title, tone, lead = "Not judged yet", "calm", "No decision was made in this run."
@@ -125,7 +125,7 @@ def tiles(facts: Facts) -> Rows:
     if facts.quality:
         violations = len(facts.violations)
         tone, note = ("bad", "see below") if violations else ("good", "every check passed")
-        found.append(_tile("Broken rules in the data", number(violations), note, tone))
+        found.append(_tile("Violated rules in the data", number(violations), note, tone))
     return found
 
 
