@@ -20,17 +20,18 @@ from unittest import mock
 
 sys.path.insert(1, str(Path.cwd()))
 
-import mlops.models.champion
-import mlops.models.register
 from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure_fake import SIGNED_IN, TRACKING_URI, Crash, FakeAzure
-from mlops.cli import models
-from mlops.errors import UsageError
-from mlops.models.azure_registry import credential
-from mlops.models.promote import promote, rollback
-from mlops.models.registry import CHALLENGER, CHAMPION, Registry, RegistryError
-from mlops.project import load_project
+from modelyard.cli.models import models
+from modelyard.errors import UsageError
+from modelyard.models.azure_registry import credential
+from modelyard.models.champion import fetch_champion
+from modelyard.models.registry import Registry, RegistryError
+from modelyard.models.version import CHALLENGER, CHAMPION
+from modelyard.project import load_project
+from modelyard.releases.promote import promote, rollback
+from modelyard.steps import register as step
 
 ROOT = Path.cwd()
 RUN = min(folder.parents[1] for folder in ROOT.glob(".runs/*/register/decision"))
@@ -39,13 +40,9 @@ PLACES = {
     "prepared": "prepare/prepared",
     "model": "train/model",
     "baseline": "train/baseline",
-    "quality": "validate/quality",
-    "data": "prepare/data_evidence",
-    "training": "train/training",
-    "evaluation": "evaluate/evaluation",
-    "fairness": "fairness/fairness",
-    "footprint": "footprint/footprint",
-    "importance": "explain/importance",
+    "prepare-evidence": "prepare/evidence",
+    "train-evidence": "train/evidence",
+    "assess-evidence": "assess/evidence",
 }
 
 
@@ -87,12 +84,14 @@ def register(
         words += ["--project", "conf/project.yml"]
         for port, place in PLACES.items():
             words += [f"--{port}", str(run / place)]
-        (run / "out").mkdir()
-        return int(mlops.models.register.main([*words, "--decision", str(run / "out")]))
+        for port in ("decision", "page"):
+            (run / port).mkdir()
+            words += [f"--{port}", str(run / port)]
+        return step.main(words)
 
 
 def with_a_violation(run: Path) -> None:
-    file = run / PLACES["quality"] / "quality.json"
+    file = run / PLACES["prepare-evidence"] / "quality.json"
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     content["details"]["violations"] = [{"column": "x", "rule": "y", "count": 1}]
     file.write_text(json.dumps(content), encoding="utf-8")
@@ -158,7 +157,7 @@ def a_good_challenger_becomes_champion(azure: FakeAzure) -> None:
 def the_champion_is_brought_to_the_next_run(azure: FakeAzure) -> None:
     with tempfile.TemporaryDirectory() as folder, job("job-2"):
         output = Path(folder)
-        assert mlops.models.champion.main(["--model-name", MODEL, "--output", folder]) == 0
+        assert fetch_champion(MODEL, TRACKING_URI, output) == "1"
         assert json.loads((output / "champion.json").read_text())["version"] == "1"
         assert (output / "model" / "MLmodel").is_file()
         assert (output / "model" / "made_by.txt").read_text() == "job-1"
@@ -273,7 +272,7 @@ def a_workspace_that_does_not_answer_changes_nothing(azure: FakeAzure) -> None:
             error = refusal(command)
         assert error.exit_code == 2
         assert "the model registry at azureml://" in str(error)
-        assert "nobody answers there" in str(error)
+        assert "no server answers there" in str(error)
     azure.down = False
     assert azure.models == before
 

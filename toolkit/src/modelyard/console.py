@@ -1,4 +1,4 @@
-"""What steps print: values as a person writes them, and tables of them."""
+"""Printing of values and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shown(value: Any) -> str:
-    """A value as text: true and false as in YAML, six digits of a fraction."""
+    """Format a value: true and false as in YAML, six digits of a fraction."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -30,7 +30,7 @@ def console(*, stderr: bool = False) -> Console:
 def table(
     title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
 ) -> Table:
-    """A table of plain text; headings named in `right` are aligned to the right."""
+    """Make a table of plain text; headings named in `right` are aligned to the right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

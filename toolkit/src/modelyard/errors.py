@@ -1,4 +1,4 @@
-"""The two ways a command says no, and the exit codes they become."""
+"""Errors of commands, and their exit codes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+__all__ = ["CheckFailed", "ModelyardError", "UsageError"]
+
 OK, REFUSED, BROKEN = 0, 1, 2
 
 
 class ModelyardError(Exception):
-    """A message for the person who caused it, and the exit code that goes with it."""
+    """An error with a message for the user, and an exit code."""
 
     exit_code = BROKEN
 
@@ -21,13 +23,13 @@ class UsageError(ModelyardError):
 
 
 class CheckFailed(ModelyardError):
-    """A check looked at good input and said no (exit code 1)."""
+    """A check of usable input failed (exit code 1)."""
 
     exit_code = REFUSED
 
 
 def guarded(command: Callable[..., object], *args: Any, **options: Any) -> int:
-    """Call a command with these arguments and turn what it raises into an exit code.
+    """Call a command, and turn an error into an exit code.
 
     Returns:
         What the command returned where that is a number, else 0; 1 for CheckFailed, 2 for anything
@@ -52,12 +54,12 @@ def guarded(command: Callable[..., object], *args: Any, **options: Any) -> int:
 
 
 def readable(error: OSError) -> str:
-    """An operating system's error as file and reason."""
+    """Return an operating system's error as file and reason."""
     if error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an exception says, or its name."""
+    """Return the first line of an exception's message, or its name."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

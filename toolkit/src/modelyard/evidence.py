@@ -1,4 +1,4 @@
-"""Evidence: the small JSON file that a step writes for each of its concerns."""
+"""Evidence: small JSON files with the results of a step."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from modelyard.errors import UsageError
 from modelyard.files import write_text
+
+__all__ = ["read_evidence", "write_evidence"]
 
 
 def write_evidence(
@@ -34,7 +36,7 @@ def write_evidence(
     Args:
         folder: made if it does not exist.
         kind: the evidence's name, such as "quality".
-        params: what the step was told.
+        params: settings of the step.
         metrics: flat numbers.
         tags: short texts.
         series: one number per iteration, from 0.
@@ -80,7 +82,7 @@ def read_evidence(folder: Path | str, kind: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy, pandas and Python values into what JSON can say; NaN and infinity into None."""
+    """Convert numpy, pandas and Python values to those of JSON; NaN and infinity to None."""
     if value is None or isinstance(value, (bool, str, int)):
         return value
     if isinstance(value, float):
@@ -100,7 +102,7 @@ def plain(value: Any) -> Any:
 
 
 def plain_name(kind: str, name: str, *, of: Literal["metric", "param", "tag", "series"]) -> str:
-    """What MLflow calls a number or text of a kind of evidence.
+    """Return the name of an evidence's number or text in MLflow.
 
     One run holds several kinds, which may use the same name for different things: so `<kind>.<name>`,
     but for what runs are compared by (the evaluation's metrics) and stopped by (series).
@@ -109,7 +111,7 @@ def plain_name(kind: str, name: str, *, of: Literal["metric", "param", "tag", "s
 
 
 def _log(run_id: str, evidence: dict[str, Any]) -> None:
-    """Log to MLflow; a tracking server that is away costs a warning, not the step's work."""
+    """Log to MLflow; a failure is a warning."""
     try:
         import mlflow.entities
 

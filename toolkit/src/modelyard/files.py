@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and digests of what they hold."""
+"""Atomic writing of files, and digests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelyard.errors import UsageError
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The nearest folder at or above `start` (default: the working folder) with conf/project.yml.
+    """Find the nearest folder at or above `start` (default: the working folder) with conf/project.yml.
 
     Raises:
         UsageError: there is none.
@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and bytes of all files below a folder."""
+    """Compute the SHA-256 of a file's bytes, or of the names and bytes of all files below a folder."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,7 +78,7 @@ def digest(path: Path) -> str:
 
 
 def digest_files(paths: Iterable[Path], base: Path) -> str:
-    """SHA-256 over the given files' names relative to `base` and their bytes."""
+    """Compute the SHA-256 over the given files' names relative to `base` and their bytes."""
     total = hashlib.sha256()
     for path in paths:
         total.update(path.relative_to(base).as_posix().encode() + b"\0" + digest(path).encode())
@@ -86,7 +86,7 @@ def digest_files(paths: Iterable[Path], base: Path) -> str:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Make `target` hold the same files as `source`: hard links where the disk allows, else copies."""
+    """Link the files of `source` into `target`, or copy them where the disk has no hard links."""
 
     def link(one: str, other: str) -> None:
         try:
@@ -98,7 +98,7 @@ def link_tree(source: Path, target: Path) -> None:
 
 
 def tail(log: Path, lines: int = 25) -> str:
-    """The last lines of a log, indented."""
+    """Return the last lines of a log, indented."""
     if not log.is_file():
         return "    (no output)"
     text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()

@@ -1,4 +1,4 @@
-"""conf/gates.yml: every threshold that a model and an endpoint have to keep to."""
+"""A model of conf/gates.yml: thresholds of models and endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Strict(BaseModel):
 
 
 class Evaluation(_Strict):
-    """How the numbers are made: interval level, bootstrap resamples, smallest judged segment."""
+    """Settings of intervals and segments: confidence, bootstrap resamples, seed, smallest segment."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=50)] = 500
@@ -28,7 +28,7 @@ class Evaluation(_Strict):
 
 
 class PromotionGate(_Strict):
-    """Thresholds of one problem kind, in the unit of `metric`."""
+    """Thresholds of a kind of problem, in the unit of `metric`."""
 
     metric: str
     floor: float
@@ -37,7 +37,7 @@ class PromotionGate(_Strict):
 
 
 class Release(_Strict):
-    """How a version goes live, and how much worse than the old one it may do on the way."""
+    """Stages of a release, and limits of the difference from the old version."""
 
     approval: Literal["automatic", "model-validator"] = "automatic"
     mirror: Annotated[int, Field(ge=0, le=50)] = 20
@@ -54,7 +54,7 @@ class Release(_Strict):
     slower_ms: Annotated[float, Field(ge=0)] = 25
 
     def faster(self) -> Release:
-        """For a look at how it goes: fewer requests per stage, no time to wait."""
+        """Return a release with fewer requests per stage and no waiting, for a trial."""
         fewer = max(20, self.requests // 4)
         return self.model_copy(update={"requests": min(fewer, self.requests), "seconds": 0.0})
 
@@ -67,7 +67,7 @@ class Release(_Strict):
 
 
 class Disparity(_Strict):
-    """How far groups may lie apart; a limit that is left out is not asked."""
+    """Limits of the disparity between groups; one that is left out is not checked."""
 
     difference: Annotated[float | None, Field(ge=0)] = None
     ratio: Annotated[float | None, Field(ge=0, le=1)] = None
@@ -90,13 +90,13 @@ class GroupLimits(_Strict):
     regression: Mapping[Literal["mae", "mean_error"], Disparity] = {}
 
     def of(self, kind: str) -> Mapping[str, Disparity]:
-        """Limits of a kind of problem, by metric."""
+        """Return the limits of a kind of problem, by metric."""
         limits: Mapping[str, Disparity] = getattr(self, kind)
         return limits
 
 
 class ColumnLimits(GroupLimits):
-    """Limits of one column, instead of those for all; `why` is printed in the model card."""
+    """Limits of a column, instead of those for all; `why` is printed in the model card."""
 
     why: Annotated[str, Field(min_length=1)]
 
@@ -109,13 +109,13 @@ class FairnessGate(GroupLimits):
     columns: Mapping[str, ColumnLimits] = {}
 
     def limits(self, column: str, kind: str) -> Mapping[str, Disparity]:
-        """Limits of a column: its own where it has some for the kind, else those for all."""
+        """Return the limits of a column: its own where it has some for the kind, else those for all."""
         own = self.columns.get(column)
         return (own.of(kind) if own else None) or self.of(kind)
 
 
 class Budget(_Strict):
-    """What one figure may come to, and how many times the champion's."""
+    """Limits of a figure, absolute and as a multiple of the champion's."""
 
     most: Annotated[float, Field(gt=0)]
     growth: Annotated[float | None, Field(ge=1)] = None
@@ -123,7 +123,7 @@ class Budget(_Strict):
 
 
 class FootprintGate(_Strict):
-    """Budgets of what a model costs to serve; one that is left out is not asked."""
+    """Budgets of the cost of serving; one that is left out is not checked."""
 
     model_megabytes: Budget | None = None
     load_seconds: Budget | None = None
@@ -132,7 +132,7 @@ class FootprintGate(_Strict):
 
 
 class ServingGate(_Strict):
-    """What an endpoint has to keep to."""
+    """Limits of an endpoint."""
 
     p95_milliseconds: Annotated[float, Field(gt=0)] = 100.0
     memory_megabytes: Annotated[float, Field(gt=0)] = 700.0
@@ -140,7 +140,7 @@ class ServingGate(_Strict):
 
 
 class Gates(_Strict):
-    """conf/gates.yml: every threshold a model has to pass; a section left out asks for nothing."""
+    """conf/gates.yml; a section that is left out is not checked."""
 
     evaluation: Evaluation = Evaluation()
     serving: ServingGate = ServingGate()
@@ -150,7 +150,7 @@ class Gates(_Strict):
     footprint: FootprintGate | None = None
 
     def promotion_of(self, kind: Kind) -> PromotionGate:
-        """The thresholds of a kind of problem.
+        """Return the thresholds of a kind of problem.
 
         Raises:
             UsageError: there are none.

@@ -1,4 +1,4 @@
-"""Importing what a project adds to the steps: metrics and cleaning."""
+"""Import of a project's own metrics and cleaning."""
 
 from __future__ import annotations
 

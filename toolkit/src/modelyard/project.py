@@ -1,4 +1,4 @@
-"""Where the project is, and what conf/project.yml says."""
+"""A model of conf/project.yml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modelyard.yaml_files import read_model
 
 
 class Environment(BaseModel):
-    """Where things are on Azure."""
+    """An environment on Azure."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -22,7 +22,7 @@ class Environment(BaseModel):
 
 
 class Project(BaseModel):
-    """The part of conf/project.yml that `mlops` reads; the rest is for infrastructure."""
+    """The fields of conf/project.yml that `mlops` reads; others are for infrastructure."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -50,5 +50,5 @@ def read_project(path: Path) -> Project:
 
 
 def endpoint_folder(root: Path, endpoint: str) -> Path:
-    """Where the state of an online endpoint and of its releases is kept."""
+    """Return the folder with the state of an online endpoint and its releases."""
     return root / ".endpoints" / endpoint

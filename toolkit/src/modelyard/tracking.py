@@ -1,4 +1,4 @@
-"""Where MLflow is, and how this project talks to it."""
+"""Address and settings of the MLflow tracking server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MLFLOW_SETTINGS = {
 
 
 def tracking_uri(root: Path | None = None) -> str:
-    """MLFLOW_TRACKING_URI, else the project's own sqlite file.
+    """Return MLFLOW_TRACKING_URI, else the project's own sqlite file.
 
     A user and a password in a server's address move to the variables in which MLflow looks for them, here
     and for every process started from here: an address is printed and kept, those are not.
@@ -44,7 +44,7 @@ def tracking_uri(root: Path | None = None) -> str:
 
 
 def local_store(root: Path | None = None) -> Path:
-    """The embedded MLflow database."""
+    """Return the path of the embedded MLflow database."""
     return (root or project_root()) / ".mlflow" / "mlflow.db"
 
 
@@ -74,14 +74,14 @@ def ensure_store(uri: str) -> None:
 
 
 def shown_uri(uri: str) -> str:
-    """An address as it may be printed: without user, password and parameters."""
+    """Return an address that may be printed: without user, password and parameters."""
     address = urlsplit(uri)
     host = address.netloc.rpartition("@")[2]
     return urlunsplit(address._replace(netloc=host, query="", fragment=""))
 
 
 def reason(error: Exception, uri: str) -> str:
-    """What went wrong, as a client of `uri` says it: in one line, short, and without secrets."""
+    """Shorten an error of a client of `uri` to a line, without secrets."""
     text = " ".join(str(error).split())
     password = urlsplit(uri).password or ""
     secrets = [uri if uri != shown_uri(uri) else "", password, unquote(password)]
@@ -89,5 +89,5 @@ def reason(error: Exception, uri: str) -> str:
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
     if "Failed to establish a new connection" in text or "Connection refused" in text:
-        return "nobody answers there (connection refused)"
+        return "no server answers there (connection refused)"
     return text if len(text) <= 300 else f"{text[:300]} …"

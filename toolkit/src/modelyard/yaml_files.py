@@ -1,4 +1,4 @@
-"""Reads and writes YAML 1.2, typed and with the line of every key.
+"""Reading and writing of YAML 1.2, with the line of every key.
 
 PyYAML's loader follows YAML 1.1, where `no` is false, `0o10` is text and `1e-4` too. The resolvers
 here are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), with dates as
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -41,14 +41,14 @@ class LocatedMapping(dict[Any, Any]):
     lines: dict[Any, int]
 
     def line_of(self, key: Any) -> int:
-        """The line of a key, or that of the mapping where the key is missing."""
+        """Return the line of a key, or that of the mapping where the key is missing."""
         return self.lines.get(key, self.line)
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """A safe loader of YAML 1.2 that keeps line numbers and refuses a key given twice."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> LocatedMapping:
         """Build a mapping with the lines of its keys."""
@@ -190,7 +190,7 @@ class LocatedError(ValueError):
 def model_problems(
     path: Path, content: Any, error: ValidationError, model: type[BaseModel]
 ) -> list[Problem]:
-    """Say on which line of a file each of pydantic's complaints is, and what to do about it.
+    """Turn pydantic's errors into problems with the line of the file.
 
     Args:
         path: of the file.
@@ -200,6 +200,7 @@ def model_problems(
     """
     found = []
     for one in error.errors():
+        located: list[tuple[tuple[int | str, ...], str]]
         cause = one.get("ctx", {}).get("error")
         if isinstance(cause, LocatedError):
             located = [(where, f"{'.'.join(where)}: {what}") for where, what in cause.problems]
@@ -243,7 +244,7 @@ def _message(keys: Sequence[int | str], error: Any, model: type[BaseModel]) -> s
 
 
 def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """Names of the fields that stand at a location."""
+    """Return the names of the fields at a location."""
     place: Any = model
     for key in location[:-1]:
         place = _model_at(place, str(key))
@@ -271,7 +272,7 @@ def _models(annotation: Any) -> list[Any]:
 
 
 def line_of(content: Any, where: Iterable[Any]) -> int:
-    """The line of a key below nested mappings, or of the nearest mapping above it."""
+    """Return the line of a key below nested mappings, or of the nearest mapping above it."""
     line = 1
     for key in where:
         if isinstance(content, LocatedMapping):
@@ -286,7 +287,7 @@ def line_of(content: Any, where: Iterable[Any]) -> int:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of a few."""
+    """Return the end of a message about an unknown name: the nearest known one, or all of a few."""
     names = [str(choice) for choice in choices]
     lowered = {choice.lower(): choice for choice in names}
     close = difflib.get_close_matches(str(name).lower(), lowered, n=1)

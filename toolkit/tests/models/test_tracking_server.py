@@ -194,7 +194,7 @@ def test_a_server_that_dies_during_a_promotion_keeps_its_champion(
         return "report"
 
     monkeypatch.setattr("modelyard.reports.report.render", render)
-    with pytest.raises(UsageError, match="nobody answers there") as error:
+    with pytest.raises(UsageError, match="no server answers there") as error:
         promote(tmp_path)
     assert error.value.exit_code == 2
     assert f"the model registry at {server.url} failed" in str(error.value)
@@ -202,7 +202,7 @@ def test_a_server_that_dies_during_a_promotion_keeps_its_champion(
     assert server.champion() == "1"
     # With nobody to ask, there is no champion to compare with: that must not pass for a first model.
     for command in (lambda: promote(tmp_path), lambda: rollback(tmp_path), models):
-        with pytest.raises(UsageError, match="nobody answers there"):
+        with pytest.raises(UsageError, match="no server answers there"):
             command()
 
 
@@ -219,7 +219,7 @@ def nowhere(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_without_its_server_a_champion_is_unknown_and_not_missing(
     nowhere: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=f"the model registry at {nowhere} failed: nobody answers"):
+    with pytest.raises(UsageError, match=f"the model registry at {nowhere} failed: no server answers"):
         fetch_champion("test", tracking_uri(), tmp_path)
     assert not (tmp_path / "champion.json").exists()
 
@@ -231,7 +231,7 @@ def test_without_its_server_a_run_is_kept_here_and_registration_says_why_at_once
     assert (result.folder / "left" / "out" / "text.txt").is_file()
     assert "MLflow has no complete record of this run" in capsys.readouterr().err
     assert "Traceback" not in (result.folder / "mlflow.log").read_text(encoding="utf-8")
-    with pytest.raises(UsageError, match=f"MLflow at {nowhere} failed: nobody answers there"):
+    with pytest.raises(UsageError, match=f"MLflow at {nowhere} failed: no server answers there"):
         record.parent_run_id(result.folder)
 
 

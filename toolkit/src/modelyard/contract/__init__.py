@@ -1,4 +1,4 @@
-"""The data contract: what a table has to look like, and what is predicted of it."""
+"""The data contract: columns, rules and target of a table."""
 
 from modelyard.contract.model import Column, Contract, load_contract
 from modelyard.contract.reading import read_table

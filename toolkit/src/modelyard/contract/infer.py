@@ -45,7 +45,7 @@ DIGEST_LINE = re.compile(r"^# Written by infer, digest ([0-9a-f]{16})\b.*$", re.
 
 @dataclass(frozen=True)
 class Inference:
-    """A contract, and how each column led to it."""
+    """An inferred contract, with the profile of each column."""
 
     contract: Contract
     profiles: dict[str, Profile]
@@ -146,7 +146,7 @@ def infer(
 
 
 def names_in(listed: str, columns: Any) -> list[str]:
-    """Split "a,b" into names; a column whose own name has a comma can be given alone."""
+    """Split "a,b" into names. A column whose name has a comma can be given alone."""
     if listed.strip() in columns:
         return [listed.strip()]
     return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
@@ -168,7 +168,7 @@ def _guess_role(profile: Profile, rows: int) -> None:
 
 
 def _identifies(profile: Profile, rows: int) -> str | None:
-    """Why a column looks like an identifier, or None."""
+    """Return why a column looks like an identifier, or None."""
     if profile.type not in ("integer", "category", "text") or profile.present < FEW_ROWS:
         return None
     tokens = name_tokens(profile.name)
@@ -192,13 +192,13 @@ def _identifies(profile: Profile, rows: int) -> str | None:
 
 
 def name_tokens(name: str) -> list[str]:
-    """Words of a column name, lower case: "PassengerId", "passenger_id" -> passenger, id."""
+    """Split a column name into words, lower case: "PassengerId", "passenger_id" -> passenger, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [token.lower() for token in re.findall(r"[^\W_]+", spaced)]
 
 
 def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
-    """Warn of what looks like the answer; ignore plain copies of it."""
+    """Warn of columns that may leak the target, and ignore copies of it."""
     target = profiles[goal.column]
     candidates = {n: p.values for n, p in profiles.items() if p.role == "feature"}
     found = suspicions(candidates, target.values, is_number=goal.kind == "regression")
@@ -279,12 +279,12 @@ def _rule(profile: Profile, goal: Target) -> Column:
 
 
 def _allowed(share: float) -> float:
-    """A limit somewhat above a share that was seen; what never occurred stays forbidden."""
+    """Return a limit above the share that was found; 0 stays 0."""
     return 0.0 if share == 0 else min(1.0, math.ceil((share * 1.2 + 0.01) * 100) / 100)
 
 
 def limits(values: pd.Series, *, is_whole: bool) -> tuple[float, float]:
-    """Smallest and largest value to expect: a tenth of the range beyond what was seen.
+    """Return the smallest and largest value to expect: a tenth of the range beyond the values found.
 
     Rounded outwards; amounts that were never negative (or never positive) stay so.
     """
@@ -306,7 +306,7 @@ def limits(values: pd.Series, *, is_whole: bool) -> tuple[float, float]:
 
 
 def contract_yaml(inference: Inference, source: str) -> str:
-    """Text of the contract, each guess explained beside its column."""
+    """Write the contract as YAML, with a comment on each guess."""
     heading = [
         "What the pipeline expects of its table. Every step follows this file.",
         f"Inferred from {source} ({inference.rows:,} rows): read it, and correct what was guessed.",
@@ -317,13 +317,13 @@ def contract_yaml(inference: Inference, source: str) -> str:
 
 
 def signed(text: str) -> str:
-    """The text with a digest of itself, by which a later call knows that nobody edited it."""
+    """Append a digest of the text, by which a later call finds out whether it was edited."""
     mark = f"# Written by infer, digest {_digest(text)}: once edited, only --force replaces it."
     return f"{text}{mark}\n"
 
 
 def is_edited(path: Path) -> bool:
-    """Whether a file exists that a person wrote or changed."""
+    """Return whether a file exists that was written or changed by hand."""
     if not path.exists():
         return False
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -336,7 +336,7 @@ def _digest(text: str) -> str:
 
 
 def asset_text(path: Path, data: Path) -> str:
-    """YAML of an Azure ML data asset at `path` for the table; keeps what else the file says."""
+    """Return the YAML of an Azure ML data asset for the table; an existing file keeps its other fields."""
     relative = os.path.relpath(data.resolve(), path.resolve().parent)
     where = PurePath(relative).as_posix()
     if path.exists():
@@ -364,7 +364,7 @@ def _path_line(where: str) -> str:
 
 
 def show(inference: Inference, table: str, written: Sequence[Path]) -> None:
-    """Print what was guessed, as a table, and what to do next."""
+    """Print the guesses as a table, and what to do next."""
     out = console()
     rows = []
     for name, profile in inference.profiles.items():

@@ -1,4 +1,4 @@
-"""Columns that give the target away: copies of it, or features that predict it nearly alone."""
+"""Target leakage: copies of the target, and features that predict it nearly alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAUTION = 5.0  # rows' worth of belief in the mean, so that rare values explain 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Why a column looks like the answer; `is_copy` where it is the answer."""
+    """The reason why a column may leak the target; `is_copy` where it is a copy."""
 
     reason: str
     is_copy: bool = False
@@ -32,7 +32,7 @@ class Suspicion:
 def suspicions(
     features: Mapping[str, pd.Series], target: pd.Series, *, is_number: bool
 ) -> dict[str, Suspicion]:
-    """Look at each feature alone, in at most 50,000 evenly spaced rows that have a target.
+    """Find features that may leak the target, each alone, in at most 50,000 evenly spaced rows.
 
     Args:
         features: canonical columns by name.
@@ -61,11 +61,11 @@ def suspicions(
 
 
 def _standing_out(explained: Mapping[str, float]) -> dict[str, Suspicion]:
-    """Columns that explain much alone where no other column explains more than a fifth of that.
+    """Find columns that explain much alone where no other explains more than a fifth of that.
 
     What is known before the outcome comes in several columns that each say something. A column far
     above all the rest often was written down together with the outcome: the delay of a departure,
-    where the delay of the arrival is asked for. Columns are not added up, since many say the same.
+    where the target is the delay of the arrival. Columns are not added up, since many hold the same.
     """
     strong = [name for name, share in explained.items() if share >= MUCH]
     others = {name: share for name, share in explained.items() if name not in strong}
@@ -84,17 +84,17 @@ def _standing_out(explained: Mapping[str, float]) -> dict[str, Suspicion]:
 
 
 def _explained(bins: np.ndarray, answer: np.ndarray, *, is_number: bool) -> float:
-    """Share of the variance (of each class's indicator) explained in rows not learnt from."""
+    """Compute the share of variance (of each class's indicator) explained in rows not trained on."""
     seen, known, new, truth = _halves(bins, answer)
     counts = np.bincount(seen, minlength=int(bins.max()) + 1)
     left = total = 0.0
     for part in (None,) if is_number else range(int(answer.max()) + 1):
-        given, asked = (known, truth) if part is None else (known == part, truth == part)
+        given, held_out = (known, truth) if part is None else (known == part, truth == part)
         mean = float(given.mean())
         sums = np.bincount(seen, weights=given, minlength=len(counts))
         means = (sums + CAUTION * mean) / (counts + CAUTION)
-        left += float(((asked - means[new]) ** 2).sum())
-        total += float(((asked - mean) ** 2).sum())
+        left += float(((held_out - means[new]) ** 2).sum())
+        total += float(((held_out - mean) ** 2).sum())
     return 1 - left / total if total else 0.0
 
 
@@ -123,7 +123,7 @@ def _suspicion(
 
 
 def _bins(values: pd.Series) -> np.ndarray:
-    """Small integers (one per row): quantiles of numbers, codes of the rest, 0 for missing."""
+    """Bin values (rows,): quantiles of numbers, codes of other values, 0 for missing ones."""
     if values.dtype.kind not in "iufM":
         return pd.factorize(values)[0] + 1
     numbers = values.to_numpy("float64") if values.dtype.kind != "M" else _seconds(values)
@@ -141,7 +141,7 @@ def _seconds(values: pd.Series) -> np.ndarray:
 
 
 def _halves(bins: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Learn from every other row, judge on the rest: a long list of values must not memorise."""
+    """Fit on every other row, measure on the rest, so that many distinct values cannot overfit."""
     return bins[::2], answer[::2], bins[1::2], answer[1::2]
 
 
@@ -157,7 +157,7 @@ def _errors_removed(bins: np.ndarray, answer: np.ndarray) -> float:
 
 
 def _ranking(values: pd.Series, answer: np.ndarray) -> float:
-    """AUC of a number for one of two classes, whichever way it points; 0 where it has none."""
+    """Compute the area under the ROC curve of a number, in its better direction; 0 where undefined."""
     known = values.notna().to_numpy()
     if values.dtype.kind not in "iufM" or known.mean() < 0.5 or answer.max() != 1:
         return 0.0
@@ -181,7 +181,7 @@ def _variance_explained(bins: np.ndarray, answer: np.ndarray) -> float:
 
 
 def _is_renamed(values: pd.Series, answer: np.ndarray) -> bool:
-    """Whether values and classes map to each other one to one."""
+    """Return whether values and classes map to each other one to one."""
     if values.isna().any() or values.dtype.kind == "M":
         return False
     codes = pd.factorize(values)[0]
@@ -202,7 +202,7 @@ def _is_linear(values: pd.Series, answer: np.ndarray) -> bool:
 
 
 def _missing_pattern(missing: np.ndarray, answer: np.ndarray, goal: pd.Series) -> Suspicion | None:
-    """Whether the rarer of missing and filled rows all belong to one class, beyond chance."""
+    """Return whether the rarer of missing and filled rows are all of one class, beyond chance."""
     if not missing.any() or missing.all():
         return None
     few = missing if missing.mean() <= 0.5 else ~missing

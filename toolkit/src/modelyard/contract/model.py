@@ -24,21 +24,21 @@ class _Strict(BaseModel):
 
 
 class Rows(_Strict):
-    """How many rows a table may have."""
+    """Limits of the number of rows."""
 
     min: int = Field(default=1, ge=1)
     max: int | None = Field(default=None, ge=1)
 
 
 class TableRules(_Strict):
-    """Rules for the table as a whole; `duplicates` is the largest share of repeated rows."""
+    """Rules of the whole table; `duplicates` is the largest share of repeated rows."""
 
     rows: Rows = Rows()
     duplicates: Share = 1.0
 
 
 class Target(_Strict):
-    """What is predicted. `min_share` is the smallest share the rarest class may have."""
+    """The target column. `min_share` is the smallest share that the rarest class may have."""
 
     column: str
     kind: Kind
@@ -56,7 +56,7 @@ class Split(_Strict):
 
 
 def _as_text(value: Any) -> Any:
-    """Take an unquoted 1 or true in a list of categories for the text a CSV would hold."""
+    """Turn an unquoted 1 or true into the text that a CSV would hold."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else value
@@ -75,7 +75,19 @@ Category = Annotated[str, BeforeValidator(_as_text)]
 
 
 class Column(_Strict):
-    """One column. What is left out is not checked: `nulls` (highest share), `min`, `max`, …"""
+    """A column and its rules; a rule that is left out is not checked.
+
+    Attributes:
+        type: number, integer, boolean, category, text or datetime.
+        role: feature, target, identifier or ignored.
+        nulls: largest share of missing values, from 0 to 1.
+        min: smallest value, of a number or datetime (UTC).
+        max: largest value.
+        format: of datetimes, for strptime; None: ISO 8601.
+        categories: all values that a category may have.
+        unseen: whether other values than `categories` are refused or accepted.
+        why: the reason for the role "ignored".
+    """
 
     type: Type
     role: Role = "feature"
@@ -102,7 +114,7 @@ class Contract(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, content: Any) -> Any:
-        """Let a column be called 1 or true without quotes, and give the target column its role."""
+        """Take unquoted names such as 1 or true as text, and give the target column its role."""
         columns = content.get("columns") if isinstance(content, Mapping) else None
         if not isinstance(columns, Mapping):
             return content  # the fields' own checks say what is missing
@@ -123,17 +135,17 @@ class Contract(_Strict):
 
     @property
     def kind(self) -> Kind:
-        """The problem: binary, multiclass or regression."""
+        """The kind of problem: binary, multiclass or regression."""
         return self.target.kind
 
     @property
     def features(self) -> list[str]:
-        """Names of the columns a model sees, in the contract's order."""
+        """Names of the columns that a model is given, in the contract's order."""
         return self.columns_with(role="feature")
 
     @property
     def identifiers(self) -> list[str]:
-        """Names of the columns that tell rows apart and teach a model nothing."""
+        """Names of the columns that identify rows and are no features."""
         return self.columns_with(role="identifier")
 
     @property
@@ -189,7 +201,7 @@ def save_contract(
 def contract_text(
     contract: Contract, *, heading: Iterable[str] = (), notes: Mapping[str, str] | None = None
 ) -> str:
-    """YAML of a contract: a line per key, a line per column, defaults left out."""
+    """Write a contract as YAML: a line per key and column, without defaults."""
     from modelyard.contract.yaml_lines import comment, entry
 
     lines = [comment(line, indent=0) for line in heading]
@@ -208,7 +220,7 @@ def contract_text(
 
 
 def described(column: Column) -> str:
-    """What a value of the column must be, in words."""
+    """Name the expected kind of value, for messages."""
     if column.type == "datetime":
         return f"a datetime ({column.format or 'ISO 8601'})"
     names = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
@@ -216,7 +228,7 @@ def described(column: Column) -> str:
 
 
 def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Everything that single fields cannot see."""
+    """Find problems between fields."""
     columns, target = contract.columns, contract.target
     if contract.split.validation + contract.split.test >= 1:
         yield ("split",), "validation and test together must leave rows to train on (below 1)"

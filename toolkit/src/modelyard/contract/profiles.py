@@ -1,4 +1,4 @@
-"""How a column of an unknown table reads: its type, and what a person should know about it."""
+"""Profiles of columns: type, values and notes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
 
 @dataclass
 class Profile:
-    """One column as it was read, and what was concluded about it."""
+    """A column with its inferred type and role."""
 
     name: str
     type: Type
@@ -41,7 +41,7 @@ class Profile:
 
     @cached_property
     def counts(self) -> pd.Series:
-        """Rows of each distinct value, most frequent first."""
+        """Number of rows of each distinct value, most frequent first."""
         return self.values.value_counts(dropna=True)
 
     @property
@@ -55,7 +55,7 @@ class Profile:
         return int(len(self.nulls) - self.nulls.sum())
 
     def ignore(self, why: str) -> None:
-        """Leave the column out of the model, and say why."""
+        """Give the column the role "ignored", with the reason."""
         self.role, self.why = "ignored", why
 
 
@@ -83,7 +83,7 @@ def read_profile(name: str, cells: Cells) -> Profile:
 
 
 def _refined_number(profile: Profile, cells: Cells) -> Profile:
-    """Tell booleans and integers from numbers by what values there are."""
+    """Distinguish booleans and integers from numbers by their values."""
     # A whole number beside a missing value is often stored as a float: 12.0.
     could_be_whole = profile.distinct and (_written_whole(cells) or profile.nulls.any())
     kind: Type = "integer"
@@ -118,7 +118,7 @@ def _type_of_values(cells: Cells) -> tuple[Type, None]:
 
 
 def _type_of_words(cells: Cells, notes: list[str]) -> tuple[Type, str | None]:
-    """Type of a text column, and the format if it holds datetimes.
+    """Infer the type of a text column, and the format of datetimes.
 
     Args:
         cells: the column.
@@ -157,7 +157,7 @@ def _number_or_name(words: pa.Array, notes: list[str]) -> tuple[Type, None]:
 
 
 def _datetime_format(cells: Cells, notes: list[str]) -> str | None:
-    """A strptime format that fits every word, "" for ISO 8601, None for no datetimes."""
+    """Return a strptime format that fits every word, "" for ISO 8601, None for no datetimes."""
     words = cells.words
 
     def fits(format: str | None) -> bool:

@@ -51,5 +51,5 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
 
 
 def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
-    """A sentence for each missing column, with the closest names there are."""
+    """Make a message for each missing column, with the closest name."""
     return [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing]

@@ -1,4 +1,4 @@
-"""The target of an unknown table: which problem it poses, its classes, the one to find."""
+"""Inference of the target: kind of problem, classes, positive class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CLASSES = 100
 def read_target(
     profile: Profile, table: Table, kind: Kind | None, positive: str | None
 ) -> tuple[Target, list[str]]:
-    """Decide the problem; gives the target column the type that the problem needs."""
+    """Infer the kind of problem, and give the target column the type that it needs."""
     name = profile.name
     if not profile.present:
         raise UsageError(f'the target "{name}" is missing in every row of {table.path}.')
@@ -125,7 +125,7 @@ def _positive(profile: Profile, classes: list[Any], positive: str | None) -> tup
 
 
 def check_time(profile: Profile) -> None:
-    """Raise UsageError for a column that cannot put rows in order."""
+    """Raise UsageError for a column that cannot order the rows."""
     if profile.type in ("category", "text", "boolean"):
         raise UsageError(
             f'the time column "{profile.name}" holds {profile.type} values, such as '

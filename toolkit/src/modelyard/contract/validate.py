@@ -1,4 +1,4 @@
-"""Checks a table against the contract."""
+"""Validation of a table against the contract."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Violation:
-    """One rule that does not hold. Rows count from 1, the first after a header."""
+    """A broken rule. Rows count from 1, the first after a header."""
 
     column: str | None
     rule: str
@@ -40,7 +40,7 @@ class Violation:
 
 
 def validate(table: Table, contract_path: Path, evidence: Path) -> pd.DataFrame:
-    """Check every rule, write quality.json, and print what does not hold.
+    """Check every rule, write quality.json, and print broken rules.
 
     Args:
         table: as `read_file` gives it.
@@ -91,7 +91,7 @@ def read_leniently(table: Table, contract: Contract) -> dict[str, Parsed]:
 
 
 def check(table: Table, contract: Contract, columns: dict[str, Parsed]) -> list[Violation]:
-    """Every violation: of the table, then of its columns in the contract's order."""
+    """Find all violations: of the table, then of its columns in the contract's order."""
     frame = pd.DataFrame({name: parsed.values for name, parsed in columns.items()}, copy=False)
     violations = list(_type_violations(table, contract, columns))
     extra = [name for name in table.columns if name not in contract.columns]
@@ -108,7 +108,7 @@ def check(table: Table, contract: Contract, columns: dict[str, Parsed]) -> list[
 
 
 def schema(contract: Contract) -> pa.DataFrameSchema:
-    """The contract as a pandera schema, for canonical columns (`read_table`).
+    """Make a pandera schema of the contract, for columns as `read_table` gives them.
 
     A column's checks are named nulls, range and categories; the table's rows, duplicates,
     classes and balance.
@@ -158,13 +158,13 @@ def _table_checks(contract: Contract) -> list[pa.Check]:
 
 
 def _repeats(frame: pd.DataFrame, contract: Contract) -> np.ndarray:
-    """Rows that repeat an earlier one in all columns that the contract reads."""
+    """Mark rows that repeat an earlier one in all columns that the contract reads."""
     known = [name for name in contract.read if name in frame.columns]
     return frame[known].duplicated().to_numpy()
 
 
 def class_shares(frame: pd.DataFrame, contract: Contract) -> dict[Any, float]:
-    """Share of each class among the rows with a target; expected classes first, 0 if absent."""
+    """Compute the share of each class among rows with a target; expected classes first, 0 if absent."""
     name, goal = contract.target.column, contract.target
     shares = frame[name].value_counts(normalize=True, dropna=True)
     categories = contract.columns[name].categories or ()
@@ -176,7 +176,7 @@ def class_shares(frame: pd.DataFrame, contract: Contract) -> dict[Any, float]:
 
 
 def _class_complaint(frame: pd.DataFrame, contract: Contract) -> tuple[str, str] | None:
-    """What was expected of the classes and what was found, or None."""
+    """Return what was expected of the classes and what was found, or None."""
     if contract.target.column not in frame.columns:
         return None  # reported as a missing column
     goal = contract.target
@@ -214,7 +214,7 @@ def _violation(
     columns: dict[str, Parsed],
     frame: pd.DataFrame,
 ) -> Violation | None:
-    """Say what a pandera error means; None where it only repeats a wrong type."""
+    """Turn a pandera error into a violation; None where it repeats a wrong type."""
     reason = error.reason_code.name if error.reason_code else ""
     if reason == "COLUMN_NOT_IN_DATAFRAME":
         name = str(error.failure_cases)
@@ -290,7 +290,7 @@ def _row_violation(
 
 
 def describe(name: str, rule: Column, parsed: Parsed) -> dict[str, Any]:
-    """A column in numbers: share missing, distinct values, range, and most frequent values."""
+    """Summarise a column: share missing, distinct values, range, most frequent values."""
     values = parsed.values
     counts = values.value_counts(dropna=True)
     ordered = rule.type in ("number", "integer", "datetime") and len(counts) > 0
@@ -312,14 +312,14 @@ def describe(name: str, rule: Column, parsed: Parsed) -> dict[str, Any]:
 
 
 def _top(counts: pd.Series) -> list[tuple[Any, int]]:
-    """Most frequent values; ties in the order of the values, whatever order the rows had."""
+    """Return the most frequent values; ties in the order of the values."""
     if len(counts) > TOP:
         counts = counts[counts >= counts.iloc[TOP - 1]]
     return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:TOP]
 
 
 def show(violations: list[Violation], data: Path) -> None:
-    """Print a table of violations: what, where, how many."""
+    """Print a table of violations."""
     rows = [
         (
             violation.column or "(table)",

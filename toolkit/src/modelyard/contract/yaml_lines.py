@@ -1,4 +1,4 @@
-"""Values as YAML in flow style, which readers of YAML 1.1 and 1.2 understand alike."""
+"""YAML in flow style that reads the same by the rules of 1.1 and 1.2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufef
 
 
 def scalar(value: Any) -> str:
-    """A single value; text is quoted unless nobody could read it as something else."""
+    """Write a value; text is quoted unless it can only be read as text."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -34,7 +34,7 @@ def scalar(value: Any) -> str:
 
 
 def entry(key: str, value: Any, *, indent: int) -> str:
-    """`key: value` at this indent, wrapped at 100 characters where it is long."""
+    """Write `key: value` at this indent, wrapped at 100 characters."""
     line, lines = f"{' ' * indent}{scalar(key)}:", []
     inner = " " * (indent + 2)
     for token in _tokens(value):
@@ -47,7 +47,7 @@ def entry(key: str, value: Any, *, indent: int) -> str:
 
 
 def comment(text: str, *, indent: int) -> str:
-    """A comment at this indent, wrapped at 100 characters, whatever the text holds."""
+    """Write a comment at this indent, wrapped at 100 characters."""
     prefix = " " * indent + "# "
     words = UNPRINTABLE.sub("?", " ".join(text.split()))
     return textwrap.fill(
@@ -56,7 +56,7 @@ def comment(text: str, *, indent: int) -> str:
 
 
 def _tokens(value: Any) -> list[str]:
-    """Pieces between which a line may break."""
+    """Split a value into pieces between which a line may break."""
     if isinstance(value, Mapping):
         tokens = []
         for key, item in value.items():

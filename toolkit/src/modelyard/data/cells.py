@@ -1,4 +1,4 @@
-"""The cells of one column as a file has them, and as values of one of six types."""
+"""Cells of a column, and their values as one of six types."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NANOSECOND_LIMIT = 9_223_372_036  # seconds from 1970 that datetime64[ns] can ho
 
 @dataclass(frozen=True)
 class Cells:
-    """A column before its type was decided. A CSV's cells are all text.
+    """A column of a file, without a type; the cells of a CSV are text.
 
     `delimiter` tells how a CSV writes its numbers; None for Parquet.
     """
@@ -53,7 +53,7 @@ class Cells:
 
     @cached_property
     def encoded(self) -> tuple[np.ndarray, pa.Array]:
-        """Of text: codes (int64 per row, -1 missing) into an array of stripped words."""
+        """Codes (int64 per row, -1 missing) and distinct stripped words of text cells."""
         joined = self.array.combine_chunks()
         encoded = joined.dictionary_encode()
         # Text beyond 2 GB stays in chunks; these share one dictionary.
@@ -68,20 +68,20 @@ class Cells:
 
     @cached_property
     def words(self) -> pa.Array:
-        """Of text: the distinct words, missing ones left out, in order of appearance."""
+        """Distinct words of text cells, without missing ones, in order of appearance."""
         codes, words = self.encoded
         present = np.zeros(len(words), dtype=bool)
         present[codes[codes >= 0]] = True
         return pc.unique(words.filter(pa.array(present)))
 
     def at(self, row: int) -> str:
-        """One cell as text, for messages."""
+        """Return a cell as text, for messages."""
         return str(self.array[row].as_py())
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A column read as a type: canonical values, and where the file has something else.
+    """A column read as a type: values, missing ones, and cells of another type.
 
     `wrong` marks the rows (bool, same length) whose value does not fit; they are null in
     `values`. `nulls` marks the rows that are missing in the file.
@@ -120,7 +120,7 @@ def parse(cells: Cells, kind: Type, *, format: str | None = None) -> Parsed:
 def parse_words(
     words: pa.Array, kind: Type, delimiter: str | None, *, format: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of stripped words, and which of them fit the type (bool, same length)."""
+    """Parse stripped words; returns values, and whether each fits the type (same length)."""
     if kind in ("category", "text"):
         return words.to_numpy(zero_copy_only=False), np.ones(len(words), dtype=bool)
     if kind == "boolean":
@@ -143,7 +143,7 @@ def parse_words(
 def _read_numbers(
     words: pa.Array, delimiter: str | None
 ) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-    """Words with a plain decimal point, their numbers, and which are numbers.
+    """Parse numbers; returns words with a decimal point, numbers, and which are numbers.
 
     A comma is a decimal sign in files delimited by semicolons, and groups thousands in
     files delimited by commas; anywhere else it is not part of a number.
@@ -161,12 +161,12 @@ def _read_numbers(
 
 
 def _cast_where(chosen: np.ndarray, words: pa.Array, kind: pa.DataType, other: Any) -> np.ndarray:
-    """Numbers of the chosen words; `other` in place of the rest."""
+    """Cast the chosen words to numbers; `other` in place of the rest."""
     return np.asarray(pc.if_else(pa.array(chosen), words, None).cast(kind).fill_null(other))
 
 
 def _read_times(words: pa.Array, format: str | None) -> np.ndarray:
-    """Datetimes of words (datetime64[ns], UTC; NaT where a word does not fit the format)."""
+    """Parse datetimes (datetime64[ns], UTC; NaT where a word does not fit the format)."""
     if format is None:
         words = pc.if_else(pc.match_substring_regex(words, ISO_TIME), words, None)
         format = "ISO8601"
@@ -180,7 +180,7 @@ def _flags(array: Any) -> np.ndarray:
 
 
 def _from_native(column: pa.ChunkedArray, kind: Type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (one per row), which rows are missing, and which fit the type."""
+    """Convert typed cells; returns values (rows,), which are missing, and which fit the type."""
     nulls = _nulls(column)
     if kind in ("category", "text"):
         return _as_words(column, nulls), nulls, ~nulls
@@ -267,7 +267,7 @@ def _word(value: Any) -> str:
 
 
 def _spread(values: np.ndarray, codes: np.ndarray, present: np.ndarray) -> pd.Series:
-    """One value per row; missing rows become None, NaN or NaT, and int64 then float64."""
+    """Expand to one value per row; missing rows become None, NaN or NaT, int64 then float64."""
     if present.all():
         return pd.Series(values[codes], copy=False)
     padding: Any = None

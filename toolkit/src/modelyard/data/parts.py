@@ -1,4 +1,4 @@
-"""Reading the three parts of a prepared table."""
+"""Parts of a prepared table: train, validation and test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DTYPES = {
 
 
 def read_part(prepared: Path, part: Part, contract: Contract) -> pd.DataFrame:
-    """Read a part of the prepared data, with the columns of `contract.prepared`.
+    """Read a part of a prepared table, with the columns of `contract.prepared`.
 
     Raises:
         UsageError: when it is missing, or does not fit the contract.
@@ -55,7 +55,7 @@ def read_part(prepared: Path, part: Part, contract: Contract) -> pd.DataFrame:
 
 
 def target_of(rows: pd.DataFrame, contract: Contract) -> NDArray[Any]:
-    """The target as metrics need it (rows,).
+    """Return the target as metrics take it (rows,).
 
     Binary: whether the class is the positive one (bool); multiclass: index in the contract's
     classes (int); regression: the value (float).

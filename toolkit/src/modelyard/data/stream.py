@@ -1,4 +1,4 @@
-"""A CSV or Parquet file of any size, some rows at a time: the same cells as `table.read_file`."""
+"""Reading a CSV or Parquet file in chunks: the same cells as `table.read_file`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Refused = tuple[int, str]
 
 @dataclass(frozen=True)
 class Chunk:
-    """The rows of a file from position `start` up to `stop`; the file's first row is 0.
+    """Rows of a file from position `start` up to `stop`; the first row is 0.
 
     Attributes:
         start: position of the first row.
@@ -60,7 +60,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Stream:
-    """A file that was looked at, but not read.
+    """An open file, of which the header was read.
 
     Attributes:
         path: of the file.
@@ -79,7 +79,7 @@ class Stream:
     stamp: tuple[int, int]
 
     def check_unchanged(self) -> None:
-        """Make sure that nobody has written to the file since it was looked at.
+        """Raise UsageError if the file has changed since it was opened.
 
         Raises:
             UsageError: when somebody has.
@@ -115,7 +115,7 @@ class Stream:
 
 
 def open_stream(path: Path, columns: Sequence[str]) -> Stream:
-    """Look at a file: what it is, and whether it has the columns.
+    """Find out the format of a file, and check that it has the columns.
 
     Raises:
         UsageError: when it is no table, or a column is missing.
@@ -167,7 +167,7 @@ def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:
 
 
 def _header(path: Path, layout: tuple[str, int]) -> dict[str, str]:
-    """Names in the first row, and pyarrow's names for the columns."""
+    """Read the names in the first row, with pyarrow's names of the columns."""
     with _csv_reader(path, layout, [f"f{i}" for i in range(layout[1])], []) as reader:
         first = reader.read_next_batch().slice(0, 1).to_pylist()[0]
     names = column_names([first[f"f{i}"] for i in range(layout[1])], path)
@@ -181,7 +181,7 @@ def _check_columns(path: Path, wanted: Iterable[str], found: Iterable[str]) -> N
 
 
 def _parquet_rows(stream: Stream, start: int) -> Iterator[_Rows]:
-    """From the row group that holds position `start`."""
+    """Read rows, from the row group that holds position `start`."""
     import pyarrow.parquet as pq
 
     try:
@@ -207,7 +207,7 @@ def _damaged(path: Path, error: Exception) -> UsageError:
 
 
 def _csv_rows(stream: Stream, layout: tuple[str, int], refused: deque[_Refused]) -> Iterator[_Rows]:
-    """All rows but the header; those with a wrong number of fields go to `refused`."""
+    """Read all rows but the header; those with a wrong number of fields go to `refused`."""
     position = -1  # of the header
     passed: deque[_Refused] = deque()
     wanted = list(stream.columns.values())
@@ -284,7 +284,7 @@ def _cut(
     start: int,
     end_of: Callable[[int], int],
 ) -> Iterator[tuple[int, int, list[_Rows], list[_Refused]]]:
-    """Rows regrouped, from `start` on, so that each group ends where `end_of` says."""
+    """Regroup rows from `start` on, so that each group ends where `end_of` says."""
     end = end_of(start)
     held: list[_Rows] = []
     seen = start

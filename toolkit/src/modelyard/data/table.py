@@ -1,4 +1,4 @@
-"""A CSV or Parquet file as columns of cells, or the reason why it is no table."""
+"""Reading a CSV or Parquet file as columns of cells."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMATS_ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns in their order, before any type was decided."""
+    """Columns of a file in their order, without types."""
 
     path: Path
     columns: dict[str, Cells]
@@ -62,7 +62,7 @@ def as_table(rows: pd.DataFrame, path: Path) -> Table:
 
 
 def first_bytes(path: Path) -> bytes:
-    """How a file begins, up to 64 KiB, if that is how a Parquet file or a text begins.
+    """Read up to 64 KiB of a Parquet or text file, and refuse other files.
 
     Raises:
         UsageError: when it is missing, empty, a directory, or neither of the two.
@@ -145,12 +145,12 @@ def _table(
 
 
 def without_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Plain values of a column that a Parquet file keeps as codes."""
+    """Decode a column that a Parquet file keeps as codes."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def sniff(path: Path, start: bytes) -> tuple[str, int]:
-    """Delimiter, and number of columns: of those every row agrees on, the one with most columns."""
+    """Find the delimiter and the number of columns: the most on which all rows agree."""
     text = start.decode("utf-8-sig", errors="replace")
     if len(start) == 1 << 16:
         text = text[: text.rfind("\n") + 1] or text
@@ -174,7 +174,7 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
 
 
 def column_names(names: list[str], path: Path) -> list[str]:
-    """Names without blanks around them; columns without a name are numbered."""
+    """Strip blanks from names, and number columns without a name."""
     stripped = [name.strip() or f"column_{i}" for i, name in enumerate(names, start=1)]
     twice = sorted({name for name in stripped if stripped.count(name) > 1})
     if twice:
@@ -184,7 +184,7 @@ def column_names(names: list[str], path: Path) -> list[str]:
 
 
 def check_last_quote(path: Path, value: str) -> None:
-    """Refuse a CSV whose last value, in its last column, runs to the end: pyarrow is silent then.
+    """Refuse a CSV whose last quote is never closed, which pyarrow accepts.
 
     Raises:
         UsageError: when the quote before the value is never closed.
@@ -202,7 +202,7 @@ def check_last_quote(path: Path, value: str) -> None:
 
 
 def csv_error(path: Path, message: str, delimiter: str, width: int) -> UsageError:
-    """What pyarrow's message about a CSV means to the person who has the file."""
+    """Turn pyarrow's message about a CSV into one with line, cause and remedy."""
     if "UTF8" in message or "UTF-8" in message:
         return _encoding_error(path)
     ragged = re.search(r"Expected (\d+) columns, got (\d+)", message)

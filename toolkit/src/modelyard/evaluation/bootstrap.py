@@ -29,14 +29,14 @@ class Interval:
     high: float
 
     def named(self, name: str) -> dict[str, float]:
-        """As evidence holds it."""
+        """Return value and ends for evidence, the value under this name."""
         return {name: self.value, "low": self.low, "high": self.high}
 
 
 def bootstrap(
     measures: Mapping[str, Measure], rows: int, *, resamples: int, seed: int
 ) -> dict[str, dict[str, Floats]]:
-    """Every metric of every model on the rows as they are, then on the same resamples of them.
+    """Compute the metrics of each model on the rows as they are, and on resamples of them.
 
     Rows are drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap).
     All models see the same draws, so that differences between them are paired.
@@ -63,7 +63,7 @@ def bootstrap(
 
 
 def interval(found: Floats, confidence: float) -> Interval:
-    """Percentile interval (Efron & Tibshirani 1993, ch. 13) of what `bootstrap` found.
+    """Compute the percentile interval (Efron & Tibshirani 1993, ch. 13) of bootstrap values.
 
     Resamples on which the metric is not defined do not count; the value always lies inside.
     """
@@ -78,7 +78,7 @@ def interval(found: Floats, confidence: float) -> Interval:
 def difference(
     challenger: Floats, other: Floats, confidence: float, *, higher_is_better: bool
 ) -> Interval:
-    """How much better the challenger is than another model on the same resamples.
+    """Compute by how much the challenger is better than another model on the same resamples.
 
     Positive means better, whatever the metric's direction; identical predictions give exactly 0.
     """
@@ -87,6 +87,6 @@ def difference(
 
 
 def _drawn(resamples: int, rows: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """How often each row is drawn (resamples, rows)."""
+    """Draw resamples; returns how often each row is drawn (resamples, rows)."""
     picked = (random.integers(0, rows, rows) for _ in range(resamples))
     return np.stack([np.bincount(rows_drawn, minlength=rows) for rows_drawn in picked])

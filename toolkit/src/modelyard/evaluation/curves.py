@@ -19,7 +19,7 @@ GROUP_ROWS = 20  # fewer say little
 def calibration(
     kind: Kind, truth: NDArray[Any], prediction: Prediction, confidence: float
 ) -> list[dict[str, float]]:
-    """Mean prediction against what happened, in up to ten groups of about as many rows each.
+    """Compute the calibration curve, in up to ten groups of about as many rows each.
 
     Binary: probability and share of the positive class. Multiclass: probability of the
     predicted class and how often it was right. Shares have Wilson intervals (Wilson 1927,
@@ -48,7 +48,7 @@ def calibration(
 
 
 def wilson(hits: float, rows: int, confidence: float) -> tuple[float, float]:
-    """Ends of the interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
+    """Compute the Wilson interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share, scale = hits / rows, 1 + z**2 / rows
     middle = (share + z**2 / (2 * rows)) / scale
@@ -57,7 +57,7 @@ def wilson(hits: float, rows: int, confidence: float) -> tuple[float, float]:
 
 
 def mean_interval(sample: Floats, confidence: float) -> tuple[float, float]:
-    """Ends of the normal interval of a mean; the mean itself for a single row."""
+    """Compute the normal interval of a mean; the mean itself for a single row."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     mean = float(sample.mean())
     half = z * float(sample.std(ddof=1)) / np.sqrt(len(sample)) if len(sample) > 1 else 0.0
@@ -65,7 +65,7 @@ def mean_interval(sample: Floats, confidence: float) -> tuple[float, float]:
 
 
 def roc_curve(truth: NDArray[Any], score: Floats) -> list[list[float]]:
-    """Share of negatives and of positives flagged, from none to all, at most CURVE_POINTS points.
+    """Compute the ROC curve: false and true positive rates, at most CURVE_POINTS points.
 
     Empty for a single class. Kept points are spread evenly along the curve.
     """
@@ -83,7 +83,7 @@ def roc_curve(truth: NDArray[Any], score: Floats) -> list[list[float]]:
 
 
 def confusion(truth: NDArray[Any], label: NDArray[Any], size: int) -> list[list[int]]:
-    """Rows are true classes, columns predicted ones (indices below size; others are left out)."""
+    """Count rows by true (row) and predicted class (column); indices below `size`, others left out."""
     known = label >= 0
     cell = truth[known].astype(np.int64) * size + label[known].astype(np.int64)
     counts: list[list[int]] = np.bincount(cell, minlength=size * size).reshape(size, size).tolist()
@@ -91,7 +91,7 @@ def confusion(truth: NDArray[Any], label: NDArray[Any], size: int) -> list[list[
 
 
 def residuals(truth: Floats, score: Floats, bins: int = 40) -> dict[str, Any]:
-    """Histogram and quantiles of actual minus predicted.
+    """Compute histogram and quantiles of actual minus predicted.
 
     The edges span the middle 99% of rows; what lies beyond is counted in the outer bins.
     """
@@ -113,7 +113,7 @@ def _confidence(kind: Kind, truth: NDArray[Any], prediction: Prediction) -> tupl
 
 
 def _groups(predicted: Floats, groups: int) -> list[NDArray[np.int64]]:
-    """Row indices of at most `groups` groups by rising prediction; equal ones stay together."""
+    """Divide rows into at most `groups` groups by rising prediction; equal ones stay together."""
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)[1:-1]))
     group = np.searchsorted(edges, predicted, side="right")
     found = (np.flatnonzero(group == i) for i in range(len(edges) + 1))

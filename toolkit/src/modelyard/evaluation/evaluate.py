@@ -73,7 +73,7 @@ def judge(
     evaluation: Evaluation,
     own: Mapping[str, Metric] | None = None,
 ) -> dict[str, Any]:
-    """Metrics of each model with intervals, and how much better the challenger is than the others.
+    """Compute metrics with intervals, and differences of the challenger from the other models.
 
     Args:
         kind: of problem.
@@ -113,7 +113,7 @@ def judge(
 
 
 def problem(contract: Contract) -> dict[str, Any]:
-    """What is predicted, in words."""
+    """Describe the target, for evidence."""
     target = contract.target
     return {
         "kind": target.kind,
@@ -129,7 +129,7 @@ def pictures(
     predictions: Mapping[str, Prediction],
     confidence: float,
 ) -> dict[str, Any]:
-    """What the report draws: calibration, and by kind the ROC curve, confusion or residuals."""
+    """Compute calibration, and by kind of problem ROC curves, confusion matrix or residuals."""
     kind, challenger, truth = contract.kind, predictions["challenger"], target_of(rows, contract)
     result: dict[str, Any] = {
         "calibration": {
@@ -152,7 +152,7 @@ def pictures(
 
 
 def class_labels(contract: Contract, rows: pd.DataFrame) -> list[str]:
-    """Names of the classes, in the order of their indices; for two, the positive one is last."""
+    """Name the classes in the order of their indices; of two, the positive one is last."""
     if contract.kind == "multiclass":
         return [shown(name) for name in contract.target.classes or ()]
     positive = shown(contract.target.positive)
@@ -161,7 +161,7 @@ def class_labels(contract: Contract, rows: pd.DataFrame) -> list[str]:
 
 
 def segments_of(rows: pd.DataFrame, contract: Contract) -> Iterator[Segment]:
-    """Rows by value: of every sensitive column, and of categories and booleans with few values."""
+    """Divide rows by sensitive columns, and by categories and booleans with few values."""
     others = [n for n in contract.columns_of("category", "boolean") if n not in contract.sensitive]
     for name in [*contract.sensitive, *others]:
         sensitive = name in contract.sensitive
@@ -174,7 +174,7 @@ def segments_of(rows: pd.DataFrame, contract: Contract) -> Iterator[Segment]:
 
 
 def judge_segments(held: HeldOut) -> list[dict[str, Any]]:
-    """The primary metric within each segment: sensitive columns first, then the worst first.
+    """Compute the primary metric in each segment: sensitive columns first, then the worst first.
 
     Small segments follow the others, those in which the metric is not defined come last.
     """

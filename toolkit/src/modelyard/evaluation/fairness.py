@@ -1,4 +1,4 @@
-"""How a model treats groups of rows: `python -m <package>.fairness --contract C --prepared DIR …`.
+"""Fairness: metrics of groups of rows, and disparities between groups.
 
 For each sensitive column of the contract: the figures of every group with intervals, and how far
 the groups lie apart, which conf/gates.yml limits. Figures are fairlearn's (Bird et al. 2020,
@@ -48,7 +48,7 @@ Means = dict[str, Floats]
 
 @dataclass(frozen=True)
 class Disparity:
-    """How far apart groups lie: by the largest difference, and by the smallest ratio."""
+    """Disparity between groups: largest difference and smallest ratio."""
 
     difference: Floats
     ratio: Floats | None
@@ -106,7 +106,7 @@ def compare(
     evaluation: Evaluation,
     group_rows: int,
 ) -> list[dict[str, Any]]:
-    """Groups and disparities of every sensitive column, as evidence holds them.
+    """Compute groups and disparities of each sensitive column, for evidence.
 
     Args:
         rows: the test rows.
@@ -140,7 +140,7 @@ def compare(
 
 
 def means(kind: Kind, truth: NDArray[Any], prediction: Prediction, groups: Groups) -> Measure:
-    """Metrics of each group (resamples, groups) as a function of row weights.
+    """Make the function that gives metrics of each group (resamples, groups) for row weights.
 
     selection_rate is the share predicted positive, true_positive_rate that share among positive
     rows, false_positive_rate among negative ones; mean_error is predicted minus actual.
@@ -184,7 +184,7 @@ def means(kind: Kind, truth: NDArray[Any], prediction: Prediction, groups: Group
 
 
 def disparity(found: Floats) -> Disparity:
-    """Between the highest and the lowest group (…, groups); NaN where a group has no rows.
+    """Compute the disparity of the highest and the lowest group (…, groups); NaN where one has no rows.
 
     Groups that all have nothing are equal: their ratio is 1.
     """
@@ -258,7 +258,7 @@ def _disparity(
     groups: Groups,
     confidence: float,
 ) -> dict[str, Any] | None:
-    """How far the judged groups lie apart in the worst of the metrics; None below two groups."""
+    """Compute the disparity of the judged groups in the worst metric; None below two groups."""
     if any(len(judged[metric]) < 2 for metric in metrics):
         return None
     apart = {
@@ -293,7 +293,7 @@ def _largest_of(parts: Iterable[Disparity]) -> Floats:
 def _framed(
     kind: Kind, truth: NDArray[Any], prediction: Prediction, groups: Groups
 ) -> pd.DataFrame:
-    """Figures of each group by fairlearn (a row per group, in the order of the groups)."""
+    """Compute the metrics of each group by fairlearn (a row per group, in their order)."""
     from fairlearn.metrics import (
         MetricFrame,
         false_positive_rate,
@@ -325,9 +325,7 @@ def _framed(
 def _distinct(
     kind: Kind, truth: NDArray[Any], prediction: Prediction, groups: Groups
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[Any]]:
-    """Actual, predicted, group, weight: rows that are alike are taken together, since fairlearn
-    handles rows one by one.
-    """
+    """Merge equal rows into actual, predicted, group and weight: fairlearn handles rows one by one."""
     if kind == "regression":
         return truth, prediction.score, groups.codes, np.ones(len(truth))
     actual, predicted = truth.astype(np.int64), prediction.label.astype(np.int64)
@@ -344,7 +342,7 @@ def _mean_error(
 
 
 def _support(kind: Kind, truth: NDArray[Any], groups: Groups) -> dict[str, NDArray[np.int64]]:
-    """Of how many rows of each group a metric is the mean."""
+    """Count the rows of each group that a metric is the mean of."""
     size = len(groups.names)
     chosen: dict[str, NDArray[Any]] = {"rows": np.ones(len(truth), dtype=bool)}
     if kind == "binary":
@@ -360,7 +358,7 @@ def _counts(cell: NDArray[np.int64], weights: Weights, size: int) -> Floats:
 
 
 def _largest(columns: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """The largest difference of each metric over the sensitive columns, to compare runs by."""
+    """Return the largest difference of each metric over the sensitive columns, to compare runs."""
     result: dict[str, float] = {}
     for column in columns:
         for metric, apart in column["disparities"].items():

@@ -1,4 +1,4 @@
-"""Rows divided into groups by the value of a column, for segments and for fairness."""
+"""Groups of rows by the value of a column, for segments and for fairness."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHER = "(other)"
 
 @dataclass(frozen=True)
 class Groups:
-    """Which group each row is in.
+    """The group of each row.
 
     Attributes:
         codes: index into `names` (rows,).
@@ -34,7 +34,7 @@ class Groups:
     is_ordered: bool = False
 
     def rows(self, code: int) -> NDArray[np.int64]:
-        """Indices of a group's rows."""
+        """Return the indices of a group's rows."""
         return np.flatnonzero(self.codes == code)
 
 
@@ -60,7 +60,7 @@ def grouped(column: pd.Series, kind: Type) -> Groups:
 
 
 def _banded(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
-    """Band of each value (-1 missing), about as many rows in each, and the bands' names."""
+    """Cut values into bands of about as many rows; returns the band of each (-1 missing) and names."""
     edges = np.unique(column.quantile(np.linspace(0, 1, BANDS + 1)).to_numpy())
     band = np.clip(np.searchsorted(edges, column.to_numpy(), side="right") - 1, 0, len(edges) - 2)
     names = [f"{_edge(low)} – {_edge(high)}" for low, high in pairwise(edges)]

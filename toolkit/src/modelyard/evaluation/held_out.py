@@ -24,14 +24,14 @@ from modelyard.yaml_files import did_you_mean
 
 @dataclass(frozen=True)
 class Champion:
-    """The model in service: its name and version, or why it cannot score these rows."""
+    """Name and version of the champion, or why it cannot score these rows."""
 
     name: str | None
     version: str | None
     error: str | None = None
 
     def evidence(self) -> dict[str, str | None]:
-        """As evidence holds it."""
+        """Return the champion for evidence."""
         return {"name": self.name, "version": self.version, "error": self.error}
 
 
@@ -63,7 +63,7 @@ class HeldOut:
 
     @property
     def evaluation(self) -> Evaluation:
-        """How intervals are made."""
+        """Settings of intervals and segments."""
         return self.gates.evaluation
 
     @property
@@ -136,7 +136,7 @@ def held_out(
 def deciding_metric(
     gates: Gates, contract: Contract, path: Path, own: Mapping[str, Metric] | None = None
 ) -> str:
-    """The metric that decides on promotion, by the gates of this kind of problem.
+    """Return the metric that decides on promotion, by the gates of this kind of problem.
 
     Raises:
         UsageError: the gates name none, or one that does not exist.

@@ -60,7 +60,7 @@ def explain(held: HeldOut, evidence: Path) -> None:
 
 
 def sampled(rows: pd.DataFrame, contract: Contract, seed: int) -> pd.DataFrame:
-    """At most MOST_ROWS of the rows, fewer where there are many columns to shuffle."""
+    """Sample at most MOST_ROWS of the rows, fewer where there are many columns to shuffle."""
     affordable = SCORED_ROWS // (REPEATS * len(contract.features))
     most = min(MOST_ROWS, max(FEWEST_ROWS, affordable))
     if len(rows) <= most:
@@ -77,7 +77,7 @@ def importance(
     evaluation: Evaluation,
     own: Mapping[str, Metric] | None = None,
 ) -> dict[str, Interval]:
-    """How much worse the primary metric gets when a column's values are shuffled among the rows.
+    """Compute by how much the primary metric gets worse when a column is shuffled.
 
     Permutation importance (Breiman 2001, Machine Learning 45:5), the mean of REPEATS shuffles.
     Columns that hold the same share it: a model can use one while the other is shuffled. The interval

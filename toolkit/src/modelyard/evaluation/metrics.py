@@ -88,7 +88,7 @@ def load_metrics(module: str | None, kind: Kind) -> dict[str, Metric]:
 
 
 def directions(kind: Kind, own: Mapping[str, Metric] | None = None) -> dict[str, bool]:
-    """Whether more is better, by metric: those of a kind of problem, then the project's own."""
+    """Return whether more is better, by metric: those of a kind of problem, then the project's own."""
     return HIGHER_IS_BETTER[kind] | {n: one.higher_is_better for n, one in (own or {}).items()}
 
 
@@ -124,14 +124,14 @@ def values(
     prediction: Prediction,
     own: Mapping[str, Metric] | None = None,
 ) -> dict[str, float]:
-    """Every metric on the rows as they are."""
+    """Compute every metric on the rows as they are."""
     ones = np.ones((1, len(truth)), dtype=np.int64)
     found = measure(kind, truth, prediction, own=own)(ones)
     return {name: float(drawn[0]) for name, drawn in found.items()}
 
 
 def roc_auc(positive: Weights, negative: Weights) -> float:
-    """The Mann-Whitney statistic: the share of pairs of a positive and a negative row in which the
+    """Compute the Mann-Whitney statistic: the share of pairs of a positive and a negative row in which the
     positive scores higher, ties counting half (Hanley & McNeil 1982, Radiology 143:29).
 
     Args:
@@ -147,7 +147,7 @@ def roc_auc(positive: Weights, negative: Weights) -> float:
 
 
 def average_precision(positive: Weights, negative: Weights) -> float:
-    """The sum over thresholds of the gain in recall times the precision there, not interpolated
+    """Compute the sum over thresholds of the gain in recall times the precision there, not interpolated
     (Zhu 2004, Recall, precision and average precision, University of Waterloo).
 
     Args and shapes as for `roc_auc`; NaN where no row is positive.
@@ -161,7 +161,7 @@ RANKINGS = {"roc_auc": roc_auc, "average_precision": average_precision}
 
 
 def ranking(truth: NDArray[Any], score: Floats, names: Sequence[str]) -> Measure:
-    """The named metrics of how well a score ranks positive rows (rows,) above the others."""
+    """Make the function that measures how well a score ranks positive rows above the others."""
     order = np.argsort(-score, kind="stable")
     is_positive = truth[order].astype(np.int64)
     starts = np.flatnonzero(np.append(True, np.diff(score[order]) != 0))
@@ -182,7 +182,7 @@ def ranking(truth: NDArray[Any], score: Floats, names: Sequence[str]) -> Measure
 
 
 def _binary(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Measure:
-    """Two rankings, and sums over rows.
+    """Make the function of the metrics of two classes: two rankings, and sums over rows.
 
     log_loss is the mean negative log-likelihood (Good 1952, J. R. Stat. Soc. B 14:107), brier
     the mean squared error of the probability (Brier 1950, Mon. Weather Rev. 78:1), f1 the
@@ -220,7 +220,7 @@ def _binary(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Me
 
 
 def _multiclass(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Measure:
-    """Averages over classes give each class the same weight; classes without rows do not count.
+    """Make the function of the metrics of many classes; averages are over classes that have rows.
 
     balanced_accuracy is the mean recall (Brodersen et al. 2010, ICPR), macro_f1 the mean f1
     (Sokolova & Lapalme 2009, Inf. Process. Manag. 45:427), roc_auc_ovr the mean roc_auc of each
@@ -256,13 +256,13 @@ def _multiclass(truth: NDArray[Any], prediction: Prediction, only: str | None) -
 
 
 def _rankings(truth: NDArray[Any], score: Floats) -> Callable[[Weights], Floats]:
-    """The roc_auc of each class against the rest (resamples, classes), ranked anew per resample."""
+    """Make the function of the roc_auc of each class against the rest (resamples, classes)."""
     areas = [ranking(truth == i, score[:, i], ["roc_auc"]) for i in range(score.shape[1])]
     return lambda weights: np.column_stack([area(weights)["roc_auc"] for area in areas])
 
 
 def _shared_rankings(truth: NDArray[Any], score: Floats) -> Callable[[Weights], Floats]:
-    """As `_rankings`, with one ranking per class: exact on the rows as they are.
+    """Make the function as `_rankings` does, with one ranking per class: exact on the rows as they are.
 
     On resamples the area is the mean placement of the drawn positive rows among all negative ones
     plus that of the drawn negative rows among all positive ones, less the area (the structural
@@ -299,13 +299,15 @@ def _shared_rankings(truth: NDArray[Any], score: Floats) -> Callable[[Weights], 
 
 
 def _below(score: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many scores are lower than each, and how many are not higher."""
+    """Count the scores that are lower than each, and those that are not higher."""
     ordered = np.sort(score)
     return np.searchsorted(ordered, score), np.searchsorted(ordered, score, side="right")
 
 
 def _regression(truth: NDArray[Any], prediction: Prediction, only: str | None) -> Measure:
-    """r2 is the coefficient of determination, 1 - residual / total sum of squares (Draper & Smith
+    """Make the function of the metrics of numbers.
+
+    r2 is the coefficient of determination, 1 - residual / total sum of squares (Draper & Smith
     1998, Applied Regression Analysis); mae, rmse and median_absolute_error are in the target's
     unit, the median half-way between the two middle rows. r2 is NaN where the target is constant.
     """
@@ -333,7 +335,7 @@ def _regression(truth: NDArray[Any], prediction: Prediction, only: str | None) -
 
 
 def _median(ordered: Floats, weights: Weights) -> float:
-    """Weighted median of sorted values; the mean of two where half the weight ends between them."""
+    """Compute the weighted median of sorted values; of two where half the weight ends between them."""
     below = np.cumsum(weights)
     half = below[-1] / 2
     low = ordered[np.searchsorted(below, half, side="left")]
@@ -342,19 +344,19 @@ def _median(ordered: Floats, weights: Weights) -> float:
 
 
 def divided(part: NDArray[Any], whole: NDArray[Any], otherwise: float = np.nan) -> Floats:
-    """Element-wise quotient; `otherwise` where the whole is nothing."""
+    """Divide element by element; `otherwise` where the whole is 0."""
     ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), otherwise), where=whole > 0)
     return ratio
 
 
 def _surprise(chance: Floats) -> Floats:
-    """Negative log of probabilities, kept finite as scikit-learn does."""
+    """Compute the negative log of probabilities, kept finite as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
     surprise: Floats = -np.log(np.clip(chance, tiny, 1 - tiny))
     return surprise
 
 
 def _mean_defined(found: Floats) -> Floats:
-    """Mean over the last axis without NaN; NaN where all are."""
+    """Average over the last axis without NaN; NaN where all are."""
     defined = ~np.isnan(found)
     return divided(np.where(defined, found, 0).sum(axis=-1), defined.sum(axis=-1))

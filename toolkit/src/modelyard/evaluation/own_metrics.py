@@ -1,4 +1,4 @@
-"""Metrics that a project adds in a module of its own."""
+"""Metrics of a project's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelyard.modelling.predicting import Floats, Prediction
 
 @dataclass(frozen=True)
 class Metric:
-    """A project's own measure of how good predictions are.
+    """A metric of a project's own.
 
     It is measured on the held-out rows and on bootstrap resamples of them, for an interval. A resample
     is made of whole rows, some of them several times: any function of the rows has a right interval,

@@ -27,9 +27,8 @@ from modelyard.data.cells import parse
 from modelyard.data.parts import read_part
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
-from modelyard.evaluation.metrics import Floats
 from modelyard.evidence import plain
-from modelyard.modelling.predicting import predict, threads_for
+from modelyard.modelling.predicting import Floats, predict, threads_for
 from modelyard.modelling.saving import CONTRACT_FILE, load_model
 
 BACKGROUND_ROWS = 200
@@ -93,7 +92,7 @@ def explain_rows(
 
 
 def model_contract(folder: Path) -> Contract:
-    """The contract that a model was trained on.
+    """Read the contract that a model was trained on.
 
     Raises:
         UsageError: when the folder holds none.

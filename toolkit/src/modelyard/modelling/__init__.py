@@ -1,4 +1,4 @@
-"""Learning from rows that follow a contract: encoding, training, saving and loading models."""
+"""Models of tables that follow a contract: encoding, training, saving, loading, predicting."""
 
 from modelyard.modelling.assembling import assemble
 from modelyard.modelling.encoding import (

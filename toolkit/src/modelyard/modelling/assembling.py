@@ -1,4 +1,4 @@
-"""Assembling a model from an encoder and a learner."""
+"""Assembly of a model from its fitted parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def assemble(
     add_features: AddFeatures | None = None,
     threshold: float | None = None,
 ) -> Any:
-    """Make one model, which takes a table of the contract's features, of its fitted parts.
+    """Make a model that takes a table of the contract's features, from its fitted parts.
 
     Args:
         encode: fitted; see `encoder`.
@@ -47,7 +47,7 @@ def assemble(
 
 
 def _is_identity(add_features: AddFeatures, contract: Contract) -> bool:
-    """Whether the function gives the very table back, as it does before a project adds a feature."""
+    """Return whether the function returns its argument, as it does before a feature is added."""
     rows = pd.DataFrame(columns=list(contract.features))
     try:
         return add_features(rows, contract) is rows

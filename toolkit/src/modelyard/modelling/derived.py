@@ -1,4 +1,4 @@
-"""Derived features inside a model."""
+"""The step of a model that adds derived features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AddFeatures: TypeAlias = "Callable[[pd.DataFrame, Contract], pd.DataFrame]"
 
 
 class DerivedFeatures(TransformerMixin, BaseEstimator):
-    """Calls a project's `add_features` on the rows that a model is given.
+    """Adds a project's derived features to the rows that a model is given.
 
     The function is saved by value, the contract as plain data, since a saved model is loaded with other
     versions of pydantic too.
@@ -30,7 +30,7 @@ class DerivedFeatures(TransformerMixin, BaseEstimator):
         self.contract = contract
 
     def fit(self, rows: pd.DataFrame, target: Any = None) -> DerivedFeatures:
-        """Do nothing: there is nothing to learn."""
+        """Do nothing: nothing is learned."""
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -1,4 +1,4 @@
-"""How each column of a table becomes numbers that a model can learn from."""
+"""Encoding of features as numbers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEncoder
 
-from modelyard.contract.model import Contract, Type
+from modelyard.contract.model import Contract
+from modelyard.data.cells import Type
 from modelyard.errors import UsageError
 
 # Histogram gradient boosting tells 255 values of a column apart, one of them "missing".
 MOST_LEVELS = 254
 
 
-# A part of a date is used only where the rows to learn from cover its cycle twice: what a model saw
-# of January and February tells it nothing about July.
+# A part of a date is used only where the training rows cover its cycle twice: a model trained on
+# January and February knows nothing about July.
 CYCLE_DAYS = {"hour": 2, "weekday": 14, "month": 731}
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A column and how a model sees it.
+    """A feature and its encoding.
 
     Attributes:
         name: of the column.
         kind: the contract's type.
-        encoding: in words, for people.
-        how: the block of the encoder it belongs to.
+        encoding: in words.
+        how: the block of the encoder that it belongs to.
         parts: of a datetime.
         since: the column a datetime's distance in days is measured to; None: 1970.
     """
@@ -48,17 +49,17 @@ class Feature:
 
 
 def choose_features(rows: pd.DataFrame, contract: Contract) -> list[Feature]:
-    """Decide how each feature is encoded, from the rows to learn from.
+    """Choose the features that a model is trained on, and the encoding of each.
 
     Features are those of the contract, by the contract's types, and the columns of `rows` that the
     contract does not name, which `add_features` made, by what they hold.
 
     Args:
-        rows: to learn from (rows, columns), with the derived columns.
+        rows: to train on (rows, columns), with the derived columns.
         contract: of the table.
 
     Raises:
-        UsageError: when no column is left to learn from.
+        UsageError: no feature is left.
     """
     derived = [str(name) for name in rows.columns if name not in contract.columns]
     kinds = {name: contract.columns[name].type for name in contract.features}
@@ -67,7 +68,7 @@ def choose_features(rows: pd.DataFrame, contract: Contract) -> list[Feature]:
     features = [feature for feature in chosen if feature is not None]
     if not features:
         raise UsageError(
-            "no feature is left to learn from: the only ones are datetimes that cover too few days "
+            "no feature is left: the only ones are datetimes that cover too few days "
             "(an hour of the day needs 2, a weekday 14). Bring more rows, or other columns."
         )
     order = ("number", "date", "category", "text")
@@ -79,6 +80,11 @@ def encoder(features: Sequence[Feature], contract: Contract, seed: int) -> Colum
 
     It turns a data frame of raw columns, in any order, into floats (rows, encoded). Missing values
     stay NaN. Categories that it was not fitted on become NaN, such texts the target's mean.
+
+    Args:
+        features: see `choose_features`.
+        contract: says the kind of problem, by which texts are encoded.
+        seed: of the folds in which texts are encoded.
     """
     kind = contract.kind
     blocks: list[tuple[str, Any, list[str]]] = []
@@ -113,7 +119,7 @@ def encoder(features: Sequence[Feature], contract: Contract, seed: int) -> Colum
 
 
 def categorical_positions(features: Sequence[Feature]) -> list[int]:
-    """Which encoded columns hold codes of categories."""
+    """Return the positions of encoded columns that hold codes of categories."""
     numbers = sum(f.how == "number" for f in features)
     dates = sum(len(f.parts) for f in features if f.how == "date")
     categories = sum(f.how == "category" for f in features)
@@ -121,7 +127,7 @@ def categorical_positions(features: Sequence[Feature]) -> list[int]:
 
 
 def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
-    """Numbers and booleans as floats; missing and infinite ones as NaN."""
+    """Convert numbers and booleans to floats; missing and infinite ones to NaN."""
     floats = [column.to_numpy(dtype=np.float64, na_value=np.nan) for _, column in columns.items()]
     values = np.column_stack(floats)
     values[~np.isfinite(values)] = np.nan
@@ -131,7 +137,7 @@ def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.float64]:
-    """Parts of the first column's datetimes; "days" since the second column's, or since 1970."""
+    """Compute parts of the first column's datetimes; "days" since the second column's, or since 1970."""
     times, *others = (_without_zone(column) for _, column in columns.items())
     found: list[Any] = []
     for part in parts:
@@ -148,7 +154,7 @@ def date_parts(columns: pd.DataFrame, parts: tuple[str, ...]) -> NDArray[np.floa
 
 
 def as_words(columns: pd.DataFrame) -> NDArray[np.object_]:
-    """Categories and texts as strings; missing ones as NaN."""
+    """Convert categories and texts to strings; missing ones to NaN."""
     words = np.empty(columns.shape, dtype=object)
     for i, (_, column) in enumerate(columns.items()):
         values = column.astype(object).to_numpy()
@@ -170,7 +176,7 @@ def _worded(encode: Any) -> Pipeline:
 
 
 def _kind_of(column: pd.Series) -> Type:
-    """The type of a derived column, in the contract's words."""
+    """Return the type of a derived column, as the contract names it."""
     kinds: dict[str, Type] = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return "datetime"
@@ -212,7 +218,7 @@ def _date_feature(name: str, contract: Contract, rows: pd.DataFrame) -> Feature 
 
 
 def without_empty(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Encoded rows in which columns without any value are constant: boosting cannot bin them."""
+    """Replace encoded columns without any value by 0: boosting cannot bin them."""
     empty = np.isnan(inputs).all(axis=0)
     return np.where(empty, 0.0, inputs) if empty.any() else inputs
 
@@ -224,11 +230,16 @@ def fit_encoder(
 
     A text's mean of the target leaves out the row it is given to (cross-fitting), so these are other
     numbers than `encode.transform(rows)` gives.
+
+    Args:
+        encode: unfitted; see `encoder`.
+        rows: to fit on (rows, columns).
+        target: of the same rows (rows,); see `labels`.
     """
     return without_empty(encode.fit_transform(rows, target))
 
 
 def labels(rows: pd.DataFrame, contract: Contract) -> NDArray[Any]:
-    """The target as the model predicts it (rows,): classes, or floats."""
+    """Return the target as the model predicts it (rows,): classes, or floats."""
     column = rows[contract.target.column]
     return column.to_numpy(dtype=np.float64) if contract.kind == "regression" else column.to_numpy()

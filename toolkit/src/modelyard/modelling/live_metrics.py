@@ -1,4 +1,4 @@
-"""Metrics of a training that goes on: whoever runs it reads them, and may end it early.
+"""Metrics of a running training, by which a sweep may stop it.
 
 On Azure ML (MLFLOW_RUN_ID) they go to the run, where a sweep's stopping rule reads them. Here
 (MLOPS_METRICS) they go to a file, one JSON object per line and iteration, which `mlops` reads.
@@ -18,12 +18,12 @@ from typing import Any, TextIO
 
 METRICS_FILE = "MLOPS_METRICS"
 FLUSH_SECONDS = 1.0
-LAST_WORDS_SECONDS = 30.0
+FINAL_SEND_SECONDS = 30.0
 LARGEST_BATCH = 100
 
 
 class LiveMetrics:
-    """Takes a value per metric and iteration; never fails and never holds up a training.
+    """Logs metrics of each iteration; a failure costs a warning, and logging does not block.
 
     Attributes:
         delivered: whether the MLflow run has all of them, known when the block has ended.
@@ -58,15 +58,15 @@ class LiveMetrics:
             self._file.close()
         if self._thread is not None:
             self._ended.set()
-            self._thread.join(LAST_WORDS_SECONDS)
+            self._thread.join(FINAL_SEND_SECONDS)
             self.delivered = not self._thread.is_alive() and not self._pending
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Pass on the metrics of one iteration.
+        """Log the metrics of an iteration.
 
         Args:
             step: the iteration.
-            metrics: value by name; what is not finite is left to the end of the training to say.
+            metrics: value by name; values that are not finite are written too.
         """
         now = time.time()
         if self._file is not None:
@@ -82,7 +82,7 @@ class LiveMetrics:
             self._pending += [(name, value, at, step) for name, value in metrics.items()]
 
     def _send(self) -> None:
-        """Send what has come up, every second and once more at the end."""
+        """Send pending metrics every second, and once more at the end."""
         warned = False
         client: Any = None
         while True:

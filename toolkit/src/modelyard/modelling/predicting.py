@@ -22,7 +22,7 @@ ROWS_PER_THREAD = 200_000
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about each row.
+    """Predictions of a model.
 
     Attributes:
         score: binary, probability of the positive class (rows,); multiclass, probabilities
@@ -36,20 +36,25 @@ class Prediction:
     label: NDArray[Any]
 
     def at(self, rows: NDArray[Any]) -> Prediction:
-        """The prediction for some rows (indices or a mask)."""
+        """Select rows, by indices or a mask."""
         return Prediction(self.score[rows], self.label[rows])
 
 
 def threads_for(rows: int) -> Any:
-    """A context in which scikit-learn uses as many threads as so many rows are worth."""
+    """Limit scikit-learn to as many threads as help with so many rows."""
     return threadpool_limits(max(1, min(os.cpu_count() or 1, rows // ROWS_PER_THREAD)), "openmp")
 
 
 def predict(model: Any, rows: pd.DataFrame, contract: Contract) -> Prediction:
-    """Ask a model about rows that have the contract's features (other columns are not looked at).
+    """Predict rows.
+
+    Args:
+        model: as loaded.
+        rows: with the contract's features; other columns are ignored.
+        contract: of the model.
 
     Raises:
-        UsageError: when the model cannot score them: other columns, other classes.
+        UsageError: the model takes other columns, or knows other classes.
     """
     given = rows.drop(columns=contract.target.column, errors="ignore")
     try:

@@ -1,4 +1,4 @@
-"""Saving and loading models, so that a saved model needs no code of the project."""
+"""Saving and loading of models; a saved model needs no code of the project."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def save_model(
 
 
 def _requirements(model: Any) -> list[str]:
-    """What loading needs, pinned: `NEEDED_TO_LOAD`, and the distribution that the learner is from."""
+    """List pinned requirements: `NEEDED_TO_LOAD`, and the distribution of the learner."""
     names = list(NEEDED_TO_LOAD)
     found = importlib.metadata.packages_distributions()
     for part in _parts(model):
@@ -100,13 +100,13 @@ def _parts(model: Any) -> Iterator[Any]:
 
 
 def _shown_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """A few rows, without missing values if there are such: NaN is not JSON."""
+    """Return a few rows, without missing values where possible: NaN is not JSON."""
     complete = rows.dropna().head(EXAMPLE_ROWS)
     return rows.head(EXAMPLE_ROWS) if complete.empty else complete
 
 
 def schemas(contract: Contract) -> tuple[Any, Any]:
-    """MLflow's schema of what a model takes and gives.
+    """Make MLflow's schemas of inputs and outputs.
 
     A column of integers or booleans that may be missing is an integer, float, boolean or object
     column, as its rows happen to be. MLflow would refuse all but one of them, so it is left open.
@@ -134,12 +134,12 @@ def schemas(contract: Contract) -> tuple[Any, Any]:
 
 
 def load_model(folder: Path) -> Any:
-    """What mlflow.sklearn.load_model gives, without importing MLflow where `save_model` wrote it.
+    """Load a model, without importing MLflow where `save_model` wrote it.
 
     Only load what you or your colleagues trained: a model file is a program.
 
     Raises:
-        UsageError: when there is no model, or it cannot be loaded here.
+        UsageError: there is no model, or it cannot be loaded here.
     """
     description = folder / "MLmodel"
     if not description.is_file():
@@ -166,7 +166,7 @@ def load_model(folder: Path) -> Any:
 
 @contextmanager
 def _quiet_mlflow() -> Iterator[None]:
-    """Import and call MLflow without its telemetry, and without advice that is followed already."""
+    """Import MLflow without telemetry, and silence its advice."""
     import logging
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,4 +1,4 @@
-"""Early stopping: how long a learner is trained, decided on validation rows."""
+"""Early stopping on validation rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Examples: TypeAlias = tuple[NDArray[np.float64], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Learned:
-    """How the training went.
+    """The course of a training.
 
     Attributes:
         losses: on the validation rows, from a constant prediction on (iterations + 1,).

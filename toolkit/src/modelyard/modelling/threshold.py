@@ -1,4 +1,4 @@
-"""The probability from which a binary model predicts the positive class."""
+"""Decision threshold of two classes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ THRESHOLD_ROWS = 50_000  # more say the same
 def choose_threshold(
     learner: Any, inputs: NDArray[Any], target: NDArray[Any], contract: Contract
 ) -> float | None:
-    """The probability from which to predict the positive class, so that f1 is highest.
+    """Choose the probability from which the positive class is predicted, so that f1 is highest.
 
-    It is chosen on probabilities of models that did not see the row: a model's own rows look too
-    easy, and the validation rows alone are few, or of a season with its own share of positives.
+    It is chosen by cross-validation: probabilities of training rows are too certain, and the validation
+    rows alone are few, or of a season with its own share of positives.
 
     Args:
         learner: unfitted, and stays so.
@@ -46,18 +46,18 @@ def choose_threshold(
         return 0.5
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     chances = np.empty(len(target))
-    for others, asked in folds.split(inputs, target):
+    for others, held_out in folds.split(inputs, target):
         made = clone(learner).fit(without_empty(inputs[others]), target[others])
         at = list(made.classes_).index(contract.target.positive)
-        chances[asked] = made.predict_proba(inputs[asked])[:, at]
+        chances[held_out] = made.predict_proba(inputs[held_out])[:, at]
     return best_threshold(is_positive, chances)
 
 
 def best_threshold(truth: NDArray[Any], score: Floats) -> float:
-    """The probability from which flagging a row gives the highest f1 on these rows.
+    """Find the probability from which flagging a row gives the highest f1 on these rows.
 
-    It lies half-way between two scores, so that it does not hang on a single row; 0.5 where no
-    row is positive.
+    It lies half-way between two scores, so that it does not depend on a single row; 0.5 where no row is
+    positive.
     """
     if not truth.any():
         return 0.5

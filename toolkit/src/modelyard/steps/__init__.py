@@ -1,4 +1,4 @@
-"""The steps of the pipeline, one module per component: its command line and one call."""
+"""Steps of the pipeline, a module per component."""
 
 from modelyard.steps.own import step
 from modelyard.steps.parts import prepared_parts

@@ -86,7 +86,7 @@ def assess(
 
 @contextmanager
 def _part(name: str) -> Iterator[None]:
-    """Name the part that an error comes from."""
+    """Add the name of the part to an error."""
     try:
         yield
     except ModelyardError as error:

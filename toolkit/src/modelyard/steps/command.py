@@ -1,11 +1,11 @@
-"""The command line that all steps share."""
+"""Options that steps share."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-# What steps read, and what it is.
+# Help of the paths that steps read.
 PATHS = {
     "contract": "conf/contract.yml",
     "gates": "conf/gates.yml",
@@ -17,6 +17,6 @@ PATHS = {
 
 
 def add_paths(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Give a step's command line an option for each of these paths, which are all required."""
+    """Add a required option for each of these paths."""
     for name in names:
         parser.add_argument(f"--{name}", type=Path, required=True, help=PATHS[name])

@@ -136,7 +136,7 @@ def _write(
 
 
 def usable_rows(content: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows to learn from, with the prepared columns only, and how many were dropped and why.
+    """Select the usable rows and the prepared columns; returns them and the number dropped by reason.
 
     Dropped: rows without target, without time where rows are split by it, and repetitions of
     an earlier row in every column, identifiers included.
@@ -158,7 +158,7 @@ def usable_rows(content: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame
 
 
 def split(rows: pd.DataFrame, contract: Contract) -> tuple[str, dict[str, np.ndarray]]:
-    """Positions of the rows of each part, ascending or in order of time, and the method.
+    """Split rows; returns the method, and the positions of each part, ascending or by time.
 
     Raises:
         UsageError: when a part would be too small, or lack the classes to be judged on.
@@ -196,7 +196,7 @@ def split(rows: pd.DataFrame, contract: Contract) -> tuple[str, dict[str, np.nda
 
 
 def by_time(times: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
-    """Oldest rows to train, newest to test; rows of the same moment stay together."""
+    """Split by time: the oldest rows to train, the newest to test; equal times stay together."""
     order = np.argsort(times.to_numpy(), kind="stable")
     ordered = times.to_numpy()[order]
     count = len(ordered)
@@ -207,7 +207,7 @@ def by_time(times: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
 
 
 def _between_ties(ordered: np.ndarray, position: int) -> int:
-    """The place nearest to a position where the value changes."""
+    """Return the position nearest to another where the value changes."""
     if not 0 < position < len(ordered):
         return position
     left = int(np.searchsorted(ordered, ordered[position], side="left"))
@@ -216,7 +216,7 @@ def _between_ties(ordered: np.ndarray, position: int) -> int:
 
 
 def at_random(strata: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
-    """The same shares of every stratum; a stratum too small to share stays in train."""
+    """Split each stratum by the same shares; one too small to divide stays in train."""
     generator = np.random.default_rng(contract.split.seed)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in PARTS}
     codes = pd.factorize(strata, sort=True)[0]
@@ -234,7 +234,7 @@ def at_random(strata: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
 
 
 def arrow_schema(rows: pd.DataFrame, contract: Contract) -> pa.Schema:
-    """Types of the three files: the same in each, whichever part the missing values fall into."""
+    """Make the schema of the three files: the same in each, wherever values are missing."""
     types = {
         "number": pa.float64(),
         "integer": pa.int64(),
@@ -258,7 +258,7 @@ def write_part(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
 
 
 def summary(rows: pd.DataFrame, contract: Contract) -> dict[str, Any]:
-    """Rows, span of time, and the target's mean or the share of each class."""
+    """Summarise rows, time span, and the target's mean or the share of each class."""
     target = rows[contract.target.column]
     result: dict[str, Any] = {"rows": len(rows)}
     if contract.time is not None:
@@ -270,7 +270,7 @@ def summary(rows: pd.DataFrame, contract: Contract) -> dict[str, Any]:
 
 
 def content_digest(content: pd.DataFrame) -> str:
-    """Digest of names and values in their order, the same for CSV and Parquet (32 hex)."""
+    """Compute a digest of names and values in their order, the same for CSV and Parquet (32 hex)."""
     total = hashlib.sha256("\0".join(content.columns).encode())
     for name in content.columns:
         values = content[name]
@@ -291,7 +291,7 @@ def show(
     dropped: dict[str, int],
     contract: Contract,
 ) -> None:
-    """Print the three parts, and what was left out."""
+    """Print the three parts, and the number of rows left out."""
     total = sum(part["rows"] for part in summaries.values())
     rows = [
         (

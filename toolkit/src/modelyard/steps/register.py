@@ -1,4 +1,4 @@
-"""Pipeline step: registers the model as challenger, with its evidence, and says how it stands."""
+"""Pipeline step: register the model as challenger, with its evidence, and judge it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def register(arguments: argparse.Namespace) -> int:
-    """See `main`."""
+    """Register the model, judge it, and write decision.json, report and model card."""
     folders = {step: getattr(arguments, f"{step}_evidence") for step in OF_STEPS}
     evidence = {
         kind: read_evidence(folders[step], kind)
@@ -95,7 +95,7 @@ def register(arguments: argparse.Namespace) -> int:
 
 
 def _run_id() -> str:
-    """The MLflow run to attach to: the job's own on Azure ML, the pipeline's parent run here."""
+    """Return the MLflow run: the job's own on Azure ML, the pipeline's parent run here."""
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         return run_id
     folder = os.environ.get("MLOPS_RUN")

@@ -1,4 +1,4 @@
-"""The step that trains: options, data, both models and the evidence around a project's `fit`."""
+"""Pipeline step: train a model and a baseline by the project's `fit`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _Settings = TypeVar("_Settings", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training makes.
+    """The result of a training.
 
     Attributes:
         model: the challenger; see `assemble`.
         baseline: a cheap model on the same features, which the challenger has to beat.
         settings: as they were used.
-        features: what the models see.
-        learned: how the training went.
+        features: that the models are trained on.
+        learned: the course of the training.
         threshold: the challenger's, None unless there are two classes.
     """
 
@@ -141,7 +141,7 @@ def package_of(settings: type[BaseModel]) -> ModuleType:
 
 
 def _validated(settings: type[_Settings], given: dict[str, Any]) -> _Settings:
-    """Settings, each within its bounds.
+    """Make settings, each within its bounds.
 
     Raises:
         UsageError: naming every option that is not.
