@@ -45,24 +45,25 @@ for hour, part in rows.iloc[half:].groupby("collected_at"):
 """
 
 OURS = """
-import importlib, json, sys, time
-package, folder, types = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-measure = importlib.import_module(f"{package}.watch").measure
+import json, sys, time
+from modelyard.monitoring.measure import measure
+from modelyard.monitoring.plan import Comparison, Plan
+from modelyard.monitoring.windows import Window
+folder, types = sys.argv[1], json.loads(sys.argv[2])
 metric = "jensen_shannon_distance"
-signal = {
-    "type": "data_drift",
-    "features": list(types),
-    "override": {},
-    "metrics": {"numerical": metric, "categorical": metric},
-    "production": {"files": [f"{folder}/production.parquet"]},
-    "reference": {"files": [f"{folder}/reference.parquet"]},
-}
+signal = Comparison(
+    production=Window((f"{folder}/production.parquet",)),
+    reference=Window((f"{folder}/reference.parquet",)),
+    features=tuple(types),
+    metrics={"numerical": (metric,), "categorical": (metric,)},
+    override={},
+)
 seconds = []
 for _ in range(4):
     start = time.perf_counter()
-    found = measure({"types": types, "signals": {"drift": signal}})
+    found = measure(Plan(types, {"drift": signal}, {}))
     seconds.append(time.perf_counter() - start)
-assert len(found["drift"]["measures"]) == len(types)
+assert set(found) == {"drift"}
 print(json.dumps(seconds[1:]))
 """
 
@@ -130,7 +131,6 @@ def measure() -> list[Figure]:
     project = prepared_project()
     watched = watched_project(project)
     types = {**dict.fromkeys(NUMBERS, "number"), **dict.fromkeys(WORDS, "category")}
-    package = next(p.name for p in (project / "src").iterdir() if (p / "watch.py").is_file())
     uv, python = project / ".venv/bin/uv", project / ".venv/bin/python"
     apart: list[str | Path] = [
         uv,
@@ -145,7 +145,7 @@ def measure() -> list[Figure]:
     ours, theirs, whole = [], [], []
     for _ in range(ROUNDS):
         # In turns, so that noise meets both alike. Both read the tables; imports are not counted.
-        words = [package, str(watched), json.dumps(types)]
+        words = [str(watched), json.dumps(types)]
         ours += json.loads(command(python, "-c", OURS, *words, cwd=project))
         printed = command(*evidently, "-W", "ignore", "-c", EVIDENTLY, watched)
         theirs += json.loads(printed.splitlines()[-1])

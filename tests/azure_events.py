@@ -30,7 +30,7 @@ from modelyard.events.jobs import AzureJobs  # noqa: E402
 from modelyard.events.settings import Settings  # noqa: E402
 from modelyard.events.store import BlobStore, Found  # noqa: E402
 
-from tests import payloads  # noqa: E402
+from tests import payloads  # type: ignore[attr-defined]  # noqa: E402
 
 STATE = "https://account.blob.core.windows.net/event-state"
 

@@ -28,11 +28,12 @@ from azure.core.pipeline.transport import RequestsTransport  # noqa: E402
 from azure.core.pipeline.transport._requests_basic import RequestsTransportResponse  # noqa: E402
 from azure.core.rest import HttpRequest  # noqa: E402
 from azure.core.rest._requests_basic import RestRequestsTransportResponse  # noqa: E402
-from mlops.models.gates import Reason  # noqa: E402
-from mlops.project import Release, load_project  # noqa: E402
-from mlops.releases import rollout  # noqa: E402
-from mlops.releases.azure_endpoint import AzureEndpoint  # noqa: E402
-from mlops.releases.release import drive  # noqa: E402
+from modelyard.gates import Release  # noqa: E402
+from modelyard.models.reasons import Reason  # noqa: E402
+from modelyard.project import load_project  # noqa: E402
+from modelyard.releases import rollout  # noqa: E402
+from modelyard.releases.azure_endpoint import AzureEndpoint  # noqa: E402
+from modelyard.releases.release import drive  # noqa: E402
 
 WORKSPACE = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers"
@@ -226,9 +227,9 @@ def main() -> None:
     )
     settings = Release(requests=100, seconds=0)
 
-    def check(stage: str, state: Any, asked: Any) -> tuple[Reason, ...]:
+    def check(stage: str, state: Any, endpoint: Any) -> tuple[Reason, ...]:
         if stage == rollout.SMOKE:
-            answer = asked.invoke(state.new, {"input_data": []})
+            answer = endpoint.invoke(state.new, {"input_data": []})
             assert answer.body["from"] == state.new
         return (Reason(stage, "", "", True),)
 
