@@ -127,6 +127,39 @@ def test_a_challenger_that_met_another_champion_is_compared_again(
     assert champion(project) == "1"
 
 
+def test_a_challenger_is_compared_again_on_its_own_rows_with_the_models_of_the_registry(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"model": "MLmodel", "baseline": "MLmodel", "prepared": "test.parquet"}
+    given: dict[str, str] = {}
+
+    def assess(*, contract: Path, champion: Path, evidence: Path, **inputs: Any) -> None:
+        given["contract"] = contract.read_text(encoding="utf-8")
+        given["champion"] = (champion / "model" / "MLmodel").read_text(encoding="utf-8")
+        for name, file in parts.items():
+            given[name] = (inputs[name] / file).read_text(encoding="utf-8")
+        content = evaluation(champion=(0.1, 0.05, 0.2))
+        content["details"]["champion"] = json.loads((champion / "champion.json").read_text())
+        for kind in ("evaluation", "fairness", "footprint"):
+            (evidence / f"{kind}.json").write_text(json.dumps(envelope(kind, **content)))
+
+    monkeypatch.setattr("modelyard.releases.promote.assess", assess)
+    registry = registry_of(project)
+    runs = [registry.version(register(project)).run_id for _ in range(2)]
+    for run in runs:
+        for name, file in {**parts, "contract": "contract.yml"}.items():
+            if name != "model":
+                registry.client.log_text(run, f"{name} of {run}", f"{name}/{file}")
+    promote(project, "1")
+    assert promote(project, "2").decision.passed
+    names = ("baseline", "prepared", "contract")
+    assert given == {
+        **{name: f"{name} of {runs[1]}" for name in names},
+        "model": runs[1],
+        "champion": runs[0],
+    }
+
+
 def test_a_better_challenger_replaces_the_champion_and_rollback_brings_it_back(
     project: Path,
 ) -> None:

@@ -274,7 +274,10 @@ release.run_release(Path.cwd(), settings=here.QUICK, limits=here.LIMITS)
 
 @pytest.mark.parametrize(
     ("writes", "when", "action"),
-    [(1, "before", "resume"), (5, "after", "roll back")],
+    [
+        (1, "before", "resume"),
+        pytest.param(5, "after", "roll back", marks=pytest.mark.slow),
+    ],
 )
 def test_a_release_that_was_killed_is_taken_up_or_rolled_back(
     project: Path, writes: int, when: str, action: str

@@ -93,7 +93,10 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
             decision = replace(
                 decision,
                 stage="promoted" if decision.passed else "refused",
-                decided={"by": _author(root), "at": datetime.now(UTC).isoformat(timespec="seconds")},
+                decided={
+                    "by": _author(root),
+                    "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                },
             )
         evidence["decision"] = decision.evidence()
         for kind in {*COMPARED, "decision"} & evidence.keys():
