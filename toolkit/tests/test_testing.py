@@ -118,6 +118,11 @@ def test_a_component_that_lacks_a_setting_or_has_another_default_is_found(tmp_pa
         ("default: 0.06", "default: 0.07", "0.07, in Settings 0.06"),
         ("  l2:\n", "  l3:\n", "no input `l2`"),
         ("  --l2 ${{inputs.l2}}\n", "", "lacks --l2"),
+        (
+            "inputs:\n",
+            "inputs:\n  depth: {type: integer, default: 3}\n",
+            "no field of Settings: depth",
+        ),
     ):
         changed = tmp_path / "train.yml"
         changed.write_text(text.replace(old, new), encoding="utf-8")

@@ -168,14 +168,15 @@ def check_model(
 
 
 def check_component(path: Path, settings: type[BaseModel]) -> None:
-    """Check that a component has an input for each setting, with the same default, and passes it on.
+    """Check that a component has an input for each setting and no other, and passes it on.
 
     Args:
         path: azureml/components/train.yml.
         settings: the project's hyperparameters.
 
     Raises:
-        AssertionError: an input is missing, has another default, or is not in the command.
+        AssertionError: an input is missing, has another default or is not in the command, or there is
+            one with a default that is no setting.
     """
     content = read_yaml(path)
     for name, field in settings.model_fields.items():
@@ -186,6 +187,9 @@ def check_component(path: Path, settings: type[BaseModel]) -> None:
         )
         option = f"--{name.replace('_', '-')} ${{{{inputs.{name}}}}}"
         assert option in content["command"], f"{path}: the command lacks {option}"
+    inputs = [name for name, given in content["inputs"].items() if "default" in given]
+    unknown = sorted(set(inputs) - settings.model_fields.keys())
+    assert not unknown, f"{path}: no field of Settings: {', '.join(unknown)}; remove these inputs"
 
 
 def small_copy(root: Path, folder: Path) -> Path:
