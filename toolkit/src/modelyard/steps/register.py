@@ -44,13 +44,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def register(arguments: argparse.Namespace) -> int:
     """Register the model, judge it, and write decision.json, report and model card."""
+    gates = load_gates(arguments.gates)
     folders = {step: getattr(arguments, f"{step}_evidence") for step in OF_STEPS}
     evidence = {
         kind: read_evidence(folders[step], kind)
         for step, kinds in OF_STEPS.items()
         for kind in kinds
     }
-    gates = load_gates(arguments.gates)
     run_id = _run_id()
     registry = Registry(arguments.model_name, tracking_uri())
     for name in ("model", "baseline", "prepared", "contract"):
