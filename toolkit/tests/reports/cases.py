@@ -89,13 +89,23 @@ def _thin(value: Any) -> Any:
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in JSON content; the first item of a list stands for all."""
+    """Every place in JSON content; of the alike items of a list only the first is entered."""
     yield path
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _paths(item, (*path, key))
-    elif isinstance(value, list) and value:
-        yield from _paths(value[0], (*path, 0))
+    elif isinstance(value, list):
+        entered = set()
+        for index, item in enumerate(value):
+            if (shape := _shape(item)) not in entered:
+                entered.add(shape)
+                yield from _paths(item, (*path, index))
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((key, _shape(item)) for key, item in value.items())
+    return tuple(map(_shape, value)) if isinstance(value, list) else type(value)
 
 
 def _replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
