@@ -24,6 +24,10 @@ from modelyard.testing import (
     small_table,
 )
 from pydantic import ConfigDict
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.project import ROOT
 
@@ -92,6 +96,16 @@ def test_a_feature_that_would_be_another_number_when_scored_is_found(
 def test_the_templates_model_passes(kind: str, tmp_path: Path) -> None:
     check_model(Settings, fit, contract_of(kind), tmp_path)
     assert check_fast_path(tmp_path / "model") == "fast path"
+
+
+def test_another_learner_passes_and_is_asked_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linear = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
+    monkeypatch.setattr("flight_delay.train.build_model", lambda *_, **__: linear)
+    check_model(Settings, fit, contract_of("binary"), tmp_path)
+    said = check_fast_path(tmp_path / "model")
+    assert said == "fast encoding, learner's own prediction"
 
 
 def test_a_model_that_learns_nothing_is_found(tmp_path: Path) -> None:

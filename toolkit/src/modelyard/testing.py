@@ -244,7 +244,8 @@ def check_fast_path(folder: Path) -> str:
         folder: of a saved model.
 
     Returns:
-        What answers single rows: "fast path" or "model's own prediction".
+        What answers single rows: "fast path"; "fast encoding, learner's own prediction", where the learner
+        is no histogram gradient boosting; or "model's own prediction".
 
     Raises:
         AssertionError: an answer differs by more than 1e-6, or a broken request is not refused.
@@ -265,6 +266,8 @@ def check_fast_path(folder: Path) -> str:
         )
     status, content = service.answer(b'{"input_data": [{"no such column": 1}]}')
     assert status == 400, f"expected 400 for a row of other columns, found {status}: {content}"
+    if service.fast is not None and service.fast.forest is None:
+        return "fast encoding, learner's own prediction"
     return service.path
 
 
