@@ -98,7 +98,7 @@ class Bench:
             )
         )
 
-    def crown(self, version: str = "3", model: str | None = "model") -> None:
+    def make_champion(self, version: str = "3", model: str | None = "model") -> None:
         """Make a model the champion; without one, a champion whose files are gone."""
         place = self.folder / "champion"
         (place / "champion.json").write_text(json.dumps({"name": "m", "version": version}))

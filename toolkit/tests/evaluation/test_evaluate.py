@@ -65,7 +65,7 @@ def test_judging_again_gives_the_same_bytes(trained):
 
 
 def test_the_champion_itself_differs_from_the_challenger_by_exactly_nothing(trained, capsys):
-    trained.crown()
+    trained.make_champion()
     assert trained.evaluate() == 0
     details = trained.evidence("evaluation")["details"]
     assert details["champion"] == {"name": "m", "version": "3", "error": None}
@@ -75,7 +75,7 @@ def test_the_champion_itself_differs_from_the_challenger_by_exactly_nothing(trai
 
 
 def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
-    trained.crown()
+    trained.make_champion()
     assert trained.evaluate(model="baseline") == 0
     details = trained.evidence("evaluation")["details"]
     for metric in ("roc_auc", "log_loss", "brier"):
@@ -84,7 +84,7 @@ def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
 
 
 def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained, capsys):
-    trained.crown()
+    trained.make_champion()
     rules = (trained.folder / "contract.yml").read_text()
     (trained.folder / "contract.yml").write_text(
         "\n".join(line for line in rules.splitlines() if not line.startswith("  number:"))
@@ -100,7 +100,7 @@ def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained,
 
 
 def test_a_champion_whose_file_is_gone_is_not_compared(trained):
-    trained.crown(model=None)
+    trained.make_champion(model=None)
     assert trained.evaluate() == 0
     assert "holds no MLflow model" in trained.evidence("evaluation")["details"]["champion"]["error"]
 

@@ -111,7 +111,7 @@ def test_the_same_input_gives_the_same_bytes(unfair):
 
 def test_differences_are_held_against_the_champion_s_on_the_same_draws(unfair):
     lower_limit(unfair)
-    unfair.crown()
+    unfair.make_champion()
     assert unfair.fairness() == 0
     more = apart(unfair.evidence("fairness"), "equalized_odds", 1)["over_champion"]
     assert more == {"value": 0.0, "low": 0.0, "high": 0.0}
@@ -121,7 +121,7 @@ def test_differences_are_held_against_the_champion_s_on_the_same_draws(unfair):
 
 
 def test_a_champion_that_cannot_score_the_rows_is_named(unfair):
-    unfair.crown(model=None)
+    unfair.make_champion(model=None)
     assert unfair.fairness() == 0
     evidence = unfair.evidence("fairness")
     assert "holds no MLflow model" in evidence["details"]["champion"]["error"]

@@ -108,7 +108,7 @@ def test_a_metric_cannot_change_the_rows_that_others_are_measured_on():
 
 
 def test_it_is_reported_with_an_interval_and_its_direction(costly, capsys):
-    costly.crown(model="baseline")
+    costly.make_champion(model="baseline")
     assert costly.evaluate() == 0
     assert "cost *" in capsys.readouterr().out
     evidence = costly.evidence("evaluation")

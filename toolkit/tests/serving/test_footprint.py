@@ -27,7 +27,7 @@ def trained(mixed_bench, quick):
 
 
 def test_challenger_and_champion_are_measured_alike(trained, capfd):
-    trained.crown(model="baseline")
+    trained.make_champion(model="baseline")
     capfd.readouterr()
     assert trained.footprint() == 0
     said = capfd.readouterr()
@@ -75,7 +75,7 @@ def test_a_model_that_grew_shows_in_every_figure(trained):
 
     space: dict = {"__name__": "__main__"}
     exec(HEAVY, space)
-    trained.crown()
+    trained.make_champion()
     rows = trained.table[trained.contract.features]
     (trained.folder / "heavy").mkdir()
     # By value, as the package's own models are: the probe has no such module.
@@ -118,7 +118,7 @@ def test_a_champion_is_asked_about_the_rows_and_columns_that_its_contract_takes(
 
 
 def test_a_champion_that_cannot_be_loaded_is_named_and_the_challenger_is_measured(trained):
-    trained.crown()
+    trained.make_champion()
     (trained.folder / "champion" / "model" / "model.pkl").write_bytes(b"not a pickle")
     assert trained.footprint() == 0
     details = trained.evidence("footprint")["details"]
