@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -15,8 +16,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_on_a_table_that_follows_the_contract(path: Path, tmp_path: Path) -> None:
+def test_a_notebook_runs_on_a_table_that_follows_the_contract(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = small_copy(ROOT, tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(copy / "src"), prepend=os.pathsep)
     shutil.copytree(ROOT / "notebooks", copy / "notebooks")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
