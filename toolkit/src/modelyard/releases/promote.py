@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import io
 import os
 import secrets
 import shutil
@@ -174,7 +176,9 @@ def _compare_again(
         number = champion.number if champion else None
         write_json(rival / "champion.json", {"name": registry.model, "version": number})
         gates, metrics = root / "conf" / "gates.yml", metrics_module(root)
-        assess(gates=gates, champion=rival, evidence=place, metrics=metrics, **inputs)
+        # Its tables would stand between the lines of `--json`, and the report shows them.
+        with contextlib.redirect_stdout(io.StringIO()):
+            assess(gates=gates, champion=rival, evidence=place, metrics=metrics, **inputs)
         return {kind: read_json(place / f"{kind}.json") for kind in COMPARED}
 
 
