@@ -156,7 +156,11 @@ def bring_table(project: Installed, name: str, *words: str) -> Path:
 
 @pytest.mark.parametrize("answers", PAIRS, ids=lambda answers: " ".join(answers.values()))
 def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
-    answers: dict[str, str], installed: Installed, environments: Path, tmp_path: Path
+    answers: dict[str, str],
+    installed: Installed,
+    environments: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     odd = PAIRS.index(answers) % 2 == 1
     project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
@@ -174,6 +178,7 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
     else:
         # The same packages in every project: set up once.
         (project.path / ".venv").symlink_to(installed.bin.parent)
+        monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's
         ready = Installed(project, installed.bin)
         ready.share(environments)
         ready.make("check", "data")
