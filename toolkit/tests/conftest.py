@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 
 from modelyard.models.registry import Registry
 
-from tests.bench import bench, mixed, mixed_bench  # noqa: E402, F401 (fixtures)
+from tests.bench import bench, mixed, mixed_bench  # noqa: F401 (fixtures)
 from tests.small_project import make_small_project
 
 # The same examples in every run: a red build is about the change, not about luck.

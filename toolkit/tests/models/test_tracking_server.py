@@ -219,7 +219,9 @@ def nowhere(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_without_its_server_a_champion_is_unknown_and_not_missing(
     nowhere: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=f"the model registry at {nowhere} failed: no server answers"):
+    with pytest.raises(
+        UsageError, match=f"the model registry at {nowhere} failed: no server answers"
+    ):
         fetch_champion("test", tracking_uri(), tmp_path)
     assert not (tmp_path / "champion.json").exists()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.drills.timeline import timeline
-from modelyard.reports.pages import page
 from modelyard.reports.labels import metric_label
+from modelyard.reports.pages import page
 from modelyard.reports.wording import fixed, number, plural, span
 
 _TONES = {
