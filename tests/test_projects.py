@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -9,9 +10,11 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +192,39 @@ def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert "http://" not in text.replace("http://www.w3.org/", "")
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Iterator[str]:
+    """A package index on this machine that has the toolkit and nothing else; yields its address."""
+    (wheel,) = TEMPLATE.glob("requirements/wheels/*.whl")
+    page = tmp_path / "feed" / "simple" / "modelyard"
+    page.mkdir(parents=True)
+    shutil.copy(wheel, page)
+    (page / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>', encoding="utf-8")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "feed"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/simple"
+        server.shutdown()
+
+
+def test_a_project_whose_toolkit_comes_from_a_feed_passes_its_checks(
+    feed: str, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = bake(tmp_path)
+    for wheel in project.path.glob("requirements/wheels/*.whl"):
+        wheel.unlink()
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", feed)
+    ready = Installed(project, project.path / ".venv" / "bin")
+    ready.make("setup")
+    ready.share(environments)
+    ready.make("check")
 
 
 @pytest.mark.parametrize("name", RUN_TABLE)
