@@ -103,3 +103,12 @@ def test_the_version_of_the_toolkit_does_not_count(
         digests.append(installed())
     installed.cache_clear()
     assert len(set(digests)) == 1
+
+
+def test_libraries_of_what_only_a_function_imports_are_not_waited_for(project: Path) -> None:
+    (project / "own" / "fit.py").write_text("import csv\ndef f():\n    from . import more\n")
+    (project / "own" / "more.py").write_text("import numpy\n")
+    found = step_code(project, "own.fit")
+    assert (found.imports, found.later) == ((), ("numpy",))
+    change(project / "own" / "more.py")
+    assert step_code(project, "own.fit").digest != found.digest

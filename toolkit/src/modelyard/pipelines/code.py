@@ -50,13 +50,15 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
     files: dict[Path, Path] = {}
     at_top: dict[str, None] = {}
     later: dict[str, None] = {}
-    pending = [(*start, module)]
+    # Files that imports at module level lead to come first: what only functions import comes later.
+    pending, pending_later = [(*start, module)], []
     for word in named:
         if folder and all(part.isidentifier() for part in word.split(".")):
             pending.extend(_sources([folder], word.split(".")))
     dynamic = False
-    while pending:
-        place, file, name = pending.pop(0)
+    while pending or pending_later:
+        at_start = bool(pending)
+        place, file, name = (pending or pending_later).pop(0)
         if file in files:
             continue
         files[file] = place
@@ -64,9 +66,9 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
             root = imported[0]
             dynamic |= place == folder and root in {"importlib", "runpy"}
             found = list(_sources(places, imported))
-            pending.extend(found)
+            (pending if top and at_start else pending_later).extend(found)
             if not found and root not in sys.stdlib_module_names:
-                (at_top if top else later)[".".join(imported)] = None
+                (at_top if top and at_start else later)[".".join(imported)] = None
     digests = [
         digest_files(_counted(files, place, dynamic and place == folder), place) for place in places
     ]
