@@ -51,7 +51,8 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
     at_top: dict[str, None] = {}
     later: dict[str, None] = {}
     # Files that imports at module level lead to come first: what only functions import comes later.
-    pending, pending_later = [(*start, module)], []
+    pending = [(*start, module)]
+    pending_later: list[tuple[Path, Path, str]] = []
     for word in named:
         if folder and all(part.isidentifier() for part in word.split(".")):
             pending.extend(_sources([folder], word.split(".")))
