@@ -112,3 +112,23 @@ def test_libraries_of_what_only_a_function_imports_are_not_waited_for(project: P
     assert (found.imports, found.later) == ((), ("numpy",))
     change(project / "own" / "more.py")
     assert step_code(project, "own.fit").digest != found.digest
+
+
+@pytest.mark.parametrize("line", ["from modelyard import far", "from modelyard import (x, far)"])
+def test_a_module_that_is_imported_from_its_package_counts(
+    toolkit: Path, project: Path, line: str
+) -> None:
+    (toolkit / "near.py").write_text(f"{line}\nfrom numpy import array\n", encoding="utf-8")
+    found = step_code(project, "own.fit")
+    assert found.imports == ("numpy",)  # what is imported from a library is no library
+    change(toolkit / "far.py")
+    assert step_code(project, "own.fit").digest != found.digest
+
+
+def test_the_project_s_own_modules_count_when_they_are_imported_from_the_package(
+    project: Path,
+) -> None:
+    (project / "own" / "fit.py").write_text("from own import more\n", encoding="utf-8")
+    before = step_code(project, "own.fit").digest
+    change(project / "own" / "more.py")
+    assert step_code(project, "own.fit").digest != before

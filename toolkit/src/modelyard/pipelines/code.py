@@ -63,12 +63,12 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
         if file in files:
             continue
         files[file] = place
-        for imported, top in _imports(file, name):
+        for imported, top, inside in _imports(file, name):
             root = imported[0]
             dynamic |= place == folder and root in {"importlib", "runpy"}
             found = list(_sources(places, imported))
             (pending if top and at_start else pending_later).extend(found)
-            if not found and root not in sys.stdlib_module_names:
+            if not found and not inside and root not in sys.stdlib_module_names:
                 (at_top if top and at_start else later)[".".join(imported)] = None
     digests = [
         digest_files(_counted(files, place, dynamic and place == folder), place) for place in places
@@ -129,16 +129,23 @@ def _sources(places: Sequence[Path], parts: list[str]) -> Iterator[tuple[Path, P
 
 
 @cache
-def _imports(file: Path, name: str) -> tuple[tuple[list[str], bool], ...]:
-    """The names that a file imports, and whether at module level; kept, as steps share modules."""
+def _imports(file: Path, name: str) -> tuple[tuple[list[str], bool, bool], ...]:
+    """Read what a file imports; kept, as steps share modules.
+
+    Returns:
+        Names, whether they are imported at module level, and whether they stand inside another module,
+        of which they may be a part or a submodule.
+    """
     try:
         return tuple(_imported_names(ast.parse(file.read_bytes()), file, name))
     except SyntaxError:
         return ()
 
 
-def _imported_names(tree: ast.Module, file: Path, name: str) -> Iterator[tuple[list[str], bool]]:
-    """Read the names from the syntax tree; `from .a import b` gives a and a.b."""
+def _imported_names(
+    tree: ast.Module, file: Path, name: str
+) -> Iterator[tuple[list[str], bool, bool]]:
+    """Read the names from the syntax tree; `from a import b` gives a and a.b."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
     top = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
     for block in ast.walk(tree):
@@ -148,12 +155,11 @@ def _imported_names(tree: ast.Module, file: Path, name: str) -> Iterator[tuple[l
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name.split("."), id(node) in top
+                yield alias.name.split("."), id(node) in top, False
         elif isinstance(node, ast.ImportFrom):
             outer = package[: len(package) - node.level + 1] if node.level else []
             base = outer + (node.module.split(".") if node.module else [])
             if base:
-                yield base, id(node) in top
-            if node.level:
-                for alias in node.names:
-                    yield [*base, alias.name], id(node) in top
+                yield base, id(node) in top, False
+            for alias in node.names:
+                yield [*base, alias.name], id(node) in top, bool(base)
