@@ -75,13 +75,8 @@ class Bench:
         text = self.gates.read_text(encoding="utf-8").replace("resamples: 500", "resamples: 50")
         self.gates.write_text(text, encoding="utf-8")
         place = self.folder
-        names = ("prepared", "model", "baseline", "champion", "evidence")
         return guarded(
-            assess,
-            contract=place / "contract.yml",
-            gates=self.gates,
-            metrics=self.metrics,
-            **{name: place / name for name in names},
+            lambda: assess(self.held_out(), place / "model", place / "champion", place / "evidence")
         )
 
     def evaluate(self, model: str = "model") -> int:

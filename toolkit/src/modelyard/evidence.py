@@ -16,6 +16,8 @@ from modelyard.files import write_text
 
 __all__ = ["read_evidence", "write_evidence"]
 
+PARAM_LENGTH = 6000  # MLflow refuses longer values
+
 
 def write_evidence(
     folder: Path | str,
@@ -59,7 +61,7 @@ def write_evidence(
     write_text(path, text + "\n")
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
-        _log(run_id, evidence | {"series": {}} if series_logged else evidence)
+        _log(run_id, evidence, series=not series_logged)
     return path
 
 
@@ -110,33 +112,46 @@ def plain_name(kind: str, name: str, *, of: Literal["metric", "param", "tag", "s
     return name if of == "series" or (kind, of) == ("evaluation", "metric") else f"{kind}.{name}"
 
 
-def _log(run_id: str, evidence: dict[str, Any]) -> None:
+def mlflow_entities(
+    content: Mapping[str, Any], at: int, *, series: bool = True
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Turn evidence into MLflow's metrics, params and tags, by the names of `plain_name`.
+
+    Args:
+        content: as `read_evidence` gives it.
+        at: time of the metrics, milliseconds since 1970.
+        series: include a metric for each iteration.
+    """
+    from mlflow.entities import Metric, Param, RunTag
+
+    kind = content["evidence"]
+    numbers = [
+        (plain_name(kind, key, of="metric"), value, 0) for key, value in content["metrics"].items()
+    ]
+    for key, values in content["series"].items() if series else ():
+        numbers += [(key, value, step) for step, value in enumerate(values)]
+    return (
+        [Metric(key, float(n), at, step) for key, n, step in numbers if n is not None],
+        [
+            Param(plain_name(kind, key, of="param"), str(value)[:PARAM_LENGTH])
+            for key, value in content["params"].items()
+        ],
+        [
+            RunTag(plain_name(kind, key, of="tag"), str(value))
+            for key, value in content["tags"].items()
+        ],
+    )
+
+
+def _log(run_id: str, evidence: dict[str, Any], *, series: bool) -> None:
     """Log to MLflow; a failure is a warning."""
     try:
-        import mlflow.entities
+        import mlflow
 
         client = mlflow.MlflowClient()
-        entities: Any = mlflow.entities
-        now, kind = int(time.time() * 1000), evidence["evidence"]
-        numbers = [
-            (plain_name(kind, key, of="metric"), value, 0)
-            for key, value in evidence["metrics"].items()
-        ]
-        for key, values in evidence["series"].items():
-            numbers += [(key, value, step) for step, value in enumerate(values)]
-        metrics = [
-            entities.Metric(key, float(n), now, step) for key, n, step in numbers if n is not None
-        ]
-        params = [
-            entities.Param(plain_name(kind, key, of="param"), str(value))
-            for key, value in evidence["params"].items()
-        ]
-        tags = [
-            entities.RunTag(plain_name(kind, key, of="tag"), str(value))
-            for key, value in evidence["tags"].items()
-        ]
-        for start in range(0, max(len(metrics), len(params), len(tags)), 100):
-            part = slice(start, start + 100)
-            client.log_batch(run_id, metrics[part], params[part], tags[part])
+        entities = mlflow_entities(evidence, int(time.time() * 1000), series=series)
+        for start in range(0, max(map(len, entities)), 100):
+            metrics, params, tags = (part[start : start + 100] for part in entities)
+            client.log_batch(run_id, metrics, params, tags)
     except Exception as error:
         print(f"warning: not logged to MLflow: {error}", file=sys.stderr)

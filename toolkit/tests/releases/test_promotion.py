@@ -133,16 +133,20 @@ def test_a_challenger_is_compared_again_on_its_own_rows_with_the_models_of_the_r
     parts = {"model": "MLmodel", "baseline": "MLmodel", "prepared": "test.parquet"}
     given: dict[str, str] = {}
 
-    def assess(*, contract: Path, champion: Path, evidence: Path, **inputs: Any) -> None:
+    def held_out(*, contract: Path, champion: Path, **inputs: Any) -> None:
         given["contract"] = contract.read_text(encoding="utf-8")
         given["champion"] = (champion / "model" / "MLmodel").read_text(encoding="utf-8")
         for name, file in parts.items():
             given[name] = (inputs[name] / file).read_text(encoding="utf-8")
+
+    def assess(held: None, model: Path, champion: Path, evidence: Path) -> None:
+        assert (model / "MLmodel").read_text(encoding="utf-8") == given["model"]
         content = evaluation(champion=(0.1, 0.05, 0.2))
         content["details"]["champion"] = json.loads((champion / "champion.json").read_text())
         for kind in ("evaluation", "fairness", "footprint"):
             (evidence / f"{kind}.json").write_text(json.dumps(envelope(kind, **content)))
 
+    monkeypatch.setattr("modelyard.releases.promote.held_out", held_out)
     monkeypatch.setattr("modelyard.releases.promote.assess", assess)
     registry = registry_of(project)
     runs = [registry.version(register(project)).run_id for _ in range(2)]

@@ -18,9 +18,9 @@ PROMOTION = (
 
 
 def run_assess(root: Path) -> int:
-    names = ("prepared", "model", "baseline", "champion", "evidence")
     rules = {name: root / "conf" / f"{name}.yml" for name in ("contract", "gates")}
-    return guarded(assess.assess, **rules, **{name: root / name for name in names})
+    folders = {name: root / name for name in ("prepared", "model", "baseline", "champion")}
+    return guarded(assess.held_out, **rules, **folders)
 
 
 def run_register(root: Path) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import UsageError
-from modelyard.evidence import plain_name
+from modelyard.evidence import mlflow_entities
 from modelyard.files import read_json, write_json, write_text
 from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
 from modelyard.sweeps.record_trials import end_left_over, log_trials
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 GAVE_UP = "mlflow-failed.txt"
-_PARAM_LENGTH = 6000  # MLflow refuses longer values
 _BATCH = 1000  # metrics in one call
 _PAUSE = 0.1
 
@@ -257,31 +256,9 @@ def _log_step(
 def _log_evidence(
     client: MlflowClient, run_id: str, content: Mapping[str, Any], step: StepState, *, parent: bool
 ) -> None:
-    """Log an evidence file by the names of `plain_name`; series in the step's own run only."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    kind = content["evidence"]
+    """Log an evidence file; series in the step's own run only."""
     at = _milliseconds(step.finished) or 0
-    series = {} if parent else content["series"]
-    metrics = [
-        Metric(plain_name(kind, name, of="metric"), float(value), at, 0)
-        for name, value in content["metrics"].items()
-        if value is not None
-    ]
-    metrics += [
-        Metric(name, float(value), at, position)
-        for name, values in series.items()
-        for position, value in enumerate(values)
-        if value is not None
-    ]
-    params = [
-        Param(plain_name(kind, key, of="param"), str(value)[:_PARAM_LENGTH])
-        for key, value in content["params"].items()
-    ]
-    tags = [
-        RunTag(plain_name(kind, key, of="tag"), str(value))
-        for key, value in content["tags"].items()
-    ]
+    metrics, params, tags = mlflow_entities(content, at, series=not parent)
     for start in range(0, max(len(metrics), 1), _BATCH):
         first = start == 0
         client.log_batch(
@@ -290,7 +267,7 @@ def _log_evidence(
             params=params if first else [],
             tags=tags if first else [],
         )
-    if kind == "data":
+    if content["evidence"] == "data":
         _log_dataset(client, run_id, content["details"])
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelyard.errors import UsageError
+from modelyard.evaluation.held_out import held_out
 from modelyard.files import read_json, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
@@ -175,10 +176,11 @@ def _compare_again(
             registry.fetch(champion, "model", rival)
         number = champion.number if champion else None
         write_json(rival / "champion.json", {"name": registry.model, "version": number})
-        gates, metrics = root / "conf" / "gates.yml", metrics_module(root)
+        inputs["gates"] = root / "conf" / "gates.yml"
         # Its tables would stand between the lines of `--json`, and the report shows them.
         with contextlib.redirect_stdout(io.StringIO()):
-            assess(gates=gates, champion=rival, evidence=place, metrics=metrics, **inputs)
+            held = held_out(champion=rival, metrics=metrics_module(root), **inputs)
+            assess(held, inputs["model"], rival, place)
         return {kind: read_json(place / f"{kind}.json") for kind in COMPARED}
 
 

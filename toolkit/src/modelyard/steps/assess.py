@@ -13,7 +13,7 @@ from typing import Any
 from modelyard.errors import ModelyardError, guarded
 from modelyard.evaluation.evaluate import evaluate
 from modelyard.evaluation.fairness import fairness
-from modelyard.evaluation.held_out import held_out
+from modelyard.evaluation.held_out import HeldOut, held_out
 from modelyard.evaluation.importance import explain
 from modelyard.models.champion import fetch_champion
 from modelyard.serving.footprint import footprint
@@ -38,42 +38,28 @@ def main(argv: list[str] | None = None) -> int:
     return guarded(_assess_against_champion, **vars(given))
 
 
-def _assess_against_champion(model_name: str, **options: Any) -> None:
+def _assess_against_champion(model_name: str, model: Path, evidence: Path, **inputs: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="champion-") as temporary:
         champion = Path(temporary)
         number = fetch_champion(model_name, tracking_uri(), champion)
         known = f"champion: {model_name} v{number}"
         print(known if number else f"{model_name} has no champion yet")
-        assess(champion=champion, **options)
+        held = held_out(model=model, champion=champion, **inputs)
+        assess(held, model, champion, evidence)
 
 
-def assess(
-    *,
-    contract: Path,
-    gates: Path,
-    prepared: Path,
-    model: Path,
-    baseline: Path,
-    champion: Path,
-    evidence: Path,
-    metrics: str | None = None,
-) -> None:
+def assess(held: HeldOut, model: Path, champion: Path, evidence: Path) -> None:
     """Write the four files of evidence.
 
     Args:
-        contract: conf/contract.yml.
-        gates: conf/gates.yml.
-        prepared: folder written by `prepare`.
+        held: the test rows, and what the models predict for them.
         model: folder of the challenger.
-        baseline: folder of the baseline.
         champion: folder with champion.json and, where there is a champion, model/.
         evidence: folder to write to.
-        metrics: the project's module of metrics, if any; see `load_metrics`.
 
     Raises:
         ModelyardError: naming the part that failed, and why.
     """
-    held = held_out(contract, gates, prepared, model, baseline, champion, metrics)
     with _part("metrics"):
         evaluate(held, evidence)
     with _part("explanations"):
