@@ -21,6 +21,7 @@ from modelyard.reports.labels import group_metric_label, metric_label, ordered_g
 from modelyard.reports.reading import as_mapping, listed, mapping, records, tidy
 from modelyard.reports.sections.fairness import MOST_GROUPS, group_estimate
 from modelyard.reports.sections.footprint import footprint
+from modelyard.reports.sections.verdict import open_gates
 from modelyard.reports.wording import (
     MISSING,
     date,
@@ -34,6 +35,7 @@ from modelyard.reports.wording import (
 )
 
 MOST_FEATURES = 12
+OUTCOMES = {"True": "passed", "False": "failed"}
 _LIMITS = "Reasons in the evidence to be careful with this model."
 # Unicode marks of direction reorder the text around them, in an editor too.
 DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -329,7 +331,7 @@ def _gates(facts: Facts) -> Part | None:
             text(reason.get("gate"), 200),
             text(reason.get("expected"), 200),
             text(reason.get("found"), 300),
-            "passed" if reason.get("passed") is True else "failed",
+            OUTCOMES.get(str(reason.get("passed")), "open"),
         )
         for reason in reasons
     ]
@@ -352,15 +354,23 @@ def _approvals(facts: Facts) -> Part:
     sentence = f"This version was {verb}"
     sentence += f" by {who}" if who != MISSING else ", by whom is not known"
     sentence += f" on {when}." if when != MISSING else "."
+    unjudged = ", ".join(_plain(gate, 120) for gate in listed(facts.decision.get("open")))
+    if unjudged:
+        sentence += f" Not judged: {unjudged}. {_plain(open_gates(facts.decision))}"
     return Part("Approvals", (sentence,))
 
 
 def _status(facts: Facts) -> str:
     verdict, stage = facts.decision.get("verdict"), facts.decision.get("stage")
+    unjudged = f": {', '.join(listed(facts.decision.get('open')))}" if verdict == "open" else ""
     if stage == "promoted":
-        return "Promoted: this version became the champion."
-    if stage == "refused":
+        accepted = f", with gates that could not be judged{unjudged}" if unjudged else ""
+        return _plain(f"Promoted: this version became the champion{accepted}.", 600)
+    if stage == "refused" and not unjudged:
         return "Refused: a gate failed, see below."
+    if unjudged:
+        who = "Refused" if stage == "refused" else "Challenger"
+        return _plain(f"{who}: not every gate could be judged{unjudged}.", 600)
     if verdict == "promote":
         return "Challenger: every gate passed; it is not promoted yet."
     if verdict == "refuse":
