@@ -175,6 +175,7 @@ def trained(threshold: float | None = None) -> dict[str, Any]:
         tags={"scikit-learn": "1.9.1", "python": "3.11.7"},
         series={"validation_loss": loss},
         details={
+            "learner": "Logistic Regression classifier (LogisticRegression of sklearn)",
             "features": [
                 {"name": "scheduled_departure_hour", "kind": "number", "encoding": "as it is"},
                 {"name": "carrier", "kind": "category", "encoding": "ordinal, 16 levels"},
@@ -245,6 +246,23 @@ def decided(
             else {"by": "Ada Lovelace", "at": "2026-09-11T09:30:00+00:00"},
         },
     )
+
+
+def opened(decision: dict[str, Any], policy: str, accepted: str | None) -> dict[str, Any]:
+    """The same decision with a baseline that cannot be told from the model."""
+    details = decision["details"]
+    reasons = [
+        reason | {"passed": None} if reason["gate"] == "better than the baseline" else reason
+        for reason in details["reasons"]
+    ]
+    changed = {
+        "verdict": "open",
+        "open": ["better than the baseline"],
+        "open_gates": policy,
+        "accepted_by": accepted,
+        "reasons": reasons,
+    }
+    return decision | {"details": details | changed}
 
 
 def judged_on(rows: int, **classes: int) -> dict[str, Any]:

@@ -276,7 +276,7 @@ def test_groups_too_small_to_judge_leave_the_gate_open_where_they_are_many() -> 
     found = fair("binary")
     limits = {"binary": {"selection_rate": {"difference": 0.5}}}
     said = fairness_verdict(limits, found).reasons[-1].found
-    assert said.endswith("not judged: HA, 0.2% of the rows")
+    assert said.endswith("not judged in full: HA, 0.2% of the rows")
     assert open_gates(fairness_verdict({**limits, "small_groups": 0.001}, found)) == [
         'fair by "carrier": selection_rate'
     ]

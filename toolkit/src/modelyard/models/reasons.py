@@ -165,7 +165,7 @@ def _apart(
     small = apart.get("small") or {}
     if small.get("groups"):
         named = ", ".join(small["groups"][:5]) + (", …" if len(small["groups"]) > 5 else "")
-        found += f"; not judged: {named}, {small['share']:.1%} of the rows"
+        found += f"; not judged in full: {named}, {small['share']:.1%} of the rows"
         if small["share"] > small_groups:
             outcomes.append(None)
     passed = every(outcomes)

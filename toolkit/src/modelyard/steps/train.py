@@ -19,6 +19,7 @@ from modelyard.data.parts import read_part
 from modelyard.errors import UsageError, guarded
 from modelyard.evidence import write_evidence
 from modelyard.files import write_json
+from modelyard.modelling.describing import described
 from modelyard.modelling.encoding import Feature
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import threads_for
@@ -124,6 +125,8 @@ def _train(
         },
         series={"validation_loss": learned.losses, "training_loss": learned.training_losses},
         details={
+            "learner": described(made.model),
+            "baseline": described(made.baseline),
             "features": [
                 {"name": f.name, "kind": f.kind, "encoding": f.encoding} for f in made.features
             ],

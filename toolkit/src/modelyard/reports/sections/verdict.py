@@ -87,10 +87,10 @@ def _summary(facts: Facts) -> str:
     if found is None:
         return ""
     value, interval = estimate(*found)
-    rows = finite(facts.evaluation.get("rows"))
+    rows = facts.judged_rows()
     sentence = f"{metric_label(facts.primary)} is {value}"
     sentence += f" ({facts.interval} {interval})" if interval else ""
-    sentence += f" on {plural(rows, 'held-out row')}" if rows else ""
+    sentence += f" on {rows}" if rows else ""
     compared = []
     for name, difference in facts.primary_differences():
         word = outcome(difference)[0]
@@ -130,7 +130,8 @@ def tiles(facts: Facts) -> Rows:
     total = finite(facts.quality.get("rows"))
     if rows is not None:
         note = f"of {number(total)} in the table" if total else ""
-        found.append(_tile("Held-out rows", number(rows), note))
+        label = "Rows predicted out of fold" if facts.is_out_of_fold else "Held-out rows"
+        found.append(_tile(label, number(rows), note))
     elif total is not None:
         columns = len(records(facts.quality.get("columns")))
         found.append(_tile("Rows", number(total), plural(columns, "column") if columns else ""))
