@@ -126,7 +126,7 @@ class FairnessGate(GroupLimits):
     have a larger share of the rows than `small_groups`.
     """
 
-    group_rows: Annotated[int, Field(ge=1)] = 100
+    group_rows: Annotated[int, Field(ge=1)] = 30
     small_groups: Annotated[float, Field(ge=0, le=1)] = 0.05
     over_champion: Annotated[float | None, Field(ge=0)] = None
     columns: Mapping[str, ColumnLimits] = {}

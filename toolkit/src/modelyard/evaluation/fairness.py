@@ -9,6 +9,7 @@ positive rates, whose joint equality is equalized odds (Hardt et al. 2016, NeurI
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,11 +279,14 @@ def _disparity(
     figures = [_estimates(own[m][:, judged[m]], support[m][judged[m]], m) for m in metrics]
     worst = metrics[int(np.argmax([np.ptp(one.values) for one in figures]))]
     at = own[worst][0, judged[worst]]
+    difference = largest_gap(figures, confidence)
+    if not ERRORS.intersection(metrics):  # shares differ by 1 at most
+        difference = replace(difference, high=min(difference.high, 1.0))
     result: dict[str, Any] = {
         "groups": int(min(len(judged[metric]) for metric in metrics)),
         "highest": groups.names[judged[worst][int(at.argmax())]],
         "lowest": groups.names[judged[worst][int(at.argmin())]],
-        "difference": largest_gap(figures, confidence).named("value"),
+        "difference": difference.named("value"),
         "ratio": None,
         "small": _small(metrics, judged, support, groups),
         "over_champion": None,
