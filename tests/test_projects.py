@@ -41,9 +41,14 @@ PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make([*CHOICES.values()
 WHOLE = PAIRS[0]
 SAMPLED = next(p for p in PAIRS[1:] if p["problem_type"] != WHOLE["problem_type"])
 RUN_TABLE = {
-    "breast_cancer": ("binary", "roc_auc", ""),
-    "wine": ("multiclass", "roc_auc_ovr", "proline"),
-    "diabetes": ("regression", "r2", "sex,age"),
+    "breast_cancer": ("binary", "roc_auc", "", "promote"),
+    "wine": ("multiclass", "roc_auc_ovr", "proline", "promote"),
+    "diabetes": (
+        "regression",
+        "r2",
+        "sex,age",
+        "open",
+    ),  # too few rows to compare four bands of age
 }
 WRITE_TABLE = """
 import sys
@@ -229,7 +234,7 @@ def test_a_project_of_every_pair_of_choices_is_checked(
 def test_a_table_of_ones_own_goes_through_contract_run_and_promote(
     installed: Installed, tmp_path: Path, name: str
 ) -> None:
-    kind, metric, sensitive = RUN_TABLE[name]
+    kind, metric, sensitive, verdict = RUN_TABLE[name]
     project = installed.copy(tmp_path / "project")
     before = {
         p: p.read_bytes() for p in project.project.path.rglob("*.py") if ".venv" not in p.parts
@@ -237,14 +242,21 @@ def test_a_table_of_ones_own_goes_through_contract_run_and_promote(
     bring_table(project, name, *(["--sensitive", sensitive] if sensitive else []))
     assert project.project.yaml("conf/contract.yml")["target"]["kind"] == kind
     result = project.json("run", "azureml/pipelines/train.yml")
-    assert result["decision"]["verdict"] == "promote", result["decision"]["reasons"]
+    assert result["decision"]["verdict"] == verdict, result["decision"]["reasons"]
     assert result["decision"]["metric"] == metric
     assert Path(result["report"]).stat().st_size > 10_000
     card = Path(result["report"]).with_name("card.md").read_text(encoding="utf-8")
     assert "None yet: nobody has promoted" in card
     assert ("names no sensitive column" in card) == (not sensitive)
     assert all(f"### Groups of {column}" in card for column in sensitive.split(",") if column)
-    assert project.json("promote")["stage"] == "promoted"
+    if verdict == "open":
+        assert result["decision"]["open"] == ['fair by "age": mean_error']
+        assert project.json("promote", "--accepted-by", "Ada", code=1)["stage"] == "refused"
+        gates = project.project.path / "conf" / "gates.yml"
+        gates.write_text("open_gates: ask\n" + gates.read_text("utf-8"), "utf-8")
+        assert project.json("promote", code=1)["stage"] == "open"
+    accepted = ("--accepted-by", "Ada") if verdict == "open" else ()
+    assert project.json("promote", *accepted)["stage"] == "promoted"
     decided = next(project.project.path.glob(".mlflow/decisions/*/card.md"))
     assert "promoted to champion by" in decided.read_text(encoding="utf-8")
     assert project.champion() == "1"
@@ -344,7 +356,6 @@ def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
 def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
     mine.mlops("run", "azureml/pipelines/train.yml", "--input", "max_iterations=1")
     said = mine.mlops("promote", code=1)
-    assert "is refused; the champion stays" in said
     assert "not worse than champion v1" in said
     assert mine.champion() == "1"
 

@@ -224,7 +224,7 @@ class _Drill:
         pipeline = self.copy / "azureml" / "pipelines" / "train.yml"
         run_pipeline(pipeline, inputs={"data": str(self._table_of(known, extra=extra))})
         decision = promote(self.copy).decision
-        return decision.version, "promoted" if decision.passed else "refused"
+        return decision.version, "promoted" if decision.promotable else "refused"
 
     def _promote_anyway(self, version: str) -> None:
         registry = Registry(self.project.model, tracking_uri(self.copy))
