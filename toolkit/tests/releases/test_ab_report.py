@@ -131,7 +131,10 @@ def test_two_models_that_answer_alike_are_not_worth_more_rows(project: Path) -> 
 def test_few_rows_say_nothing(project: Path) -> None:
     split_traffic(project, 99, 0.0, 5.0)
     details = compared(project)
-    assert (details["verdict"], details["rows_needed"]) == ("wait", None)
+    assert (details["verdict"], details["rows_lacking"]) == ("wait", 2)
+    # No interval is valid yet; the rows are those that a difference of interest needs, no constant.
+    assert details["differences"]["roc_auc"]["low"] is None
+    assert details["rows_more"] == details["rows_needed"] - 198 > 5_000
 
 
 def test_of_several_truths_of_a_row_the_latest_counts_and_of_several_answers_the_first(

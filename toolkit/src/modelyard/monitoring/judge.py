@@ -20,7 +20,7 @@ from modelyard.monitoring.schedule import AttributionDrift, Signal
 FINE, BREACH, NOT_JUDGED = "fine", "breach", "not judged"
 MOST_PAST_RESULTS = 24
 MOST_NAMED = 5
-TOO_FEW = "too few rows to tell a change of the threshold's size from chance"
+TOO_FEW = "too few rows, their noise is above the threshold"
 
 
 @dataclass(frozen=True)

@@ -144,11 +144,6 @@ def _write(
     deciding = [signal["verdict"] for signal in signals.values() if signal["alert"]]
     is_fine = bool(deciding) and all(verdict == FINE for verdict in deciding)
     verdict = BREACH if breaches else FINE if is_fine else NOT_JUDGED
-    notes = list(sources.notes)
-    for name, signal in signals.items():
-        if signal["reason"]:
-            part = "in part " if any(m["verdict"] != NOT_JUDGED for m in signal["measures"]) else ""
-            notes.append(f"{name} was {part}not judged: {signal['reason']}")
     evidence = {
         "evidence": "monitor",
         "params": {"monitor": monitor.name, "at": sources.at.isoformat()},
@@ -163,13 +158,18 @@ def _write(
             "model": {"name": project.model, "version": champion.number if champion else None},
             "at": sources.at.isoformat(),
             "file": monitor.file.name,
-            "notes": notes,
+            "notes": sources.notes,
             "signals": signals,
         },
     }
     report, file = folder / "report.html", folder / "monitor.json"
     write_text(report, render(evidence, title=project.title))
     write_json(file, evidence)
+    notes = list(sources.notes)
+    for name, signal in signals.items():
+        if signal["reason"]:
+            part = "in part " if any(m["verdict"] != NOT_JUDGED for m in signal["measures"]) else ""
+            notes.append(f"{name} was {part}not judged: {signal['reason']}")
     unjudged = tuple(name for name, s in signals.items() if s["alert"] and s["reason"])
     return MonitorResult(verdict, breaches, unjudged, tuple(notes), file, report)
 

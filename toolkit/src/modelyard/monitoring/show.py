@@ -39,7 +39,8 @@ def show(result: MonitorResult, console: Console) -> None:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     words, style = SUMMARY[result.verdict]
     named = result.signals if result.verdict == BREACH else result.unjudged
-    console.print(Text(words.format(", ".join(named)), style))
+    words = words.format(", ".join(named) or "no signal has alert_enabled")
+    console.print(Text(words, style))
     report = result.report
     with suppress(ValueError):
         report = report.resolve().relative_to(Path.cwd())
