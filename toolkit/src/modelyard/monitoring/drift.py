@@ -184,11 +184,9 @@ def jensen_shannon_distance(reference: Counts, production: Counts) -> Floats:
         reference: rows of each bin or category (..., k); at least one row.
         production: likewise.
     """
-    from scipy.special import rel_entr
-
     p, q = (side / side.sum(axis=-1, keepdims=True) for side in (reference, production))
     middle = (p + q) / 2
-    divergence = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=-1) / 2
+    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
     found: Floats = np.sqrt(np.clip(divergence / math.log(2), 0.0, 1.0))
     return found
 
@@ -309,6 +307,12 @@ def _moments(numbers: Floats) -> tuple[float, float]:
         start = float(numbers[0])
         mean = start + float((numbers / len(numbers) - start / len(numbers)).sum())
         return mean, float(((numbers - mean) ** 2).sum())
+
+
+def _relative_entropy(p: Floats, q: Floats) -> Floats:
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    found: Floats = (p * np.log(ratio)).sum(axis=-1)
+    return found
 
 
 def _binned(

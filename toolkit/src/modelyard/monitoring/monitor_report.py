@@ -161,13 +161,12 @@ def _count(signals: Mapping[str, Any], verdict: str) -> int:
 
 def _duration(beyond: Sequence[Mapping[str, Any]]) -> str:
     """Describe how long the breaches have lasted."""
+    before = [m["trend"][-1]["verdict"] for m in beyond if m["trend"]]
     lasting = [m for m in beyond if any(p["verdict"] == "breach" for p in m["trend"][-1:])]
     if not lasting:
-        return (
-            "The window before was within its thresholds."
-            if any(m["trend"] for m in beyond)
-            else ""
-        )
+        if "not judged" in before:
+            return "In the window before, not all of it could be judged."
+        return "The window before was within its thresholds." if before else ""
     oldest = min(lasting, key=lambda m: m["since"])
     runs = 1 + sum(point["at"] >= oldest["since"] for point in oldest["trend"])
     what = oldest["feature"] or METRICS[oldest["metric"]].label
