@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from modelyard.monitoring import drift, noise
+from modelyard.monitoring import drift, measure, noise
 
 ALARMS = 0.05
 SHARES = np.array([0.4, 0.3, 0.2, 0.05, 0.03, 0.02])
@@ -91,6 +91,26 @@ def test_new_values_of_unchanged_rows_exceed_the_noise_no_more_often_than_promis
 
     for window in (numerical, categorical):
         assert 0.005 <= alarms(window, 150) <= bounds(150)[1]
+
+
+def test_a_signal_of_unchanged_rows_seldom_breaches_and_one_of_shifted_rows_always() -> None:
+    random = np.random.default_rng(4)
+    columns = [measure.Column("number") for _ in range(8)]
+    for column in columns:
+        column.add(pa.array(random.normal(size=2_000)))
+    metric, alarm = "jensen_shannon_distance", noise.FALSE_ALARMS / len(columns)
+
+    def breaches(shift: float) -> bool:
+        for column in columns:
+            now = measure.Column("number")
+            now.add(pa.array(random.normal(shift, 1, size=113)))
+            found = measure._numerical(metric, column, now, alarm)
+            if found["value"] > found["noise"]:
+                return True
+        return False
+
+    assert sum(breaches(0.0) for _ in range(100)) <= 4  # 1 is expected
+    assert all(breaches(0.8) for _ in range(20))
 
 
 def test_a_shift_exceeds_the_noise_of_few_rows() -> None:

@@ -33,6 +33,7 @@ from modelyard.releases.sequential_test import (
     fixed_sample,
     half_width,
 )
+from modelyard.reports.wording import finite
 
 FEWEST_OF_A_CLASS = 20
 BY_CLASS = {"balanced_accuracy", "macro_f1", "roc_auc_ovr"}  # of several classes, all alike
@@ -264,7 +265,9 @@ def show(details: dict[str, Any]) -> None:
                 _number(a["metrics"][metric]),
                 _number(b["metrics"][metric]),
                 _signed(found["difference"]),
-                f"{_signed(found['low'])} – {_signed(found['high'])}",
+                f"{_signed(found['low'])} – {_signed(found['high'])}"
+                if finite(found["low"]) is not None
+                else "none yet",
             )
         )
     rows = (
@@ -285,9 +288,9 @@ def show(details: dict[str, Any]) -> None:
     if details["rows_needed"] is not None:
         print(
             f"a difference of {details['minimal_difference']:g} is found with {details['power']:.0%} "
-            f"probability in {details['rows_needed']:,} rows "
-            f"({details['rows_needed_at_one_look']:,} if checked only once); the test ends after "
-            f"{details['rows_at_the_latest']:,} at the latest"
+            f"probability in {_rounded(details['rows_needed'])} rows "
+            f"({_rounded(details['rows_needed_at_one_look'])} if checked only once); the test ends after "
+            f"{_rounded(details['rows_at_the_latest'])} at the latest"
         )
     decision = {
         "A": f"decide for A, {a['name']}",
@@ -299,12 +302,18 @@ def show(details: dict[str, Any]) -> None:
 
 
 def _more(details: dict[str, Any]) -> str:
+    more = details["rows_more"]
     if details["rows_lacking"]:
-        return f"at least {details['rows_more']:,}"
+        return f"at least {_rounded(more)}"
     rows = [side["rows"] for side in details["sides"].values()]
-    after = (rows[0] if details["paired"] else sum(rows)) + details["rows_more"]
-    word = "about" if after == details["rows_needed"] else "up to"
-    return f"{word} {details['rows_more']:,}"
+    after = (rows[0] if details["paired"] else sum(rows)) + more
+    return f"{'about' if after == details['rows_needed'] else 'up to'} {_rounded(more)}"
+
+
+def _rounded(rows: int) -> str:
+    """Write an estimate with two digits, rounded up."""
+    step = 10 ** max(len(str(rows)) - 2, 0)
+    return f"{-(-rows // step) * step:,}"
 
 
 def _intervals(found: Difference, rows: int, alpha: float, confidence: float) -> dict[str, Any]:
