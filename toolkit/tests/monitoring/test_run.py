@@ -152,6 +152,8 @@ def test_a_feature_that_never_came_is_a_breach_of_every_signal_that_has_it(
     assert verdicts.get("amount") == ("fine" if count == 400 else None)
     text = Page(result.report.read_text(encoding="utf-8")).text
     assert f"it never came: none of {count} rows has a value of it" in text
+    assert "shop never came." in text
+    assert f"inputs, shop: it never came: none of {count} rows has a value of it" in result.notes
 
 
 def test_a_breach_is_exit_code_1_and_listed_in_the_json(project: Monitored) -> None:

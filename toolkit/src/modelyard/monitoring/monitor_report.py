@@ -112,7 +112,10 @@ def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
     verdict = str(details.get("verdict"))
     alerting = {name: s for name, s in signals.items() if s["alert"]}
     beyond = [m for s in alerting.values() for m in s["measures"] if m["verdict"] == "breach"]
-    names = list(dict.fromkeys(m["feature"] for m in beyond if m["feature"]))
+    never = list(dict.fromkeys(m["feature"] for m in beyond if m["reason"]))
+    names = list(
+        dict.fromkeys(m["feature"] for m in beyond if m["feature"] and m["feature"] not in never)
+    )
     if verdict == "breach":
         labels = [_signal_label(s).lower() for s in alerting.values() if s["verdict"] == "breach"]
         title = f"Breach: {_joined(dict.fromkeys(labels))}"
@@ -125,7 +128,11 @@ def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
             lead = (
                 f"{_joined([*names[:3], f'{len(names) - 3} more'])} moved beyond their thresholds."
             )
-        if not names:
+        if never:
+            more = f" and {len(never) - 4} more" if len(never) > 4 else ""
+            said = f"{', '.join(never[:4])}{more}" if more else _joined(never)
+            lead = f"{said} never came. {lead}".strip()
+        elif not names:
             lead = " ".join(_finding(m) + "." for m in beyond[:2])
         return {"tone": "bad", "title": title, "lead": lead, "summary": _duration(beyond)}
     counted = {word: _count(signals, word) for word in ("fine", "not judged")}

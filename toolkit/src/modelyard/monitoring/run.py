@@ -167,6 +167,11 @@ def _write(
     write_json(file, evidence)
     notes = list(sources.notes)
     for name, signal in signals.items():
+        notes += [
+            f"{name}, {m['feature']}: {m['reason']}"
+            for m in signal["measures"]
+            if m["verdict"] == BREACH and m["reason"]
+        ]
         if signal["reason"]:
             part = "in part " if any(m["verdict"] != NOT_JUDGED for m in signal["measures"]) else ""
             notes.append(f"{name} was {part}not judged: {signal['reason']}")
