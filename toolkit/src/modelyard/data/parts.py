@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modelyard.contract.model import Contract, described
+from modelyard.contract.model import Contract
+from modelyard.data.cells import described
 from modelyard.errors import UsageError
 
 Part = Literal["train", "validation", "test"]

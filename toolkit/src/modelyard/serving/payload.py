@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -20,13 +21,14 @@ import numpy as np
 import pandas as pd
 
 from modelyard.console import shown
-from modelyard.contract.model import Column, Contract, described
-from modelyard.data.cells import EXACT, ISO_TIME
+from modelyard.contract.model import Column, Contract
+from modelyard.data.cells import EXACT, described, parse_word
+from modelyard.data.times import EARLIEST, ISO_TIME, LATEST
 
-# The range of datetime64[ns], which models are trained with.
-FIRST, LAST = datetime(1677, 9, 22), datetime(2262, 4, 10)
 MOST_PROBLEMS = 20  # reported for one request
 LONGEST_ID = 128
+LONGEST_WORD = 200  # of a number or a time that is written as text
+LONGEST_CACHE = 4_096  # different words of a column
 FORMS = 'a list of records, {"data": […]} or {"input_data": …}'
 
 Check = Callable[[Any], Any]
@@ -236,7 +238,8 @@ def checker(rule: Column) -> Check:
     """Make a function that converts a JSON value to the column's value, or raises _Broken.
 
     A missing value is refused where the contract has `nulls: 0.0`; any other share of missing values
-    cannot be checked on one row. Unlike in a CSV file, a string is no number: JSON has numbers.
+    cannot be checked on one row. Unlike in a CSV file, a string is no number, JSON has numbers; but
+    where the contract says how a column is written, what it says is read here too.
     """
     makers = {
         "number": _number,
@@ -247,6 +250,8 @@ def checker(rule: Column) -> Check:
         "datetime": _datetime,
     }
     check = makers[rule.type](rule)
+    if rule.written or rule.missing:
+        check = _as_written(rule, check)
     if rule.nulls == 0:
         expected = described(rule)
 
@@ -258,6 +263,36 @@ def checker(rule: Column) -> Check:
 
         return required
     return lambda value: None if value is None else check(value)
+
+
+def _as_written(rule: Column, check: Check) -> Check:
+    """Read words as the contract says that a column is written; what stands for missing is None."""
+    plain = rule.model_copy(update={"written": None})
+
+    @lru_cache(LONGEST_CACHE)
+    def parsed(word: str) -> tuple[Any, bool]:
+        value, fits = parse_word(word, rule)
+        return (value.item() if isinstance(value, np.generic) else value), fits
+
+    @lru_cache(LONGEST_CACHE)
+    def is_missing(value: float) -> bool:
+        return parse_word(repr(value), plain)[0] is None
+
+    def checked(value: Any) -> Any:
+        if value.__class__ is str:
+            word = value.strip()
+            found, fits = parsed(word) if len(word) <= LONGEST_WORD else (None, False)
+            if found is None and fits:
+                return None
+            if rule.written is not None:
+                if not fits:
+                    raise _Broken("type", described(rule))
+                return check(found)
+        elif rule.missing and value.__class__ in (int, float) and is_missing(value):
+            return None
+        return check(value)
+
+    return checked
 
 
 def _number(rule: Column) -> Check:
@@ -366,31 +401,42 @@ def _is_text(word: str) -> bool:
 
 
 def _datetime(rule: Column) -> Check:
+    expected = "a datetime (ISO 8601" + "".join(f", or {one}" for one in rule.formats) + ")"
+    low = EARLIEST if rule.min is None else rule.min
+    high = LATEST if rule.max is None else rule.max
     iso = re.compile(ISO_TIME)
-    expected = "a datetime (ISO 8601" + (f", or {rule.format})" if rule.format else ")")
-    low = FIRST if rule.min is None else rule.min
-    high = LAST if rule.max is None else rule.max
+    reads_words = rule.zone is not None or rule.format is not None
 
-    def check(value: Any) -> datetime | None:
-        if value.__class__ is not str:
-            raise _Broken("type", expected)
-        text = value.strip()
-        if not text:
-            return None
-        try:
-            if iso.match(text):
-                time = datetime.fromisoformat(text)
-            elif rule.format:
-                time = datetime.strptime(text, rule.format)
-            else:
-                raise _Broken("type", expected)
-            if time.tzinfo is not None:
+    @lru_cache(LONGEST_CACHE)
+    def parsed(word: str) -> datetime | None:
+        for one in (rule.model_copy(update={"format": None}), rule):
+            found, fits = parse_word(word, one)
+            if fits:
+                return None if found is None else pd.Timestamp(found).to_pydatetime(warn=False)
+        raise _Broken("type", expected)
+
+    def read(word: str) -> datetime | None:
+        if reads_words or not word:
+            return parsed(word)
+        try:  # in less than a microsecond
+            time = datetime.fromisoformat(word) if iso.match(word) else None
+            if time is not None and time.tzinfo is not None:
                 time = time.astimezone(UTC).replace(tzinfo=None)
         except (ValueError, OverflowError):
-            raise _Broken("type", expected) from None
-        if not FIRST <= time < LAST:
-            raise _Broken("type", f"a datetime from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
-        if not low <= time <= high:  # type: ignore[operator]
+            time = None
+        if time is None:
+            raise _Broken("type", expected)
+        if not EARLIEST <= time < LATEST:
+            raise _Broken("type", f"a datetime from {EARLIEST:%Y-%m-%d} to {LATEST:%Y-%m-%d}")
+        return time
+
+    def check(value: Any) -> datetime | None:
+        if rule.format and value.__class__ is int:
+            value = str(value)  # 20200705, and seconds since 1970
+        if value.__class__ is not str or len(value) > LONGEST_WORD:
+            raise _Broken("type", expected)
+        time = read(value.strip())
+        if time is not None and not low <= time <= high:  # type: ignore[operator]
             raise _Broken("range", _range(rule))
         return time
 
