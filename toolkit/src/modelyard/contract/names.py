@@ -6,8 +6,9 @@ import re
 
 ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
 NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "postcode", "plz"}
+# What programs call the labels of rows that they write as a column without a name.
 UNNAMED = re.compile(
-    r"(unnamed: ?\d+|column_\d+|index|level_0|row_?(names?|id|number|num|nr)?|\.\.\.1|X|V1|)", re.I
+    r"unnamed: ?\d+|column_\d+|level_\d|index|row_?(names?|id|number|num|nr)?", re.I
 )
 
 

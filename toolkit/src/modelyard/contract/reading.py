@@ -51,5 +51,6 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
 
 
 def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
-    """Make a message for each missing column, with the closest name."""
-    return [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing]
+    """Make a message for each of the first missing columns, with the closest name."""
+    found = [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing[:5]]
+    return [*found, f"… and {len(missing) - 5:,} more are missing."] if len(missing) > 5 else found

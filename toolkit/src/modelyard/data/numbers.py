@@ -65,6 +65,8 @@ def read_numbers(
     words: pa.Array, written: Written | None
 ) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     """Read numbers; returns words as a program writes them, numbers, and which are numbers."""
+    if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
+        words = typeset(words)
     if written is not None and not written.words:
         words = _normalised(words, written)
     words = pc.utf8_ltrim(words, "+")
@@ -96,7 +98,7 @@ def typeset(words: pa.Array) -> pa.Array:
 
 def _normalised(words: pa.Array, written: Written) -> pa.Array:
     """Rewrite numbers with a minus in front, a decimal point and nothing else; null where impossible."""
-    found = pc.extract_regex(typeset(words), _pattern(written))
+    found = pc.extract_regex(words, _pattern(written))
     part = dict(zip((field.name for field in found.type), found.flatten(), strict=True))
     number = part["number"]
     if written.thousands:
