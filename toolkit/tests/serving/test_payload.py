@@ -320,3 +320,22 @@ def test_no_json_makes_the_reader_fail(content):
 def test_no_bytes_make_the_reader_fail(body):
     with pytest.raises(payload.BadRequest):
         READER.read(body)
+
+
+def test_columns_may_be_called_like_the_parts_of_a_request():
+    rules = contract.Contract.model_validate(
+        {
+            "target": {"column": "y", "kind": "regression"},
+            "columns": {
+                **dict.fromkeys(("columns", "data"), {"type": "number"}),
+                "y": {"type": "number"},
+            },
+        }
+    )
+    reader = payload.Reader(rules, payload.Limits())
+    for body in (
+        {"input_data": {"columns": ["columns", "data"], "data": [[1, 2], [3, 4]]}},
+        {"input_data": {"columns": [1, 3], "data": [2, 4]}},
+        {"data": [{"columns": 1, "data": 2}, {"columns": 3, "data": 4}]},
+    ):
+        assert reader.read(json.dumps(body).encode()).values == [[1, 2], [3, 4]]

@@ -45,15 +45,15 @@ def replaced(text: str, edit: Edit) -> str:
                 continue
             value[name] = new
             if id(item) not in seen:  # else an alias of what is replaced already
-                spans.append((*_span(text, key, item), key, item, new))
+                spans.append((*_span(text, key, item), _written(key, item, new, node.flow_style)))
                 seen.add(id(item))
 
     visit(root, content, ())
     result = text
-    for start, end, key, node, new in sorted(spans, key=lambda span: -span[0]):
-        result = result[:start] + _written(key, node, new) + result[end:]
+    for start, end, new in sorted(spans, reverse=True):
+        result = result[:start] + new + result[end:]
     if parse(result) != content:
-        line = min(key.start_mark.line for *_, key, _, _ in spans) + 1
+        line = text.count("\n", 0, min(start for start, *_ in spans)) + 1
         raise ValueError(
             f":{line}: cannot be changed without changing more: write it without an alias"
         )
@@ -72,12 +72,11 @@ def _span(text: str, key: Any, node: Any) -> tuple[int, int]:
     return begin, len(text[:end].rstrip()) if getattr(last, "style", None) in ("|", ">") else end
 
 
-def _written(key: Any, node: Any, new: Any) -> str:
+def _written(key: Any, node: Any, new: Any, in_flow: bool) -> str:
     indent = key.start_mark.column
     if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
         return " >-\n" + _folded(new, " " * (indent + 2))
-    lines = entry(key.value, new, indent=indent).partition(":")[2]
-    return lines if "\n" in lines or len(lines) < WIDTH else f" {flow(new)}"
+    return f" {flow(new)}" if in_flow else entry(key.value, new, indent=indent).partition(":")[2]
 
 
 def _folded(text: str, margin: str) -> str:

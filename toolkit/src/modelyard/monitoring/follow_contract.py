@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.contract.model import Contract, load_contract
 from modelyard.contract.yaml_edit import KEEP, Where, replaced
 from modelyard.errors import UsageError
@@ -13,6 +14,7 @@ from modelyard.files import write_text
 from modelyard.monitoring.monitor_file import LOCAL_PERFORMANCE, Monitor, load_monitor, refusal
 from modelyard.monitoring.plan import task_of
 from modelyard.monitoring.schedule import DataDrift, DataQuality, ModelPerformance
+from modelyard.serving.collect import collected_features, output_names
 from modelyard.yaml_files import Problem, did_you_mean
 
 
@@ -20,23 +22,32 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     """Write the contract's target, task and features into a monitor's file.
 
     Only these words change; thresholds, windows and comments stay. Times and free text are left
-    out of the features: their values are new in every window.
+    out of the features: their values are new in every window. So are features that are called like
+    columns of collected data.
 
     Returns:
         The lines that changed, and what a person has to change.
     """
     contract = load_contract(root / "conf" / "contract.yml")
-    compared = [
-        n for n in contract.features if contract.columns[n].type not in ("datetime", "text")
-    ]
+    taken = {*contract.features} - {*collected_features(contract)} | {*output_names(contract)}
+    compared: list[str] = []
+    left_out: list[str] = []
+    for name in contract.features:
+        if contract.columns[name].type not in ("datetime", "text"):
+            (left_out if name in taken else compared).append(name)
     task = task_of(contract)
     before = file.read_text(encoding="utf-8-sig")
     text = _rewritten(before, file, contract, compared)
     if text != before:
         write_text(file, text)
     monitor = load_monitor(file)
-    lines = zip(before.splitlines(), text.splitlines(), strict=False)
-    changed = [f"{file}:{i}: {new.strip()}" for i, (old, new) in enumerate(lines, 1) if old != new]
+    known = set(before.splitlines())
+    lines = enumerate(text.splitlines(), 1)
+    changed = [f"{file}:{i}: {line.strip()}" for i, line in lines if line not in known]
+    if left_out:
+        changed.append(
+            f"{listed(left_out)}: not monitored, collected data has own columns of this name"
+        )
     for name, signal in monitor.signals.items():
         if not isinstance(signal, ModelPerformance):
             continue

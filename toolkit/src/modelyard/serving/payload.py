@@ -161,7 +161,11 @@ class Reader:
 
     def _columns(self, content: dict[str, Any]) -> list[list[Any]]:
         """Read rows with shared column names: the "split" form of pandas, or a list per column."""
-        if set(content) <= {"columns", "index", "data"} and "columns" in content:
+        is_split = set(content) <= {"columns", "index", "data"} and "columns" in content
+        if is_split and set(self.contract.features) <= set(content):  # columns that are called so
+            data = content.get("data")
+            is_split = isinstance(data, list) and all(isinstance(row, list) for row in data)
+        if is_split:
             names, data = content["columns"], content.get("data")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 _refuse("form", "expected a list of column names", "columns")
