@@ -327,7 +327,7 @@ def test_columns_may_be_called_like_the_parts_of_a_request():
         {
             "target": {"column": "y", "kind": "regression"},
             "columns": {
-                **dict.fromkeys(("columns", "data"), {"type": "number"}),
+                **{name: {"type": "number"} for name in ("columns", "data")},
                 "y": {"type": "number"},
             },
         }
