@@ -9,10 +9,11 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import batch, fuzz, generate, monitor, project, serving
+from benchmarks import ab_report, batch, fuzz, generate, monitor, project, serving
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
+    "ab_report": ab_report.measure,
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,

@@ -19,12 +19,26 @@ class _Strict(BaseModel):
 
 
 class Evaluation(_Strict):
-    """Settings of intervals and segments: confidence, bootstrap resamples, seed, smallest segment."""
+    """Settings of intervals and segments, and how many rows a verdict needs.
+
+    Attributes:
+        confidence: of every interval.
+        resamples: of the bootstrap.
+        segment_rows: a segment with fewer is marked as small.
+        seed: of the resamples.
+        out_of_fold_below: with fewer held-out rows than this, or fewer than `class_rows` of a class,
+            models are judged on predictions out of fold.
+        rows: with fewer judged rows the verdict is open.
+        class_rows: with fewer judged rows of the rarest class the verdict is open.
+    """
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=50)] = 500
     segment_rows: Annotated[int, Field(ge=1)] = 50
     seed: Annotated[int, Field(ge=0)] = 0
+    out_of_fold_below: Annotated[int, Field(ge=0)] = 1000
+    rows: Annotated[int, Field(ge=1)] = 100
+    class_rows: Annotated[int, Field(ge=1)] = 20
 
 
 class PromotionGate(_Strict):
@@ -67,10 +81,14 @@ class Release(_Strict):
 
 
 class Disparity(_Strict):
-    """Limits of the disparity between groups; one that is left out is not checked."""
+    """Limits of the disparity between groups; one that is left out is not checked.
+
+    A ratio of figures that lie no further apart than `negligible` does not matter.
+    """
 
     difference: Annotated[float | None, Field(ge=0)] = None
     ratio: Annotated[float | None, Field(ge=0, le=1)] = None
+    negligible: Annotated[float, Field(ge=0)] = 0.0
 
 
 class GroupLimits(_Strict):
@@ -102,9 +120,14 @@ class ColumnLimits(GroupLimits):
 
 
 class FairnessGate(GroupLimits):
-    """Limits between the groups of sensitive columns."""
+    """Limits between the groups of sensitive columns.
 
-    group_rows: Annotated[int, Field(ge=1)] = 100
+    A group with fewer rows than `group_rows` is not judged; the gate is open where such groups together
+    have a larger share of the rows than `small_groups`.
+    """
+
+    group_rows: Annotated[int, Field(ge=1)] = 30
+    small_groups: Annotated[float, Field(ge=0, le=1)] = 0.05
     over_champion: Annotated[float | None, Field(ge=0)] = None
     columns: Mapping[str, ColumnLimits] = {}
 
@@ -140,8 +163,13 @@ class ServingGate(_Strict):
 
 
 class Gates(_Strict):
-    """conf/gates.yml; a section that is left out is not checked."""
+    """conf/gates.yml; a section that is left out is not checked.
 
+    `open_gates` says what follows from a gate that could not be judged: promotion is refused, or
+    somebody is asked to accept it. None: refused where the contract names a sensitive column.
+    """
+
+    open_gates: Literal["refuse", "ask"] | None = None
     evaluation: Evaluation = Evaluation()
     serving: ServingGate = ServingGate()
     promotion: Mapping[Kind, PromotionGate]

@@ -31,10 +31,17 @@ class Rows(_Strict):
 
 
 class TableRules(_Strict):
-    """Rules of the whole table; `duplicates` is the largest share of repeated rows."""
+    """Rules of the whole table.
+
+    Attributes:
+        rows: how many there may be.
+        duplicates: largest share of repeated rows.
+        repeated_rows: whether a row that repeats an earlier one in every column is kept or dropped.
+    """
 
     rows: Rows = Rows()
     duplicates: Share = 1.0
+    repeated_rows: Literal["keep", "drop"] = "keep"
 
 
 class Target(_Strict):

@@ -91,17 +91,6 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
         yield Batch(len(table), columns, wrong)
 
 
-def known_columns(window: Window) -> set[str] | None:
-    """Return the columns of the first file, where that is Parquet that can be read; else None."""
-    for path in window.files[:1]:
-        if path.lower().endswith((".parquet", ".pq")):
-            try:
-                return set(pq.read_schema(path).names)
-            except (pa.ArrowException, OSError):
-                return None  # reading the window raises the error
-    return None
-
-
 def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
     """Return the values of a column as `Batch` has them, and a mask of those of another type, if any."""
     if pa.types.is_dictionary(column.type):

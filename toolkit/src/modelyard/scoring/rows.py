@@ -43,8 +43,8 @@ class ParsedRows:
 
     Attributes:
         features: the contract's features of the valid rows.
-        carried: identifiers and position of the valid rows.
-        rejected: position and reason of the other rows, and their cells as text.
+        carried: identifiers of the valid rows, and their number in the file, from 1.
+        rejected: number and reason of the other rows, and their cells as text.
     """
 
     features: pd.DataFrame
@@ -117,7 +117,7 @@ def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
         else pa.array([], ARROW[contract.columns[name].type])
         for name in contract.identifiers
     }
-    carried[ROW] = pa.array(chunk.positions[good])
+    carried[ROW] = pa.array(chunk.positions[good] + 1)  # people count rows from 1
     return ParsedRows(
         features if good.all() else features[good],
         pa.table(carried),
@@ -175,8 +175,8 @@ def _rejected(
     chunk: Chunk, names: list[str], bad: NDArray[np.int64], reasons: dict[int, list[str]]
 ) -> pa.Table:
     """Make a table of rejected rows in the order of the file; misshapen rows have no cells."""
-    positions = [int(position) for position in chunk.positions[bad]]
-    places = [position for position, _ in chunk.refused]
+    positions = [int(position) + 1 for position in chunk.positions[bad]]
+    places = [position + 1 for position, _ in chunk.refused]
     order = np.argsort([*positions, *places], kind="stable")
     columns = {
         ROW: pa.array([*positions, *places], pa.int64()),
@@ -200,7 +200,7 @@ def shown_cell(value: Any) -> str:
 
 
 def scored_rows(parsed: ParsedRows, deployed: Deployed) -> pa.Table:
-    """Predict valid rows; return identifiers, position, prediction, probabilities and version.
+    """Predict valid rows; return identifiers, number, prediction, probabilities and version.
 
     Raises:
         UsageError: the model cannot score them.

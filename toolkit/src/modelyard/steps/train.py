@@ -18,10 +18,12 @@ from modelyard.contract.model import Contract, load_contract
 from modelyard.data.parts import read_part
 from modelyard.errors import UsageError, guarded
 from modelyard.evidence import write_evidence
+from modelyard.files import write_json
+from modelyard.modelling.describing import described
 from modelyard.modelling.encoding import Feature
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import threads_for
-from modelyard.modelling.saving import save_model
+from modelyard.modelling.saving import SETTINGS_FILE, save_model
 from modelyard.modelling.stopping import Learned
 from modelyard.steps.command import add_paths
 
@@ -109,6 +111,7 @@ def _train(
     example = rows[rules.features]
     package = package_of(settings)
     save_model(made.model, model, example, rules, by_value=[package])
+    write_json(model / SETTINGS_FILE, made.settings.model_dump(mode="json"))
     save_model(made.baseline, baseline, example, rules, by_value=[package])
     seen = {feature.name for feature in made.features}
     write_evidence(
@@ -122,6 +125,8 @@ def _train(
         },
         series={"validation_loss": learned.losses, "training_loss": learned.training_losses},
         details={
+            "learner": described(made.model),
+            "baseline": described(made.baseline),
             "features": [
                 {"name": f.name, "kind": f.kind, "encoding": f.encoding} for f in made.features
             ],
