@@ -130,9 +130,9 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_]]:
     """Parse a column that is stored as another type than the contract's."""
-    from modelyard.data.cells import Cells, parse
+    from modelyard.data.cells import Cells, Reading, parse
 
-    parsed = parse(Cells(pa.chunked_array(column), None), kind)  # type: ignore[arg-type]
+    parsed = parse(Cells(pa.chunked_array(column), None), Reading(type=kind))  # type: ignore[arg-type]
     if kind in NUMERIC:
         values = pa.array(
             parsed.values.to_numpy(dtype=np.float64, na_value=np.nan), from_pandas=True
