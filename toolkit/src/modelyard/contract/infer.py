@@ -38,6 +38,7 @@ FEW_NAMES = 50
 REFUSED_CATEGORIES = 20
 SEEN_OFTEN = 5
 FEW_ROWS = 20  # below this, "all different" says nothing
+PROSE = 5  # words from which a text is no name, though every row has its own
 ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
 NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "postcode", "plz"}
 DIGEST_LINE = re.compile(r"^# Written by infer, digest ([0-9a-f]{16})\b.*$", re.MULTILINE)
@@ -138,7 +139,16 @@ def infer(
     warnings = _judge_suspicions(profiles, goal)
     features = [name for name, profile in profiles.items() if profile.role == "feature"]
     if not features:
-        reasons = "; ".join(f"{p.name}: {p.why or p.role}" for p in profiles.values())
+        # Better than nothing to learn from: texts of several words, each in one row.
+        for name, profile in profiles.items():
+            if profile.role == "identifier" and profile.type == "text" and _words_of(profile) > 1:
+                profile.role, profile.notes = "feature", ["nothing else to learn from: its words"]
+                features.append(name)
+    if not features:
+        reasons = "; ".join(
+            f"{p.name}: {p.why or (p.notes[-1] if p.role == 'identifier' else p.role)}"
+            for p in profiles.values()
+        )
         raise UsageError(f"{table.path} has no column that a model could learn from ({reasons}).")
     contract = _contract(profiles, goal, time, tuple(sensitive), table, frame)
     messages += _messages(profiles, time)
@@ -185,10 +195,15 @@ def _identifies(profile: Profile, rows: int) -> str | None:
             return "by its name, a number that names things"
         return None
     if profile.distinct > 0.95 * profile.present:
-        return "nearly every row has its own"
+        return None if _words_of(profile) >= PROSE else "nearly every row has its own"
     if named and profile.distinct > FEW_NAMES:
         return "by its name"
     return None
+
+
+def _words_of(profile: Profile) -> float:
+    """Return how many words a text has, in the middle."""
+    return float(profile.values.dropna().str.split().str.len().median())
 
 
 def name_tokens(name: str) -> list[str]:
