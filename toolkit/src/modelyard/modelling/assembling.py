@@ -11,6 +11,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 
 from modelyard.contract.model import Contract
+from modelyard.modelling.calibrated import Calibrated
 from modelyard.modelling.derived import AddFeatures, DerivedFeatures
 
 
@@ -44,6 +45,19 @@ def assemble(
         response_method="predict_proba",
     )
     return model.fit(None, learner.classes_)
+
+
+def algorithm_of(model: Any) -> str:
+    """Name the class of the estimator that predicts, inside what is wrapped around it."""
+    if isinstance(model, Pipeline):
+        return algorithm_of(model.steps[-1][1])
+    inner = {
+        FixedThresholdClassifier: "estimator_",
+        FrozenEstimator: "estimator",
+        Calibrated: "learner_",
+    }
+    wrapped = inner.get(type(model))
+    return type(model).__name__ if wrapped is None else algorithm_of(getattr(model, wrapped))
 
 
 def _is_identity(add_features: AddFeatures, contract: Contract) -> bool:

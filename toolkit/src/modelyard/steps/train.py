@@ -19,6 +19,7 @@ from modelyard.data.parts import read_part
 from modelyard.errors import UsageError, guarded
 from modelyard.evidence import write_evidence
 from modelyard.gates import Threshold, load_gates
+from modelyard.modelling.assembling import algorithm_of
 from modelyard.modelling.calibrating import Calibrating
 from modelyard.modelling.comparing import Choice
 from modelyard.modelling.encoding import Feature
@@ -141,6 +142,7 @@ def _train(
             "left_out": sorted(set(rules.features) - seen),
             "threshold": made.threshold,
             "purpose": None if made.threshold is None else purpose.words,
+            "algorithm": algorithm_of(made.model),
             **_choices(made),
             "iterations": learned.iterations,
             "stopped": learned.stopped,

@@ -178,13 +178,22 @@ def _training(facts: Facts) -> Part | None:
         "early": "It stopped early, when validation no longer improved.",
         "limit": "It ran to its limit of iterations.",
     }.get(str(facts.training.get("stopped")), "")
-    algorithm = "Histogram gradient boosting of decision trees"
+    algorithm = text(facts.training.get("algorithm"), 120)
+    others = [text(one.get("name"), 80) for one in records(facts.training.get("candidates"))]
+    if len(others) > 1:
+        where = text(facts.training.get("compared_on"), 120)
+        chosen = text(facts.training.get("learner"), 80)
+        algorithm += f", {chosen}, chosen among {', '.join(others)} on {where}"
     iterations = finite(facts.training.get("iterations"))
-    algorithm += f", {plural(iterations, 'iteration')}. {stopped}" if iterations else "."
+    if iterations and facts.training.get("stopped") != "fitted":
+        algorithm += f", {plural(iterations, 'iteration')}. {stopped}"
+    else:
+        algorithm += "."
     points = [f"{_plain(key.replace('_', ' '), 60)}: {setting(v)}" for key, v in params.items()]
     threshold = finite(facts.training.get("threshold"))
     if threshold is not None:
-        points.append(f"threshold of the positive class: {number(threshold)}")
+        purpose = text(facts.training.get("purpose"), 120)
+        points.append(f"threshold of the positive class: {number(threshold)} ({purpose})")
     return Part("Training", (algorithm.strip(),), points)
 
 
