@@ -34,9 +34,12 @@ AWKWARD = {
     "organization_code": "zz",
     "azure_region": "switzerlandnorth",
 }
-PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make(list(CHOICES.values()))]
-# One goes all the way: its own environment, the whole demo. Every second one is run on the whole sample.
-WHOLE = PAIRS[:1]
+# Six projects have every pair of choices; most salts need seven or eight.
+PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make([*CHOICES.values()], salt="160")]
+# One goes all the way, its toolkit from a feed: an environment of its own, the whole demo. Another, of the
+# other kind of problem and with awkward answers, is trained on the whole sample.
+WHOLE = PAIRS[0]
+SAMPLED = next(p for p in PAIRS[1:] if p["problem_type"] != WHOLE["problem_type"])
 RUN_TABLE = {
     "breast_cancer": ("binary", "roc_auc", "", "promote"),
     "wine": ("multiclass", "roc_auc_ovr", "proline", "promote"),
@@ -159,46 +162,6 @@ def bring_table(project: Installed, name: str, *words: str) -> Path:
     return table
 
 
-@pytest.mark.parametrize("answers", PAIRS, ids=lambda answers: " ".join(answers.values()))
-def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
-    answers: dict[str, str],
-    installed: Installed,
-    environments: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    odd = PAIRS.index(answers) % 2 == 1
-    project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
-    if answers in WHOLE:
-        ready = Installed(project, project.path / ".venv" / "bin")
-        ready.make("setup")
-        ready.share(environments)
-        assert ": fine" in ready.make("infra-check")
-        ready.make("check")
-        assert "is the champion now" in ready.make("demo")
-        passed = json.loads(project.text(".drill/drill.json"))["periods"]
-        events = [event for period in passed for event in period["events"]]
-        assert [event["kind"] for event in events][-2:] == ["forced", "rolled back"]
-        assert project.text(".drill/drill.html").startswith("<!doctype html>")
-    else:
-        # The same packages in every project: set up once.
-        (project.path / ".venv").symlink_to(installed.bin.parent)
-        monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's
-        ready = Installed(project, installed.bin)
-        ready.share(environments)
-        ready.make("check")
-        if not odd:
-            return
-        ready.make("data")
-        ready.mlops("run", "azureml/pipelines/train.yml")
-        ready.mlops("promote")
-        assert '"predictions"' in ready.mlops("serve", "--port", "0", "--once")
-    (page,) = project.path.glob(".runs/*/register/page/report.html")
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("<!doctype html>")
-    assert "http://" not in text.replace("http://www.w3.org/", "")
-
-
 @pytest.fixture
 def feed(tmp_path: Path) -> Iterator[str]:
     """A package index on this machine that has the toolkit and nothing else; yields its address."""
@@ -219,17 +182,52 @@ def feed(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_project_whose_toolkit_comes_from_a_feed_passes_its_checks(
+def test_a_project_whose_toolkit_comes_from_a_feed_goes_all_the_way(
     feed: str, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = bake(tmp_path)
+    project = bake(tmp_path, **WHOLE)
     for wheel in project.path.glob("requirements/wheels/*.whl"):
         wheel.unlink()
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", feed)
     ready = Installed(project, project.path / ".venv" / "bin")
     ready.make("setup")
     ready.share(environments)
+    assert ": fine" in ready.make("infra-check")
     ready.make("check")
+    assert "is the champion now" in ready.make("demo")
+    passed = json.loads(project.text(".drill/drill.json"))["periods"]
+    events = [event for period in passed for event in period["events"]]
+    assert [event["kind"] for event in events][-2:] == ["forced", "rolled back"]
+    assert project.text(".drill/drill.html").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("answers", PAIRS[1:], ids=lambda answers: " ".join(answers.values()))
+def test_a_project_of_every_pair_of_choices_is_checked(
+    answers: dict[str, str],
+    installed: Installed,
+    environments: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its checks run its pipeline and its endpoints, on a small table."""
+    odd = PAIRS.index(answers) % 2 == 1 or answers is SAMPLED
+    project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
+    # The same packages in every project: set up once.
+    (project.path / ".venv").symlink_to(installed.bin.parent)
+    monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's
+    ready = Installed(project, installed.bin)
+    ready.share(environments)
+    ready.make("check")
+    if answers is not SAMPLED:
+        return
+    ready.make("data")
+    ready.mlops("run", "azureml/pipelines/train.yml")
+    ready.mlops("promote")
+    assert '"predictions"' in ready.mlops("serve", "--port", "0", "--once")
+    (page,) = project.path.glob(".runs/*/register/page/report.html")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "http://" not in text.replace("http://www.w3.org/", "")
 
 
 @pytest.mark.parametrize("name", RUN_TABLE)
@@ -271,8 +269,8 @@ import sys
 import numpy as np
 import pandas as pd
 random = np.random.default_rng(1)
-rows = 4_800
-month = np.sort(random.integers(0, 12, rows))
+rows = 3_600
+month = np.sort(random.integers(0, 9, rows))
 size = random.normal(np.where(month > 5, 3.0, 0.0), 1.0)
 table = pd.DataFrame({
     "sold": pd.to_datetime({"year": 2024, "month": month + 1, "day": random.integers(1, 29, rows)}),
@@ -295,7 +293,7 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
     project.mlops("contract", "--data", str(table), "--target", "price", "--time", "sold")
     told = project.json("drill", "--rows", "300")
     periods = told["periods"]
-    assert len(periods) == 9
+    assert len(periods) == 6
     assert all(period["failed"] == 0 for period in periods)
     assert all(period["live"]["rows"] == period["rows"] > 250 for period in periods)
     before, after = (

@@ -19,6 +19,13 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Write a list in its order: at most so many, and how many more there are."""
+    names = list(names)
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def console(*, stderr: bool = False) -> Console:
     """Open a console as wide as the terminal, or 120 characters elsewhere."""
     from rich.console import Console

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modelyard.contract.model import Contract, described
+from modelyard.console import listed
+from modelyard.contract.model import Contract
+from modelyard.data.cells import described
 from modelyard.errors import UsageError
 
 Part = Literal["train", "validation", "test"]
@@ -42,7 +44,7 @@ def read_part(prepared: Path, part: Part, contract: Contract) -> pd.DataFrame:
         raise UsageError(f"{path} cannot be read ({error}). {advice}") from None
     missing = [f'"{name}"' for name in contract.prepared if name not in rows.columns]
     if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)} of the contract. {advice}")
+        raise UsageError(f"{path} lacks {listed(missing)} of the contract. {advice}")
     for name in contract.prepared:
         rule, found = contract.columns[name], rows[name].dtype
         if found.kind not in DTYPES[rule.type]:

@@ -188,6 +188,7 @@ class _Drill:
         result = run_monitor(self.copy, file, at=moment(record.end), output=output)
         return {
             "verdict": result.verdict,
+            "unjudged": list(result.unjudged),
             "breached": [
                 {
                     "signal": breach.signal,
@@ -195,6 +196,7 @@ class _Drill:
                     "metric": breach.metric,
                     "value": breach.value,
                     "threshold": breach.threshold,
+                    "noise": breach.noise,
                 }
                 for breach in result.breaches
             ],

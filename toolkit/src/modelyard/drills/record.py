@@ -63,6 +63,12 @@ class PeriodRecord:
         if self.failed:
             parts.append(f"{self.failed} requests failed")
         more = " …" if features[3:] else ""
-        parts.append(f"drift in {', '.join(features[:3])}{more}" if features else "no drift")
+        unjudged = self.monitor["unjudged"] if self.monitor else []
+        if features:
+            parts.append(f"breach of {', '.join(features[:3])}{more}")
+        else:
+            parts.append(
+                f"no breach, not judged whole: {', '.join(unjudged)}" if unjudged else "fine"
+            )
         parts += [f"v{event.version} {event.kind}" for event in self.events]
         return "; ".join(parts)

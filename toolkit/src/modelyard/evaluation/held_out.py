@@ -152,7 +152,7 @@ def held_out(
             print(
                 "few held-out rows: models are fitted again for predictions out of fold", flush=True
             )
-            folded = out_of_fold(prepared, model, training, rules)
+            folded = out_of_fold(prepared, model, training, rules, limits.threshold)
         except UsageError as failed:
             unfolded = str(failed)
             print(f"no predictions out of fold: {unfolded}")

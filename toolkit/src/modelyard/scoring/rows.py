@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from modelyard.console import shown
-from modelyard.contract.model import Column, Contract, described
-from modelyard.data.cells import Cells, Parsed, Type, parse
+from modelyard.contract.model import Column, Contract
+from modelyard.data.cells import Cells, Parsed, Type, described, parse
 from modelyard.data.stream import Chunk, Stream
 from modelyard.errors import UsageError
 from modelyard.modelling.predicting import Prediction, predict
@@ -102,7 +102,7 @@ def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
     parsed = {}
     for name in names if rows else ():
         cells, rule = chunk.columns[name], contract.columns[name]
-        parsed[name] = parse(cells, rule.type, format=rule.format)
+        parsed[name] = parse(cells, rule)
         for row, reason in _breaches(name, cells, rule, parsed[name]):
             reasons.setdefault(row, []).append(reason)
     bad = np.array(sorted(reasons), dtype=np.int64)
@@ -166,9 +166,8 @@ def _exact(cells: Cells, rule: Column, parsed: Parsed, good: NDArray[np.bool_]) 
         return pa.array(parsed.values[good], kind, from_pandas=True)
     present = good & ~parsed.nulls
     whole = np.zeros(len(good), dtype=np.int64)
-    whole[present] = parse(
-        Cells(cells.array.filter(pa.array(present)), cells.delimiter), rule.type
-    ).values
+    some = Cells(cells.array.filter(pa.array(present)), cells.delimiter)
+    whole[present] = parse(some, rule).values
     return pa.array(whole[good], kind, mask=~present[good])
 
 
