@@ -18,7 +18,6 @@ from sklearn.metrics import roc_auc_score
 
 from tests.bench import MIXED
 
-
 F1 = Threshold(purpose="f1")
 
 
