@@ -90,6 +90,8 @@ def out_of_fold(
         for name, one in (("challenger", fitted.model), ("baseline", fitted.baseline)):
             made[name].append(predict(one, rows.iloc[test], contract))
         judged.append(test)
+    if not judged:
+        raise UsageError(f"{fold.max() + 1} folds are too few: too many rows have the same time.")
     chosen = np.concatenate(judged)
     predicted = rows.iloc[chosen].reset_index(drop=True)
     predictions = {
