@@ -108,7 +108,7 @@ class Numbers:
 
 def numbers_in(words: pa.Array) -> Numbers | str | None:
     """Find out how distinct words are written as numbers; a reason, or None, where they are none."""
-    plain = typeset(words)
+    plain = words if pc.all(pc.string_is_ascii(words)).as_py() else typeset(words)
     some = plain.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
     if pc.mean(pc.match_substring_regex(some, NUMBER).cast(pa.int8())).as_py() <= 0.5:
         return None  # a first look is cheap, and mostly enough to say no
