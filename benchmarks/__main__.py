@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ab_report, batch, fuzz, generate, monitor, project, serving
+from benchmarks import ab_report, batch, fuzz, generate, monitor, project, serving, tables
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "serving": serving.measure,
     "fuzz": fuzz.measure,
     "monitor": monitor.measure,
+    "tables": tables.measure_tables,
 }
 
 

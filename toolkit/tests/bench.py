@@ -56,7 +56,14 @@ class Bench:
 
     def train(self, *options: str, to: str = "") -> int:
         return training_step(
-            self.settings, self.fit, [*self._paths("model", "baseline", suffix=to), *options]
+            self.settings,
+            self.fit,
+            [
+                *self._paths("model", "baseline", suffix=to),
+                "--gates",
+                str(self.gates),
+                *options,
+            ],
         )
 
     def held_out(self, model: str = "model") -> HeldOut:

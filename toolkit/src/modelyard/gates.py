@@ -50,6 +50,32 @@ class PromotionGate(_Strict):
     below_champion: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Threshold(_Strict):
+    """Purpose of the probability from which the positive class is predicted, of two classes.
+
+    Attributes:
+        purpose: the highest f1 or accuracy, the lowest cost, or the fewest alarms at a recall.
+        missed: cost of a positive row that is not found.
+        alarm: cost of a negative row that is flagged.
+        recall: share of the positive rows to find, at least.
+    """
+
+    purpose: Literal["f1", "accuracy", "cost", "recall"] = "f1"
+    missed: Annotated[float, Field(gt=0)] = 1.0
+    alarm: Annotated[float, Field(gt=0)] = 1.0
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+    @property
+    def words(self) -> str:
+        """The purpose in words."""
+        return {
+            "f1": "highest f1",
+            "accuracy": "highest accuracy",
+            "cost": f"lowest cost, {self.missed:g} for a missed row and {self.alarm:g} for a false alarm",
+            "recall": f"fewest alarms at a recall of {self.recall:g}",
+        }[self.purpose]
+
+
 class Release(_Strict):
     """Stages of a release, and limits of the difference from the old version."""
 
@@ -172,6 +198,7 @@ class Gates(_Strict):
     open_gates: Literal["refuse", "ask"] | None = None
     evaluation: Evaluation = Evaluation()
     serving: ServingGate = ServingGate()
+    threshold: Threshold = Threshold()
     promotion: Mapping[Kind, PromotionGate]
     release: Release = Release()
     fairness: FairnessGate | None = None

@@ -11,11 +11,14 @@ import pytest
 from modelyard.data.folds import copies
 from modelyard.evaluation.held_out import held_out
 from modelyard.evaluation.out_of_fold import out_of_fold
+from modelyard.gates import Threshold
 from modelyard.steps import prepare
 from pydantic import BaseModel
 from sklearn.metrics import roc_auc_score
 
 from tests.bench import MIXED
+
+F1 = Threshold(purpose="f1")
 
 
 class Settings(BaseModel):
@@ -33,7 +36,8 @@ def fits(monkeypatch):
     """A project whose `fit` keeps what it was given, and predicts which of the fits it was."""
     given: list[tuple[pd.DataFrame, pd.DataFrame]] = []
 
-    def fit(contract, train, validation, settings, log):
+    def fit(contract, train, validation, settings, log, purpose):
+        assert purpose is F1
         given.append((train, validation))
         share = len(given) / 100
         model = SimpleNamespace(
@@ -60,7 +64,7 @@ def test_no_row_is_predicted_by_a_model_that_has_seen_it_or_what_came_later(
     (place.folder / "model").mkdir()
     (place.folder / "model" / "settings.json").write_text("{}")
     judged = out_of_fold(
-        place.folder / "prepared", place.folder / "model", "remembering", place.contract
+        place.folder / "prepared", place.folder / "model", "remembering", place.contract, F1
     )
     assert judged.method == "out-of-fold"
     assert len(fits) == 5
@@ -102,7 +106,7 @@ def test_evaluation_and_groups_are_judged_on_all_rows_and_the_champion_on_held_o
     groups = place.evidence("fairness")["details"]["columns"][0]
     assert sum(group["rows"] for group in groups["groups"]) == 600
     apart = groups["disparities"]["selection_rate"]
-    assert apart["groups"] == 4 and apart["over_champion"]["value"] is None
+    assert apart["groups"] == 4 and apart["over_champion"]["value"] == 0
 
 
 def test_what_cannot_be_fitted_again_is_judged_on_held_out_rows_and_says_why(bench, mixed):

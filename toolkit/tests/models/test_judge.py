@@ -10,6 +10,7 @@ import pytest
 from modelyard.errors import UsageError
 from modelyard.gates import Gates
 from modelyard.models.judge import Decision, judge
+from modelyard.steps.register import said
 from pydantic import ValidationError
 
 from tests.evidence_samples import costs, fair, judged_on
@@ -197,6 +198,21 @@ def test_open_gates_refuse_where_people_are_concerned_or_somebody_accepts_them(
     decision = judge(gates, model="m", version="4", quality=QUALITY, evaluation=few, fairness=found)
     assert open_gates(decision) == ["enough rows to judge"]
     assert replace(decision, accepted_by=accepted).promotable == promotable
+
+
+@pytest.mark.parametrize(
+    ("parts", "policy", "words"),
+    [
+        ({}, "ask", "ready to be promoted"),
+        ({"value": 0.1}, "ask", "would be refused"),
+        ({"on": judged_on(12, no=11, yes=1)}, "ask", "somebody has to accept"),
+        ({"on": judged_on(12, no=11, yes=1)}, "refuse", "would be refused until"),
+    ],
+)
+def test_the_step_that_registers_says_what_promotion_would_do(
+    parts: dict[str, Any], policy: Any, words: str
+) -> None:
+    assert words in said(replace(decide(**parts), open_gates=policy))
 
 
 def test_what_has_failed_cannot_be_accepted() -> None:

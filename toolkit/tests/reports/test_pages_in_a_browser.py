@@ -52,7 +52,12 @@ def period(name: str, version: str, *events: dict[str, Any], breached: int = 0) 
         "events": list(events),
         "failed": 0,
         "live": {"value": 0.63, "low": 0.6, "high": 0.66, "rows": 2000, "deployment": "blue"},
-        "monitor": {"breached": [breach] * breached, "verdict": "fine", "report": "report.html"},
+        "monitor": {
+            "breached": [breach] * breached,
+            "unjudged": [] if breached else ["number_of_the_plane"],
+            "verdict": "breach" if breached else "not judged",
+            "report": "report.html",
+        },
         "requests": 100,
         "rows": 2000,
         "version": version,

@@ -179,6 +179,18 @@ def test_figures_of_a_binary_model_are_printed_with_their_intervals() -> None:
         assert expected in text, expected
 
 
+def test_candidates_and_corrections_are_printed_with_what_was_chosen() -> None:
+    text = Page(render(binary(), RUN)).text
+    for expected in (
+        "By log loss on the validation rows; boosting is the model.",
+        "linear 0.330 0.020 ± 0.0040 196,408",
+        "boosting chosen 0.310 lowest",
+        "as they are 0.310 4.0%",
+        "sigmoid of their log odds chosen 0.305 1.1%",
+    ):
+        assert expected in text, expected
+
+
 def test_trials_of_a_sweep_are_listed_best_first_with_what_became_of_them() -> None:
     text = Page(render(binary(), RUN)).text
     for expected in (

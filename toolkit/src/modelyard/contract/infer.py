@@ -43,6 +43,7 @@ REFUSED_CATEGORIES = 20
 SEEN_OFTEN = 5
 FEW_ROWS = 20  # below this, "all different" says nothing
 SPARSE = 2  # running numbers may have so many times as many places as rows
+PROSE = 5  # words from which a text is no name, though every row has its own
 DIGEST_LINE = re.compile(r"^# Written by infer, digest ([0-9a-f]{16})\b.*$", re.MULTILINE)
 
 
@@ -168,6 +169,12 @@ def infer(
     warnings = _judge_suspicions(profiles, goal)
     features = [name for name, profile in profiles.items() if profile.role == "feature"]
     if not features:
+        # Better than nothing to learn from: texts of several words, each in one row.
+        for name, profile in profiles.items():
+            if profile.role == "identifier" and profile.type == "text" and _words_of(profile) > 1:
+                profile.role, profile.notes = "feature", ["nothing else to learn from: its words"]
+                features.append(name)
+    if not features:
         raise UsageError(_nothing_to_learn_from(table, profiles, target))
     contract = _contract(profiles, goal, time, tuple(sensitive), table, frame)
     messages += _messages(profiles, time)
@@ -200,9 +207,6 @@ def names_in(listed: str, columns: Any) -> list[str]:
     if listed.strip() in columns:
         return [listed.strip()]
     return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
-
-
-# ---- roles ---------------------------------------------------------------------------------
 
 
 def _guess_role(profile: Profile, rows: int) -> None:
@@ -239,7 +243,7 @@ def _identifies(profile: Profile, rows: int) -> str | None:
             return "by its name, a number that names things"
         return None
     if profile.distinct > 0.95 * profile.present:
-        return "nearly every row has its own"
+        return None if _words_of(profile) >= PROSE else "nearly every row has its own"
     if is_identifying(profile.name) and profile.distinct > FEW_NAMES:
         return "by its name"
     return None
@@ -249,14 +253,12 @@ def _nothing_to_learn_from(table: Table, profiles: Mapping[str, Profile], target
     others = [profile for name, profile in profiles.items() if name != target]
     reasons = "; ".join(f"{p.name}: {p.why or ', '.join(p.notes) or p.role}" for p in others[:5])
     more = f"; and {len(others) - 5:,} more" if len(others) > 5 else ""
-    told = f"{table.path} has no column that a model could learn from ({reasons}{more})."
-    texts = [p.name for p in others if p.type == "text"]
-    if texts:
-        told += (
-            f" A model takes text as it takes categories, so a text that comes once says nothing. Put what "
-            f"{listed(texts)} says into columns of its own, such as counts of words, and infer the contract again."
-        )
-    return told
+    return f"{table.path} has no column that a model could learn from ({reasons}{more})."
+
+
+def _words_of(profile: Profile) -> float:
+    """Return how many words a text has, in the middle."""
+    return float(profile.values.dropna().str.split().str.len().median())
 
 
 def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
@@ -292,9 +294,6 @@ def _messages(profiles: dict[str, Profile], time: str | None) -> list[str]:
     if time is not None and profiles[time].nulls.any():
         return [f"{int(profiles[time].nulls.sum()):,} rows have no {time}: they will be left out."]
     return []
-
-
-# ---- rules ---------------------------------------------------------------------------------
 
 
 def _contract(
@@ -362,9 +361,6 @@ def limits(values: pd.Series, *, is_whole: bool) -> tuple[float, float]:
     low = max(low, 0.0) if smallest >= 0 else low
     high = min(high, 0.0) if largest <= 0 else high
     return (math.floor(low), math.ceil(high)) if is_whole else (low, high)
-
-
-# ---- files ---------------------------------------------------------------------------------
 
 
 def contract_yaml(inference: Inference, source: str) -> str:

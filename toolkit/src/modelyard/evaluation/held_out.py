@@ -152,7 +152,7 @@ def held_out(
             print(
                 "few held-out rows: models are fitted again for predictions out of fold", flush=True
             )
-            folded = out_of_fold(prepared, model, training, rules)
+            folded = out_of_fold(prepared, model, training, rules, limits.threshold)
         except UsageError as failed:
             unfolded = str(failed)
             print(f"no predictions out of fold: {unfolded}")
@@ -165,6 +165,8 @@ def is_small(
     rows: pd.DataFrame, truth: NDArray[Any], contract: Contract, limits: Evaluation
 ) -> bool:
     """Tell whether the held-out rows are few: copies count once, and so do the rows of the rarest class."""
+    if not limits.out_of_fold_below:
+        return False
     some = rows.head(20 * limits.out_of_fold_below)  # enough to see whether there are so many
     distinct = len(some.drop(columns=contract.target.column).drop_duplicates())
     if contract.kind == "regression":

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from modelyard.contract.model import Contract
 from modelyard.data.parts import read_folds, target_of
 from modelyard.errors import UsageError, first_line
+from modelyard.gates import Threshold
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import Prediction, predict, threads_for
 from modelyard.modelling.saving import SETTINGS_FILE
@@ -48,7 +49,9 @@ class Judged:
     method: str
 
 
-def out_of_fold(prepared: Path, model: Path, training: str, contract: Contract) -> Judged:
+def out_of_fold(
+    prepared: Path, model: Path, training: str, contract: Contract, purpose: Threshold
+) -> Judged:
     """Fit challenger and baseline for each fold, and predict its rows.
 
     Args:
@@ -56,6 +59,7 @@ def out_of_fold(prepared: Path, model: Path, training: str, contract: Contract) 
         model: folder of the challenger, with the settings it was trained with.
         training: the project's module with `fit` and `Settings`.
         contract: of the table.
+        purpose: of the threshold.
 
     Raises:
         UsageError: the folds cannot be fitted.
@@ -78,7 +82,7 @@ def out_of_fold(prepared: Path, model: Path, training: str, contract: Contract) 
         ):
             warnings.simplefilter("ignore")
             try:
-                fitted = fit(contract, *parts, settings, LiveMetrics())
+                fitted = fit(contract, *parts, settings, LiveMetrics(), purpose)
             except Exception as error:
                 raise UsageError(
                     f"fold {number} cannot be fitted: {type(error).__name__}: {first_line(error)}"
@@ -86,6 +90,8 @@ def out_of_fold(prepared: Path, model: Path, training: str, contract: Contract) 
         for name, one in (("challenger", fitted.model), ("baseline", fitted.baseline)):
             made[name].append(predict(one, rows.iloc[test], contract))
         judged.append(test)
+    if not judged:
+        raise UsageError(f"{fold.max() + 1} folds are too few: too many rows have the same time.")
     chosen = np.concatenate(judged)
     predicted = rows.iloc[chosen].reset_index(drop=True)
     predictions = {

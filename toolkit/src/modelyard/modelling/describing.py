@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-INSIDE = ("estimator", "estimator_", "regressor_")  # of what wraps another
+INSIDE = ("estimator", "estimator_", "regressor_", "learner_")  # of what wraps another
 
 
 def described(model: Any) -> str:

@@ -197,7 +197,7 @@ def _baseline(metric: str, difference: Mapping[str, Any], margin: float) -> Reas
     advice = {
         True: "",
         False: "a simple model does as well: use that, or find better features",
-        None: f"no clear difference from a simple model: {MORE_ROWS}",
+        None: "no clear difference from a simple model: bring more rows, or use that",
     }[passed]
     return Reason(
         gate=f"{'better' if margin >= 0 else 'not clearly worse'} than the baseline",

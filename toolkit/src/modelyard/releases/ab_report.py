@@ -32,6 +32,7 @@ from modelyard.releases.sequential_test import (
     decide,
     fixed_sample,
     half_width,
+    planning_error,
 )
 from modelyard.reports.wording import finite
 
@@ -112,7 +113,11 @@ def ab_report(
         "confidence": confidence,
         "power": POWER,
         "rows_needed": verdict.needed,
-        "rows_needed_at_one_look": fixed_sample(found.error, rows, minimal, alpha),
+        "rows_needed_at_one_look": fixed_sample(
+            planning_error(found.error, rows), rows, minimal, alpha
+        )
+        if rows
+        else None,
         "rows_at_the_latest": verdict.latest,
         "rows_more": verdict.more,
         "rows_lacking": lacking[metric],

@@ -28,6 +28,7 @@ from modelyard.steps.command import add_paths
 
 FEWEST = {"train": 10, "validation": 3, "test": 3}
 FOLDS = 5
+MOST_FOLDS = 12
 TIME_FOLDS = 6  # after the oldest rows
 OLDEST = 0.4  # share of the rows that no fold by time is judged on
 
@@ -259,8 +260,9 @@ def at_random(strata: pd.Series, same: Codes, contract: Contract) -> dict[str, n
 def folds(rows: pd.DataFrame, same: Codes, contract: Contract) -> Codes:
     """Divide all rows into folds for predictions out of fold (rows,); see `evaluation.out_of_fold`.
 
-    Without time there are `FOLDS` of about as many rows and the same classes, each with all copies of its rows.
-    By time, the first has the oldest rows, four times as many as each that follows.
+    Without time there are `FOLDS` of about as many rows and the same classes, each with all copies of its rows;
+    of few distinct rows up to `MOST_FOLDS`, so that models learn from nearly all of them. By time, the first
+    has the oldest rows, four times as many as each that follows.
     """
     if contract.time is not None:
         times = rows[contract.time].to_numpy()
@@ -269,12 +271,14 @@ def folds(rows: pd.DataFrame, same: Codes, contract: Contract) -> Codes:
         for number in range(TIME_FOLDS):
             start = round(len(rows) * (OLDEST + (1 - OLDEST) * number / TIME_FOLDS))
             fold[order[_between_ties(ordered, start) :]] = number + 1
-        return fold
+        return np.unique(fold, return_inverse=True)[1]
     codes = pd.factorize(_strata(rows, contract), sort=True)[0].astype(np.int64)
-    counts = np.bincount(codes)
-    turn = (np.arange(FOLDS)[:, None] + np.arange(len(counts))) % FOLDS
-    wanted = counts // FOLDS + (turn < counts % FOLDS)
-    return divide(codes, same, wanted, np.random.default_rng(contract.split.seed))
+    counts, distinct = np.bincount(codes), len(np.unique(same))
+    number = FOLDS if distinct >= FOLDS * MOST_FOLDS else min(MOST_FOLDS, distinct)
+    turn = (np.arange(number)[:, None] + np.arange(len(counts))) % number
+    wanted = counts // number + (turn < counts % number)
+    fold = divide(codes, same, wanted, np.random.default_rng(contract.split.seed))
+    return np.unique(fold, return_inverse=True)[1]
 
 
 def _strata(rows: pd.DataFrame, contract: Contract) -> pd.Series:

@@ -201,7 +201,12 @@ def _training(facts: Facts) -> Part | None:
     if not facts.training:
         return None
     envelope = facts.envelopes["training"]
-    said = [f"{facts.training['learner']}."] if facts.training.get("learner") else []
+    said = [f"{facts.training['algorithm']}."] if facts.training.get("algorithm") else []
+    others = [text(one.get("name"), 80) for one in records(facts.training.get("candidates"))]
+    if len(others) > 1:
+        where = text(facts.training.get("compared_on"), 120)
+        chosen = text(facts.training.get("learner"), 80)
+        said.append(f"Chosen on {where}: {chosen}, among {', '.join(others)}.")
     iterations = plural(finite(facts.training.get("iterations")) or 0, "iteration")
     ended = {
         "early": f"It has {iterations}: with more, the loss on the validation rows no longer improved.",
@@ -223,7 +228,8 @@ def _training(facts: Facts) -> Part | None:
     threshold = finite(facts.training.get("threshold"))
     if threshold is not None:
         said.append(
-            f"It says {facts.positive or 'yes'} from a probability of {number(threshold)} on."
+            f"It says {facts.positive or 'yes'} from a probability of {number(threshold)} on"
+            f" ({text(facts.training.get('purpose'), 120)})."
         )
     columns = listed(facts.training.get("left_out"))
     if columns:
