@@ -70,6 +70,8 @@ def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
         (["12,5 %", "7 %", "100 %"], [12.5, 7, 100]),
         (["(1,234.50)", "17.25", "(3)"], [-1234.5, 17.25, -3]),
         (["($12)", "$17.50", "$3"], [-12, 17.5, 3]),
+        (["$ (1,200.50)", "$ 300.00", "$ 5.00"], [-1200.5, 300, 5]),
+        (["1.2 million", "3 million", "2 billion"], [1_200_000, 3_000_000, 2e9]),
         (["12-", "17.5", "3-"], [-12, 17.5, -3]),
         (["\u22125", "7.5", "3"], [-5, 7.5, 3]),
         (["+5", "-7.5", "3"], [5, -7.5, 3]),
@@ -127,6 +129,12 @@ def test_the_rest_of_the_file_decides_what_a_column_leaves_open(tmp_path, other,
     assert "the rest of the file" in guess.profiles["c"].notes[0]
 
 
+def test_commas_between_fields_leave_commas_in_numbers_to_thousands(tmp_path):
+    guess = inferred(tmp_path, {"c": ["1,678", "645", "242"]})
+    assert values(tmp_path, guess)[:3] == [1678, 645, 242]
+    assert "since commas delimit the fields" in guess.profiles["c"].notes[0]
+
+
 def test_a_file_that_contradicts_itself_does_not_decide(tmp_path):
     columns = {"point": ["0.5", "2"], "comma": ["0,5", "2"], "c": ["1.678", "645"]}
     with pytest.raises(UsageError, match=r'column "c": 1\.678 may be 1\.678 or 1678'):
@@ -142,6 +150,7 @@ def test_a_file_that_contradicts_itself_does_not_decide(tmp_path):
         ["192.168.0.1", "10.0.0.1", "10.0.0.2"],
         ["A12", "B7", "C3"],
         ["12a", "7b", "3c"],
+        ["100g", "250g", "1kg"],
         ["0,5", "0.5", "3"],
         ["1,23.4", "5", "6"],
         ["(5", "5)", "6"],

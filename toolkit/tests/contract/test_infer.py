@@ -185,6 +185,27 @@ def test_a_table_of_identifiers_only_says_that_nothing_is_left(tmp_path):
         inferred(tmp_path, columns)
 
 
+def test_a_table_of_texts_only_says_why_there_is_no_model(tmp_path):
+    texts = [f"the parcel {i} never came" for i in range(ROWS)]
+    columns = {"review": texts, "answer": texts, "target": ["a", "b"] * (ROWS // 2)}
+    with pytest.raises(UsageError, match=r"text that comes once says nothing.*review, answer"):
+        inferred(tmp_path, columns)
+
+
+def test_messages_name_five_columns_in_the_tables_order(tmp_path):
+    columns = {f"c{i}": ["k"] * ROWS for i in (9, 8, 7, 6, 5, 4, 3, 2)}
+    with pytest.raises(UsageError, match=r"\(c9: .*; c5: always k; and 3 more\)"):
+        inferred(tmp_path, {**columns, "target": ["a", "b"] * (ROWS // 2)})
+    rules = inferred(
+        tmp_path, {f"c{i}": list(range(ROWS - 1, -1, -1)) for i in range(8)} | with_target()
+    )
+    (tmp_path / "other.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(UsageError) as error:
+        read_table(tmp_path / "other.csv", rules.contract)
+    assert [line[-18:] for line in str(error.value).splitlines()][-1].endswith("more are missing.")
+    assert len(str(error.value).splitlines()) == 6
+
+
 # ---- roles and leakage ---------------------------------------------------------------------
 
 
@@ -192,6 +213,10 @@ def test_a_table_of_identifiers_only_says_that_nothing_is_left(tmp_path):
     ("name", "cells", "role"),
     [
         ("row", range(ROWS), "identifier"),
+        ("Unnamed: 0", [i * 7919 % 1009 for i in range(ROWS)], "identifier"),
+        ("", [i * 7919 % 1009 for i in range(ROWS)], "identifier"),
+        ("n", [i + i // 3 for i in range(ROWS)], "identifier"),
+        ("year", range(1950, 1950 + ROWS), "feature"),
         ("PassengerId", range(0, 5 * ROWS, 5), "identifier"),
         ("flight_number", [i * 3 % 1000 + 100 for i in range(ROWS)], "identifier"),
         ("comment", [f"text {i}" for i in range(ROWS)], "identifier"),
@@ -206,7 +231,7 @@ def test_a_table_of_identifiers_only_says_that_nothing_is_left(tmp_path):
 def test_roles_follow_from_names_and_values(tmp_path, name, cells, role):
     # The target repeats with period 4, so that no column above gives it away.
     columns = {"x": np.arange(ROWS) % 7 / 4, name: list(cells), "target": list("aabb") * 15}
-    column = inferred(tmp_path, columns).contract.columns[name]
+    column = inferred(tmp_path, columns).contract.columns[name or "column_2"]
     assert column.role == role
     assert bool(column.why) == (role == "ignored")
 

@@ -75,3 +75,16 @@ def test_large_tables_are_explained_on_a_sample(place):
 def test_a_missing_model_is_an_error(mixed_bench, capsys):
     assert mixed_bench.explain() == 2
     assert "holds no MLflow model" in capsys.readouterr().err
+
+
+def test_columns_may_have_any_name(bench):
+    random = np.random.default_rng(0)
+    names = ["self", "index", "[", '"', "{", "class", "x" * 300, "\U0001f600"]
+    table = pd.DataFrame(random.normal(size=(600, len(names))), columns=names)
+    table["y"] = table["self"] + random.normal(size=600) / 5
+    made = bench(
+        table, {"column": "y", "kind": "regression"}, dict.fromkeys(table.columns, "number")
+    )
+    assert made.train() == 0 and made.explain() == 0
+    features = made.evidence("importance")["details"]["features"]
+    assert features[0]["name"] == "self" and {feature["name"] for feature in features} == set(names)

@@ -87,3 +87,14 @@ def test_too_few_rows_are_not_compared(rules: contract.Contract, tmp_path: Path)
     signal = compared(tmp_path / "r.parquet", tmp_path / "p.parquet")
     found = attribution.measure(signal, Weighted(big=1), rules)
     assert found["unmeasured"] == "the production window has 1 rows; at least 100 are needed"
+
+
+def test_a_feature_may_be_called_self() -> None:
+    columns = {name: {"type": "number"} for name in ("self", "y")}
+    goal = {"column": "y", "kind": "regression"}
+    rules = contract.Contract.model_validate({"target": goal, "columns": columns})
+    rows = pd.DataFrame({"self": np.random.default_rng(0).normal(size=2_000)})
+    model = Weighted()
+    model.weights = {"self": 1.0}
+    found = attribution.attributions(model, rows, rules)
+    assert found["self"] == pytest.approx(2 / np.sqrt(np.pi), rel=0.05)

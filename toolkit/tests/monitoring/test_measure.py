@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from modelyard.data.cells import Reading
+from modelyard.data.numbers import Written
 from modelyard.errors import UsageError
 from modelyard.monitoring import measure, windows
 from modelyard.monitoring.plan import Comparison, Plan
@@ -237,3 +239,13 @@ def test_quality_counts_what_is_missing_mistyped_and_out_of_bounds(tmp_path: Pat
     assert found["n", "null_value_rate"]["reference"] == 0.01
     assert found["w", "out_of_bounds_rate"]["examples"] == ["new"]
     assert found["x", "out_of_bounds_rate"]["examples"] == ["100", "-1"]
+
+
+def test_a_reference_is_read_as_the_contract_says_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text("x;y\n1.678,80;a\n(645,06);b\n-999;c\nviel;d\n", encoding="utf-8")
+    written = Written(decimal=",", thousands=".", negative="parentheses")
+    readings = {"x": Reading(type="number", written=written, missing=("-999",))}
+    (batch,) = windows.batches(window(path), {"x": "number"}, readings)
+    assert batch.columns["x"].to_pylist() == [1678.8, -645.06, None, None]
+    assert batch.wrong["x"].tolist() == [False, False, False, True]

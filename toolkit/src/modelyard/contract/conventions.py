@@ -17,6 +17,7 @@ from modelyard.errors import UsageError
 
 Sign = Literal[".", ","]
 SAMPLE = 200
+MOST_UNITS = 5
 CODES = [
     "USD",
     "EUR",
@@ -54,11 +55,13 @@ SCALES = {
     **dict.fromkeys(("m", "M", "mn", "Mn", "mm", "MM", "mio", "Mio", "Mio."), 10**6),
     **dict.fromkeys(("b", "B", "bn", "Bn", "mrd", "Mrd", "Mrd."), 10**9),
     **dict.fromkeys(("t", "T", "tn", "Tn"), 10**12),
+    **{"thousand": 10**3, "million": 10**6, "Million": 10**6, "Millionen": 10**6, "billion": 10**9},
+    **{"Milliarde": 10**9, "Milliarden": 10**9, "trillion": 10**12},
 }
 CORE = r"[0-9](?:[0-9.,' ]*[0-9])?\.?,?|[.,][0-9]+"
 NUMBER = (
-    rf"^(?P<open>\(?)\s*[+-]?\s*(?P<before>(?:{CURRENCY})?)\s*[+-]?\s*(?P<core>{CORE})"
-    r"(?P<exponent>(?:[eE][+-]?[0-9]+)?)\s*(?P<after>(?:[\pL°µ%‰\p{Sc}/][\pL0-9/.²³·%\p{Sc}]*"
+    rf"^(?P<lead>(?:{CURRENCY})?)\s*(?P<open>\(?)\s*[+-]?\s*(?P<before>(?:{CURRENCY})?)\s*[+-]?\s*(?P<core>{CORE})"
+    r"(?P<exponent>(?:[eE][+-]?[0-9]+)?)\s*(?P<after>(?:[\pL°µ%‰\p{Sc}][\pL0-9/.²³·%\p{Sc}]*"
     r"(?: \p{Sc}| [\pL]{1,8})?)?)\s*(?P<minus>-?)(?P<close>\)?)\s*(?P<last>(?:\p{Sc}|%)?)$"
 )
 # A point or comma before exactly three digits, after one to three: a decimal sign or thousands.
@@ -108,7 +111,7 @@ class Numbers:
 
 def numbers_in(words: pa.Array) -> Numbers | str | None:
     """Find out how distinct words are written as numbers; a reason, or None, where they are none."""
-    plain = typeset(words)
+    plain = words if pc.all(pc.string_is_ascii(words)).as_py() else typeset(words)
     some = plain.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
     if pc.mean(pc.match_substring_regex(some, NUMBER).cast(pa.int8())).as_py() <= 0.5:
         return None  # a first look is cheap, and mostly enough to say no
@@ -153,12 +156,12 @@ def decide(columns: Mapping[str, Numbers], decimal: Sign | None, delimiter: str 
             continue
         sign = "," if "," in column.open else "."
         chosen: str | None = decimal or (shown[0] if len(shown) == 1 else None)
+        why = "as --decimal says" if decimal else "as the rest of the file has it"
         if chosen is None and not shown and sign == "," == delimiter:
-            chosen = "."
+            chosen, why = ".", "since commas delimit the fields"
         if chosen is None:
             undecided[name] = column.open
             continue
-        why = "as --decimal says" if decimal else "as the rest of the file has it"
         update = {"decimal": chosen} | ({} if sign == chosen else {"thousands": sign})
         column.written = column.written.model_copy(update=update)
         value = column.open.replace(sign, "." if sign == chosen else "")
@@ -185,7 +188,7 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
     negative = "parentheses" if opened.any() else "trailing minus" if minus.any() else None
     count = len(opened)
     exponents = pc.any(pc.not_equal(part["exponent"], "")).as_py()
-    places = {n: _counts(part[n]) for n in ("before", "after", "last")}
+    places = {n: _counts(part[n]) for n in ("lead", "before", "after", "last")}
     after = places["after"]
     scale: dict[str, int] = {}
     if after and not exponents:
@@ -195,15 +198,12 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
             scale = {word: SCALES[word] for word in sorted(suffixes)}
             rest = {re.sub(r"^[\w.]*", "", word).strip() for word in after}
             after = dict.fromkeys(filter(None, rest), count)
-    units = {**places["before"], **after, **places["last"]}
+    units = {**places["lead"], **places["before"], **after, **places["last"]}
     if len(units) > 1:
         several = _listed(sorted(units)[:4])
-        amounts = set(units) <= set(CODES) or any(re.search(r"[^\w\s/.]", unit) for unit in units)
-        return (
-            f"amounts in several units ({several}): read as text, bring one unit"
-            if amounts
-            else None
-        )
+        if len(units) > MOST_UNITS:
+            return None  # 12a and 7b are names
+        return f"numbers in several units ({several}): read as text, bring one unit"
     unit = next(iter(units), None)
     if unit is not None:
         lacking = count - sum(sum(place.values()) for place in places.values() if unit in place)

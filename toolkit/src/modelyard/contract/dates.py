@@ -191,6 +191,8 @@ def _several(words: pa.Array, *, day_first: bool, notes: list[str]) -> tuple[str
 
 def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
     """Find out whether whole numbers are dates: 20200705, 202007, or seconds or milliseconds since 1970."""
+    if not pc.all(pc.match_substring_regex(words[:SAMPLE], r"^[0-9]{6,14}(?:\.[0-9]+)?$")).as_py():
+        return None
     words = near(pc.replace_substring_regex(words, r"\.0+$", ""))
     lengths = pc.unique(pc.utf8_length(words)).to_pylist()
     telling = bool(TELLING & set(tokens)) or any(

@@ -248,13 +248,13 @@ def _of_words(
         notes += numbers.notes
         written = None if numbers.written == Written() else numbers.written
         return Reading(type="number", written=written, missing=numbers.missing)
-    if notes:  # numbers, but for a reason that was said
-        return Reading(type="text")
     present = [word for word in words[: dates.SAMPLE].to_pylist() if word in conventions.STAND_INS]
     others = words.filter(pc.invert(pc.is_in(words, pa.array(present or [""], words.type))))
-    formats = dates.formats_of(dates.near(others), day_first=day_first, notes=notes)
+    said: list[str] = []
+    formats = dates.formats_of(dates.near(others), day_first=day_first, notes=said)
     if formats is None:
         return Reading(type="text")
+    notes[:] = said  # not why they are no numbers
     if present:
         notes.append(f"{', '.join(present)} beside dates: read as missing")
     return Reading(

@@ -77,6 +77,11 @@ class Reading(BaseModel):
         return value
 
     @property
+    def is_special(self) -> bool:
+        """Whether cells are written in another way than programs write them."""
+        return bool(self.format or self.zone or self.written or self.missing)
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """The formats of datetimes; none for ISO 8601."""
         return (self.format,) if isinstance(self.format, str) else self.format or ()

@@ -135,7 +135,7 @@ def _pattern(written: Written) -> str:
     opening, closing = (r"\(?", r"\)?") if written.negative == "parentheses" else ("", "")
     trailing = "-?" if written.negative == "trailing minus" else ""
     return (
-        rf"^(?P<open>{opening})\s*(?P<sign>[+-]?)\s*{unit}\s*(?P<after>[+-]?)\s*{number}"
+        rf"^{unit}\s*(?P<open>{opening})\s*(?P<sign>[+-]?)\s*{unit}\s*(?P<after>[+-]?)\s*{number}"
         rf"\s*(?P<scale>(?:{scale})?)\s*{unit}\s*(?P<trailing>{trailing})(?P<close>{closing})"
         rf"\s*{unit}$"
     )

@@ -99,9 +99,9 @@ class Column:
 class Summaries:
     """Summaries of columns: each window is read once, for all signals that use it."""
 
-    def __init__(self, types: Mapping[str, str]) -> None:
-        """Start without windows; `types` are those of all columns."""
-        self.types = types
+    def __init__(self, plan: Plan) -> None:
+        """Start without windows; the plan has the types of all columns."""
+        self.types, self.readings = plan.types, plan.readings
         self._wanted: dict[Window, dict[tuple[str, ...], bool]] = {}
         self._found: dict[tuple[Window, tuple[str, ...], bool], dict[str, Column]] = {}
 
@@ -121,7 +121,7 @@ class Summaries:
         for window in self._wanted:
             groups = {key[1:]: found for key, found in self._found.items() if key[0] == window}
             names = list(dict.fromkeys(name for columns, _ in groups for name in columns))
-            for batch in batches(window, {name: self.types[name] for name in names}):
+            for batch in batches(window, {n: self.types[n] for n in names}, self.readings):
                 for (columns, complete), found in groups.items():
                     _count(batch, columns, found, complete=complete)
 
@@ -148,14 +148,14 @@ def measure(plan: Plan) -> dict[str, Measurement]:
         UsageError: a file of a window is missing or damaged.
     """
     comparisons = {n: s for n, s in plan.signals.items() if isinstance(s, Comparison)}
-    summaries = _summarised(comparisons, plan.types)
+    summaries = _summarised(comparisons, plan)
     empty = {name: _without_values(one, summaries) for name, one in comparisons.items()}
     kept = {
         name: replace(one, features=[f for f in one.features if f not in empty[name]])
         for name, one in comparisons.items()
     }
     if any(empty.values()):  # else no row is complete in all columns of the signal
-        summaries = _summarised(kept, plan.types)
+        summaries = _summarised(kept, plan)
     found = {}
     for name, one in kept.items():
         found[name] = (_quality if one.is_quality else _drift)(one, summaries)
@@ -163,8 +163,8 @@ def measure(plan: Plan) -> dict[str, Measurement]:
     return found
 
 
-def _summarised(comparisons: Mapping[str, Comparison], types: Mapping[str, str]) -> Summaries:
-    summaries = Summaries(types)
+def _summarised(comparisons: Mapping[str, Comparison], plan: Plan) -> Summaries:
+    summaries = Summaries(plan)
     for one in comparisons.values():
         for window in (one.production, one.reference):
             summaries.want(window, one.features, complete=not one.is_quality)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelyard.contract.model import Contract
+from modelyard.data.cells import Reading
 from modelyard.files import read_json
 from modelyard.monitoring.schedule import (
     AttributionDrift,
@@ -74,11 +75,13 @@ class Plan:
         types: of all columns.
         signals: by name.
         skipped: signals that cannot be measured, with the reason.
+        readings: how columns are read that are not written as programs write them.
     """
 
     types: Mapping[str, str]
     signals: Mapping[str, Planned]
     skipped: Mapping[str, str]
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
 def make_plan(sources: Sources, contract: Contract) -> Plan:
@@ -95,7 +98,8 @@ def make_plan(sources: Sources, contract: Contract) -> Plan:
             skipped[name] = planned
         else:
             signals[name] = planned
-    return Plan(types, signals, skipped)
+    written = {n: contract.columns[n] for n in contract.features if contract.columns[n].is_special}
+    return Plan(types, signals, skipped, written)
 
 
 def task_of(contract: Contract) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from modelyard.errors import UsageError
+
+if TYPE_CHECKING:
+    from modelyard.data.cells import Reading
 
 ROWS_AT_ONCE = 1 << 17
 COLLECTED_AT = "collected_at"
@@ -64,12 +68,15 @@ class Batch:
         return {name: self.columns[name].filter(keep) for name in names}
 
 
-def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
+def batches(
+    window: Window, types: Mapping[str, str], readings: Mapping[str, Reading] | None = None
+) -> Iterator[Batch]:
     """Yield the rows of a window, about ROWS_AT_ONCE at a time.
 
     Args:
         window: what to read.
         types: the wanted columns and their types (of the contract). One that a file lacks is null.
+        readings: how columns are read that are not written as programs write them.
 
     Raises:
         UsageError: a file is missing or damaged.
@@ -78,7 +85,7 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
         columns, wrong = {}, {}
         for name, kind in types.items():
             values, bad = (
-                canonical(table.column(name), kind)
+                canonical(table.column(name), kind, (readings or {}).get(name))
                 if name in table.column_names
                 else (
                     pa.nulls(len(table), STORED.get(kind, pa.string())),
@@ -91,8 +98,12 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
         yield Batch(len(table), columns, wrong)
 
 
-def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+def canonical(
+    column: pa.ChunkedArray, kind: str, reading: Reading | None = None
+) -> tuple[pa.Array, NDArray[np.bool_] | None]:
     """Return the values of a column as `Batch` has them, and a mask of those of another type, if any."""
+    if reading is not None and not pa.types.is_null(column.type):
+        return _parsed(column, kind, reading)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
@@ -128,11 +139,14 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
-def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_]]:
-    """Parse a column that is stored as another type than the contract's."""
+def _parsed(
+    column: pa.ChunkedArray, kind: str, reading: Reading | None = None
+) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Parse a column that is stored as another type than the contract's, or not as programs write it."""
     from modelyard.data.cells import Cells, Reading, parse
 
-    parsed = parse(Cells(pa.chunked_array(column), None), Reading(type=kind))  # type: ignore[arg-type]
+    rule = reading or Reading(type=kind)  # type: ignore[arg-type]
+    parsed = parse(Cells(pa.chunked_array(column), None), rule)
     if kind in NUMERIC:
         values = pa.array(
             parsed.values.to_numpy(dtype=np.float64, na_value=np.nan), from_pandas=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from modelyard.console import shown
 from modelyard.contract.model import Column, Contract
-from modelyard.data.cells import Cells, Parsed, Type, described, parse
+from modelyard.data.cells import Cells, Parsed, described, parse
 from modelyard.data.stream import Chunk, Stream
 from modelyard.errors import UsageError
 from modelyard.modelling.predicting import Prediction, predict
@@ -68,18 +69,19 @@ def check_types(stream: Stream, contract: Contract) -> None:
         f'{stream.path}, column "{name}": expected {described(contract.columns[name])}, found a '
         f"Parquet column of type {found}"
         for name, found in stream.types.items()
-        if not _can_hold(found, contract.columns[name].type)
+        if not _can_hold(found, contract.columns[name])
     ]
     if complaints:
         raise UsageError("\n".join(complaints))
 
 
-def _can_hold(found: pa.DataType, kind: Type) -> bool:
+def _can_hold(found: pa.DataType, rule: Column) -> bool:
+    kind = rule.type
     found = found.value_type if pa.types.is_dictionary(found) else found
     is_text = pa.types.is_string(found) or pa.types.is_large_string(found)
     if kind in ("category", "text") or is_text or pa.types.is_null(found):
         return True
-    if kind == "datetime":
+    if kind == "datetime" and not rule.format:  # with one, 20200705 may be a number
         return bool(pa.types.is_date(found) or pa.types.is_timestamp(found))
     return bool(
         pa.types.is_integer(found)
@@ -126,8 +128,9 @@ def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
 
 
 def free_name(name: str) -> str:
-    """Name the output column of an input column, different from the output's own names."""
-    own = name in (ROW, REASON, PREDICTION, VERSION) or name.startswith(PROBABILITY)
+    """Name the output column of an input column, different from the output's own names and from others."""
+    plain = re.sub("(_given)+$", "", name)
+    own = plain in (ROW, REASON, PREDICTION, VERSION) or plain.startswith(PROBABILITY)
     return f"{name}_given" if own else name
 
 

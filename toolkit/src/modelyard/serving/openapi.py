@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.console import shown
 from modelyard.contract.model import Column, Contract
+from modelyard.data.numbers import example
 from modelyard.files import write_text
 from modelyard.serving.payload import LONGEST_ID, Limits
 
@@ -129,10 +130,17 @@ def value_schema(rule: Column) -> Schema:
         schema |= {"maximum": rule.max} if rule.max is not None else {}
         if rule.type == "integer":
             schema["format"] = "int64"
+        if rule.written:
+            schema["description"] = f"Text such as {example(rule.written)} is read as a number too."
     elif rule.type == "boolean":
         schema["type"] = ["boolean"]
     elif rule.type == "datetime":
-        schema |= {"type": ["string"], "description": DATES}
+        ways = "".join(f" {one} is read too." for one in rule.formats)
+        zone = f" Without an offset it is taken for {rule.zone}." if rule.zone else ""
+        schema |= {
+            "type": ["string"],
+            "description": (f"ISO 8601.{zone}" if zone else DATES) + ways,
+        }
         schema |= {} if rule.format else {"pattern": DATE_PATTERN}
     elif rule.categories and rule.unseen == "refuse":
         schema["enum"] = [*rule.categories, *_as_numbers(rule.categories)]
