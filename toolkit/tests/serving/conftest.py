@@ -75,7 +75,8 @@ def _train(place: Path) -> None:
         "prepare": given | {"data": table, "prepared": place / "prepared"},
         "train": given
         | {"prepared": place / "prepared", "model": place / "model"}
-        | {"baseline": place / "baseline", "max-iterations": 40},
+        | {"baseline": place / "baseline", "gates": ROOT / "conf" / "gates.yml"}
+        | {"learner": "boosting", "max-iterations": 40},
     }
     for step, options in steps.items():
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]

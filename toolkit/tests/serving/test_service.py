@@ -39,7 +39,7 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def binary(mixed_bench):
-    assert mixed_bench.train("--max-iterations", "10") == 0
+    assert mixed_bench.train("--learner", "boosting", "--max-iterations", "10") == 0
     return mixed_bench
 
 

@@ -15,7 +15,7 @@ from modelyard.contract.model import Contract
 from modelyard.errors import UsageError, first_line
 
 Floats = NDArray[np.float64]
-# Boosting's threads wait for each other after every node. Up to so many rows a second thread saves
+# Threads wait for each other, boosting's after every node, a linear model's after every product. Up to so many rows a second thread saves
 # little on an idle machine, and on a busy one (steps run side by side) it takes ten times longer.
 ROWS_PER_THREAD = 200_000
 
@@ -42,7 +42,7 @@ class Prediction:
 
 def threads_for(rows: int) -> Any:
     """Limit scikit-learn to as many threads as help with so many rows."""
-    return threadpool_limits(max(1, min(os.cpu_count() or 1, rows // ROWS_PER_THREAD)), "openmp")
+    return threadpool_limits(max(1, min(os.cpu_count() or 1, rows // ROWS_PER_THREAD)))
 
 
 def predict(model: Any, rows: pd.DataFrame, contract: Contract) -> Prediction:
