@@ -19,6 +19,14 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def listed(names: Iterable[object], most: int = 5, *, lines: bool = False) -> str:
+    """List names in their order, or lines; of many the first five, and how many more there are."""
+    known = list(map(str, names))
+    rest = len(known) - most
+    more = f"{chr(10) if lines else ' '}and {rest:,} more" if rest > 0 else ""
+    return ("\n" if lines else ", ").join(known[:most]) + more
+
+
 def console(*, stderr: bool = False) -> Console:
     """Open a console as wide as the terminal, or 120 characters elsewhere."""
     from rich.console import Console

@@ -54,6 +54,7 @@ for _command in (
     runs.check,
     models.promote,
     models.rollback,
+    models.retire,
     models.models,
     models.explain,
     serving.serve,

@@ -1,4 +1,4 @@
-"""Commands for registered models: list, promote, roll back, explain."""
+"""Commands for registered models: list, promote, roll back, retire, explain."""
 
 from __future__ import annotations
 
@@ -40,15 +40,35 @@ def promote(
 def rollback(as_json: JsonOption = False) -> None:
     """Make the previous champion the champion again."""
     from modelyard.files import project_root
+    from modelyard.releases.promote import NEW_LINE
     from modelyard.releases.promote import rollback as restore
 
     restored, replaced = restore(project_root())
     if as_json:
         print(json.dumps({"champion": restored.number, "replaced": replaced.number}))
-    else:
+        return
+    print(f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired")
+    if why := replaced.tags.get(NEW_LINE):
         print(
-            f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired"
+            f"v{restored.number} is of the line of versions before v{replaced.number}: {why}. "
+            f"Runs are compared with it again once conf/contract.yml is that of v{restored.number}"
         )
+
+
+def retire(as_json: JsonOption = False) -> None:
+    """Retire the champion. Without one, the next version that passes the gates is the first again."""
+    from modelyard.files import project_root
+    from modelyard.releases.promote import retire as end
+
+    retired = end(project_root())
+    if as_json:
+        print(json.dumps({"champion": None, "retired": retired.number}))
+        return
+    print(
+        f"{retired.name} v{retired.number} is retired, there is no champion now; a server or an endpoint "
+        f"that runs keeps it. `mlops promote` takes the next one, `mlops promote --version "
+        f"{retired.number}` brings it back"
+    )
 
 
 def models(as_json: JsonOption = False) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from modelyard.console import console, shown
+from modelyard.console import console, listed, shown
 from modelyard.console import table as printed
 from modelyard.contract.leakage import Suspicion, suspicions
 from modelyard.contract.model import (
@@ -223,9 +223,9 @@ def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
 def _messages(profiles: dict[str, Profile], time: str | None) -> list[str]:
     times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
     if time is None and times:
-        names = ", ".join(times)
         return [
-            f"No time column: rows are split at random; --time {names} would split them by time."
+            "No time column: rows are split at random; --time with one of these would split them by "
+            f"time: {listed(times)}."
         ]
     if time is not None and profiles[time].nulls.any():
         return [f"{int(profiles[time].nulls.sum()):,} rows have no {time}: they will be left out."]

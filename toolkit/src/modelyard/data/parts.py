@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modelyard.console import listed
 from modelyard.contract.model import Contract, described
 from modelyard.errors import UsageError
 
@@ -41,7 +42,7 @@ def read_part(prepared: Path, part: Part, contract: Contract) -> pd.DataFrame:
         raise UsageError(f"{path} cannot be read ({error}). {advice}") from None
     missing = [f'"{name}"' for name in contract.prepared if name not in rows.columns]
     if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)} of the contract. {advice}")
+        raise UsageError(f"{path} lacks {listed(missing)} of the contract. {advice}")
     for name in contract.prepared:
         rule, found = contract.columns[name], rows[name].dtype
         if found.kind not in DTYPES[rule.type]:
@@ -76,7 +77,7 @@ def _check_target(target: pd.Series, path: Path, contract: Contract) -> None:
     if contract.kind == "multiclass":
         unknown = set(target.unique()) - set(contract.target.classes or ())
         if unknown:
-            named = ", ".join(sorted(map(repr, unknown))[:5])
+            named = listed(sorted(map(repr, unknown)))
             raise UsageError(f"{path}: the contract's target.classes lack {named}. {advice}")
     if contract.kind == "binary" and target.nunique() > 2:
         raise UsageError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard.console import listed
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,7 +64,6 @@ class PeriodRecord:
         parts = [f"{self.name}: {self.rows:,} rows served by v{self.version}"]
         if self.failed:
             parts.append(f"{self.failed} requests failed")
-        more = " …" if features[3:] else ""
-        parts.append(f"drift in {', '.join(features[:3])}{more}" if features else "no drift")
+        parts.append(f"drift in {listed(features, 3)}" if features else "no drift")
         parts += [f"v{event.version} {event.kind}" for event in self.events]
         return "; ".join(parts)

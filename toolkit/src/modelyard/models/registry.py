@@ -78,6 +78,10 @@ class Backend(Protocol):
         """Give a role to a version, and take it from another one with the same write."""
         ...
 
+    def dismiss(self, number: str, role: str) -> None:
+        """Take a role from the version that has it; nobody has it then."""
+        ...
+
 
 def _request(
     method: Callable[Concatenate[Registry, _P], _T],
@@ -177,6 +181,12 @@ class Registry:
                 f"v{version.number} was to be champion, but {now}: another promotion was made at the "
                 "same moment; look at `mlops models`, then decide again"
             )
+        self.reconcile()
+
+    @_request
+    def retire_champion(self, champion: Version) -> None:
+        """Leave the model without a champion."""
+        self.backend.dismiss(champion.number, CHAMPION)
         self.reconcile()
 
     @_request

@@ -31,6 +31,8 @@ from modelyard.monitoring.drift import (
 )
 from modelyard.monitoring.plan import Comparison, Performance, Plan
 from modelyard.monitoring.windows import (
+    CORRELATION_ID,
+    KNOWN_AT,
     NUMERIC,
     STORED,
     Batch,
@@ -48,8 +50,6 @@ CATEGORY_SHARE = 0.05
 MOST_BARS = 20
 MOST_SHOWN = 8
 RATE_DIGITS = 5  # as Azure ML rounds them
-CORRELATION_ID = "correlationid"
-KNOWN_AT = "known_at"
 
 Measurement = dict[str, Any]
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
 from modelyard.evidence import plain
@@ -143,8 +144,7 @@ def _write(
             notes.append(f"{name} was not judged: {signal['reason']}")
     for name, signal in signals.items():
         if signal["absent"]:
-            columns = ", ".join(signal["absent"])
-            notes.append(f"{name} leaves out {columns}: the column was not collected")
+            notes.append(f"{name} leaves out {listed(signal['absent'])}: not collected")
     evidence = {
         "evidence": "monitor",
         "params": {"monitor": monitor.name, "at": sources.at.isoformat()},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelyard.console import listed
 from modelyard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ def read_rows(parquet: Path, model_folder: Path, most: int = MOST_ROWS) -> Rows:
     contract = load_contract(model_folder / "contract.yml")
     file = pq.ParquetFile(parquet)
     needed = {*contract.features, contract.target.column}
-    missing = sorted(needed - set(file.schema_arrow.names))
+    missing = [name for name in contract.columns if name in needed - set(file.schema_arrow.names)]
     if missing:
-        raise UsageError(f"{parquet} lacks {', '.join(missing)}; run the training pipeline again")
+        raise UsageError(f"{parquet} lacks {listed(missing)}; run the training pipeline again")
     return spread(file.read(columns=sorted(needed)), contract, most)
 
 
