@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from modelyard.cli import main
+from modelyard.console import console, table
 from modelyard.models import registry
 from modelyard.models.registry import Located
 
@@ -71,6 +73,30 @@ def test_a_fault_of_the_program_shows_its_traceback(
     assert call(monkeypatch, "check", str(pipeline)) == 2
     said = capsys.readouterr().err
     assert "Traceback" in said and "a fault of the program" in said
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_what_a_terminal_cannot_show_is_no_fault(pipeline: Path, encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", "run", str(pipeline)],
+        cwd=pipeline.parents[2],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"? first: completed" in done.stdout
+
+
+def test_a_command_whose_output_nobody_reads_has_not_refused() -> None:
+    line = f"{sys.executable} -m modelyard docs run | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("[x] and [/x] :warning:", table("[red]t", ["[b]"], [["[/b]"]]))
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("[x] and [/x] :warning:", "[red]t", "[b]", "[/b]"))
 
 
 def test_an_interrupted_command_is_neither_a_refusal_nor_a_fault(

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
-from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri
+from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -347,7 +347,7 @@ def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
     Raises:
         sqlite3.Error: the tables are others; use MLflow.
     """
-    path = Path(uri.removeprefix("sqlite:///"))
+    path = store_file(uri)
     if not path.is_file():
         return None
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:

@@ -26,6 +26,7 @@ from modelyard.tracking import (
     local_store,
     reason,
     shown_uri,
+    store_uri,
     tracking_uri,
 )
 
@@ -98,7 +99,7 @@ def close_with_mlflow(root: Path) -> None:
     runs, uri = root / ".runs", tracking_uri(root)
     if not any(map(was_abandoned, all_runs(runs))):
         return
-    if uri == f"sqlite:///{local_store(root)}" and not local_store(root).is_file():
+    if uri == store_uri(local_store(root)) and not local_store(root).is_file():
         return
     for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)

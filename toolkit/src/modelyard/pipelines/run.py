@@ -34,7 +34,7 @@ from modelyard.pipelines.warm import Job, Launcher, Running, environment
 from modelyard.project import load_project
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.plan import EVIDENCE, Plan, write_plan
-from modelyard.tracking import MLFLOW_SETTINGS, local_store, tracking_uri
+from modelyard.tracking import MLFLOW_SETTINGS, local_store, store_uri, tracking_uri
 
 _POLL = 0.01
 _RECORDER_PATIENCE = 120.0
@@ -140,7 +140,7 @@ class _Execution:
         self.store = tracking_uri(root)
         # Results belong to what was registered from them: without the store they are not reused.
         self.reuse = reuse and not (
-            self.store == f"sqlite:///{local_store(root)}" and not local_store(root).exists()
+            self.store == store_uri(local_store(root)) and not local_store(root).exists()
         )
         self.code: dict[str, StepCode] = {
             step.name: step_code(
@@ -403,6 +403,12 @@ class _Execution:
             log = self.run_folder.path / "mlflow.log"
             print(f"warning: MLflow has no complete record of this run, see {log}", file=sys.stderr)
 
+    def _has_refused(self, name: str) -> bool:
+        """Whether a step said no; Python ends with the same exit code after an exception."""
+        log = (self.run_folder.path / name / "log.txt").read_text("utf-8", errors="replace")
+        code = self.run_folder.state.steps[name].exit_code
+        return code == CheckFailed.exit_code and "\nTraceback (most recent call" not in f"\n{log}"
+
     def _failure(self, failed: list[str]) -> RunFailed:
         state = self.run_folder.state
         parts = []
@@ -415,7 +421,7 @@ class _Execution:
         skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
         if skipped:
             parts.append(f"skipped, because they need it: {', '.join(skipped)}")
-        refused = all(state.steps[name].exit_code == CheckFailed.exit_code for name in failed)
+        refused = all(self._has_refused(name) for name in failed)
         return RunFailed("\n".join(parts), 1 if refused else 2, self.run_folder.path)
 
 
