@@ -27,6 +27,12 @@ def listed(names: Iterable[object], most: int = 5, *, lines: bool = False) -> st
     return ("\n" if lines else ", ").join(known[:most]) + more
 
 
+def short_commit(commit: str) -> str:
+    """Shorten a commit; `-dirty` stays."""
+    name, dash, rest = commit.partition("-")
+    return name[:10] + dash + rest
+
+
 def console(*, stderr: bool = False) -> Console:
     """Open a console as wide as the terminal, or 120 characters elsewhere."""
     from rich.console import Console

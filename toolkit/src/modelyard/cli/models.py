@@ -10,6 +10,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, VersionOption, print_decision, print_path
 from modelyard.console import console as open_console
+from modelyard.console import short_commit
 from modelyard.errors import UsageError
 
 
@@ -78,6 +79,7 @@ def models(as_json: JsonOption = False) -> None:
     from modelyard.files import project_root
     from modelyard.models.registry import Registry
     from modelyard.models.version import CHAMPION
+    from modelyard.pipelines.commit import PATCH
     from modelyard.project import load_project
     from modelyard.tracking import tracking_uri
 
@@ -106,9 +108,13 @@ def models(as_json: JsonOption = False) -> None:
             role,
             v.tags.get("decision", "not judged"),
             f"{v.tags.get('dataset', '')} {v.tags.get('dataset_digest', '')[:8]}",
-            v.tags.get("git_commit", "")[:10],
+            short_commit(v.tags.get("git_commit", "")),
         )
     open_console().print(table)
+    if any(v.tags.get("git_commit", "").endswith("-dirty") for v in versions):
+        print(
+            f"-dirty: what differed from the commit is in MLflow, code/{PATCH} of the version's run"
+        )
 
 
 def explain(

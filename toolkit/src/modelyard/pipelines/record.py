@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import UsageError
 from modelyard.evidence import mlflow_entities
 from modelyard.files import read_json, write_json, write_text
+from modelyard.pipelines.commit import PATCH
 from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
 from modelyard.sweeps.record_trials import end_left_over, log_trials
 from modelyard.tracking import (
@@ -199,6 +200,8 @@ def _open(client: MlflowClient, run: RunFolder) -> Recorded:
         run_name=f"{state.pipeline} {state.id}",
     )
     recorded = Recorded(experiment, parent.info.run_id)
+    if (run.path / PATCH).is_file():
+        client.log_artifact(parent.info.run_id, str(run.path / PATCH), "code")
     write_json(file, asdict(recorded))
     return recorded
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from modelyard.errors import CheckFailed, ModelyardError
 from modelyard.files import digest, project_root, tail
 from modelyard.models.registry import champion_number
 from modelyard.pipelines.code import StepCode, step_code
+from modelyard.pipelines.commit import PATCH, commit_of
 from modelyard.pipelines.jobs import component_job, make_outputs
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
@@ -170,7 +170,9 @@ class _Execution:
         run.clear_attempts()
         (run.path / GAVE_UP).unlink(missing_ok=True)
         state.status = "running"
-        state.git_commit = _git_commit(self.root)
+        state.git_commit, patch = commit_of(self.root)
+        if patch:
+            (run.path / PATCH).write_bytes(patch)
         if state.git_commit:
             self.env["MLOPS_GIT_COMMIT"] = state.git_commit
         state.steps = {step.name: StepState() for step in self.pipeline.steps}
@@ -438,20 +440,3 @@ def _exit_described(code: int | None) -> str:
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _git_commit(root: Path) -> str | None:
-    """The project's commit, with `-dirty` where files differ from it; None outside git."""
-    if not (git := shutil.which("git")):
-        return None
-
-    def ask(*args: str) -> str | None:
-        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
-            [git, *args], cwd=root, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return f"{commit}-dirty" if ask("status", "--porcelain", "--untracked-files=no") else commit
