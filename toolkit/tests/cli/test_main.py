@@ -142,6 +142,31 @@ def test_a_contract_is_inferred_into_the_project(
     assert "column: c" in (tmp_path / "conf" / "contract.yml").read_text(encoding="utf-8")
 
 
+def test_a_contract_that_the_champion_cannot_follow_begins_a_new_line(
+    pipeline: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = tmp_path / "table.csv"
+    lines = [f"{row},{row % 7},{row % 3},{row % 2}" for row in range(300)]
+    table.write_text("\n".join(["a,b,c,d", *lines]), encoding="utf-8")
+    assert call(monkeypatch, "contract", "--data", str(table), "--target", "d") == 0
+    (tmp_path / ".mlflow").mkdir(exist_ok=True)
+    (tmp_path / ".mlflow" / "mlflow.db").touch()
+    model = tmp_path / "model"
+    model.mkdir()
+    shutil.copy(tmp_path / "conf" / "contract.yml", model)
+    champion = Located("4", {"model": model})
+    monkeypatch.setattr(registry, "locate", lambda *_: champion)
+    for target, begins in (("d", False), ("c", True)):
+        capsys.readouterr()
+        words = ("contract", "--data", str(table), "--target", target, "--force")
+        assert call(monkeypatch, *words) == 0
+        said = capsys.readouterr().out
+        assert ('champion v4 is no rival, it predicts "d"' in said) == begins
+
+
 def test_a_prediction_is_explained(
     pipeline: Path,
     mixed_bench: Bench,

@@ -12,8 +12,6 @@ import typer
 from modelyard.cli.terminal import relative
 from modelyard.errors import UsageError
 
-MODEL_CONTRACT = "model/contract.yml"
-
 
 def contract(
     data: Annotated[Path, typer.Option(help="The table: CSV or Parquet.")],
@@ -67,6 +65,7 @@ def _say_whether_a_line_begins(root: Path) -> None:
     """Print why the champion of the embedded store is no rival for models of the new contract."""
     from modelyard.contract.line import another_line
     from modelyard.contract.model import load_contract
+    from modelyard.modelling.saving import CONTRACT_FILE
     from modelyard.models.registry import locate
     from modelyard.project import load_project
     from modelyard.tracking import local_store, tracking_uri
@@ -78,11 +77,10 @@ def _say_whether_a_line_begins(root: Path) -> None:
         if not uri.startswith("sqlite:"):
             return
         with tempfile.TemporaryDirectory(prefix="contract-") as temporary:
-            wanted = (MODEL_CONTRACT,)
-            found = locate(load_project(root).model, uri, None, wanted, Path(temporary))
+            found = locate(load_project(root).model, uri, None, ["model"], Path(temporary))
             if found is None:
                 return
-            old = load_contract(found.paths[MODEL_CONTRACT])
+            old = load_contract(found.paths["model"] / CONTRACT_FILE)
     except UsageError as error:
         print(f"warning: {error}", file=sys.stderr)
         return
