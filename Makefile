@@ -6,11 +6,12 @@ PROJECT := {{cookiecutter.project_slug}}
 LOCKS := $(PROJECT)/requirements
 OWN := toolkit/src/modelyard/requirements
 DEMO := build/demo
+SUDO := $(shell command -v sudo)
 # Not below the template, where ruff would put it: Cookiecutter takes every file there for a part of it.
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all quick lint types docs bench manifest wheel lock upgrade-locks clean
+.PHONY: help setup browser demo test test-all quick lint types docs bench manifest wheel lock upgrade-locks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +30,18 @@ setup: .venv/.ready ## install the toolkit and what tests it and the template, p
 	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable toolkit
 	@touch $@
 
+browser: # the tests look at every page in it
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends chromium; }; } >/dev/null || \
+	  { echo "The tests look at the pages in Chromium, which could not be installed: install it, then try again"; exit 2; }
+
 demo: .venv/.generates ## generate the sample project and run it: from real flights to a promoted model with a report
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/cookiecutter . --no-input --output-dir $(DEMO)
 	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON=$(abspath $(BIN)/python)
 	@echo "the project: $(DEMO)/flight-delay"
 
-test: lint types docs ## everything CI checks: toolkit, all combinations, whole projects generated and run
+test: lint types docs browser ## everything CI checks: toolkit, all combinations, whole projects generated and run
 	cd toolkit && ../$(BIN)/pytest -m 'not slow'
 	$(BIN)/pytest
 

@@ -9,10 +9,11 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import batch, fuzz, generate, monitor, project, serving
+from benchmarks import ab_report, batch, fuzz, generate, monitor, project, serving, tables
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
+    "ab_report": ab_report.measure,
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,
@@ -20,6 +21,7 @@ BENCHMARKS = {
     "serving": serving.measure,
     "fuzz": fuzz.measure,
     "monitor": monitor.measure,
+    "tables": tables.measure_tables,
 }
 
 

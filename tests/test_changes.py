@@ -153,7 +153,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 from modelyard.contract import Contract
+from modelyard.modelling import Candidate, choose_features
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.tree import DecisionTreeClassifier
 {imports}
@@ -174,11 +176,11 @@ class Settings(BaseModel):
         return self
 
 
-def build_model(
-    contract: Contract, settings: Settings, categorical: list[int], iterations: int
-) -> Any:
+def build_candidates(
+    contract: Contract, settings: Settings, rows: pd.DataFrame
+) -> dict[str, Candidate]:
     """Make the challenger's learner, unfitted."""
-    return {learner}
+    return {{"own": Candidate({learner}, choose_features(rows, contract))}}
 
 
 def build_baseline(contract: Contract, settings: Settings) -> Any:
@@ -237,16 +239,16 @@ def test_another_learner_goes_through_gates_card_footprint_explanations_and_serv
     )
     component = project.project.path / "azureml/components/train.yml"
     text = component.read_text(encoding="utf-8")
-    start, end = text.index("  learning_rate:\n"), text.index("  patience:\n")
+    start, end = text.index("  learner:\n"), text.index("  patience:\n")
     inputs = f"  {setting}:\n    type: {kind}\n    default: {default}\n  max_iterations:\n    type: integer\n    default: 1\n"
     text = text[:start] + inputs + text[end:]
-    start, end = text.index("  --learning-rate"), text.index("  --patience")
+    start, end = text.index("  --learner "), text.index("  --patience")
     options = f"  --{setting} ${{{{inputs.{setting}}}}}\n  --max-iterations ${{{{inputs.max_iterations}}}}\n"
     component.write_text(text[:start] + options + text[end:], encoding="utf-8")
     for pipeline in ("train", "sweep"):
         path = project.project.path / f"azureml/pipelines/{pipeline}.yml"
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if not re.match(r" +learning_rate: [0$]", line)]
+        kept = [line for line in lines if not re.match(r" +learn(er|ing_rate): [a-z0$]", line)]
         path.write_text("".join(kept).replace("max_iterations: 500", "max_iterations: 1"), "utf-8")
     edit(
         project,

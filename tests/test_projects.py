@@ -34,13 +34,21 @@ AWKWARD = {
     "organization_code": "zz",
     "azure_region": "switzerlandnorth",
 }
-PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make(list(CHOICES.values()))]
-# One goes all the way: its own environment, the whole demo. Every second one is run on the whole sample.
-WHOLE = PAIRS[:1]
+# Six projects have every pair of choices; most salts need seven or eight.
+PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make([*CHOICES.values()], salt="160")]
+# One goes all the way, its toolkit from a feed: an environment of its own, the whole demo. Another, of the
+# other kind of problem and with awkward answers, is trained on the whole sample.
+WHOLE = PAIRS[0]
+SAMPLED = next(p for p in PAIRS[1:] if p["problem_type"] != WHOLE["problem_type"])
 RUN_TABLE = {
-    "breast_cancer": ("binary", "roc_auc", ""),
-    "wine": ("multiclass", "roc_auc_ovr", "proline"),
-    "diabetes": ("regression", "r2", "sex,age"),
+    "breast_cancer": ("binary", "roc_auc", "", "promote"),
+    "wine": ("multiclass", "roc_auc_ovr", "proline", "promote"),
+    "diabetes": (
+        "regression",
+        "r2",
+        "sex,age",
+        "open",
+    ),  # too few rows to compare four bands of age
 }
 WRITE_TABLE = """
 import sys
@@ -154,46 +162,6 @@ def bring_table(project: Installed, name: str, *words: str) -> Path:
     return table
 
 
-@pytest.mark.parametrize("answers", PAIRS, ids=lambda answers: " ".join(answers.values()))
-def test_a_project_of_every_pair_of_choices_is_checked_and_runs(
-    answers: dict[str, str],
-    installed: Installed,
-    environments: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    odd = PAIRS.index(answers) % 2 == 1
-    project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
-    if answers in WHOLE:
-        ready = Installed(project, project.path / ".venv" / "bin")
-        ready.make("setup")
-        ready.share(environments)
-        assert ": fine" in ready.make("infra-check")
-        ready.make("check")
-        assert "is the champion now" in ready.make("demo")
-        passed = json.loads(project.text(".drill/drill.json"))["periods"]
-        events = [event for period in passed for event in period["events"]]
-        assert [event["kind"] for event in events][-2:] == ["forced", "rolled back"]
-        assert project.text(".drill/drill.html").startswith("<!doctype html>")
-    else:
-        # The same packages in every project: set up once.
-        (project.path / ".venv").symlink_to(installed.bin.parent)
-        monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's
-        ready = Installed(project, installed.bin)
-        ready.share(environments)
-        ready.make("check")
-        if not odd:
-            return
-        ready.make("data")
-        ready.mlops("run", "azureml/pipelines/train.yml")
-        ready.mlops("promote")
-        assert '"predictions"' in ready.mlops("serve", "--port", "0", "--once")
-    (page,) = project.path.glob(".runs/*/register/page/report.html")
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("<!doctype html>")
-    assert "http://" not in text.replace("http://www.w3.org/", "")
-
-
 @pytest.fixture
 def feed(tmp_path: Path) -> Iterator[str]:
     """A package index on this machine that has the toolkit and nothing else; yields its address."""
@@ -214,24 +182,59 @@ def feed(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_project_whose_toolkit_comes_from_a_feed_passes_its_checks(
+def test_a_project_whose_toolkit_comes_from_a_feed_goes_all_the_way(
     feed: str, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = bake(tmp_path)
+    project = bake(tmp_path, **WHOLE)
     for wheel in project.path.glob("requirements/wheels/*.whl"):
         wheel.unlink()
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", feed)
     ready = Installed(project, project.path / ".venv" / "bin")
     ready.make("setup")
     ready.share(environments)
+    assert ": fine" in ready.make("infra-check")
     ready.make("check")
+    assert "is the champion now" in ready.make("demo")
+    passed = json.loads(project.text(".drill/drill.json"))["periods"]
+    events = [event for period in passed for event in period["events"]]
+    assert [event["kind"] for event in events][-2:] == ["forced", "rolled back"]
+    assert project.text(".drill/drill.html").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("answers", PAIRS[1:], ids=lambda answers: " ".join(answers.values()))
+def test_a_project_of_every_pair_of_choices_is_checked(
+    answers: dict[str, str],
+    installed: Installed,
+    environments: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its checks run its pipeline and its endpoints, on a small table."""
+    odd = PAIRS.index(answers) % 2 == 1 or answers is SAMPLED
+    project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
+    # The same packages in every project: set up once.
+    (project.path / ".venv").symlink_to(installed.bin.parent)
+    monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's
+    ready = Installed(project, installed.bin)
+    ready.share(environments)
+    ready.make("check")
+    if answers is not SAMPLED:
+        return
+    ready.make("data")
+    ready.mlops("run", "azureml/pipelines/train.yml")
+    ready.mlops("promote")
+    assert '"predictions"' in ready.mlops("serve", "--port", "0", "--once")
+    (page,) = project.path.glob(".runs/*/register/page/report.html")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "http://" not in text.replace("http://www.w3.org/", "")
 
 
 @pytest.mark.parametrize("name", RUN_TABLE)
 def test_a_table_of_ones_own_goes_through_contract_run_and_promote(
     installed: Installed, tmp_path: Path, name: str
 ) -> None:
-    kind, metric, sensitive = RUN_TABLE[name]
+    kind, metric, sensitive, verdict = RUN_TABLE[name]
     project = installed.copy(tmp_path / "project")
     before = {
         p: p.read_bytes() for p in project.project.path.rglob("*.py") if ".venv" not in p.parts
@@ -239,14 +242,21 @@ def test_a_table_of_ones_own_goes_through_contract_run_and_promote(
     bring_table(project, name, *(["--sensitive", sensitive] if sensitive else []))
     assert project.project.yaml("conf/contract.yml")["target"]["kind"] == kind
     result = project.json("run", "azureml/pipelines/train.yml")
-    assert result["decision"]["verdict"] == "promote", result["decision"]["reasons"]
+    assert result["decision"]["verdict"] == verdict, result["decision"]["reasons"]
     assert result["decision"]["metric"] == metric
     assert Path(result["report"]).stat().st_size > 10_000
     card = Path(result["report"]).with_name("card.md").read_text(encoding="utf-8")
     assert "None yet: nobody has promoted" in card
     assert ("names no sensitive column" in card) == (not sensitive)
     assert all(f"### Groups of {column}" in card for column in sensitive.split(",") if column)
-    assert project.json("promote")["stage"] == "promoted"
+    if verdict == "open":
+        assert result["decision"]["open"] == ['fair by "age": mean_error']
+        assert project.json("promote", "--accepted-by", "Ada", code=1)["stage"] == "refused"
+        gates = project.project.path / "conf" / "gates.yml"
+        gates.write_text("open_gates: ask\n" + gates.read_text("utf-8"), "utf-8")
+        assert project.json("promote", code=1)["stage"] == "open"
+    accepted = ("--accepted-by", "Ada") if verdict == "open" else ()
+    assert project.json("promote", *accepted)["stage"] == "promoted"
     decided = next(project.project.path.glob(".mlflow/decisions/*/card.md"))
     assert "promoted to champion by" in decided.read_text(encoding="utf-8")
     assert project.champion() == "1"
@@ -259,8 +269,8 @@ import sys
 import numpy as np
 import pandas as pd
 random = np.random.default_rng(1)
-rows = 4_800
-month = np.sort(random.integers(0, 12, rows))
+rows = 3_600
+month = np.sort(random.integers(0, 9, rows))
 size = random.normal(np.where(month > 5, 3.0, 0.0), 1.0)
 table = pd.DataFrame({
     "sold": pd.to_datetime({"year": 2024, "month": month + 1, "day": random.integers(1, 29, rows)}),
@@ -283,7 +293,7 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
     project.mlops("contract", "--data", str(table), "--target", "price", "--time", "sold")
     told = project.json("drill", "--rows", "300")
     periods = told["periods"]
-    assert len(periods) == 9
+    assert len(periods) == 6
     assert all(period["failed"] == 0 for period in periods)
     assert all(period["live"]["rows"] == period["rows"] > 250 for period in periods)
     before, after = (
@@ -346,7 +356,6 @@ def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
 def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
     mine.mlops("run", "azureml/pipelines/train.yml", "--input", "max_iterations=1")
     said = mine.mlops("promote", code=1)
-    assert "is refused; the champion stays" in said
     assert "not worse than champion v1" in said
     assert mine.champion() == "1"
 

@@ -34,6 +34,7 @@ class Bench:
         self.folder, self.table = folder, table
         self.gates = folder / "gates.yml"
         self.metrics: str | None = None
+        self.training: str | None = None
         self.settings: Any = Settings
         self.fit: Any = fit
         self.gates.write_bytes(GATES.read_bytes())
@@ -55,20 +56,23 @@ class Bench:
 
     def train(self, *options: str, to: str = "") -> int:
         return training_step(
-            self.settings, self.fit, [*self._paths("model", "baseline", suffix=to), *options]
+            self.settings,
+            self.fit,
+            [
+                *self._paths("model", "baseline", suffix=to),
+                "--gates",
+                str(self.gates),
+                *options,
+            ],
         )
 
     def held_out(self, model: str = "model") -> HeldOut:
-        place = self.folder
-        return held_out(
-            place / "contract.yml",
-            place / "gates.yml",
-            place / "prepared",
-            place / model,
-            place / "baseline",
-            place / "champion",
-            self.metrics,
-        )
+        return held_out(*self.inputs(model), self.metrics, self.training)
+
+    def inputs(self, model: str = "model") -> list[Path]:
+        """The paths that the step `assess` reads."""
+        names = ("contract.yml", "gates.yml", "prepared", model, "baseline", "champion")
+        return [self.folder / name for name in names]
 
     def assess(self) -> int:
         """Run the step `assess`, with few resamples and rounds."""

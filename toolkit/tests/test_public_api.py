@@ -44,7 +44,10 @@ def described(name: str, thing: Any) -> Iterator[str]:
     if issubclass(thing, BaseModel):
         for field, about in thing.model_fields.items():
             default = "" if about.is_required() else f" = {about.default!r}"
-            yield f"    {field}: {thing.__annotations__[field]}{default}"
+            owner = next(
+                base for base in thing.__mro__ if field in vars(base).get("__annotations__", ())
+            )
+            yield f"    {field}: {owner.__annotations__[field]}{default}"
     elif dataclasses.is_dataclass(thing):
         yield f"    {signature(thing)}"
     elif "__init__" in vars(thing):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from flight_delay.model import Settings
 from flight_delay.train import fit
 from modelyard.contract import Contract, load_contract
 from modelyard.imports import check_imports
-from modelyard.modelling import save_model
+from modelyard.modelling import Candidate, choose_features, save_model
 from modelyard.testing import (
     check_component,
     check_fast_path,
@@ -95,6 +95,17 @@ def test_a_feature_that_would_be_another_number_when_scored_is_found(
 @every_kind
 def test_the_templates_model_passes(kind: str, tmp_path: Path) -> None:
     check_model(Settings, fit, contract_of(kind), tmp_path)
+    assert check_fast_path(tmp_path / "model") in (
+        "fast path",
+        "fast encoding, learner's own prediction",
+    )
+
+
+def test_boosting_has_a_fast_path(tmp_path: Path) -> None:
+    class Boosting(Settings):
+        learner: Literal["auto", "boosting", "linear"] = "boosting"
+
+    check_model(Boosting, fit, contract_of("binary"), tmp_path)
     assert check_fast_path(tmp_path / "model") == "fast path"
 
 
@@ -102,7 +113,11 @@ def test_another_learner_passes_and_is_asked_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     linear = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
-    monkeypatch.setattr("flight_delay.train.build_model", lambda *_, **__: linear)
+
+    def own(contract: Contract, _: Settings, rows: pd.DataFrame) -> dict[str, Candidate]:
+        return {"own": Candidate(linear, choose_features(rows, contract))}
+
+    monkeypatch.setattr("flight_delay.train.build_candidates", own)
     check_model(Settings, fit, contract_of("binary"), tmp_path)
     said = check_fast_path(tmp_path / "model")
     assert said == "fast encoding, learner's own prediction"
@@ -110,6 +125,7 @@ def test_another_learner_passes_and_is_asked_itself(
 
 def test_a_model_that_learns_nothing_is_found(tmp_path: Path) -> None:
     class Useless(Settings):
+        learner: Literal["auto", "boosting", "linear"] = "boosting"
         learning_rate: float = 1e-12
 
     with pytest.raises(AssertionError, match="learns nothing"):

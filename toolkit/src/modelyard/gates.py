@@ -19,12 +19,26 @@ class _Strict(BaseModel):
 
 
 class Evaluation(_Strict):
-    """Settings of intervals and segments: confidence, bootstrap resamples, seed, smallest segment."""
+    """Settings of intervals and segments, and how many rows a verdict needs.
+
+    Attributes:
+        confidence: of every interval.
+        resamples: of the bootstrap.
+        segment_rows: a segment with fewer is marked as small.
+        seed: of the resamples.
+        out_of_fold_below: with fewer held-out rows than this, or fewer than `class_rows` of a class,
+            models are judged on predictions out of fold.
+        rows: with fewer judged rows the verdict is open.
+        class_rows: with fewer judged rows of the rarest class the verdict is open.
+    """
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=50)] = 500
     segment_rows: Annotated[int, Field(ge=1)] = 50
     seed: Annotated[int, Field(ge=0)] = 0
+    out_of_fold_below: Annotated[int, Field(ge=0)] = 1000
+    rows: Annotated[int, Field(ge=1)] = 100
+    class_rows: Annotated[int, Field(ge=1)] = 20
 
 
 class PromotionGate(_Strict):
@@ -34,6 +48,32 @@ class PromotionGate(_Strict):
     floor: float
     over_baseline: float = 0.0
     below_champion: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Threshold(_Strict):
+    """Purpose of the probability from which the positive class is predicted, of two classes.
+
+    Attributes:
+        purpose: the highest f1 or accuracy, the lowest cost, or the fewest alarms at a recall.
+        missed: cost of a positive row that is not found.
+        alarm: cost of a negative row that is flagged.
+        recall: share of the positive rows to find, at least.
+    """
+
+    purpose: Literal["f1", "accuracy", "cost", "recall"] = "f1"
+    missed: Annotated[float, Field(gt=0)] = 1.0
+    alarm: Annotated[float, Field(gt=0)] = 1.0
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+    @property
+    def words(self) -> str:
+        """The purpose in words."""
+        return {
+            "f1": "highest f1",
+            "accuracy": "highest accuracy",
+            "cost": f"lowest cost, {self.missed:g} for a missed row and {self.alarm:g} for a false alarm",
+            "recall": f"fewest alarms at a recall of {self.recall:g}",
+        }[self.purpose]
 
 
 class Release(_Strict):
@@ -67,10 +107,14 @@ class Release(_Strict):
 
 
 class Disparity(_Strict):
-    """Limits of the disparity between groups; one that is left out is not checked."""
+    """Limits of the disparity between groups; one that is left out is not checked.
+
+    A ratio of figures that lie no further apart than `negligible` does not matter.
+    """
 
     difference: Annotated[float | None, Field(ge=0)] = None
     ratio: Annotated[float | None, Field(ge=0, le=1)] = None
+    negligible: Annotated[float, Field(ge=0)] = 0.0
 
 
 class GroupLimits(_Strict):
@@ -102,9 +146,14 @@ class ColumnLimits(GroupLimits):
 
 
 class FairnessGate(GroupLimits):
-    """Limits between the groups of sensitive columns."""
+    """Limits between the groups of sensitive columns.
 
-    group_rows: Annotated[int, Field(ge=1)] = 100
+    A group with fewer rows than `group_rows` is not judged; the gate is open where such groups together
+    have a larger share of the rows than `small_groups`.
+    """
+
+    group_rows: Annotated[int, Field(ge=1)] = 30
+    small_groups: Annotated[float, Field(ge=0, le=1)] = 0.05
     over_champion: Annotated[float | None, Field(ge=0)] = None
     columns: Mapping[str, ColumnLimits] = {}
 
@@ -140,10 +189,16 @@ class ServingGate(_Strict):
 
 
 class Gates(_Strict):
-    """conf/gates.yml; a section that is left out is not checked."""
+    """conf/gates.yml; a section that is left out is not checked.
 
+    `open_gates` says what follows from a gate that could not be judged: promotion is refused, or
+    somebody is asked to accept it. None: refused where the contract names a sensitive column.
+    """
+
+    open_gates: Literal["refuse", "ask"] | None = None
     evaluation: Evaluation = Evaluation()
     serving: ServingGate = ServingGate()
+    threshold: Threshold = Threshold()
     promotion: Mapping[Kind, PromotionGate]
     release: Release = Release()
     fairness: FairnessGate | None = None

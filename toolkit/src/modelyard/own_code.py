@@ -36,12 +36,17 @@ def load_attribute(module: str, name: str) -> Any:
 
 
 def metrics_module(root: Path) -> str | None:
-    """Name the project's module of metrics, and make it importable; None where there is none."""
+    """Name the project's module of metrics; see `own_module`."""
+    return own_module(root, "metrics")
+
+
+def own_module(root: Path, name: str) -> str | None:
+    """Name a module of the project's package, and make it importable; None where there is none."""
     if not (root / "conf" / "project.yml").is_file():
         return None
     package, source = load_project(root).package, root / "src"
-    if not (source / package / "metrics.py").is_file():
+    if not (source / package / f"{name}.py").is_file():
         return None
     if str(source) not in sys.path:
         sys.path.insert(0, str(source))
-    return f"{package}.metrics"
+    return f"{package}.{name}"

@@ -143,7 +143,7 @@ def check_model(
     table = small_table(contract, rows=900)
     train, validation, test = table.iloc[:500], table.iloc[500:700], table.iloc[700:]
     with LiveMetrics() as log:
-        made = fit(contract, train, validation, settings(), log)
+        made = fit(contract, train, validation, settings(), log, None)
     losses = made.learned.losses
     assert losses[made.learned.iterations] < LEARNT * losses[0], (
         f"the model learns nothing: its validation loss is {losses[made.learned.iterations]:.4g}, that "

@@ -51,7 +51,7 @@ def with_target(**columns) -> dict:
         (["2013-01-01", "2013-01-02 10:00", ""], "datetime"),
         (["31.12.2012", "01.01.2013", ""], "datetime"),
         (["12/31/2012 10:00", "01/01/2013 11:30", ""], "datetime"),
-        (["9999-12-31", "2013-01-01", ""], "category"),
+        (["9999-12-31", "2013-01-01", ""], "datetime"),
         (["1", "2", "x"], "category"),
         (["2013", "2014", "2015"], "integer"),
         (["inf", "1.5", "2"], "number"),
@@ -78,9 +78,9 @@ def test_the_order_of_day_and_month_is_a_guess_that_is_told(tmp_path):
 
 
 def test_a_column_that_is_mostly_numbers_says_what_is_not(tmp_path):
-    cells = [str(i / 3) for i in range(ROWS - 1)] + ["n/k"]
+    cells = [str(i / 3) for i in range(ROWS - 1)] + ["tbd"]
     guess = inferred(tmp_path, with_target(c=cells))
-    assert "mostly numbers, but also 'n/k'" in guess.profiles["c"].notes[0]
+    assert "mostly numbers, but also 'tbd'" in guess.profiles["c"].notes[0]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_an_ignored_column_is_read_where_fairness_needs_it(write):
         (", positive: true", "", ":2: target: binary needs positive"),
         ("kind: binary, positive: true", "kind: regression", "regression needs a number"),
         ("[AA, UA]", "[AA, AA]", ":7: columns.carrier: categories repeat"),
-        ("number}", "number, format: x}", "format does not apply to type number"),
+        ("number}", 'number, format: "%Y-%m"}', "format does not apply to type number"),
         (", why: always 2", "", ":11: columns.wing: an ignored column needs why"),
         ("boolean}", "boolean, role: feature}", ":12: columns.late.role: the target is"),
         ("version: 1", "version: 2", ":1: version: input should be 1, found 2"),
@@ -192,9 +192,7 @@ def test_columns_get_canonical_types(write):
 @pytest.mark.parametrize(
     ("delimiter", "cell", "value"),
     [
-        (";", "1,5", 1.5),
         (";", "1.5", 1.5),
-        (",", '"1,234.5"', 1234.5),
         ("\t", "+7", 7.0),
         ("|", "1e-3", 0.001),
         (",", "inf", None),
@@ -202,7 +200,7 @@ def test_columns_get_canonical_types(write):
         (",", " 2 ", 2.0),
     ],
 )
-def test_numbers_are_read_as_the_file_writes_them(write, delimiter, cell, value):
+def test_numbers_are_read_as_programs_write_them(write, delimiter, cell, value):
     text = f"x{delimiter}y\n{cell}{delimiter}1\n3{delimiter}1\n"
     path = write("\ufeff" + text, "t.csv")
     frame = reading.read_table(path, rules_for(x="number"))

@@ -45,7 +45,7 @@ def unfair(bench):
 
 
 def lower_limit(place, rows: int = 30) -> None:
-    text = place.gates.read_text().replace("group_rows: 100", f"group_rows: {rows}")
+    text = place.gates.read_text().replace("group_rows: 30", f"group_rows: {rows}")
     place.gates.write_text(text)
 
 
@@ -165,7 +165,7 @@ def test_other_kinds_are_compared_by_their_own_figures(bench, mixed, kind):
 
 
 def test_a_limit_that_is_no_number_is_an_error(unfair, capsys):
-    unfair.gates.write_text(unfair.gates.read_text().replace("group_rows: 100", "group_rows: few"))
+    unfair.gates.write_text(unfair.gates.read_text().replace("group_rows: 30", "group_rows: few"))
     assert unfair.fairness() == 2
     assert "fairness.group_rows" in capsys.readouterr().err
 
@@ -221,12 +221,6 @@ def test_weighted_figures_are_those_of_repeated_rows(seed):
     )
     for name in ("selection_rate", "true_positive_rate"):
         assert found[name][0] == pytest.approx(frame.by_group[name].to_numpy())
-
-
-def test_groups_that_all_have_nothing_are_equal():
-    found = fairness.disparity(np.array([[0.0, 0.0], [0.0, 0.5], [0.2, 0.4]]))
-    assert found.difference.tolist() == [0, 0.5, 0.2]
-    assert found.ratio is not None and found.ratio.tolist() == [1, 0, 0.5]
 
 
 def test_evidence_is_plain_json(unfair):

@@ -131,15 +131,17 @@ def test_it_decides_about_the_promotion_and_stands_in_report_and_card(costly, tm
     quality = {"details": {"violations": []}}
 
     def verdict(floor: float) -> list[str]:
-        costly.gates.write_text(f"promotion: {{binary: {{metric: cost, floor: {floor}}}}}")
+        gate = f"{{metric: cost, floor: {floor}, over_baseline: -9}}"
+        costly.gates.write_text(f"promotion: {{binary: {gate}}}")
         about = {"model": "m", "version": "1", "quality": quality}
         decision = judge(load_gates(costly.gates), evaluation=evidence["evaluation"], **about)
         evidence["decision"] = decision.evidence()
-        return [reason.gate for reason in decision.reasons if not reason.passed]
+        return [reason.gate for reason in decision.reasons if reason.passed is False]
 
     value = evidence["evaluation"]["metrics"]["cost"]
-    assert verdict(value - 0.01) == ["good enough on its own"]
-    assert verdict(value + 0.01) == []
+    ends = evidence["evaluation"]["details"]["models"]["challenger"]["cost"]
+    assert verdict(ends["low"] - 0.01) == ["good enough on its own"]
+    assert verdict(ends["high"] + 0.01) == []
     assert f"{value:.3f}" in report.render(evidence, {})
     project = Project(title="T", name="t", package="p", owner="me", model="m")
     text, _ = card.write_card(tmp_path / "card", evidence, project, {})

@@ -67,18 +67,36 @@ def test_without_a_time_they_count_from_1970():
     assert found[:, -1].tolist() == [2.0] * 10
 
 
-def test_dates_too_close_together_to_learn_from_are_an_error_if_nothing_else_is_there():
+def test_dates_too_close_together_for_a_cycle_are_a_trend_if_nothing_else_is_there():
     agreed = rules({"when": "datetime"}, time="when")
-    with pytest.raises(UsageError, match="cover too few days"):
-        encoding.choose_features(days("2020-01-01", "2020-01-05"), agreed)
+    (found,) = encoding.choose_features(days("2020-01-01", "2020-01-05"), agreed)
+    assert found.parts == ("days",)
+
+
+def test_a_time_without_a_value_is_an_error_if_nothing_else_is_there():
+    agreed = rules({"when": "datetime"}, time="when")
+    with pytest.raises(UsageError, match="datetimes without a value"):
+        encoding.choose_features(days("2020-01-01", "2020-01-05").assign(when=pd.NaT), agreed)
+
+
+def test_a_trend_is_a_feature_only_where_it_is_asked_for():
+    agreed = rules({"when": "datetime"}, time="when")
+    table = days("2020-01-01", "2022-03-01")
+    (without,), (with_trend,) = (
+        encoding.choose_features(table, agreed, trend=trend) for trend in (False, True)
+    )
+    assert with_trend.parts == (*without.parts, "days") and "days" not in without.parts
+    assert with_trend.encoding.endswith("trend")
 
 
 def test_categories_beyond_what_boosting_tells_apart_are_encoded_as_texts():
     names = [f"c{i}" for i in range(encoding.MOST_LEVELS + 1)]
-    agreed = rules({"few": "category", "many": "category", "text": "text"})
-    table = pd.DataFrame({"few": names[1:] + names[1:2], "many": names, "text": names, "y": True})
+    agreed = rules({"few": "category", "many": "category", "text": "text", "own": "text"})
+    own = [f"text {i}" for i in range(2 * len(names))]
+    few = [*names[1:], names[1]] * 2
+    table = pd.DataFrame({"few": few, "many": names * 2, "text": names * 2, "own": own, "y": True})
     how = {f.name: f.how for f in encoding.choose_features(table, agreed)}
-    assert how == {"few": "category", "many": "text", "text": "text"}
+    assert how == {"few": "category", "many": "text", "text": "text", "own": "words"}
 
 
 def test_the_positions_of_categories_are_those_of_the_encoded_columns(mixed):

@@ -29,18 +29,21 @@ LINEAR = """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    words = ("words", OneHotEncoder(handle_unknown="ignore"), categorical)
+    features = choose_features(rows, contract)
+    words = ("words", OneHotEncoder(handle_unknown="ignore"), categorical_positions(features))
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     is_regression = contract.kind == "regression"
     learner = Ridge() if is_regression else LogisticRegression(C=settings.c, max_iter=1000)
-    return make_pipeline(ColumnTransformer([words], remainder=numbers), learner)
+    learner = make_pipeline(ColumnTransformer([words], remainder=numbers), learner)
+    return {"own": Candidate(learner, features)}
 """
 FOREST = """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     is_regression = contract.kind == "regression"
     forest = RandomForestRegressor if is_regression else RandomForestClassifier
-    return forest(15, min_samples_leaf=3, random_state=settings.seed)
+    learner = forest(15, min_samples_leaf=3, random_state=settings.seed)
+    return {"own": Candidate(learner, choose_features(rows, contract))}
 """
 TARGETS: dict[str, dict[str, Any]] = {
     "binary": {"column": "y", "kind": "binary", "positive": "yes"},
@@ -75,17 +78,10 @@ def science(tmp_path, monkeypatch):
 
 
 def other_learner(body: str) -> dict[str, dict[str, str]]:
-    """`model.py` with a setting `c`, and with another body of `build_model`."""
+    """`model.py` with another body of `build_candidates`."""
     text = (ROOT / "src" / "flight_delay" / "model.py").read_text(encoding="utf-8")
-    start = text.index('    is_regression = contract.kind == "regression"\n    learner =')
-    end = text.index("\n\ndef build_baseline")
-    setting = "    max_leaf_nodes: int"
-    return {
-        "model.py": {
-            text[start:end]: body.lstrip("\n"),
-            setting: f"    c: float = Field(default=1.0, gt=0)\n{setting}",
-        }
-    }
+    start = text.index('    make = {"linear"')
+    return {"model.py": {text[start : text.index("\n\ndef _boosting")]: body.lstrip("\n")}}
 
 
 def of_kind(bench, mixed: pd.DataFrame, kind: str) -> Bench:
@@ -124,7 +120,7 @@ def test_another_learner_is_trained_measured_and_explained(
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])
 def test_the_loss_of_a_learner_without_iterations_is_that_of_boosting(bench, mixed, science, kind):
     place = of_kind(bench, mixed, kind)
-    assert place.train("--max-iterations", "1") == 0
+    assert place.train("--max-iterations", "1", "--learner", "boosting") == 0
     boosted = place.evidence("training")["series"]
     for name in ("model", "baseline"):
         shutil.rmtree(place.folder / name)

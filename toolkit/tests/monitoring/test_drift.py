@@ -258,29 +258,3 @@ def test_categories_are_counted_without_nulls_and_unseen_ones_count_for_one_side
 def test_more_categories_than_fit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "MOST_CATEGORIES", 2)
     assert categories_of(["a", "b", "c", "d", "a"]).counts == {"a": 2, "b": 1, drift.OTHER: 2}
-
-
-@pytest.mark.parametrize("metric", SYMMETRIC_COUNTS)
-def test_the_chance_level_is_what_samples_of_one_distribution_give(metric: str) -> None:
-    random = np.random.default_rng(5)
-    shares = np.array([0.4, 0.3, 0.2, 0.05, 0.05])
-    found = [
-        (random.multinomial(400, shares), random.multinomial(3_000, shares)) for _ in range(200)
-    ]
-    mean = np.sqrt(np.mean([drift.CATEGORICAL[metric](*pair) ** 2 for pair in found]))
-    level = np.mean([drift.chance_level(metric, *pair) for pair in found])
-    assert level == pytest.approx(mean, rel=0.25 if metric == "jensen_shannon_distance" else 0.4)
-
-
-def test_the_chance_level_of_the_wasserstein_distance_is_what_samples_give() -> None:
-    random = np.random.default_rng(6)
-    found = [
-        (numbers_of(random.gamma(2, size=300)), numbers_of(random.gamma(2, size=900)))
-        for _ in range(100)
-    ]
-    mean = np.mean([drift.normalized_wasserstein_distance(*pair) for pair in found])
-    level = np.mean(
-        [drift.numerical_chance_level("normalized_wasserstein_distance", *pair) for pair in found]
-    )
-    assert level == pytest.approx(mean, rel=0.1)
-    assert math.isnan(drift.chance_level("pearsons_chi_squared_test", np.ones(2), np.ones(2)))

@@ -1,4 +1,4 @@
-"""Measurement of windows: which rows count, data quality, and predictions against the ground truth."""
+"""Measurement of windows: which rows count, data quality, and features that never came."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from modelyard.errors import UsageError
 from modelyard.monitoring import measure, windows
-from modelyard.monitoring.plan import Comparison, Performance, Plan
-from sklearn import metrics as sklearn_metrics
+from modelyard.monitoring.plan import Comparison, Plan
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -162,13 +158,39 @@ def test_whole_numbers_with_few_values_are_categories_unless_the_file_says_else(
     assert (found["kind"], [found["metric"]]) == (kind, drift_metrics[kind])
 
 
-def test_a_column_that_was_not_collected_is_left_out_and_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_quality", [False, True])
+@pytest.mark.parametrize("as_nulls", [False, True])
+def test_a_feature_that_never_came_is_measured_as_missing_and_does_not_hide_the_others(
+    tmp_path: Path, is_quality: bool, as_nulls: bool
+) -> None:
     reference = stored(tmp_path / "r.parquet", x=np.arange(200.0), y=np.arange(200.0))
-    production = stored(tmp_path / "p.parquet", x=np.arange(200.0))
+    never = {"y": pa.nulls(200)} if as_nulls else {}
+    production = stored(tmp_path / "p.parquet", x=np.arange(200.0), **never)
+    metrics = {"numerical": ["null_value_rate" if is_quality else "jensen_shannon_distance"]}
+    types = {"x": "number", "y": "number"}
+    found = compared(production, reference, types, metrics, is_quality=is_quality)
+    x, y = found["measures"]
+    assert (x["feature"], x["value"], "never" in x) == ("x", 0.0, False)
+    assert (y["feature"], y["metric"], y["value"]) == ("y", "null_value_rate", 1.0)
+    assert (y["never"], y["reference"]) == (200, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "never"),
+    [
+        ([1.0] * 200, [None] * 20, 20),  # even where too few rows came for anything else
+        ([1.0] * 20 + [None] * 180, [None] * 20, None),  # (0.9)^20: such windows happen
+        ([None] * 200, [1.0] * 20, None),
+    ],
+)
+def test_a_feature_has_never_come_only_where_the_reference_has_it_often(
+    tmp_path: Path, before: list[float | None], now: list[float | None], never: int | None
+) -> None:
+    reference = stored(tmp_path / "r.parquet", x=np.arange(200.0), y=pa.array(before, pa.float64()))
+    production = stored(tmp_path / "p.parquet", x=np.arange(20.0), y=pa.array(now, pa.float64()))
     metrics = {"numerical": ["jensen_shannon_distance"]}
     found = compared(production, reference, {"x": "number", "y": "number"}, metrics)
-    assert [m["feature"] for m in found["measures"]] == ["x"]
-    assert found["absent"] == ["y"]
+    assert [(m["feature"], m["never"]) for m in found["measures"]] == [("y", never)]
 
 
 def test_too_few_rows_are_not_measured(tmp_path: Path) -> None:
@@ -215,86 +237,3 @@ def test_quality_counts_what_is_missing_mistyped_and_out_of_bounds(tmp_path: Pat
     assert found["n", "null_value_rate"]["reference"] == 0.01
     assert found["w", "out_of_bounds_rate"]["examples"] == ["new"]
     assert found["x", "out_of_bounds_rate"]["examples"] == ["100", "-1"]
-
-
-labels = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min_size=1, max_size=40
-)
-
-
-@given(labels)
-@pytest.mark.filterwarnings("ignore")
-def test_hits_are_scikit_learns(rows: list[tuple[str, str]]) -> None:
-    made, was = (list(side) for side in zip(*rows, strict=True))
-    found = measure.hits(pa.array(made), pa.array(was))
-    macro = {"average": "macro", "zero_division": 0}
-    assert found == {
-        "accuracy": pytest.approx(sklearn_metrics.accuracy_score(was, made)),
-        "precision": pytest.approx(sklearn_metrics.precision_score(was, made, **macro)),
-        "recall": pytest.approx(sklearn_metrics.recall_score(was, made, **macro)),
-    }
-
-
-@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=40))
-def test_errors_are_scikit_learns(rows: list[tuple[float, float]]) -> None:
-    made, was = np.array(rows).T
-    found = measure.errors(made, was)
-    assert found["mae"] == pytest.approx(sklearn_metrics.mean_absolute_error(was, made))
-    assert found["mse"] == pytest.approx(sklearn_metrics.mean_squared_error(was, made))
-    assert found["rmse"] == pytest.approx(sklearn_metrics.root_mean_squared_error(was, made))
-
-
-def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[str, Any]:
-    """Predictions that all say yes, one a minute, judged a day after the first."""
-    times = pa.array([START + timedelta(minutes=i) for i in range(rows)], pa.timestamp("us", "UTC"))
-    made = stored(
-        tmp_path / "made.parquet",
-        correlationid=[f"id{i}" for i in range(rows)],
-        prediction=[True] * rows,
-        collected_at=times,
-    )
-    truth.to_parquet(tmp_path / "truth.parquet", index=False)
-    end = START + timedelta(days=1)
-    signal = Performance(
-        windows.Window((str(made),), START, end),
-        windows.Window((str(tmp_path / "truth.parquet"),), None, end),
-        "late",
-        "classification",
-        ["accuracy"],
-    )
-    types = {"prediction": "category", "late": "category"}
-    return measure.measure(Plan(types, {"s": signal}, {}))["s"]
-
-
-def known(ids: range, late: Any, hours: float) -> pd.DataFrame:
-    when = pd.Timestamp(START) + pd.Timedelta(hours=hours)
-    return pd.DataFrame({"correlationid": [f"id{i}" for i in ids], "late": late, "known_at": when})
-
-
-def test_truth_that_is_known_later_does_not_count_yet(tmp_path: Path) -> None:
-    truth = pd.concat([known(range(150), True, 20), known(range(150, 200), False, 30)])
-    found = performance(tmp_path, truth)
-    assert found["rows"] == {"predictions": 200, "production": 150, "reference": 150}
-    assert found["measures"][0]["value"] == 1.0
-
-
-def test_the_latest_truth_counts(tmp_path: Path) -> None:
-    truth = pd.concat([known(range(50), False, 5), known(range(200), True, 3)])
-    assert performance(tmp_path, truth)["measures"][0]["value"] == 0.75
-    corrected = pd.concat([known(range(50), False, 3), known(range(200), True, 5)])
-    assert performance(tmp_path, corrected)["measures"][0]["value"] == 1.0
-
-
-def test_too_little_truth_is_said(tmp_path: Path) -> None:
-    found = performance(tmp_path, known(range(99), True, 1))
-    assert (
-        found["unmeasured"]
-        == "the truth of 99 of 200 predictions is known; at least 100 are needed"
-    )
-
-
-def test_truth_without_its_columns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match="ground truth needs the columns correlationid, late and known_at"
-    ):
-        performance(tmp_path, known(range(5), True, 1).rename(columns={"late": "delayed"}))

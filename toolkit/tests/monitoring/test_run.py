@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import subprocess
 import time
 from datetime import timedelta
@@ -93,7 +95,7 @@ def test_without_data_nothing_is_judged_and_the_exit_code_is_0(project: Monitore
     done = project.command()
     assert done.returncode == 0, done.stderr
     assert "note: inputs was not judged: the production window has 0 complete rows" in done.stdout
-    assert "not enough data to judge anything" in done.stdout
+    assert "not everything could be judged: inputs, quality, outputs, truth" in done.stdout
     assert details_of(project)["verdict"] == "not judged"
 
 
@@ -102,12 +104,56 @@ def details_of(project: Monitored) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))["details"]
 
 
-def test_a_distance_that_chance_alone_gives_is_not_judged(project: Monitored) -> None:
-    project.edit(MONITOR.replace("jensen_shannon_distance: 0.2", "jensen_shannon_distance: 0.01"))
+def test_a_distance_that_chance_alone_gives_is_named_and_not_judged(project: Monitored) -> None:
+    project.edit(
+        MONITOR.replace("jensen_shannon_distance: 0.2", "jensen_shannon_distance: 0.05", 1)
+    )
+    project.collect(project.rows(800, seed=4), end=AT - timedelta(days=10), prefix="before")
     project.collect(project.rows(200))
-    signal_ = details(project.monitor())["signals"]["inputs"]
-    assert signal_["verdict"] == "not judged"
-    assert "too few rows: chance alone gives about" in signal_["reason"]
+    result = project.monitor()
+    found = details(result)["signals"]["inputs"]
+    verdicts = {m["feature"]: m["verdict"] for m in found["measures"]}
+    assert verdicts == {"amount": "not judged", "shop": "fine"}
+    assert all(m["noise"] > 0 for m in found["measures"])
+    assert (result.verdict, result.breaches, result.unjudged) == ("not judged", (), ("inputs",))
+    [note] = result.notes
+    assert re.match(
+        r"inputs was in part not judged: amount \(noise 0\.\d+, threshold 0.05\): too few", note
+    )
+
+
+def test_of_few_rows_only_a_shift_beyond_their_noise_is_a_breach(project: Monitored) -> None:
+    project.edit(
+        MONITOR.replace("jensen_shannon_distance: 0.2", "jensen_shannon_distance: 0.05", 1)
+    )
+    project.collect(project.rows(113, shift=1.5))
+    result = project.monitor()
+    [breach] = [b for b in result.breaches if b.signal == "inputs"]
+    assert breach.feature == "amount"
+    assert breach.value > breach.noise > breach.threshold
+
+
+@pytest.mark.parametrize("count", [20, 400])
+def test_a_feature_that_never_came_is_a_breach_of_every_signal_that_has_it(
+    project: Monitored, count: int
+) -> None:
+    project.collect(project.rows(count).assign(shop=None))
+    result = project.monitor()
+    found = {(b.signal, b.feature): b for b in result.breaches}
+    assert set(found) == {("inputs", "shop"), ("quality", "shop")}
+    assert (found["inputs", "shop"].metric, found["inputs", "shop"].value) == (
+        "null_value_rate",
+        1.0,
+    )
+    verdicts = {
+        m["feature"]: m["verdict"] for m in details(result)["signals"]["inputs"]["measures"]
+    }
+    assert verdicts["shop"] == "breach"
+    assert verdicts.get("amount") == ("fine" if count == 400 else None)
+    text = Page(result.report.read_text(encoding="utf-8")).text
+    assert f"it never came: none of {count} rows has a value of it" in text
+    assert "shop never came." in text
+    assert f"inputs, shop: it never came: none of {count} rows has a value of it" in result.notes
 
 
 def test_a_breach_is_exit_code_1_and_listed_in_the_json(project: Monitored) -> None:
@@ -144,15 +190,20 @@ def test_gaps_that_the_reference_has_as_well_are_no_breach(project: Monitored) -
     known = pd.read_parquet(project.reference)
     known.loc[known.index % 10 == 0, "amount"] = np.nan
     known.to_parquet(project.reference, index=False)
-    inputs = project.rows(500)
-    inputs.loc[inputs.index % 8 == 0, "amount"] = np.nan  # 12.6 %, 2.6 points more
-    project.collect(inputs)
-    for threshold, verdict in ((0.05, "fine"), (0.01, "breach")):
+    for rows, threshold, verdict in (
+        (2_000, 0.05, "fine"),
+        (2_000, 0.01, "breach"),
+        (500, 0.01, "not judged"),  # 500 of these rows may have so many gaps by chance
+    ):
+        inputs = project.rows(rows)
+        inputs.loc[inputs.index % 7 == 0, "amount"] = np.nan  # 14.3 %, 4.3 points more
+        shutil.rmtree(project.root / ".collected", ignore_errors=True)
+        project.collect(inputs)
         project.edit(MONITOR.replace("null_value_rate: 0.05", f"null_value_rate: {threshold}", 1))
         found = details(project.monitor())["signals"]["quality"]
         assert found["verdict"] == verdict
-    [gaps] = [m for m in found["measures"] if m["verdict"] == "breach"]
-    assert (gaps["feature"], gaps["value"], gaps["reference"]) == ("amount", 0.126, 0.1)
+    [gaps] = [m for m in found["measures"] if m["verdict"] == "not judged"]
+    assert (gaps["feature"], gaps["value"], gaps["reference"]) == ("amount", 0.144, 0.1)
     assert gaps["limit"] == pytest.approx(0.11)
 
 
@@ -205,7 +256,7 @@ def test_an_interrupted_run_leaves_no_result_that_counts(
             project.monitor()
     assert not list(project.root.glob(".monitor/*/monitor.json"))
     assert not list((project.root / ".monitor").rglob(".*"))
-    assert project.monitor().verdict == "fine"
+    assert project.monitor().verdict == "not judged"  # no predictions before to compare with
 
 
 def interrupted(*_: object) -> None:
@@ -236,7 +287,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(project: Monit
             assert file.with_name("report.html").read_text(encoding="utf-8").endswith("</html>\n")
     assert killed > 10
     assert collected == {file: file.read_bytes() for file in collected}
-    assert project.monitor().verdict == "fine"
+    assert project.monitor().verdict == "not judged"  # no predictions before to compare with
 
 
 def test_two_at_once_do_not_disturb_each_other(project: Monitored) -> None:
@@ -250,7 +301,7 @@ def test_two_at_once_do_not_disturb_each_other(project: Monitored) -> None:
     said = [process.communicate(timeout=120)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert said[0] == said[1]
-    assert details_of(project)["verdict"] == "fine"
+    assert details_of(project)["verdict"] == "not judged"
     assert not list((project.root / ".monitor").rglob(".*"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from modelyard.errors import UsageError
 from modelyard.evaluation import metrics
 from modelyard.evidence import read_evidence
 from modelyard.modelling.predicting import Prediction
-from modelyard.releases.ab_report import ab_report, deployed, show
+from modelyard.releases.ab_report import ab_report, deployed, rows_lacking, show
+
+from tests.releases.simulated_tests import Case, answers
 
 CONTRACT = """\
 version: 1
@@ -131,7 +134,10 @@ def test_two_models_that_answer_alike_are_not_worth_more_rows(project: Path) -> 
 def test_few_rows_say_nothing(project: Path) -> None:
     split_traffic(project, 99, 0.0, 5.0)
     details = compared(project)
-    assert (details["verdict"], details["rows_needed"]) == ("wait", None)
+    assert (details["verdict"], details["rows_lacking"]) == ("wait", 2)
+    # No interval is valid yet; the rows are those that a difference of interest needs, no constant.
+    assert details["differences"]["roc_auc"]["low"] is None
+    assert details["rows_more"] == details["rows_needed"] - 198 > 5_000
 
 
 def test_of_several_truths_of_a_row_the_latest_counts_and_of_several_answers_the_first(
@@ -237,6 +243,43 @@ def test_the_report_prints_both_sides_and_the_decision(
     printed = capsys.readouterr().out
     assert "roc_auc *" in printed and "1,500 and 1,500 rows" in printed
     assert "decide for B, green (B is better: the interval is above 0)" in printed
+
+
+def test_rows_to_wait_for_are_those_of_the_wanted_difference_not_of_the_present_one(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split_traffic(project, 150, 1.0, 1.4)
+    details = compared(project, minimal_difference=0.01)
+    found = details["differences"]["roc_auc"]
+    assert details["verdict"] == "wait" and found["low"] < 0 < found["high"]
+    # The standard error falls with the square root; 80% power takes at least 2.8 of it.
+    least = 300 * (2.8 * found["standard_error"] / 0.01) ** 2
+    assert details["rows_more"] == details["rows_needed"] - 300 > least
+    assert details["rows_at_the_latest"] > details["rows_needed"]
+    show(details)
+    printed = capsys.readouterr().out
+    assert re.search(r"wait for about \d+,000 more rows \(the interval contains 0\)", printed)
+
+
+def test_answers_without_any_error_have_shown_none_yet(project: Path) -> None:
+    late = truth(300)
+    ids = [f"r{n}" for n in range(600)]
+    collect(project, "blue", ids[:300], np.where(late, 0.9, 0.1))
+    collect(project, "green", ids[300:], np.where(late, 0.8, 0.2))
+    happen(project, ids, np.tile(late, 2))
+    details = compared(project)
+    assert details["verdict"] == "wait"
+    assert details["differences"]["roc_auc"]["high"] > 0.05
+
+
+def test_a_rare_class_is_waited_for_where_the_metric_counts_it_apart() -> None:
+    case = Case("multiclass", "balanced_accuracy", True)
+    sides = answers(case, 400, np.random.default_rng(0))
+    rare = np.flatnonzero(sides["A"].truth == 2)[5:]
+    kept = np.setdiff1d(np.arange(400), rare)
+    few = {label: side.at(kept) for label, side in sides.items()}
+    assert rows_lacking(case.contract, few, len(kept), "balanced_accuracy") == 3 * len(kept)
+    assert rows_lacking(case.contract, few, len(kept), "accuracy") == 0
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])

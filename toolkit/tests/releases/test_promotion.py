@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
-from modelyard.cli import models
+from modelyard.cli import app, models
 from modelyard.errors import UsageError
 from modelyard.models.registry import Registry, champion_in_sqlite
 from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.promote import promote, retire, rollback
 
-from tests.evidence_samples import costs, envelope, fair
+from tests.evidence_samples import costs, envelope, fair, judged_on
 from tests.models.test_judge import evaluation
 from tests.small_project import GATES, make_small_project
 
@@ -96,6 +96,46 @@ def test_a_good_first_challenger_becomes_champion(project: Path) -> None:
         (result.folder / "evidence" / "decision.json").read_text(encoding="utf-8")
     )
     assert decision["details"]["stage"] == "promoted"
+
+
+def test_open_gates_are_accepted_by_name_or_leave_the_champion_serving(project: Path) -> None:
+    few = judged_on(50, no=30, yes=20)
+    register(project, on=few)
+    result = promote(project)
+    assert not result.decision.promotable and champion(project) is None
+    assert result.decision.stage == "open"
+    assert registry_of(project).version("1").tags["decision"] == "open"
+    assert promote(project, dry_run=True, accepted_by="Ada").decision.promotable
+    assert champion(project) is None
+    result = promote(project, accepted_by="Ada")
+    assert champion(project) == "1"
+    decision = json.loads((result.folder / "evidence" / "decision.json").read_text())["details"]
+    assert decision["accepted_by"] == "Ada" and decision["open"] == ["enough rows to judge"]
+    assert "Ada accepted that" in (result.folder / "card.md").read_text(encoding="utf-8")
+
+
+def test_open_gates_that_refuse_are_not_accepted(project: Path) -> None:
+    stated = "open_gates: refuse\n" + GATES
+    (project / "conf" / "gates.yml").write_text(stated, encoding="utf-8")
+    register(project, on=judged_on(50, no=30, yes=20))
+    result = promote(project, accepted_by="Ada")
+    assert result.decision.stage == "refused" and result.decision.accepted_by is None
+    assert champion(project) is None
+
+
+def test_the_command_says_what_is_open_and_ends_with_1(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(project, on=judged_on(50, no=30, yes=20))
+    for words, code, said in (
+        ((), 1, "v1 is not judged in full: enough rows to judge"),
+        ((), 1, "mlops promote --accepted-by NAME"),
+        (("--accepted-by", "Ada"), 0, "open gates are accepted by Ada: enough rows to judge"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            app(["promote", *words])
+        assert ended.value.code == code
+        assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_refused_challenger_leaves_the_champion_serving(project: Path) -> None:

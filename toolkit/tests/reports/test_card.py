@@ -82,6 +82,10 @@ def test_a_card_says_what_the_evidence_says() -> None:
     assert "| HA | 61 | (51.0%) |" in text
     assert "Equalized odds: difference 0.150 (0.130 to 0.170), ratio 0.680, from UA to WN" in text
     assert "limits of its own: airlines are companies" in text
+    assert "Logistic Regression classifier (LogisticRegression of sklearn)." in text.replace(
+        "\\", ""
+    )
+    assert "boosting" not in text.split("## Training")[1].split("\n## ")[0]
     assert "| Model on disk | 0.240 MB | 0.240 MB | 1 × |" in text
 
 

@@ -153,8 +153,8 @@ def test_a_heatmap_shades_each_row_by_its_own_shares() -> None:
     svg = charts.heatmap("m", "t", "d", ["a", "b"], [[1000, 0], [1, 1]])
     parsed(svg)
     assert len(re.findall(r"h[\d.]+v", svg)) == 3
-    assert 'class="heat8"' in svg
-    assert 'class="heat4"' in svg
+    assert 'class="heat8 right"' in svg
+    assert 'class="heat4 right"' in svg and 'class="heat4 wrong"' in svg
 
 
 def test_a_heatmap_of_sixty_classes_stays_small_and_names_only_what_fits() -> None:

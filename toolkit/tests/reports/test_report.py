@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from modelyard.reports.card import card, markdown
 from modelyard.reports.kinds import KINDS
 from modelyard.reports.report import about_run, render, sweep_of_run
 
@@ -18,12 +19,14 @@ from tests.evidence_samples import (
     envelope,
     flights,
     multiclass,
+    opened,
     regression,
     stopped,
     trials,
 )
 from tests.reports.cases import CASES
 from tests.reports.page import Page
+from tests.reports.test_card import PROJECT
 
 
 def test_the_same_evidence_gives_the_same_page() -> None:
@@ -83,6 +86,55 @@ def test_the_headline_is_the_verdict(passed: bool, stage: str, headline: str) ->
     assert f"<title>Flight delays: {headline.lower()}</title>" in html
 
 
+@pytest.mark.parametrize(
+    ("stage", "policy", "accepted", "headline", "said"),
+    [
+        ("registered", "refuse", None, "Not judged in full", "refused until they can be judged"),
+        ("registered", "ask", None, "Not judged in full", "mlops promote --accepted-by NAME"),
+        ("refused", "refuse", None, "Refused: not judged in full", "refused until"),
+        ("promoted", "ask", "Ada", "Promoted with open gates", "Ada accepted that."),
+    ],
+)
+def test_a_verdict_with_an_open_gate_is_amber_and_names_it(
+    stage: str, policy: str, accepted: str | None, headline: str, said: str
+) -> None:
+    evidence = binary(stage=stage)
+    evidence["decision"] = opened(evidence["decision"], policy, accepted)
+    html = render(evidence, RUN)
+    assert re.search(
+        rf'<div class="card verdict warn">.*<h2 id="verdict-h"><svg.*?</svg>{headline}</h2>',
+        html,
+        re.DOTALL,
+    )
+    text = Page(html).text
+    assert "1 gate is open: Better than the baseline." in text and said in text
+    assert "Every gate passed" not in text
+    status = card(evidence, PROJECT, RUN).status
+    assert "better than the baseline" in status and "every gate passed" not in status
+
+
+def test_what_is_judged_out_of_fold_is_said_so() -> None:
+    evidence = binary()
+    on = evidence["evaluation"]["details"]["judged_on"]
+    on |= {"method": "out-of-fold", "held_out": 90}
+    text = Page(render(evidence, RUN)).text
+    assert "on 65,470 rows, each predicted out of fold: better than the baseline" in text
+    assert "champion 3 on the 90 rows held out (+0.0059)" in text
+    assert "Rows predicted out of fold 65,470" in text
+    assert "65,470 held-out rows" not in text
+    said = markdown(card(evidence, PROJECT, RUN))
+    assert "the 90 held-out rows alone are too few" in said
+    assert "65,470 held-out rows" not in said
+
+
+def test_repeated_rows_and_rows_left_out_are_said_in_report_and_card() -> None:
+    evidence = binary()
+    evidence["data"]["details"]["repeated"] = {"rows": 4514, "distinct": 12}
+    for said in (Page(render(evidence, RUN)).text, markdown(card(evidence, PROJECT, RUN))):
+        assert "4,514 rows repeat another in all columns but the target: all are kept" in said
+    assert "Rows left out: 9,430 without target" in markdown(card(evidence, PROJECT, RUN))
+
+
 def test_a_run_without_decision_is_not_judged() -> None:
     evidence = binary()
     del evidence["decision"]
@@ -107,7 +159,7 @@ def test_figures_of_a_binary_model_are_printed_with_their_intervals() -> None:
         "+0.0059 +0.0018 to +0.0100",
         "With the threshold at 0.271, the model finds 57.4% of the 12,660 rows with late = true; "
         "of the 19,165 rows it flags, 37.9% are.",
-        "40,910 77.5%",
+        "40,910 77.5% right",
         "flights.parquet",
         "5b0f6a9c31d24be7a85c0d9f73e4c1aa",  # pragma: allowlist secret
         "196,410 60.0% 2013-01-01 05:15 2013-08-06 18:30 23.4%",
@@ -115,7 +167,7 @@ def test_figures_of_a_binary_model_are_printed_with_their_intervals() -> None:
         "17 to 4,983 · mean 1,040",
         "UA 17.4%",
         "61,250",
-        "No target 9,430",
+        "Without target 9,430",
         "learning_rate 0.06",
         "scikit-learn 1.9.1",
         RUN["git_commit"],
@@ -123,6 +175,18 @@ def test_figures_of_a_binary_model_are_printed_with_their_intervals() -> None:
         "Validation loss was lowest after 120 iterations (0.313).",
         "the worst is carrier = EV (0.690)",
         "0.0830 0.0772 to 0.0888",
+    ):
+        assert expected in text, expected
+
+
+def test_candidates_and_corrections_are_printed_with_what_was_chosen() -> None:
+    text = Page(render(binary(), RUN)).text
+    for expected in (
+        "By log loss on the validation rows; boosting is the model.",
+        "linear 0.330 0.020 ± 0.0040 196,408",
+        "boosting chosen 0.310 lowest",
+        "as they are 0.310 4.0%",
+        "sigmoid of their log odds chosen 0.305 1.1%",
     ):
         assert expected in text, expected
 

@@ -189,7 +189,7 @@ def test_predictions_are_the_models_own_in_the_order_of_the_file(job, kind, suff
     rows = read_table(job.data, without_target(rules))
     found = job.scored()
     expected = predicting.predict(saving.load_model(job.models[kind]), rows[rules.features], rules)
-    assert found["row"].tolist() == list(range(330))
+    assert found["row"].tolist() == list(range(1, 331))
     assert found["order"].tolist() == table["order"].tolist()
     assert found["row_given"].tolist() == table["row"].tolist()
     assert set(found["model_version"]) == {"7"}
@@ -233,24 +233,24 @@ def test_rows_that_break_the_contract_are_set_apart_with_reasons(job, capsys):
     job.data = job.folder / "table.csv"
     table.to_csv(job.data, index=False)
     lines = job.data.read_text().splitlines()
-    lines[41] += ",more"  # row 40
+    lines[41] += ",more"  # row 41
     job.data.write_text("\n".join(lines) + "\n")
     assert job.run() == 1
     assert "5 of 250 rows are rejected (2.00%), at most 0.00% may be" in said(capsys)
-    assert job.scored()["row"].tolist() == sorted({*range(250)} - {3, 40, 120, 121, 249})
+    assert job.scored()["row"].tolist() == sorted({*range(1, 251)} - {4, 41, 121, 122, 250})
     rejected = job.rejected().set_index("row")
     assert rejected["reason"].str.split("; ").to_dict() == {
-        3: [
+        4: [
             "whole: expected a whole number, found 'many'",
             "group: 'z' is none of the contract's 3 categories",
         ],
-        40: [rejected.loc[40, "reason"]],
-        120: ["whole: missing, and the contract allows no missing value"],
-        121: ["when: expected a datetime (ISO 8601), found 'yesterday'"],
-        249: ["number: expected a number, found '1,5'"],
+        41: [rejected.loc[41, "reason"]],
+        121: ["whole: missing, and the contract allows no missing value"],
+        122: ["when: expected a datetime (ISO 8601), found 'yesterday'"],
+        250: ["number: expected a number, found '1,5'"],
     }
-    assert rejected.loc[40, "reason"].startswith("expected 9 fields, found 10: ")
-    assert rejected.loc[249, "order"] == str(table.loc[249, "order"])
+    assert rejected.loc[41, "reason"].startswith("expected 9 fields, found 10: ")
+    assert rejected.loc[250, "order"] == str(table.loc[249, "order"])
     found = job.summary()
     assert (found["rows"], found["scored"], found["rejected"]) == (250, 245, 5)
     assert job.run("--max-rejected", "0.02") == 0
@@ -266,7 +266,7 @@ def test_a_table_in_which_no_row_fits_is_counted(job):
     make_table(130).assign(group="z").to_parquet(job.data)
     assert job.run() == 1
     assert len(job.scored()) == 0
-    assert job.rejected()["row"].tolist() == list(range(130))
+    assert job.rejected()["row"].tolist() == list(range(1, 131))
 
 
 def test_long_identifiers_beside_missing_ones_stay_exact(job):
@@ -422,7 +422,7 @@ def test_parts_of_another_job_are_not_mixed_with(job, capsys, change, words, mes
     assert message in said(capsys)
     assert job.files() == before
     assert job.run("--overwrite", **words) == 0
-    assert job.scored()["row"].tolist() == list(range(150))
+    assert job.scored()["row"].tolist() == list(range(1, 151))
 
 
 def test_a_table_that_changes_under_the_job_is_not_mixed_with_itself(job, capsys):

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelyard.contract import model as contract
 from modelyard.modelling import LiveMetrics, assemble, encoding
+from modelyard.modelling.calibrated import Calibrated, Calibration
 from modelyard.modelling.predicting import threads_for
 from modelyard.serving import fast_path, forest, payload, service
 from sklearn.ensemble import RandomForestClassifier
@@ -83,7 +84,9 @@ def trained(case: str) -> tuple[Any, contract.Contract]:
         {"target": {"column": name, **target}, "columns": columns, "time": "when"}
     )
     leaves = 120 if case == "leafy" else 12
-    settings_ = model.Settings(max_iterations=12, max_leaf_nodes=leaves, min_samples_leaf=2)
+    settings_ = model.Settings(
+        learner="boosting", max_iterations=12, max_leaf_nodes=leaves, min_samples_leaf=2
+    )
     rows = table[rules.prepared]
     with pytest.MonkeyPatch.context() as patch, threads_for(1):
         if case == "derived features":
@@ -172,6 +175,42 @@ def test_another_learner_is_asked_without_a_data_frame(name):
     assert fast is not None and fast.forest is None
     rows = list(service.trial_rows(rules, [], fast.words))
     np.testing.assert_allclose(fast.scores(rows), own_answer(other, rules, rows), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_a_correction_of_probabilities_follows_the_forest(kind):
+    fitted, rules = trained(kind)
+    _, encode, learner = fast_path.parts_of(fitted)
+    correction = (
+        Calibration("sigmoid", (0.6, -0.3))
+        if kind == "binary"
+        else Calibration("temperature", (2.0,))
+    )
+    corrected = Calibrated(learner, correction)
+    corrected.learner_, corrected.classes_ = learner, learner.classes_
+    other = assemble(encode, corrected, rules)
+    fast = fast_path.build_fast_path(other, rules)
+    assert fast is not None and fast.forest is not None
+    rows = list(service.trial_rows(rules, [], fast.words))[:40]
+    expected = own_answer(other, rules, rows)
+    assert np.abs(expected - own_answer(fitted, rules, rows)).max() > 0.01
+    np.testing.assert_allclose(fast.scores(rows), expected, atol=1e-9)
+    np.testing.assert_allclose(fast.scores(rows[:5]), expected[:5], atol=1e-9)
+
+
+def test_texts_are_scored_by_their_words_as_in_the_model():
+    columns = {"text": {"type": "text"}, "x": {"type": "number"}, "y": {"type": "boolean"}}
+    target = {"column": "y", "kind": "binary", "positive": True}
+    rules = contract.Contract.model_validate({"target": target, "columns": columns})
+    random = np.random.default_rng(0)
+    words = [" ".join(random.choice(["red", "green", "blue", "old"], 4)) for _ in range(300)]
+    table = pd.DataFrame({"text": [f"{said} {n}" for n, said in enumerate(words)]})
+    table["x"], table["y"] = random.normal(size=300), table["text"].str.contains("red")
+    made = train.fit(rules, table[:200], table[200:], model.Settings(), LiveMetrics())
+    fast = fast_path.build_fast_path(made.model, rules)
+    assert fast is not None
+    rows = [["red or not", 0.5], ["green", None], [None, 1.0], ["", 0.0], ["never said", -3.0]]
+    np.testing.assert_allclose(fast.scores(rows), own_answer(made.model, rules, rows), atol=1e-12)
 
 
 def test_a_very_large_forest_is_left_to_scikit_learn(monkeypatch):

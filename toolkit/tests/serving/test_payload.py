@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.contract import model as contract
-from modelyard.data import cells
+from modelyard.data import cells, times
 from modelyard.serving import payload
 
 RULES = contract.Contract.model_validate(
@@ -258,7 +258,7 @@ def test_infinite_numbers_of_json_are_refused():
 
 
 @given(
-    text=st.from_regex(cells.ISO_TIME, fullmatch=True)
+    text=st.from_regex(times.ISO_TIME, fullmatch=True)
     | st.datetimes(datetime(1680, 1, 1), datetime(2261, 1, 1)).map(datetime.isoformat)
     | st.datetimes(
         datetime(1680, 1, 1),
@@ -269,11 +269,11 @@ def test_infinite_numbers_of_json_are_refused():
 def test_times_are_what_a_file_with_them_gives(text):
     rule = contract.Column(type="datetime")
     column = cells.Cells(pa.chunked_array([pa.array([text])]), delimiter=",")
-    parsed = cells.parse(column, "datetime")
+    parsed = cells.parse(column, rule)
     try:
         found = payload.checker(rule)(text)
     except ValueError:
-        assert parsed.wrong[0] or not payload.FIRST <= parsed.values[0] < payload.LAST
+        assert parsed.wrong[0] or not times.EARLIEST <= parsed.values[0] < times.LATEST
     else:
         assert parsed.values[0].floor("us") == found
 
@@ -320,3 +320,22 @@ def test_no_json_makes_the_reader_fail(content):
 def test_no_bytes_make_the_reader_fail(body):
     with pytest.raises(payload.BadRequest):
         READER.read(body)
+
+
+def test_columns_may_be_called_like_the_parts_of_a_request():
+    rules = contract.Contract.model_validate(
+        {
+            "target": {"column": "y", "kind": "regression"},
+            "columns": {
+                **{name: {"type": "number"} for name in ("columns", "data")},
+                "y": {"type": "number"},
+            },
+        }
+    )
+    reader = payload.Reader(rules, payload.Limits())
+    for body in (
+        {"input_data": {"columns": ["columns", "data"], "data": [[1, 2], [3, 4]]}},
+        {"input_data": {"columns": [1, 3], "data": [2, 4]}},
+        {"data": [{"columns": 1, "data": 2}, {"columns": 3, "data": 4}]},
+    ):
+        assert reader.read(json.dumps(body).encode()).values == [[1, 2], [3, 4]]

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelyard.contract import model as contract
+from modelyard.data import folds
+from modelyard.data.parts import read_folds
 from modelyard.errors import UsageError
 from modelyard.evidence import read_evidence
 from modelyard.steps import prepare
@@ -123,7 +125,7 @@ def test_rows_of_the_same_moment_are_never_parted(times, validation, test):
 )
 def test_every_stratum_is_shared_out_alike(strata, seed):
     series = pd.Series(strata)
-    parts = prepare.at_random(series, rules(split={"seed": seed}))
+    parts = prepare.at_random(series, np.arange(len(series)), rules(split={"seed": seed}))
     assert sorted(np.concatenate(list(parts.values()))) == list(range(len(strata)))
     for value, count in series.value_counts().items():
         shared = [int((series.iloc[parts[name]] == value).sum()) for name in prepare.PARTS]
@@ -144,15 +146,102 @@ def test_without_time_classes_are_stratified_and_numbers_are_not(call):
     assert details["split"]["test"]["target_mean"] > 0
 
 
-def test_rows_that_teach_nothing_are_dropped_and_counted(call):
+def test_rows_that_teach_nothing_are_dropped_and_counted_and_repeated_ones_by_choice(call, capsys):
     table = flights().astype(object)
     table.loc[[0, 1, 2], "late"] = None
     table.loc[[3, 4], "left"] = None
     table = pd.concat([table, table.iloc[10:16]])
     _, parts, details = call(table)
+    assert details["dropped"] == {"no_target": 3, "no_time": 2, "duplicates": 0}
+    assert sum(map(len, parts.values())) == ROWS + 1
+    assert parts["train"]["late"].dtype == bool
+    dropping = CONTRACT + "table: {repeated_rows: drop}\n"
+    _, parts, details = call(table, dropping, name="dropping")
     assert details["dropped"] == {"no_target": 3, "no_time": 2, "duplicates": 6}
     assert sum(map(len, parts.values())) == ROWS - 5
-    assert parts["train"]["late"].dtype == bool
+    assert "left out: 3 no target, 2 no time, 6 repeated" in capsys.readouterr().out
+
+
+COUNTED = """\
+version: 1
+target: {column: admit, kind: binary, positive: true}
+columns:
+  gender: {type: category}
+  dept: {type: category}
+  admit: {type: boolean}
+"""
+
+
+def counted() -> pd.DataFrame:
+    """2,000 rows of twelve distinct rows of features, each with both outcomes; one is frequent."""
+    generator = np.random.default_rng(3)
+    share = np.r_[0.2, np.full(11, 0.8 / 11)]
+    at = generator.choice(12, 2000, p=share)
+    return pd.DataFrame(
+        {
+            "gender": np.where(at % 2, "Male", "Female"),
+            "dept": np.array(list("ABCDEF"))[at // 2],
+            "admit": generator.random(2000) < 0.1 + at / 20,
+        }
+    )
+
+
+def test_a_table_of_few_distinct_rows_keeps_all_and_parts_no_copies(call, capsys):
+    code, parts, details = call(counted(), COUNTED)
+    assert code == 0
+    assert details["repeated"] == {"rows": 1988, "distinct": 12}
+    assert sum(details["dropped"].values()) == 0
+    assert sum(map(len, parts.values())) == 2000
+    assert "1,988 rows repeat another" in capsys.readouterr().out
+    seen = [set(zip(part["gender"], part["dept"], strict=True)) for part in parts.values()]
+    assert all(not one & other for one, other in itertools.combinations(seen, 2))
+    for name, share in (("validation", 0.2), ("test", 0.2)):
+        assert abs(len(parts[name]) / 2000 - share) < 0.06
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    feature=st.lists(st.integers(0, 12), min_size=30, max_size=200),
+    seed=st.integers(0, 3),
+)
+def test_copies_stand_on_one_side_of_the_split_and_of_every_fold(feature, seed):
+    rows = pd.DataFrame({"distance": feature, "late": np.arange(len(feature)) % 3 == 0})
+    same = folds.copies(rows[["distance"]])
+    content = parse(COUNTED) | {"target": {"column": "late", "kind": "binary", "positive": True}}
+    content |= {"columns": {"distance": {"type": "integer"}, "late": {"type": "boolean"}}}
+    drawn = contract.Contract.model_validate(content | {"split": {"seed": seed}})
+    assert len(np.unique(same)) == len(set(feature))
+    parts = prepare.at_random(rows["late"], same, drawn)
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(len(feature)))
+    for number in (
+        *(np.isin(np.arange(len(feature)), at) for at in parts.values()),
+        *(prepare.folds(rows, same, drawn) == fold for fold in range(prepare.FOLDS)),
+    ):
+        assert not set(rows["distance"][number]) & set(rows["distance"][~number])
+
+
+def test_rows_that_an_identifier_tells_apart_are_no_copies(call):
+    table = counted().assign(person=range(2000))
+    text = COUNTED + "  person: {type: integer, role: identifier}\n"
+    _, parts, details = call(table, text)
+    assert details["repeated"] == {"rows": 0, "distinct": 2000}
+    shares = [part["admit"].mean() for part in parts.values()]
+    assert max(shares) - min(shares) < 0.01
+
+
+def test_folds_by_time_grow_and_part_no_moment(call, tmp_path):
+    call(flights().assign(left=lambda table: table["left"].dt.floor("9h")))
+    rows, fold = read_folds(tmp_path / "out", rules())
+    assert fold.max() == prepare.TIME_FOLDS
+    ends = rows.groupby(fold)["left"].agg(["min", "max"])
+    assert (ends["min"].to_numpy()[1:] > ends["max"].to_numpy()[:-1]).all()
+    assert 0.3 < (fold == 0).mean() < 0.5
+
+
+def test_too_few_distinct_rows_for_three_parts_are_refused_with_their_number(call, capsys):
+    table = counted().assign(dept="A")
+    assert call(table, COUNTED)[0] == 2
+    assert "2 distinct ones among 2,000 usable rows are too few" in capsys.readouterr().err
 
 
 def test_missing_values_give_every_part_the_same_types(call):
@@ -301,4 +390,6 @@ def test_a_class_that_train_never_shows_is_refused():
     goal = {"column": "late", "kind": "multiclass", "classes": ["a", "b", "c"]}
     columns = parse(CONTRACT)["columns"] | {"late": {"type": "category"}}
     with pytest.raises(UsageError, match="test has late = c, which train never shows"):
-        prepare.split(table.reset_index(drop=True), rules(target=goal, columns=columns))
+        prepare.split(
+            table.reset_index(drop=True), np.arange(len(table)), rules(target=goal, columns=columns)
+        )

@@ -1,4 +1,4 @@
-"""Training: how long from the validation rows, then on all rows."""
+"""Training: which candidate and how long from held-out rows, then on all rows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 from modelyard.contract import Contract
 from modelyard.modelling import (
     LiveMetrics,
+    Threshold,
     assemble,
-    categorical_positions,
-    choose_features,
+    calibrate,
     choose_threshold,
-    early_stopping,
+    compare,
     encoder,
     fit_encoder,
     labels,
@@ -22,7 +22,7 @@ from modelyard.modelling import (
 from modelyard.steps import Fitted, training_step
 
 from .features import add_features
-from .model import Settings, build_baseline, build_model
+from .model import Settings, build_baseline, build_candidates
 
 
 def fit(
@@ -31,19 +31,21 @@ def fit(
     validation: pd.DataFrame,
     settings: Settings,
     log: LiveMetrics,
+    purpose: Threshold | None = None,
 ) -> Fitted:
-    """Learn from the training rows how long to train; then from all rows, the model.
+    """Learn from held-out rows which candidate is best and how long it trains; then the model from all.
 
     The validation rows are often the latest: a model that never saw them is out of date on the day it
     is made. So the final model is fitted on both parts, for as many iterations as were best on the
-    validation rows, and so is the baseline.
+    held-out rows, and so is the baseline.
 
     Args:
         contract: of the table.
         train: rows to learn from (rows, columns).
-        validation: rows to stop on, of the same columns.
+        validation: rows to choose on, of the same columns.
         settings: hyperparameters.
         log: takes metrics while the training goes on; a sweep stops poor trials by them.
+        purpose: of the threshold; None: the highest f1.
     """
     settings = settings.adapted(len(train))
     train_rows = add_features(train[contract.features], contract)
@@ -51,34 +53,41 @@ def fit(
     train_target, validation_target = labels(train, contract), labels(validation, contract)
     rows = pd.concat([train_rows, validation_rows], ignore_index=True)
     target = np.concatenate([train_target, validation_target])
-    features = choose_features(rows, contract)
-    categorical = categorical_positions(features)
 
-    encode = encoder(features, contract, settings.seed)
-    learner = build_model(contract, settings, categorical, iterations=None)
-    learned = early_stopping(
-        learner,
-        (fit_encoder(encode, train_rows, train_target), train_target),
-        (encode.transform(validation_rows), validation_target),
+    choice = compare(
+        build_candidates(contract, settings, rows),
+        (train_rows, train_target),
+        (validation_rows, validation_target),
+        contract,
+        seed=settings.seed,
         patience=settings.patience,
         tolerance=settings.tolerance,
         log=log,
     )
+    calibrating = calibrate(choice, contract)
 
-    encode = encoder(features, contract, settings.seed)
+    encode = encoder(choice.features, contract, settings.seed)
     inputs = fit_encoder(encode, rows, target)
-    learner = build_model(contract, settings, categorical, iterations=learned.iterations)
     print(f"fitted again on all {len(rows):,} rows", flush=True)
 
-    def finished(one: Any) -> tuple[Any, float | None]:
-        threshold = choose_threshold(one, inputs, target, contract)
-        fitted = one.fit(inputs, target)
+    def finished(learner: Any) -> tuple[Any, float | None]:
+        threshold = choose_threshold(learner, inputs, target, contract, purpose)
+        fitted = learner.fit(inputs, target)
         model = assemble(encode, fitted, contract, add_features=add_features, threshold=threshold)
         return model, threshold
 
-    model, threshold = finished(learner)
+    model, threshold = finished(calibrating.of(choice.learner))
     baseline, _ = finished(build_baseline(contract, settings))
-    return Fitted(model, baseline, settings, features, learned, threshold)
+    return Fitted(
+        model,
+        baseline,
+        settings,
+        choice.features,
+        choice.learned,
+        threshold,
+        choice,
+        calibrating,
+    )
 
 
 if __name__ == "__main__":

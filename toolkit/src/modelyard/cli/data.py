@@ -29,6 +29,20 @@ def contract(
         Literal["binary", "multiclass", "regression"] | None,
         typer.Option(help="Kind of problem, where the guess would be wrong."),
     ] = None,
+    date_format: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=FORMAT",
+            help="How a column writes dates, as of strptime; repeat it for further columns.",
+        ),
+    ] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        typer.Option(help="The decimal sign, where 1.678 could be 1.678 or 1678."),
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="The zone of times without an offset: Europe/Berlin.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a contract that was edited by hand.")
     ] = False,
@@ -47,6 +61,9 @@ def contract(
         sensitive=sensitive,
         positive=positive,
         kind=kind,
+        date_formats=date_format or (),
+        decimal=decimal,
+        time_zone=time_zone,
         force=force,
     )
     monitor_file = root / "azureml" / "monitoring" / "monitor.yml"

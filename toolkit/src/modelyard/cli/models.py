@@ -19,13 +19,17 @@ def promote(
         str | None, typer.Option(help="Version to promote; default: the newest challenger.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge, change nothing.")] = False,
+    accepted_by: Annotated[
+        str | None,
+        typer.Option(help="Who accepts gates that could not be judged, where gates.yml asks."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Promote the challenger or refuse it. It is compared with the champion and the gates."""
     from modelyard.files import project_root
     from modelyard.releases.promote import promote as decide
 
-    promotion = decide(project_root(), version, dry_run=dry_run)
+    promotion = decide(project_root(), version, dry_run=dry_run, accepted_by=accepted_by)
     details = promotion.decision.evidence()["details"]
     if as_json:
         print(json.dumps(details))
@@ -35,7 +39,7 @@ def promote(
             console.print("the champion has changed since the challenger's run: compared again")
         print_decision(console, details)
         print_path(console, "evidence and report", promotion.folder)
-    raise typer.Exit(0 if promotion.decision.passed else 1)
+    raise typer.Exit(0 if promotion.decision.promotable else 1)
 
 
 def rollback(as_json: JsonOption = False) -> None:

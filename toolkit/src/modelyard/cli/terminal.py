@@ -17,6 +17,10 @@ VersionOption = Annotated[
 ]
 
 
+# What a gate says, and how it is printed.
+OUTCOMES = {True: ("yes", "green"), False: ("no", "bold red"), None: ("open", "bold yellow")}
+
+
 def print_path(console: Console, label: str, path: Path) -> None:
     """Print a label and a path in one line."""
     console.print(f"{label}: {relative(path)}", soft_wrap=True)
@@ -30,15 +34,16 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def print_reasons(console: Console, reasons: Sequence[Mapping[str, str]]) -> None:
+def print_reasons(console: Console, reasons: Sequence[Mapping[str, Any]]) -> None:
     """Print a decision's reasons as a table, and advice below it."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table("gate", "expected", "found", "")
     for reason in reasons:
-        passed = Text("yes", "green") if reason["passed"] else Text("no", "bold red")
-        table.add_row(Text(reason["gate"]), Text(reason["expected"]), Text(reason["found"]), passed)
+        word, style = OUTCOMES[reason["passed"]]
+        cells = (reason[key] for key in ("gate", "expected", "found"))
+        table.add_row(*map(Text, cells), Text(word, style))
     console.print(table)
     for reason in reasons:
         if reason["advice"]:
@@ -51,10 +56,29 @@ def print_decision(console: Console, details: Mapping[str, Any]) -> None:
 
     print_reasons(console, details["reasons"])
     name = f"{details['model']['name']} v{details['model']['version']}"
-    verdict = {
-        ("promote", "registered"): f"{name} is a challenger, ready to be promoted: mlops promote",
-        ("refuse", "registered"): f"{name} is a challenger; mlops promote would refuse it",
-        ("promote", "promoted"): f"{name} is the champion now",
-        ("refuse", "refused"): f"{name} is refused; the champion stays",
-    }[details["verdict"], details["stage"]]
-    console.print(Text(verdict, "bold green" if details["verdict"] == "promote" else "bold red"))
+    verdict, stage = details["verdict"], details["stage"]
+    if stage == "promoted":
+        said = f"{name} is the champion now"
+    elif verdict == "promote":
+        said = f"{name} is a challenger, ready to be promoted: mlops promote"
+    elif verdict == "refuse":
+        said = f"{name} is refused; the champion stays"
+        if stage == "registered":
+            said = f"{name} is a challenger; mlops promote would refuse it"
+    else:
+        said = f"{name} is not judged in full: {', '.join(details['open'])}"
+    if verdict == "open":
+        said += f"\n{_of_open_gates(details)}"
+    style = {"promote": "bold green", "open": "bold yellow", "refuse": "bold red"}[verdict]
+    console.print(Text(said, style))
+
+
+def _of_open_gates(details: Mapping[str, Any]) -> str:
+    if details["accepted_by"]:
+        return f"open gates are accepted by {details['accepted_by']}: {', '.join(details['open'])}"
+    if details["open_gates"] == "ask":
+        return "open gates have to be accepted: mlops promote --accepted-by NAME"
+    return (
+        "open gates refuse (conf/gates.yml, open_gates; the default where a column is sensitive): "
+        "bring what is missing"
+    )

@@ -6,15 +6,17 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from modelyard.console import console, listed, shown
 from modelyard.console import table as printed
+from modelyard.contract.conventions import Sign
 from modelyard.contract.leakage import Suspicion, suspicions
 from modelyard.contract.model import (
     Column,
@@ -26,10 +28,12 @@ from modelyard.contract.model import (
     Target,
     contract_text,
 )
-from modelyard.contract.profiles import Profile, read_profile
+from modelyard.contract.names import is_identifying, is_index, name_tokens, names_something
+from modelyard.contract.profiles import Profile, read_profiles
 from modelyard.contract.target import check_time, read_target, round_down
 from modelyard.contract.yaml_lines import entry
 from modelyard.data.table import Table, read_file
+from modelyard.data.times import check_format, check_zone
 from modelyard.errors import UsageError
 from modelyard.files import write_text
 from modelyard.yaml_files import did_you_mean, read_yaml
@@ -38,8 +42,8 @@ FEW_NAMES = 50
 REFUSED_CATEGORIES = 20
 SEEN_OFTEN = 5
 FEW_ROWS = 20  # below this, "all different" says nothing
-ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
-NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "postcode", "plz"}
+SPARSE = 2  # running numbers may have so many times as many places as rows
+PROSE = 5  # words from which a text is no name, though every row has its own
 DIGEST_LINE = re.compile(r"^# Written by infer, digest ([0-9a-f]{16})\b.*$", re.MULTILINE)
 
 
@@ -64,6 +68,9 @@ def write_contract(
     sensitive: str = "",
     positive: str | None = None,
     kind: Kind | None = None,
+    date_formats: Sequence[str] = (),
+    decimal: Sign | None = None,
+    time_zone: str | None = None,
     force: bool = False,
 ) -> None:
     """Infer, write and show a contract.
@@ -77,6 +84,9 @@ def write_contract(
         sensitive: columns whose groups are compared, separated by commas.
         positive: class to find in a binary problem.
         kind: of problem, where the guess would be wrong.
+        date_formats: how columns write dates, each as COLUMN=FORMAT.
+        decimal: decimal sign of numbers that could be read in two ways.
+        time_zone: of times without an offset.
         force: replace a contract that a person edited.
 
     Raises:
@@ -86,9 +96,24 @@ def write_contract(
         raise UsageError(
             f"{output} was edited since it was inferred: keep it, or replace it with --force."
         )
+    if time_zone is not None:
+        try:
+            check_zone(time_zone)
+        except ValueError as error:
+            raise UsageError(f"--time-zone {time_zone}: {error}.") from None
     table = read_file(data)
     names = names_in(sensitive, table.columns)
-    inference = infer(table, target, time=time, sensitive=names, positive=positive, kind=kind)
+    inference = infer(
+        table,
+        target,
+        time=time,
+        sensitive=names,
+        positive=positive,
+        kind=kind,
+        formats=formats_in(date_formats, table),
+        decimal=decimal,
+        zone=time_zone,
+    )
     asset = asset_text(data_asset, data) if data_asset else None
     write_text(output, signed(contract_yaml(inference, data.name)))
     if data_asset is not None and asset is not None:
@@ -104,6 +129,9 @@ def infer(
     sensitive: Sequence[str] = (),
     positive: str | None = None,
     kind: Kind | None = None,
+    formats: Mapping[str, str] | None = None,
+    decimal: Sign | None = None,
+    zone: str | None = None,
 ) -> Inference:
     """Guess the contract that a table fulfils.
 
@@ -114,9 +142,12 @@ def infer(
         sensitive: names of columns whose groups are compared.
         positive: class to find in a binary problem, as text.
         kind: problem, where the values leave a choice.
+        formats: of dates, by column, where they are not recognised.
+        decimal: decimal sign of numbers that could be read in two ways.
+        zone: of times without an offset.
 
     Raises:
-        UsageError: when a name is wrong or the table cannot teach a model.
+        UsageError: when values can be read in two ways, a name is wrong or the table cannot teach a model.
     """
     for role, name in (("target", target), ("time", time), *(("sensitive", s) for s in sensitive)):
         if name is not None and name not in table.columns:
@@ -127,7 +158,7 @@ def infer(
         raise UsageError(f'the target "{target}" cannot be the time or a sensitive column too.')
     if len(table.columns) < 2:
         raise UsageError(f'{table.path} has one column, "{target}": a model needs a feature.')
-    profiles = {name: read_profile(name, cells) for name, cells in table.columns.items()}
+    profiles = read_profiles(table, target=target, formats=formats, decimal=decimal, zone=zone)
     goal, messages = read_target(profiles[target], table, kind, positive)
     if time is not None:
         check_time(profiles[time])
@@ -138,11 +169,37 @@ def infer(
     warnings = _judge_suspicions(profiles, goal)
     features = [name for name, profile in profiles.items() if profile.role == "feature"]
     if not features:
-        reasons = "; ".join(f"{p.name}: {p.why or p.role}" for p in profiles.values())
-        raise UsageError(f"{table.path} has no column that a model could learn from ({reasons}).")
+        # Better than nothing to learn from: texts of several words, each in one row.
+        for name, profile in profiles.items():
+            if profile.role == "identifier" and profile.type == "text" and _words_of(profile) > 1:
+                profile.role, profile.notes = "feature", ["nothing else to learn from: its words"]
+                features.append(name)
+    if not features:
+        raise UsageError(_nothing_to_learn_from(table, profiles, target))
     contract = _contract(profiles, goal, time, tuple(sensitive), table, frame)
     messages += _messages(profiles, time)
     return Inference(contract, profiles, table.rows, messages, warnings)
+
+
+def formats_in(given: Sequence[str], table: Table) -> dict[str, str]:
+    """Split "COLUMN=FORMAT" into names and formats.
+
+    Raises:
+        UsageError: no column has the name, or the format is none.
+    """
+    found = {}
+    for one in given:
+        name, equals, format = one.rpartition("=")
+        if not equals or name not in table.columns:
+            hint = did_you_mean(name, table.columns) if equals else ""
+            raise UsageError(
+                f"--date-format {one}: expected COLUMN=FORMAT with a column of {table.path}{hint}."
+            )
+        try:
+            found[name] = check_format(format)
+        except ValueError as error:
+            raise UsageError(f"--date-format {one}: {error}.") from None
+    return found
 
 
 def names_in(listed: str, columns: Any) -> list[str]:
@@ -150,9 +207,6 @@ def names_in(listed: str, columns: Any) -> list[str]:
     if listed.strip() in columns:
         return [listed.strip()]
     return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
-
-
-# ---- roles ---------------------------------------------------------------------------------
 
 
 def _guess_role(profile: Profile, rows: int) -> None:
@@ -171,30 +225,40 @@ def _identifies(profile: Profile, rows: int) -> str | None:
     """Return why a column looks like an identifier, or None."""
     if profile.type not in ("integer", "category", "text") or profile.present < FEW_ROWS:
         return None
-    tokens = name_tokens(profile.name)
-    named = bool(tokens) and (tokens[-1] in ID_WORDS or tokens[0] in ID_WORDS)
     unique = profile.distinct == rows
     if profile.type == "integer":
-        low, high = profile.values.min(), profile.values.max()
-        if unique and int(high) - int(low) == rows - 1:
-            return "counts the rows"
-        if unique and named:
-            return "every row has its own"
-        naming = named or (bool(tokens) and tokens[-1] in NAMING_NUMBERS)
-        if naming and profile.distinct > FEW_NAMES:
+        if unique:
+            steps = np.diff(profile.values.to_numpy())
+            span = int(profile.values.max()) - int(profile.values.min())
+            is_year = {"year", "jahr"} & set(name_tokens(profile.name))
+            if span == rows - 1 and not is_year:
+                return "counts the rows"
+            if is_index(profile.name):
+                return "labels of the rows, each its own"
+            if (steps > 0).all() and span < SPARSE * rows and not is_year:
+                return "running numbers"
+            if is_identifying(profile.name):
+                return "every row has its own"
+        if names_something(profile.name) and profile.distinct > FEW_NAMES:
             return "by its name, a number that names things"
         return None
     if profile.distinct > 0.95 * profile.present:
-        return "nearly every row has its own"
-    if named and profile.distinct > FEW_NAMES:
+        return None if _words_of(profile) >= PROSE else "nearly every row has its own"
+    if is_identifying(profile.name) and profile.distinct > FEW_NAMES:
         return "by its name"
     return None
 
 
-def name_tokens(name: str) -> list[str]:
-    """Split a column name into words, lower case: "PassengerId", "passenger_id" -> passenger, id."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return [token.lower() for token in re.findall(r"[^\W_]+", spaced)]
+def _nothing_to_learn_from(table: Table, profiles: Mapping[str, Profile], target: str) -> str:
+    others = [profile for name, profile in profiles.items() if name != target]
+    reasons = "; ".join(f"{p.name}: {p.why or ', '.join(p.notes) or p.role}" for p in others[:5])
+    more = f"; and {len(others) - 5:,} more" if len(others) > 5 else ""
+    return f"{table.path} has no column that a model could learn from ({reasons}{more})."
+
+
+def _words_of(profile: Profile) -> float:
+    """Return how many words a text has, in the middle."""
+    return float(profile.values.dropna().str.split().str.len().median())
 
 
 def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
@@ -223,16 +287,13 @@ def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
 def _messages(profiles: dict[str, Profile], time: str | None) -> list[str]:
     times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
     if time is None and times:
-        return [
-            "No time column: rows are split at random; --time with one of these would split them by "
-            f"time: {listed(times)}."
-        ]
+        names = f"--time {times[0]} would split them by time" + (
+            f" ({listed(times)} hold times)" if len(times) > 1 else ""
+        )
+        return [f"No time column: rows are split at random; {names}."]
     if time is not None and profiles[time].nulls.any():
         return [f"{int(profiles[time].nulls.sum()):,} rows have no {time}: they will be left out."]
     return []
-
-
-# ---- rules ---------------------------------------------------------------------------------
 
 
 def _contract(
@@ -260,7 +321,7 @@ def _contract(
 
 
 def _rule(profile: Profile, goal: Target) -> Column:
-    rule = Column(type=profile.type, role=profile.role, format=profile.format, why=profile.why)
+    rule = Column(**profile.reading.model_dump(), role=profile.role, why=profile.why)
     if profile.role == "ignored":
         return rule
     rule = rule.model_copy(update={"nulls": _allowed(float(profile.nulls.mean()))})
@@ -300,9 +361,6 @@ def limits(values: pd.Series, *, is_whole: bool) -> tuple[float, float]:
     low = max(low, 0.0) if smallest >= 0 else low
     high = min(high, 0.0) if largest <= 0 else high
     return (math.floor(low), math.ceil(high)) if is_whole else (low, high)
-
-
-# ---- files ---------------------------------------------------------------------------------
 
 
 def contract_yaml(inference: Inference, source: str) -> str:

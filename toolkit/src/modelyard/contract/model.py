@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from modelyard.data.cells import Type
+from modelyard.data.cells import Reading, Type, Word, as_text
 from modelyard.files import write_text
 from modelyard.yaml_files import LocatedError, did_you_mean, read_model
 
@@ -31,10 +31,17 @@ class Rows(_Strict):
 
 
 class TableRules(_Strict):
-    """Rules of the whole table; `duplicates` is the largest share of repeated rows."""
+    """Rules of the whole table.
+
+    Attributes:
+        rows: how many there may be.
+        duplicates: largest share of repeated rows.
+        repeated_rows: whether a row that repeats an earlier one in every column is kept or dropped.
+    """
 
     rows: Rows = Rows()
     duplicates: Share = 1.0
+    repeated_rows: Literal["keep", "drop"] = "keep"
 
 
 class Target(_Strict):
@@ -55,13 +62,6 @@ class Split(_Strict):
     seed: int = Field(default=0, ge=0)
 
 
-def _as_text(value: Any) -> Any:
-    """Turn an unquoted 1 or true into the text that a CSV would hold."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, (int, float)) else value
-
-
 def _as_limit(value: Any) -> Any:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)
@@ -71,31 +71,26 @@ def _as_limit(value: Any) -> Any:
 
 
 Limit = Annotated[int | float | datetime | None, BeforeValidator(_as_limit)]
-Category = Annotated[str, BeforeValidator(_as_text)]
 
 
-class Column(_Strict):
-    """A column and its rules; a rule that is left out is not checked.
+class Column(Reading):
+    """A column, how its cells are read, and its rules; a rule that is left out is not checked.
 
     Attributes:
-        type: number, integer, boolean, category, text or datetime.
         role: feature, target, identifier or ignored.
         nulls: largest share of missing values, from 0 to 1.
         min: smallest value, of a number or datetime (UTC).
         max: largest value.
-        format: of datetimes, for strptime; None: ISO 8601.
         categories: all values that a category may have.
         unseen: whether other values than `categories` are refused or accepted.
         why: the reason for the role "ignored".
     """
 
-    type: Type
     role: Role = "feature"
     nulls: Share | None = None
     min: Limit = None
     max: Limit = None
-    format: str | None = None
-    categories: tuple[Category, ...] | None = None
+    categories: tuple[Word, ...] | None = None
     unseen: Literal["refuse", "accept"] = "refuse"
     why: str | None = None
 
@@ -118,7 +113,7 @@ class Contract(_Strict):
         columns = content.get("columns") if isinstance(content, Mapping) else None
         if not isinstance(columns, Mapping):
             return content  # the fields' own checks say what is missing
-        columns = {_as_text(name): rule for name, rule in columns.items()}
+        columns = {as_text(name): rule for name, rule in columns.items()}
         target = content.get("target")
         name = target.get("column") if isinstance(target, Mapping) else None
         column = columns.get(name) if isinstance(name, str) else None
@@ -219,14 +214,6 @@ def contract_text(
     return "\n".join(lines) + "\n"
 
 
-def described(column: Column) -> str:
-    """Name the expected kind of value, for messages."""
-    if column.type == "datetime":
-        return f"a datetime ({column.format or 'ISO 8601'})"
-    names = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
-    return names.get(column.type, "text")
-
-
 def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
     """Find problems between fields."""
     columns, target = contract.columns, contract.target
@@ -274,8 +261,13 @@ def _column_problems(column: Column) -> Iterator[str]:
         yield "categories repeat"
     if column.unseen == "accept" and column.type != "category":
         yield f"unseen does not apply to type {column.type}"
-    if column.format is not None and column.type != "datetime":
-        yield f"format does not apply to type {column.type}"
+    for name in ("format", "zone"):
+        if getattr(column, name) is not None and column.type != "datetime":
+            yield f"{name} does not apply to type {column.type}"
+    if column.written is not None:
+        kinds = ("boolean",) if column.written.words else ("number", "integer")
+        if column.type not in kinds:
+            yield f"written, as it is, applies to type {' and '.join(kinds)}, not {column.type}"
     if column.role == "ignored" and not column.why:
         yield "an ignored column needs why: say the reason"
 

@@ -2,28 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelyard.contract import conventions, dates
+from modelyard.contract.conventions import Numbers, Sign
 from modelyard.contract.model import Role
-from modelyard.data.cells import Cells, Type, parse, parse_words
+from modelyard.contract.names import name_tokens, names_something
+from modelyard.contract.stand_ins import far_dates, mark_stand_ins
+from modelyard.data.cells import Cells, Reading, Type, parse
+from modelyard.data.numbers import Written
+from modelyard.data.table import Table
+from modelyard.data.times import has_offset
+from modelyard.errors import UsageError
 
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
-SAMPLE = 200
+ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
+# Yes and no, true and false in other languages; a pair of letters only where it says nothing else.
 BOOLEAN_PAIRS = (
-    {"true", "false"},
-    {"yes", "no"},
-    {"y", "n"},
-    {"t", "f"},
-    {"on", "off"},
+    *ENGLISH,
+    *(
+        ("ja", "nein"),
+        ("j", "n"),
+        ("wahr", "falsch"),
+        ("ja", "nee"),
+        ("waar", "onwaar"),
+        ("oui", "non"),
+    ),
+    *(
+        ("vrai", "faux"),
+        ("sí", "no"),
+        ("si", "no"),
+        ("verdadero", "falso"),
+        ("sì", "no"),
+        ("vero", "falso"),
+    ),
+    *(
+        ("sim", "não"),
+        ("sim", "nao"),
+        ("verdadeiro", "falso"),
+        ("ja", "nej"),
+        ("ja", "nei"),
+        ("sann", "usann"),
+    ),
+    *(
+        ("kyllä", "ei"),
+        ("tak", "nie"),
+        ("prawda", "fałsz"),
+        ("ano", "ne"),
+        ("áno", "nie"),
+        ("igen", "nem"),
+    ),
+    *(("da", "nu"), ("da", "ne"), ("evet", "hayır"), ("да", "нет"), ("так", "ні"), ("ναι", "όχι")),
+    *(
+        ("是", "否"),
+        ("はい", "いいえ"),
+        ("예", "아니요"),
+        ("نعم", "لا"),
+        ("כן", "לא"),
+        ("हाँ", "नहीं"),
+    ),
 )
-DATE_FORMATS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%d-%b-%Y", "%d %b %Y")
-TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
 
 
 @dataclass
@@ -31,13 +77,17 @@ class Profile:
     """A column with its inferred type and role."""
 
     name: str
-    type: Type
+    reading: Reading
     values: pd.Series
     nulls: np.ndarray
-    format: str | None = None
     role: Role = "feature"
     why: str | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def type(self) -> Type:
+        """The column's type."""
+        return self.reading.type
 
     @cached_property
     def counts(self) -> pd.Series:
@@ -58,120 +108,235 @@ class Profile:
         """Give the column the role "ignored", with the reason."""
         self.role, self.why = "ignored", why
 
+    def read_again(self, cells: Cells, **changed: Any) -> bool:
+        """Read the column in another way, if all its values fit; returns whether they do."""
+        reading = self.reading.model_copy(update=changed)
+        parsed = parse(cells, reading)
+        if parsed.wrong.any():
+            return False
+        self.reading, self.values, self.nulls = reading, parsed.values, parsed.nulls
+        self.__dict__.pop("counts", None)
+        return True
 
-def read_profile(name: str, cells: Cells) -> Profile:
-    """Read a column as the narrowest type that all its values fit."""
-    notes: list[str] = []
-    if pa.types.is_nested(cells.array.type):
-        parsed = parse(cells, "text")
-        profile = Profile(name, "text", parsed.values, parsed.nulls)
-        profile.ignore(f"nested values ({cells.array.type}) are not features")
+
+def read_profiles(
+    table: Table,
+    *,
+    target: str,
+    formats: Mapping[str, str] | None = None,
+    decimal: Sign | None = None,
+    zone: str | None = None,
+) -> dict[str, Profile]:
+    """Read each column as the narrowest type that all its values fit.
+
+    Args:
+        table: as read from a file.
+        target: column whose values are no stand-ins for missing ones, however they look.
+        formats: of dates, by column; other columns are looked at.
+        decimal: the decimal sign of numbers that could be read in two ways.
+        zone: of times without an offset.
+
+    Raises:
+        UsageError: numbers or times could be read in two ways, or a format does not fit.
+    """
+    formats = formats or {}
+    numbers: dict[str, Numbers] = {}
+    notes: dict[str, list[str]] = {name: [] for name in table.columns}
+    for name, cells in table.columns.items():
+        if cells.is_text and len(cells.words) and name not in formats:
+            found = conventions.numbers_in(cells.words)
+            if isinstance(found, str):
+                notes[name].append(found)
+            elif found is not None and not _names(cells.words, notes[name]):
+                numbers[name] = found
+    conventions.decide(numbers, decimal, next(iter(table.columns.values())).delimiter)
+    votes = [sum(found.votes.get(sign, 0) for found in numbers.values()) for sign in (".", ",")]
+    return {
+        name: _profile(
+            name,
+            cells,
+            numbers.get(name),
+            notes[name],
+            given=formats.get(name),
+            zone=zone,
+            day_first=votes[1] > votes[0],
+            is_target=name == target,
+        )
+        for name, cells in table.columns.items()
+    }
+
+
+def _profile(
+    name: str,
+    cells: Cells,
+    numbers: Numbers | None,
+    notes: list[str],
+    *,
+    given: str | None,
+    zone: str | None,
+    day_first: bool,
+    is_target: bool,
+) -> Profile:
+    kind = cells.array.type
+    if pa.types.is_nested(kind):
+        profile = _read(name, cells, Reading(type="text"), notes)
+        profile.ignore(f"nested values ({kind}) are not features")
         return profile
-    kind, format = _type_of_words(cells, notes) if cells.is_text else _type_of_values(cells)
-    parsed = parse(cells, kind, format=format)
-    if parsed.wrong.any():  # values outside what the type can hold, such as the year 9999
-        notes.append(f"some values are no {kind}: read as text")
-        kind, format = "text", None
-        parsed = parse(cells, kind)
-    profile = Profile(name, kind, parsed.values, parsed.nulls, format, notes=notes)
-    if kind in ("number", "integer"):
-        return _refined_number(profile, cells)
-    if kind == "text":
+    if given is not None:
+        reading = Reading(type="datetime", format=given)
+    elif cells.is_text:
+        reading = _of_words(name, cells, numbers, notes, day_first=day_first)
+    else:
+        reading = Reading(type=_type_of_values(kind))
+    if (
+        not is_target
+        and given is None
+        and not cells.is_text
+        and reading.type in ("integer", "number")
+    ):
+        format = _compact(name, cells)
+        reading = Reading(type="datetime", format=format) if format else reading
+        notes += [f"dates written as {format}"] if format else []
+    if reading.type == "datetime":
+        reading = _with_zone(name, cells, reading, zone)
+        reading = far_dates(cells, reading, notes)
+    profile = _read(name, cells, reading, notes)
+    if given is not None and profile.reading.type != "datetime":
+        raise UsageError(f'column "{name}" is not written as {given}: {notes[-1]}.')
+    if profile.type in ("number", "integer"):
+        _refine_number(profile, cells)
+    if profile.type in ("number", "integer", "datetime"):
+        mark_stand_ins(profile.name, profile, cells, is_target=is_target)
+    if profile.type == "text":
         few = profile.distinct <= max(10, profile.present // 2)
-        profile.type = "category" if profile.distinct <= MOST_CATEGORIES and few else "text"
+        if profile.distinct <= MOST_CATEGORIES and few:
+            profile.read_again(cells, type="category")
     return profile
 
 
-def _refined_number(profile: Profile, cells: Cells) -> Profile:
-    """Distinguish booleans and integers from numbers by their values."""
-    # A whole number beside a missing value is often stored as a float: 12.0.
-    could_be_whole = profile.distinct and (_written_whole(cells) or profile.nulls.any())
-    kind: Type = "integer"
-    if profile.distinct == 2 and set(profile.counts.index) == {0, 1}:
-        kind = "boolean"
-    elif profile.type == "integer" or not could_be_whole:
-        return profile
-    parsed = parse(cells, kind)
+def _read(name: str, cells: Cells, reading: Reading, notes: list[str]) -> Profile:
+    parsed = parse(cells, reading)
     if parsed.wrong.any():
-        return profile
-    return Profile(profile.name, kind, parsed.values, parsed.nulls, notes=profile.notes)
+        found = cells.at(int(np.argmax(parsed.wrong)))
+        notes.append(f"mostly {reading.type} values, but also {found!r}: read as text")
+        reading = Reading(type="text")
+        parsed = parse(cells, reading)
+    return Profile(name, reading, parsed.values, parsed.nulls, notes=notes)
 
 
-def _written_whole(cells: Cells) -> bool:
-    if not cells.is_text:
-        return not pa.types.is_floating(cells.array.type)
-    decimal = ",.eE" if cells.delimiter == ";" else ".eE"
-    return not any(sign in word for word in cells.words[:100].to_pylist() for sign in decimal)
-
-
-def _type_of_values(cells: Cells) -> tuple[Type, None]:
-    kind = cells.array.type
-    if pa.types.is_boolean(kind):
-        return "boolean", None
-    if pa.types.is_integer(kind):
-        return "integer", None
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number", None
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "datetime", None
-    return "text", None
-
-
-def _type_of_words(cells: Cells, notes: list[str]) -> tuple[Type, str | None]:
-    """Infer the type of a text column, and the format of datetimes.
-
-    Args:
-        cells: the column.
-        notes: what the user should know is added here.
-    """
+def _of_words(
+    name: str, cells: Cells, numbers: Numbers | None, notes: list[str], *, day_first: bool
+) -> Reading:
+    """Infer how a text column is read; what the user should know is added to the notes."""
     words = cells.words
     if not len(words):
-        return "text", None
-    if len(words) <= 6 and any(
-        {word.lower() for word in words.to_pylist()} <= pair for pair in BOOLEAN_PAIRS
+        return Reading(type="text")
+    if len(words) <= 6:
+        found = {word.lower() for word in words.to_pylist()}
+        for pair in BOOLEAN_PAIRS:
+            if found <= set(pair):
+                written = None if pair in ENGLISH else Written(yes=pair[0], no=pair[1])
+                notes += [] if written is None else [f"{pair[0]} is true, {pair[1]} false"]
+                return Reading(type="boolean", written=written)
+    if numbers is not None:
+        format = None
+        if numbers.written == Written() and not numbers.missing:
+            format = _compact(name, cells)
+        if format:
+            notes.append(f"dates written as {format}")
+            return Reading(type="datetime", format=format)
+        notes += numbers.notes
+        written = None if numbers.written == Written() else numbers.written
+        return Reading(type="number", written=written, missing=numbers.missing)
+    if notes:  # numbers, but for a reason that was said
+        return Reading(type="text")
+    present = [word for word in words[: dates.SAMPLE].to_pylist() if word in conventions.STAND_INS]
+    others = words.filter(pc.invert(pc.is_in(words, pa.array(present or [""], words.type))))
+    formats = dates.formats_of(dates.near(others), day_first=day_first, notes=notes)
+    if formats is None:
+        return Reading(type="text")
+    if present:
+        notes.append(f"{', '.join(present)} beside dates: read as missing")
+    return Reading(
+        type="datetime",
+        format=formats[0] if len(formats) == 1 else formats or None,
+        missing=tuple(sorted(present)),
+    )
+
+
+def _compact(name: str, cells: Cells) -> str | None:
+    """Find the format of whole numbers that are dates."""
+    if cells.is_text:
+        words = cells.words
+    elif pa.types.is_integer(cells.array.type) or pa.types.is_floating(cells.array.type):
+        words = cells.digits.words
+    else:
+        return None
+    if not len(words) or names_something(name):
+        return None
+    return dates.compact_format(words, name_tokens(name))
+
+
+def _with_zone(name: str, cells: Cells, reading: Reading, zone: str | None) -> Reading:
+    """Set the zone of times without an offset; refuse them beside times with one."""
+    if not cells.is_text or reading.format is not None:
+        if (
+            zone
+            and reading.format
+            and not any("%z" in f or f in ("epoch_s", "epoch_ms") for f in reading.formats)
+        ):
+            return reading.model_copy(update={"zone": zone})
+        return reading
+    offset = has_offset(cells.words)
+    if offset.all():
+        return reading
+    if offset.any() and zone is None:
+        far, near = (cells.words[int(np.argmax(where))].as_py() for where in (offset, ~offset))
+        raise UsageError(
+            f'column "{name}" has times with an offset from UTC, such as {far}, and without, such as '
+            f"{near}: say in which zone those are, --time-zone UTC or another, such as Europe/Berlin."
+        )
+    return reading.model_copy(update={"zone": zone})
+
+
+def _refine_number(profile: Profile, cells: Cells) -> None:
+    """Distinguish booleans and integers from numbers by their values."""
+    # A whole number beside a missing value is often stored as a float: 12.0.
+    could_be_whole = profile.distinct and (_written_whole(profile, cells) or profile.nulls.any())
+    if (
+        profile.distinct == 2
+        and set(profile.counts.index) == {0, 1}
+        and not profile.reading.written
     ):
-        return "boolean", None
-    sample = words.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
-    fits = parse_words(sample, "number", cells.delimiter)[1]
-    if fits.all():
-        sample = words  # a first look is cheap, and mostly enough to say no
-        fits = parse_words(words, "number", cells.delimiter)[1]
-    if fits.all():
-        return _number_or_name(words, notes)
-    if fits.mean() > 0.5:
-        odd = sample[int(np.argmin(fits))].as_py()
-        notes.append(f"mostly numbers, but also {odd!r}: read as text, clean it if that is wrong")
-        return "text", None
-    format = _datetime_format(cells, notes)
-    return ("text", None) if format is None else ("datetime", format or None)
+        profile.read_again(cells, type="boolean")
+    elif profile.type == "number" and could_be_whole:
+        profile.read_again(cells, type="integer")
 
 
-def _number_or_name(words: pa.Array, notes: list[str]) -> tuple[Type, None]:
+def _written_whole(profile: Profile, cells: Cells) -> bool:
+    if not cells.is_text:
+        return not pa.types.is_floating(cells.array.type)
+    written = profile.reading.written or Written()
+    signs = (written.decimal, *(() if written.unit else "eE"))
+    return not any(sign in word for word in cells.words[:100].to_pylist() for sign in signs)
+
+
+def _type_of_values(kind: pa.DataType) -> Type:
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "datetime"
+    return "text"
+
+
+def _names(words: pa.Array, notes: list[str]) -> bool:
+    """Whether these numbers are names, as digits with leading zeros are."""
     if pc.any(pc.match_substring_regex(words, r"^[+-]?0[0-9]")).as_py():
         notes.append("digits with leading zeros: a name, not an amount")
-        return "text", None
-    if pc.any(pc.match_substring_regex(words, r"^[+-]?[0-9]{19,}$")).as_py():
+    elif pc.any(pc.match_substring_regex(words, r"^[+-]?[0-9]{19,}$")).as_py():
         notes.append("more digits than a number can hold: a name, not an amount")
-        return "text", None
-    return "number", None
-
-
-def _datetime_format(cells: Cells, notes: list[str]) -> str | None:
-    """Return a strptime format that fits every word, "" for ISO 8601, None for no datetimes."""
-    words = cells.words
-
-    def fits(format: str | None) -> bool:
-        few = (words[:SAMPLE], words)
-        return all(
-            bool(parse_words(part, "datetime", None, format=format)[1].all()) for part in few
-        )
-
-    if not any(character.isdigit() for character in words[0].as_py()):
-        return None
-    if fits(None):
-        return ""
-    every = [date + time for date in DATE_FORMATS for time in TIME_FORMATS]
-    fitting = [format for format in every if fits(format)]
-    if len(fitting) > 1:
-        notes.append(f"day and month could be swapped: read as {fitting[0]}, set format if wrong")
-    return fitting[0] if fitting else None
+    return bool(notes)

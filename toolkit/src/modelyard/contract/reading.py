@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from modelyard.console import listed
-from modelyard.contract.model import Contract, described
-from modelyard.data.cells import parse
+from modelyard.contract.model import Contract
+from modelyard.data.cells import described, parse
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
 from modelyard.yaml_files import did_you_mean
@@ -36,7 +36,7 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     columns, complaints = {}, []
     for name in contract.read:
         rule = contract.columns[name]
-        parsed = parse(table.columns[name], rule.type, format=rule.format)
+        parsed = parse(table.columns[name], rule)
         if parsed.wrong.any():
             row = int(np.argmax(parsed.wrong))
             found = table.columns[name].at(row)
@@ -52,5 +52,6 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
 
 
 def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
-    """Make a message for each missing column, with the closest name."""
-    return [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing]
+    """Make a message for each of the first missing columns, with the closest name."""
+    found = [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing[:5]]
+    return [*found, f"… and {len(missing) - 5:,} more are missing."] if len(missing) > 5 else found

@@ -8,7 +8,7 @@ from typing import Any
 from modelyard.console import shown
 from modelyard.contract.model import Kind, Scalar, Target
 from modelyard.contract.profiles import Profile
-from modelyard.data.cells import BOOLEANS, parse
+from modelyard.data.cells import BOOLEANS
 from modelyard.data.table import Table
 from modelyard.errors import UsageError
 
@@ -50,12 +50,9 @@ def _make_countable(profile: Profile, table: Table) -> None:
     """Read classes that are written as 1.0 and 2.0 as integers, and 0.5 and 1.5 as categories."""
     if profile.distinct > 20:
         return
-    for kind in ("integer", "category"):
-        parsed = parse(table.columns[profile.name], kind)
-        if not parsed.wrong.any() and (kind == "integer" or profile.distinct == 2):
-            profile.type, profile.values = kind, parsed.values
-            profile.__dict__.pop("counts", None)
-            return
+    cells = table.columns[profile.name]
+    if not profile.read_again(cells, type="integer") and profile.distinct == 2:
+        profile.read_again(cells, type="category", written=None)
 
 
 def _guess_kind(profile: Profile) -> Kind:
@@ -111,7 +108,8 @@ def _positive(profile: Profile, classes: list[Any], positive: str | None) -> tup
         wanted = positive.strip().lower()
         for value in classes:
             same = str(value).lower() == wanted
-            if same or (profile.type == "boolean" and BOOLEANS.get(wanted) is value):
+            words = BOOLEANS | (profile.reading.written.words if profile.reading.written else {})
+            if same or (profile.type == "boolean" and words.get(wanted) is value):
                 return value, "as asked"
         found = " and ".join(shown(value) for value in classes)
         raise UsageError(f'--positive {positive}: the target "{profile.name}" has {found}.')
@@ -130,7 +128,7 @@ def check_time(profile: Profile) -> None:
         raise UsageError(
             f'the time column "{profile.name}" holds {profile.type} values, such as '
             f"{shown(profile.counts.index[0]) if profile.distinct else 'nothing'}: expected "
-            "datetimes (ISO 8601, or one format throughout) or numbers."
+            "datetimes or numbers. If these are dates, --date-format COLUMN=FORMAT says how they are written."
         )
     if profile.distinct < 3:
         raise UsageError(

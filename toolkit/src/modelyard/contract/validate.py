@@ -14,8 +14,8 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from modelyard.console import console, shown
 from modelyard.console import table as printed
-from modelyard.contract.model import Column, Contract, described, load_contract
-from modelyard.data.cells import Parsed, parse
+from modelyard.contract.model import Column, Contract, load_contract
+from modelyard.data.cells import Parsed, described, parse
 from modelyard.data.table import Table
 from modelyard.errors import CheckFailed
 from modelyard.evidence import write_evidence
@@ -84,7 +84,7 @@ def validate(table: Table, contract_path: Path, evidence: Path) -> pd.DataFrame:
 def read_leniently(table: Table, contract: Contract) -> dict[str, Parsed]:
     """Read the contract's columns that exist; a value of another type is null, and marked."""
     return {
-        name: parse(table.columns[name], rule.type, format=rule.format)
+        name: parse(table.columns[name], rule)
         for name, rule in contract.columns.items()
         if name in contract.read and name in table.columns
     }

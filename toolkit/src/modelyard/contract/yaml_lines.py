@@ -10,9 +10,12 @@ from datetime import datetime
 from typing import Any
 
 WIDTH = 100
+LONGEST_KEY = 1_000
 PLAIN = re.compile(r"[^\W\d](\w|[ .-](?=\w))*", re.UNICODE)
 RESERVED = frozenset(("true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf"))
-UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+UNPRINTABLE = re.compile(
+    r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def scalar(value: Any) -> str:
@@ -33,9 +36,16 @@ def scalar(value: Any) -> str:
     return UNPRINTABLE.sub(_escape, json.dumps(value, ensure_ascii=False))
 
 
+def flow(value: Any) -> str:
+    """Write a value on one line."""
+    return "".join(_tokens(value))
+
+
 def entry(key: str, value: Any, *, indent: int) -> str:
     """Write `key: value` at this indent, wrapped at 100 characters."""
     line, lines = f"{' ' * indent}{scalar(key)}:", []
+    if len(line) > LONGEST_KEY:  # YAML looks no further for the colon
+        lines, line = [f"{' ' * indent}? {scalar(key)}"], f"{' ' * indent}:"
     inner = " " * (indent + 2)
     for token in _tokens(value):
         if len(line) + len(token.rstrip()) >= WIDTH and line != inner:
@@ -61,7 +71,9 @@ def _tokens(value: Any) -> list[str]:
         tokens = []
         for key, item in value.items():
             inner = _tokens(item)
-            tokens += [f"{scalar(key)}: {inner[0]}", *inner[1:]]
+            name = scalar(key)
+            name = f"? {name} " if len(name) > LONGEST_KEY else name
+            tokens += [f"{name}: {inner[0]}", *inner[1:]]
             tokens[-1] += ", "
         return _wrapped(tokens, "{", "}")
     if isinstance(value, (list, tuple)):

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    field_validator,
+)
+
+from modelyard.data.numbers import Written, cast_where, example, read_numbers
+from modelyard.data.times import NANOSECOND_LIMIT, check_format, check_zone, read_times
 
 Type = Literal["number", "integer", "boolean", "category", "text", "datetime"]
 TYPES: tuple[Type, ...] = get_args(Type)
@@ -24,21 +36,68 @@ BOOLEANS = {
     **dict.fromkeys(("false", "no", "n", "f", "off", "0", "0.0"), False),
 }
 WHOLE = r"^[+-]?[0-9]{1,18}$"
-DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-THOUSANDS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
-ISO_TIME = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
-)
 EXACT = 2.0**53  # beyond this a float no longer tells neighbouring integers apart
-NANOSECOND_LIMIT = 9_223_372_036  # seconds from 1970 that datetime64[ns] can hold
+
+
+def as_text(value: Any) -> Any:
+    """Turn an unquoted 1 or true into the text that a CSV would hold."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Word = Annotated[str, BeforeValidator(as_text)]
+
+
+class Reading(BaseModel):
+    """How the cells of a column become values.
+
+    Attributes:
+        type: number, integer, boolean, category, text or datetime.
+        format: of datetimes, for strptime, or several that are tried in their order; epoch_s and
+            epoch_ms are seconds and milliseconds since 1970; None: ISO 8601.
+        zone: of datetimes without an offset, such as Europe/Berlin; None: UTC.
+        written: how numbers, or yes and no, are written; None: as programs do.
+        missing: words and numbers that stand for a missing value, such as -999 and 9999-12-31.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    type: Type
+    format: str | tuple[str, ...] | None = None
+    zone: Annotated[str, AfterValidator(check_zone)] | None = None
+    written: Written | None = None
+    missing: tuple[Word, ...] = ()
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for one in (value,) if isinstance(value, str) else value or ():
+            check_format(one)
+        return value
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of datetimes; none for ISO 8601."""
+        return (self.format,) if isinstance(self.format, str) else self.format or ()
+
+
+def described(rule: Reading) -> str:
+    """Name the expected kind of value, for messages."""
+    if rule.type == "datetime":
+        return f"a datetime ({' or '.join(rule.formats or ('ISO 8601',))})"
+    names = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
+    if rule.written and rule.written.words:
+        return f"{rule.written.yes} or {rule.written.no}"
+    like = f" written like {example(rule.written)}" if rule.written else ""
+    return names.get(rule.type, "text") + like
 
 
 @dataclass(frozen=True)
 class Cells:
     """A column of a file, without a type; the cells of a CSV are text.
 
-    `delimiter` tells how a CSV writes its numbers; None for Parquet.
+    `delimiter` is None for Parquet.
     """
 
     array: pa.ChunkedArray
@@ -74,6 +133,18 @@ class Cells:
         present[codes[codes >= 0]] = True
         return pc.unique(words.filter(pa.array(present)))
 
+    @property
+    def digits(self) -> Cells:
+        """The numbers of a Parquet column as text: 20200705, also where a gap made it a float."""
+        column = self.array
+        if pa.types.is_floating(column.type):
+            numbers = np.asarray(column.cast(pa.float64()))
+            finite = np.isfinite(numbers)
+            column = pc.if_else(pa.array(finite), column, None)
+            if (numbers[finite] == np.floor(numbers[finite])).all():
+                column = column.cast(pa.int64(), safe=False)
+        return Cells(column.cast(pa.string()), self.delimiter)
+
     def at(self, row: int) -> str:
         """Return a cell as text, for messages."""
         return str(self.array[row].as_py())
@@ -92,7 +163,7 @@ class Parsed:
     nulls: np.ndarray
 
 
-def parse(cells: Cells, kind: Type, *, format: str | None = None) -> Parsed:
+def parse(cells: Cells, rule: Reading) -> Parsed:
     """Read a column as a type.
 
     Canonical values: number float64; integer int64, float64 where something is missing;
@@ -102,99 +173,103 @@ def parse(cells: Cells, kind: Type, *, format: str | None = None) -> Parsed:
 
     Args:
         cells: the column.
-        kind: one of TYPES.
-        format: of datetimes (strptime); None for ISO 8601.
+        rule: a column of the contract, or a plain `Reading`.
     """
+    is_time = rule.type == "datetime"
+    if is_time and rule.format and not cells.is_text and _is_number(cells.array.type):
+        cells = cells.digits
     if cells.is_text:
         codes, words = cells.encoded
-        nulls = codes < 0
-        values, fits = parse_words(words, kind, cells.delimiter, format=format)
+        values, fits = parse_words(words, rule)
+        gaps = np.append(_stand_ins(words, values, rule), True)[codes]
+        nulls = (codes < 0) | gaps
         wrong = ~nulls & ~np.append(fits, True)[codes]
     else:
         codes = np.arange(len(cells.array))
-        values, nulls, fits = _from_native(cells.array, kind)
+        values, nulls, fits = _from_native(cells.array, rule)
         wrong = ~nulls & ~fits
-    return Parsed(_canonical(_spread(values, codes, ~nulls & ~wrong), kind), wrong, nulls)
+    return Parsed(_canonical(_spread(values, codes, ~nulls & ~wrong), rule.type), wrong, nulls)
 
 
-def parse_words(
-    words: pa.Array, kind: Type, delimiter: str | None, *, format: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def parse_words(words: pa.Array, rule: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Parse stripped words; returns values, and whether each fits the type (same length)."""
-    if kind in ("category", "text"):
+    if rule.type in ("category", "text"):
         return words.to_numpy(zero_copy_only=False), np.ones(len(words), dtype=bool)
-    if kind == "boolean":
-        found = pc.index_in(pc.utf8_lower(words), pa.array(BOOLEANS, words.type))
-        places = found.fill_null(-1).to_numpy()
-        return np.array([*BOOLEANS.values(), None], dtype=object)[places], places >= 0
-    if kind == "datetime":
-        times = _read_times(words, format)
+    if rule.type == "boolean":
+        known = BOOLEANS | (rule.written.words if rule.written else {})
+        places = pc.index_in(pc.utf8_lower(words), pa.array(known, words.type))
+        places = places.fill_null(-1).to_numpy()
+        return np.array([*known.values(), None], dtype=object)[places], places >= 0
+    if rule.type == "datetime":
+        times = read_times(words, rule.formats, rule.zone)
         return times, ~np.isnat(times)
-    plain, numbers, fits = _read_numbers(words, delimiter)
-    if kind == "number":
+    plain, numbers, fits = read_numbers(words, rule.written)
+    if rule.type == "number":
         return numbers, fits
     from_float = fits & (np.abs(numbers) <= EXACT) & (numbers == np.floor(numbers))
-    whole = _flags(pc.match_substring_regex(plain, WHOLE))
-    exact = _cast_where(whole, plain, pa.int64(), 0)
+    whole = _flags(pc.match_substring_regex(plain, WHOLE).fill_null(False))
+    exact = cast_where(whole, plain, pa.int64(), 0)
     values = np.where(whole, exact, np.where(from_float, numbers, 0).astype(np.int64))
     return values, from_float | whole
 
 
-def _read_numbers(
-    words: pa.Array, delimiter: str | None
-) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-    """Parse numbers; returns words with a decimal point, numbers, and which are numbers.
-
-    A comma is a decimal sign in files delimited by semicolons, and groups thousands in
-    files delimited by commas; anywhere else it is not part of a number.
-    """
-    if delimiter == ";":
-        has_point = pc.match_substring(words, ".")
-        words = pc.if_else(has_point, words, pc.replace_substring(words, ",", "."))
-    elif delimiter == ",":
-        grouped = pc.match_substring_regex(words, THOUSANDS)
-        words = pc.if_else(grouped, pc.replace_substring(words, ",", ""), words)
-    words = pc.utf8_ltrim(words, "+")
-    fits = _flags(pc.match_substring_regex(words, DECIMAL))
-    numbers = _cast_where(fits, words, pa.float64(), np.nan)
-    return words, numbers, fits & np.isfinite(numbers)
+def parse_word(word: str, rule: Reading) -> tuple[Any, bool]:
+    """Parse one stripped word; returns its value, None where it is missing, and whether it fits."""
+    try:
+        words = pa.array([word])
+    except UnicodeEncodeError:  # JSON can escape half of a surrogate pair
+        return None, False
+    values, fits = parse_words(words, rule)
+    if not word or _stand_ins(words, values, rule)[0]:
+        return None, True
+    return values[0], bool(fits[0])
 
 
-def _cast_where(chosen: np.ndarray, words: pa.Array, kind: pa.DataType, other: Any) -> np.ndarray:
-    """Cast the chosen words to numbers; `other` in place of the rest."""
-    return np.asarray(pc.if_else(pa.array(chosen), words, None).cast(kind).fill_null(other))
+def _stand_ins(words: pa.Array, values: np.ndarray, rule: Reading) -> np.ndarray:
+    """Mark words that stand for a missing value, numbers by what they amount to."""
+    if not rule.missing:
+        return np.zeros(len(words), dtype=bool)
+    found = _flags(pc.is_in(words, pa.array(rule.missing, words.type)))
+    return found | np.isin(values, missing_numbers(rule)) if values.dtype.kind in "if" else found
 
 
-def _read_times(words: pa.Array, format: str | None) -> np.ndarray:
-    """Parse datetimes (datetime64[ns], UTC; NaT where a word does not fit the format)."""
-    if format is None:
-        words = pc.if_else(pc.match_substring_regex(words, ISO_TIME), words, None)
-        format = "ISO8601"
-    texts = pd.Series(words.to_numpy(zero_copy_only=False), dtype=object)
-    times = pd.to_datetime(texts, format=format, utc=True, errors="coerce")
-    return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+def missing_numbers(rule: Reading) -> np.ndarray:
+    """List the numbers that stand for a missing value."""
+    if rule.type not in ("number", "integer") or not rule.missing:
+        return np.zeros(0)
+    words = pa.array(rule.missing, pa.string())
+    found = [read_numbers(words, written) for written in (None, rule.written)]
+    return np.concatenate([numbers[fits] for _, numbers, fits in found])
 
 
 def _flags(array: Any) -> np.ndarray:
     return np.asarray(array, dtype=bool)
 
 
-def _from_native(column: pa.ChunkedArray, kind: Type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Convert typed cells; returns values (rows,), which are missing, and which fit the type."""
-    nulls = _nulls(column)
-    if kind in ("category", "text"):
-        return _as_words(column, nulls), nulls, ~nulls
-    if kind == "datetime":
-        return (*_as_times(column, nulls),)
-    is_number = (
-        pa.types.is_integer(column.type)
-        or pa.types.is_floating(column.type)
-        or pa.types.is_boolean(column.type)
-        or pa.types.is_decimal(column.type)
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
     )
-    if not is_number:
+
+
+def _from_native(
+    column: pa.ChunkedArray, rule: Reading
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convert typed cells; returns values (rows,), which are missing, and which fit the type."""
+    nulls, kind = _nulls(column), rule.type
+    if kind in ("category", "text"):
+        words = _as_words(column, nulls)
+        nulls |= np.isin(words.astype(str), rule.missing) if rule.missing else False
+        return words, nulls, ~nulls
+    if kind == "datetime":
+        return _as_times(column, nulls, rule.missing)
+    if not _is_number(column.type):
         return np.zeros(len(column)), nulls, np.zeros(len(column), dtype=bool)
     numbers = column.cast(pa.float64(), safe=False).to_numpy()
+    nulls |= np.isin(numbers, missing_numbers(rule)) if rule.missing else False
     if kind == "number":
         return numbers, nulls, ~nulls
     if kind == "boolean":
@@ -219,7 +294,7 @@ def _nulls(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _as_times(
-    column: pa.ChunkedArray, nulls: np.ndarray
+    column: pa.ChunkedArray, nulls: np.ndarray, missing: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
@@ -227,6 +302,9 @@ def _as_times(
         return np.zeros(len(column), "datetime64[ns]"), nulls, np.zeros(len(column), dtype=bool)
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
     ticks = column.cast(pa.int64()).fill_null(0).to_numpy()
+    for word in missing:
+        with suppress(ValueError):
+            nulls = nulls | (ticks == np.datetime64(word, column.type.unit).astype(np.int64))
     fits = ~nulls & (np.abs(ticks // per_second) < NANOSECOND_LIMIT)
     nanoseconds = np.where(fits, ticks, 0) * (10**9 // per_second)
     return nanoseconds.view("datetime64[ns]"), nulls, fits

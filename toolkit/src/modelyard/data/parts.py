@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modelyard.console import listed
-from modelyard.contract.model import Contract, described
+from modelyard.contract.model import Contract
+from modelyard.data.cells import described
 from modelyard.errors import UsageError
 
 Part = Literal["train", "validation", "test"]
-
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+FOLDS_FILE = "folds.parquet"  # beside the parts
 
 DTYPES = {
     "number": "fiu",
@@ -53,6 +55,25 @@ def read_part(prepared: Path, part: Part, contract: Contract) -> pd.DataFrame:
         raise UsageError(f"{path} has no rows. {advice}")
     _check_target(rows[contract.target.column], path, contract)
     return rows[contract.prepared]
+
+
+def read_folds(prepared: Path, contract: Contract) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Read the rows of all parts, and the fold of each.
+
+    Raises:
+        UsageError: when a part or the folds are missing, or do not fit.
+    """
+    rows = pd.concat([read_part(prepared, part, contract) for part in PARTS], ignore_index=True)
+    path = prepared / FOLDS_FILE
+    try:
+        fold = pd.read_parquet(path)["fold"].to_numpy(dtype=np.int64)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Run prepare again.") from None
+    if len(fold) != len(rows):
+        raise UsageError(
+            f"{path} has {len(fold):,} rows, the parts {len(rows):,}. Run prepare again."
+        )
+    return rows, fold
 
 
 def target_of(rows: pd.DataFrame, contract: Contract) -> NDArray[Any]:

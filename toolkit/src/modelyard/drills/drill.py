@@ -188,6 +188,7 @@ class _Drill:
         result = run_monitor(self.copy, file, at=moment(record.end), output=output)
         return {
             "verdict": result.verdict,
+            "unjudged": list(result.unjudged),
             "breached": [
                 {
                     "signal": breach.signal,
@@ -195,6 +196,7 @@ class _Drill:
                     "metric": breach.metric,
                     "value": breach.value,
                     "threshold": breach.threshold,
+                    "noise": breach.noise,
                 }
                 for breach in result.breaches
             ],
@@ -224,7 +226,7 @@ class _Drill:
         pipeline = self.copy / "azureml" / "pipelines" / "train.yml"
         run_pipeline(pipeline, inputs={"data": str(self._table_of(known, extra=extra))})
         decision = promote(self.copy).decision
-        return decision.version, "promoted" if decision.passed else "refused"
+        return decision.version, "promoted" if decision.promotable else "refused"
 
     def _promote_anyway(self, version: str) -> None:
         registry = Registry(self.project.model, tracking_uri(self.copy))

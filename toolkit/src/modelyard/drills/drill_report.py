@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelyard.drills.timeline import timeline
+from modelyard.drills.timeline import not_judged, timeline, timeline_width
 from modelyard.reports.labels import metric_label
 from modelyard.reports.pages import page
 from modelyard.reports.wording import fixed, number, plural, span
@@ -33,7 +33,8 @@ _GLOSSARY = (
     ),
     (
         "monitor",
-        "azureml/monitoring/monitor.yml at the end of the period: the number of breaches, and the features.",
+        "azureml/monitoring/monitor.yml at the end of the period: the number of breaches, and the features. "
+        "Not judged: no breach, but of some signals too few rows or no truth; they are named.",
     ),
 )
 
@@ -46,6 +47,8 @@ def render(content: Mapping[str, Any]) -> str:
     trained = [e for p in periods for e in p["events"] if e["kind"] == "retrained"]
     back = [e for p in periods for e in p["events"] if e["kind"] == "rolled back"]
     breaches = sum(bool(p["monitor"] and p["monitor"]["breached"]) for p in periods)
+    unjudged = sum(bool(p["monitor"] and not_judged(p["monitor"])) for p in periods)
+    rest = f", and could not judge everything in {unjudged}" if unjudged else ""
     history = content["history"]
     metric = metric_label(content["metric"])
     return page(
@@ -60,10 +63,11 @@ def render(content: Mapping[str, Any]) -> str:
         ],
         headline=f"{plural(len(periods), content['unit'])}, {plural(len(versions), 'version')} in service",
         lead=(
-            f"The monitor found a breach in {breaches} of them. Trainings: {len(trained)}; "
+            f"The monitor found a breach in {breaches} of them{rest}. Trainings: {len(trained)}; "
             f"rollbacks: {len(back)}."
         ),
         timeline=timeline(periods, metric),
+        width=timeline_width(len(periods)),
         rows=[_row(period) for period in periods],
         glossary=_GLOSSARY,
     )
@@ -82,6 +86,9 @@ def standalone(content: Mapping[str, Any]) -> str:
 def _row(period: Mapping[str, Any]) -> dict[str, Any]:
     live = period["live"]
     breached = period["monitor"]["breached"] if period["monitor"] else []
+    verdict = period["monitor"]["verdict"] if period["monitor"] else "–"
+    unjudged = period["monitor"]["unjudged"] if period["monitor"] else []
+    tone = {"breach": "bad", "fine": "good"}.get(verdict, "warn")
     moved = list(dict.fromkeys(one["feature"] for one in breached))
     return {
         "name": period["name"],
@@ -92,7 +99,9 @@ def _row(period: Mapping[str, Any]) -> dict[str, Any]:
         "range": ""
         if live is None or live["low"] is None
         else span(round(live["low"], 3), round(live["high"], 3)),
-        "monitor": plural(len(breached), "breach", "breaches") if breached else "fine",
+        "monitor": plural(len(breached), "breach", "breaches") if breached else verdict,
+        "monitor_tone": tone,
+        "unjudged": ", ".join(unjudged),
         "moved": ", ".join(f"{one['feature']} ({number(one['value'])})" for one in breached[:3])
         + (f" and {len(breached) - 3} more" if len(breached) > 3 else "")
         if moved

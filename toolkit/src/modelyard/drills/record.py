@@ -64,6 +64,12 @@ class PeriodRecord:
         parts = [f"{self.name}: {self.rows:,} rows served by v{self.version}"]
         if self.failed:
             parts.append(f"{self.failed} requests failed")
-        parts.append(f"drift in {listed(features, 3)}" if features else "no drift")
+        unjudged = self.monitor["unjudged"] if self.monitor else []
+        if features:
+            parts.append(f"breach of {listed(features, 3)}")
+        else:
+            parts.append(
+                f"no breach, not judged whole: {', '.join(unjudged)}" if unjudged else "fine"
+            )
         parts += [f"v{event.version} {event.kind}" for event in self.events]
         return "; ".join(parts)

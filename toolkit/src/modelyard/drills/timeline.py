@@ -11,10 +11,12 @@ from modelyard.reports.charts import coordinate, padded, tick_labels, ticks
 from modelyard.reports.wording import number, plural
 
 _WIDTH, _LEFT, _RIGHT = 1000.0, 104.0, 12.0
+_NARROWEST = 80.0  # a column that has room for every kind of event
+_LETTER, _LINE = 6.4, 14.0
 _BAND_TOP, _BAND = 34.0, 26.0
 _PLOT_TOP, _PLOT_BOTTOM = 92.0, 226.0
-_DRIFT, _EVENTS = 268.0, 330.0
-_ROW = 22.0
+_DRIFT, _EVENTS = 268.0, 344.0
+_ROW = 36.0
 # Mark of an event: the colour's class, and a path around (0, 0).
 _MARKS = {
     "retrained": ("calm", "M-5-5H5V5H-5z"),
@@ -31,8 +33,12 @@ class _Columns(NamedTuple):
     periods: int
 
     @property
+    def total(self) -> float:
+        return max(_WIDTH, _LEFT + _RIGHT + _NARROWEST * self.periods)
+
+    @property
     def width(self) -> float:
-        return (_WIDTH - _LEFT - _RIGHT) / self.periods
+        return (self.total - _LEFT - _RIGHT) / self.periods
 
     def left(self, index: int) -> float:
         return _LEFT + self.width * index
@@ -41,12 +47,18 @@ class _Columns(NamedTuple):
         return self.left(index) + self.width / 2
 
 
+def timeline_width(periods: int) -> int:
+    """Return the width in pixels at which the words of a timeline have the size of the page's."""
+    return round(_Columns(periods).total)
+
+
 def timeline(periods: Sequence[Mapping[str, Any]], metric: str) -> Markup:
     """Draw a drill.
 
     Args:
         periods: in order, each with `name`, `version` (serving at its end), `live` (value, low, high,
-            or None), `monitor` (None or `breached`, a list with `feature`), `events` (kind, version).
+            or None), `monitor` (None or `verdict`, `breached`, a list with `feature`, and `unjudged`,
+            names of signals), `events` (kind, version).
         metric: name of the live metric.
 
     Returns:
@@ -66,7 +78,10 @@ def timeline(periods: Sequence[Mapping[str, Any]], metric: str) -> Markup:
         '<svg class="figure timeline" viewBox="0 0 {} {}" role="img" aria-labelledby="tl-t tl-d">'
         '<title id="tl-t">Drill, period by period</title><desc id="tl-d">{}</desc>{}</svg>'
     ).format(
-        coordinate(_WIDTH), coordinate(height), _described(periods, metric), Markup("").join(body)
+        coordinate(columns.total),
+        coordinate(height),
+        _described(periods, metric),
+        Markup("").join(body),
     )
 
 
@@ -149,7 +164,7 @@ def _quality(columns: _Columns, periods: Sequence[Mapping[str, Any]], metric: st
                 '<text class="tick" x="{}" y="{t}" text-anchor="end">{}</text>'
             ).format(
                 coordinate(_LEFT),
-                coordinate(_WIDTH - _RIGHT),
+                coordinate(columns.total - _RIGHT),
                 coordinate(_LEFT - 8),
                 label,
                 y=coordinate(y(value)),
@@ -182,33 +197,42 @@ def _quality(columns: _Columns, periods: Sequence[Mapping[str, Any]], metric: st
 
 
 def _drift(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """Draw a dot per period with the number of breaches, and the feature of the first one."""
+    """Draw a dot per period with the number of breaches, and the feature of the first one.
+
+    A period without a breach has a tick, or an exclamation mark where not everything was judged.
+    """
     drawn = []
     for index, period in enumerate(periods):
         if period["monitor"] is None:
             continue
-        breached = period["monitor"]["breached"]
+        breached, unjudged = period["monitor"]["breached"], period["monitor"]["unjudged"]
+        said = ", ".join(one["feature"] for one in breached)
+        if not breached:
+            said = f"no breach; not judged: {', '.join(unjudged)}" if unjudged else "no breach"
         drawn.append(
             Markup(
                 '<g class="{}"><circle class="bar" cx="{x}" cy="{}" r="10"/>'
                 '<text class="count" x="{x}" y="{}" text-anchor="middle">{}</text><title>{}</title></g>'
             ).format(
-                "bad" if breached else "good",
+                "bad" if breached else "warn" if unjudged else "good",
                 coordinate(_DRIFT),
                 coordinate(_DRIFT + 4.5),
-                len(breached) or "✓",
-                ", ".join(one["feature"] for one in breached) or "no breach",
+                len(breached) or ("!" if unjudged else "✓"),
+                said,
                 x=coordinate(columns.middle(index)),
             )
         )
         if breached:
-            drawn.append(
-                Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-                    coordinate(columns.middle(index)),
-                    coordinate(_DRIFT + 27),
-                    _fitting(breached[0]["feature"], columns.width),
+            for row, words in enumerate(_lines(breached[0]["feature"], columns.width - 4)):
+                drawn.append(
+                    Markup(
+                        '<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>'
+                    ).format(
+                        coordinate(columns.middle(index)),
+                        coordinate(_DRIFT + 27 + _LINE * row),
+                        words,
+                    )
                 )
-            )
     return drawn
 
 
@@ -221,7 +245,8 @@ def _events(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mar
             drawn.append(
                 Markup(
                     '<g class="{}"><path class="{}" transform="translate({} {})" d="{}"/>'
-                    '<text class="tick" x="{}" y="{}">{}</text><title>{}</title></g>'
+                    '<text class="tick" x="{}" y="{}">v{}</text>'
+                    '<text class="tick" x="{}" y="{}">{}</text></g>'
                 ).format(
                     css,
                     "beyond" if event["kind"] in _STROKED else "bar",
@@ -230,8 +255,10 @@ def _events(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mar
                     path,
                     coordinate(columns.left(index) + 22),
                     coordinate(y + 4),
-                    _fitting(f"v{event['version']} {event['kind']}", columns.width - 22),
-                    f"v{event['version']} {event['kind']}",
+                    event["version"],
+                    coordinate(columns.left(index) + 6),
+                    coordinate(y + 4 + _LINE),
+                    event["kind"],
                 )
             )
     return drawn
@@ -240,12 +267,24 @@ def _events(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mar
 def _described(periods: Sequence[Mapping[str, Any]], metric: str) -> str:
     breaches = sum(bool(p["monitor"] and p["monitor"]["breached"]) for p in periods)
     versions = list(dict.fromkeys(p["version"] for p in periods))
+    unjudged = sum(bool(p["monitor"] and not_judged(p["monitor"])) for p in periods)
+    rest = f" and could not judge everything in {unjudged}" if unjudged else ""
     return (
         f"{plural(len(periods), 'period')}, served by versions {', '.join(versions)}; the monitor "
-        f"found a breach in {breaches}. The line is the live {metric} with its intervals."
+        f"found a breach in {breaches}{rest}. The line is the live {metric} with its intervals."
     )
 
 
-def _fitting(words: str, width: float) -> str:
-    room = max(int(width / 6.4), 3)
-    return words if len(words) <= room else words[: room - 1] + "…"
+def not_judged(monitor: Mapping[str, Any]) -> bool:
+    """Return whether a period has no breach, but something that could not be judged."""
+    return bool(monitor["unjudged"]) and not monitor["breached"]
+
+
+def _lines(name: str, width: float) -> list[str]:
+    """Break a column's name into at most two lines, at underscores where that fits; else it is cut."""
+    room = max(int(width / _LETTER), 3)
+    if len(name) <= room:
+        return [name]
+    place = name.rfind("_", 0, room) + 1 or room
+    rest = name[place:]
+    return [name[:place], rest if len(rest) <= room else rest[: room - 1] + "…"]

@@ -17,7 +17,7 @@ from modelyard.data.parts import target_of
 from modelyard.evaluation.bootstrap import bootstrap, difference, interval
 from modelyard.evaluation.curves import calibration, confusion, residuals, roc_curve
 from modelyard.evaluation.groups import MOST_LEVELS, grouped
-from modelyard.evaluation.held_out import HeldOut
+from modelyard.evaluation.held_out import HeldOut, class_counts
 from modelyard.evaluation.metrics import directions, measure, values
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import write_evidence
@@ -44,16 +44,30 @@ def evaluate(held: HeldOut, evidence: Path) -> None:
         held: rows and predictions.
         evidence: the folder to write to.
     """
-    contract, predictions = held.contract, held.predictions
-    judged = judge(contract.kind, held.truth, predictions, held.evaluation, held.own)
+    contract, on = held.contract, held.judged
+    judged = judge(contract.kind, on.truth, on.predictions, held.evaluation, held.own)
+    if held.out_of_fold is not None and "champion" in held.predictions:
+        # The champion has learned from rows of the other folds; these it has not seen.
+        both = judge(contract.kind, held.truth, held.predictions, held.evaluation, held.own)
+        judged["comparisons"]["champion"] = both["comparisons"]["champion"]
+    labels = [] if contract.kind == "regression" else class_labels(contract, on.rows)
     details = {
         "problem": problem(contract),
-        "rows": len(held.rows),
+        "rows": len(on.rows),
+        "judged_on": {
+            "method": on.method,
+            "rows": len(on.rows),
+            "held_out": len(held.rows),
+            "classes": dict(zip(labels, class_counts(on.truth, contract), strict=True))
+            if labels
+            else None,
+            "error": held.error,
+        },
         "primary": held.metric,
         "higher_is_better": held.higher_is_better,
         **judged,
         "champion": held.champion.evidence(),
-        **pictures(contract, held.rows, predictions, held.evaluation.confidence),
+        **pictures(contract, on.rows, on.predictions, held.evaluation.confidence),
         "segments": judge_segments(held),
     }
     write_evidence(
@@ -179,7 +193,7 @@ def judge_segments(held: HeldOut) -> list[dict[str, Any]]:
     Small segments follow the others, those in which the metric is not defined come last.
     """
     kind, metric = held.contract.kind, held.metric
-    truth, prediction = held.truth, held.predictions["challenger"]
+    truth, prediction = held.judged.truth, held.judged.predictions["challenger"]
     sign = 1 if held.higher_is_better[metric] else -1
     own = {name: one for name, one in held.own.items() if name == metric}
 
@@ -201,7 +215,7 @@ def judge_segments(held: HeldOut) -> list[dict[str, Any]]:
             segment,
             values(kind, truth[segment.rows], prediction.at(segment.rows), own).get(metric, np.nan),
         )
-        for segment in segments_of(held.rows, held.contract)
+        for segment in segments_of(held.judged.rows, held.contract)
     ]
     kept = sorted(valued, key=rank)[:MOST_SEGMENTS]
     return [_judged(segment, held) for segment, _ in kept]
@@ -229,7 +243,8 @@ def show(details: Mapping[str, Any], confidence: float) -> None:
     out = console()
     out.print(
         table(
-            f"{details['problem']['target']} on {details['rows']:,} test rows (* decides)",
+            f"{details['problem']['target']} on {details['rows']:,} {details['judged_on']['method']} "
+            "rows (* decides)",
             headings,
             lines,
             right=headings[2:],
@@ -251,8 +266,8 @@ def show(details: Mapping[str, Any], confidence: float) -> None:
 
 def _judged(segment: Segment, held: HeldOut) -> dict[str, Any]:
     kind = held.contract.kind
-    actual = held.truth[segment.rows]
-    made = held.predictions["challenger"].at(segment.rows)
+    actual = held.judged.truth[segment.rows]
+    made = held.judged.predictions["challenger"].at(segment.rows)
     found = bootstrap(
         {"challenger": measure(kind, actual, made, only=held.metric, own=held.own)},
         len(actual),
@@ -285,6 +300,8 @@ def _number(value: float | None) -> str:
 
 
 def _gain(found: Mapping[str, float]) -> str:
-    word = "better" if found["difference"] >= 0 else "worse"
+    word = "no clear difference"
+    if found["low"] > 0 or found["high"] < 0:
+        word = "better" if found["low"] > 0 else "worse"
     ends = f"{found['low']:+z.4f} – {found['high']:+z.4f}"
-    return f"{abs(found['difference']):.4f} {word} ({ends})"
+    return f"{found['difference']:+z.4f}, {word} ({ends})"

@@ -1,7 +1,7 @@
 """Fairness: metrics of groups of rows, and disparities between groups.
 
 For each sensitive column of the contract: the figures of every group with intervals, and how far
-the groups lie apart, which conf/gates.yml limits. Figures are fairlearn's (Bird et al. 2020,
+the groups lie apart, which conf/gates.yml limits (see `largest_gap`). Figures are fairlearn's (Bird et al. 2020,
 Microsoft MSR-TR-2020-32): the selection rate, whose equality is demographic parity; true and false
 positive rates, whose joint equality is equalized odds (Hardt et al. 2016, NeurIPS).
 """
@@ -9,7 +9,7 @@ positive rates, whose joint equality is equalized odds (Hardt et al. 2016, NeurI
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,14 @@ from modelyard.contract.model import Contract, Kind
 from modelyard.evaluation.bootstrap import Measure, Weights, bootstrap, interval
 from modelyard.evaluation.groups import Groups, grouped
 from modelyard.evaluation.held_out import HeldOut
+from modelyard.evaluation.largest_gap import (
+    Estimates,
+    largest_gap,
+    logarithms,
+    logarithms_of_shares,
+    of_shares,
+    smallest_ratio,
+)
 from modelyard.evaluation.metrics import divided
 from modelyard.evidence import write_evidence
 from modelyard.gates import Evaluation, FairnessGate
@@ -39,19 +47,12 @@ MEASURED_ON: dict[Kind, dict[str, str]] = {
     "regression": {"mae": "rows", "mean_error": "rows"},
 }
 COMBINED = {"equalized_odds": ("true_positive_rate", "false_positive_rate")}
+ERRORS = frozenset({"mae", "mean_error"})  # in the target's unit; others are shares of rows
 WITHOUT_RATIO = frozenset({"mean_error"})  # it may have either sign
 SHOWN = 20
 
 # Of every group (resamples, groups): the mean by metric.
 Means = dict[str, Floats]
-
-
-@dataclass(frozen=True)
-class Disparity:
-    """Disparity between groups: largest difference and smallest ratio."""
-
-    difference: Floats
-    ratio: Floats | None
 
 
 def fairness(held: HeldOut, evidence: Path) -> None:
@@ -65,7 +66,8 @@ def fairness(held: HeldOut, evidence: Path) -> None:
     group_rows = (held.gates.fairness or FairnessGate()).group_rows
     details: dict[str, Any] = {
         "kind": contract.kind,
-        "rows": len(held.rows),
+        "rows": len(held.judged.rows),
+        "method": held.judged.method,
         "sensitive": list(contract.sensitive),
         "group_rows": group_rows,
         "measured_on": MEASURED_ON[contract.kind],
@@ -74,14 +76,11 @@ def fairness(held: HeldOut, evidence: Path) -> None:
         "columns": [],
     }
     if contract.sensitive:
-        compared = {
-            m: held.predictions[m] for m in ("challenger", "champion") if m in held.predictions
-        }
         details |= {
             "champion": held.champion.evidence(),
             # Errors are held against the target's own spread: limits then fit every unit.
-            "scale": float(held.truth.std()) if contract.kind == "regression" else None,
-            "columns": compare(held.rows, held.truth, compared, contract, evaluation, group_rows),
+            "scale": float(held.judged.truth.std()) if contract.kind == "regression" else None,
+            "columns": _columns(held, group_rows),
         }
     write_evidence(
         evidence,
@@ -96,6 +95,30 @@ def fairness(held: HeldOut, evidence: Path) -> None:
         details=details,
     )
     show(details)
+
+
+def _columns(held: HeldOut, group_rows: int) -> list[dict[str, Any]]:
+    """Compare the groups of each column, and with the champion on the held-out rows, which it has not seen."""
+    compared = {m: held.predictions[m] for m in ("challenger", "champion") if m in held.predictions}
+    contract, evaluation = held.contract, held.evaluation
+    on_held_out = (
+        compare(held.rows, held.truth, compared, contract, evaluation, group_rows)
+        if held.out_of_fold is None or "champion" in compared
+        else []
+    )
+    if held.out_of_fold is None:
+        return on_held_out
+    on = held.out_of_fold
+    own = {"challenger": on.predictions["challenger"]}
+    columns = compare(on.rows, on.truth, own, contract, evaluation, group_rows)
+    for column, beside in zip(columns, on_held_out, strict=False):
+        for metric, apart in column["disparities"].items():
+            if apart is not None:
+                unknown = dict.fromkeys(("value", "low", "high"))
+                apart["over_champion"] = (beside["disparities"][metric] or {}).get(
+                    "over_champion", unknown
+                )
+    return columns
 
 
 def compare(
@@ -183,16 +206,6 @@ def means(kind: Kind, truth: NDArray[Any], prediction: Prediction, groups: Group
     return of_outcomes
 
 
-def disparity(found: Floats) -> Disparity:
-    """Compute the disparity of the highest and the lowest group (…, groups); NaN where one has no rows.
-
-    Groups that all have nothing are equal: their ratio is 1.
-    """
-    high, low = found.max(axis=-1), found.min(axis=-1)
-    ratio = np.where(high == 0, np.where(np.isnan(low), np.nan, 1.0), divided(low, high))
-    return Disparity(high - low, ratio)
-
-
 def show(details: Mapping[str, Any]) -> None:
     """Print the groups of each sensitive column."""
     if not details["columns"]:
@@ -237,11 +250,11 @@ def _column(
         described.append({"value": value, "rows": len(groups.rows(code)), "metrics": figures})
     judged = {metric: np.flatnonzero(support[metric] >= group_rows) for metric in own}
     disparities = {
-        metric: _disparity(found, (metric,), judged, groups, confidence) for metric in own
+        metric: _disparity(found, (metric,), judged, support, groups, confidence) for metric in own
     }
     for metric, parts in COMBINED.items():
         if all(part in own for part in parts):
-            disparities[metric] = _disparity(found, parts, judged, groups, confidence)
+            disparities[metric] = _disparity(found, parts, judged, support, groups, confidence)
     return {
         "column": name,
         "groups": described
@@ -255,39 +268,70 @@ def _disparity(
     found: Mapping[str, Means],
     metrics: Sequence[str],
     judged: Mapping[str, NDArray[np.int64]],
+    support: Mapping[str, NDArray[np.int64]],
     groups: Groups,
     confidence: float,
 ) -> dict[str, Any] | None:
     """Compute the disparity of the judged groups in the worst metric; None below two groups."""
     if any(len(judged[metric]) < 2 for metric in metrics):
         return None
-    apart = {
-        model: [disparity(means_[metric][:, judged[metric]]) for metric in metrics]
-        for model, means_ in found.items()
-    }
-    own = apart["challenger"]
-    worst = metrics[int(np.argmax([part.difference[0] for part in own]))]
-    at = found["challenger"][worst][0, judged[worst]]
+    own = found["challenger"]
+    figures = [_estimates(own[m][:, judged[m]], support[m][judged[m]], m) for m in metrics]
+    worst = metrics[int(np.argmax([np.ptp(one.values) for one in figures]))]
+    at = own[worst][0, judged[worst]]
+    difference = largest_gap(figures, confidence)
+    if not ERRORS.intersection(metrics):  # shares differ by 1 at most
+        difference = replace(difference, high=min(difference.high, 1.0))
     result: dict[str, Any] = {
         "groups": int(min(len(judged[metric]) for metric in metrics)),
         "highest": groups.names[judged[worst][int(at.argmax())]],
         "lowest": groups.names[judged[worst][int(at.argmin())]],
-        "difference": interval(_largest_of(own), confidence).named("value"),
+        "difference": difference.named("value"),
         "ratio": None,
+        "small": _small(metrics, judged, support, groups),
         "over_champion": None,
     }
-    ratios = [part.ratio for part in own if part.ratio is not None]
     if not WITHOUT_RATIO.intersection(metrics):
-        result["ratio"] = interval(np.min(ratios, axis=0), confidence).named("value")
-    if "champion" in apart:
-        more = _largest_of(own) - _largest_of(apart["champion"])
+        logs = [
+            logarithms(one)
+            if m in ERRORS
+            else logarithms_of_shares(one.values, support[m][judged[m]].astype(np.float64))
+            for m, one in zip(metrics, figures, strict=True)
+        ]
+        result["ratio"] = smallest_ratio([one.values for one in figures], logs, confidence).named(
+            "value"
+        )
+    if "champion" in found:
+        apart = {
+            model: np.max([np.ptp(made[m][:, judged[m]], axis=1) for m in metrics], axis=0)
+            for model, made in found.items()
+        }
+        more = apart["challenger"] - apart["champion"]
         result["over_champion"] = interval(more, confidence).named("value")
     return result
 
 
-def _largest_of(parts: Iterable[Disparity]) -> Floats:
-    largest: Floats = np.max([part.difference for part in parts], axis=0)
-    return largest
+def _estimates(drawn: Floats, rows: NDArray[np.int64], metric: str) -> Estimates:
+    """Estimate a metric of groups from its values on the rows and on resamples (1 + resamples, groups)."""
+    if metric in ERRORS:
+        return Estimates(drawn[0], np.nanstd(drawn[1:], axis=0))
+    return of_shares(drawn[0], rows.astype(np.float64))
+
+
+def _small(
+    metrics: Sequence[str],
+    judged: Mapping[str, NDArray[np.int64]],
+    support: Mapping[str, NDArray[np.int64]],
+    groups: Groups,
+) -> dict[str, Any]:
+    """Name the groups that are too small to be judged, and the share of the rows that they have."""
+    names: dict[str, None] = {}
+    share = 0.0
+    for metric in metrics:
+        left = np.setdiff1d(np.arange(len(groups.names)), judged[metric])
+        names |= dict.fromkeys(groups.names[code] for code in left)
+        share = max(share, float(support[metric][left].sum() / support[metric].sum()))
+    return {"groups": list(names), "share": share}
 
 
 def _framed(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from modelyard.contract.model import Contract, load_contract
 from modelyard.data.parts import read_part, target_of
 from modelyard.errors import UsageError
 from modelyard.evaluation.metrics import directions, load_metrics, values
+from modelyard.evaluation.out_of_fold import Judged, out_of_fold
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.gates import Evaluation, Gates, load_gates
 from modelyard.modelling.predicting import Prediction, predict, threads_for
@@ -59,6 +61,8 @@ class HeldOut:
         predictions: for these rows, of challenger, baseline and, where it can score them, champion.
         champion: its name and version.
         own: the project's metrics.
+        out_of_fold: predictions for all rows, where the held-out ones are few.
+        error: why there are none all the same.
     """
 
     contract: Contract
@@ -70,6 +74,14 @@ class HeldOut:
     predictions: Mapping[str, Prediction]
     champion: Champion
     own: Mapping[str, Metric] = field(default_factory=dict)
+    out_of_fold: Judged | None = None
+    error: str | None = None
+
+    @property
+    def judged(self) -> Judged:
+        """The rows to judge challenger and baseline on: out of fold where the held-out ones are few."""
+        held = Judged(self.rows, self.truth, dict(self.predictions), "held-out")
+        return self.out_of_fold or held
 
     @property
     def evaluation(self) -> Evaluation:
@@ -107,6 +119,7 @@ def held_out(
     baseline: Path,
     champion: Path,
     metrics: str | None = None,
+    training: str | None = None,
 ) -> HeldOut:
     """Load the test rows and predict them with all models.
 
@@ -118,6 +131,7 @@ def held_out(
         baseline: folder of the baseline.
         champion: folder with champion.json and, where there is a champion, model/.
         metrics: the project's module of metrics, if any.
+        training: the project's module with `fit` and `Settings`, for predictions out of fold.
 
     Raises:
         UsageError: the data, a model, a metric or the gates do not fit the contract. A champion that cannot score
@@ -140,7 +154,39 @@ def held_out(
             except UsageError as error:
                 known = Champion(known.name, known.version, str(error))
     truth = target_of(rows, rules)
-    return HeldOut(rules, limits, metric, rows, truth, loaded, predictions, known, own)
+    folded, unfolded = None, None
+    if is_small(rows, truth, rules, limits.evaluation):
+        try:
+            if training is None:
+                raise UsageError("the step was given no module that trains")
+            print(
+                "few held-out rows: models are fitted again for predictions out of fold", flush=True
+            )
+            folded = out_of_fold(prepared, model, training, rules, limits.threshold)
+        except UsageError as failed:
+            unfolded = str(failed)
+            print(f"no predictions out of fold: {unfolded}")
+    return HeldOut(
+        rules, limits, metric, rows, truth, loaded, predictions, known, own, folded, unfolded
+    )
+
+
+def is_small(
+    rows: pd.DataFrame, truth: NDArray[Any], contract: Contract, limits: Evaluation
+) -> bool:
+    """Tell whether the held-out rows are few: copies count once, and so do the rows of the rarest class."""
+    some = rows.head(20 * limits.out_of_fold_below)  # enough to see whether there are so many
+    distinct = len(some.drop(columns=contract.target.column).drop_duplicates())
+    if contract.kind == "regression":
+        return distinct < limits.out_of_fold_below
+    rarest = min(class_counts(truth, contract))
+    return distinct < limits.out_of_fold_below or rarest < limits.class_rows
+
+
+def class_counts(truth: NDArray[Any], contract: Contract) -> list[int]:
+    """Count the rows of each class: of two, the positive one is last."""
+    classes = 2 if contract.kind == "binary" else len(contract.target.classes or ())
+    return np.bincount(truth.astype(np.int64), minlength=classes).tolist()
 
 
 def deciding_metric(

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from modelyard.console import console, listed, shown, table
-from modelyard.contract.model import Contract, described, load_contract
+from modelyard.contract.model import Contract, load_contract
 from modelyard.contract.reading import missing_columns
-from modelyard.data.cells import parse
+from modelyard.data.cells import described, parse
 from modelyard.data.parts import read_part
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
@@ -115,7 +115,7 @@ def read_features(path: Path, contract: Contract) -> pd.DataFrame:
     columns = {}
     for name in contract.features:
         rule = contract.columns[name]
-        parsed = parse(found.columns[name], rule.type, format=rule.format)
+        parsed = parse(found.columns[name], rule)
         if parsed.wrong.any():
             at = int(np.argmax(parsed.wrong))
             raise UsageError(

@@ -1,10 +1,14 @@
 """Models of tables that follow a contract: encoding, training, saving, loading, predicting."""
 
+from modelyard.gates import Threshold
 from modelyard.modelling.assembling import assemble
+from modelyard.modelling.calibrating import calibrate
+from modelyard.modelling.comparing import Candidate, Choice, compare
 from modelyard.modelling.encoding import (
     Feature,
     categorical_positions,
     choose_features,
+    cyclic_positions,
     encoder,
     fit_encoder,
     labels,
@@ -16,14 +20,20 @@ from modelyard.modelling.stopping import Learned, early_stopping
 from modelyard.modelling.threshold import choose_threshold
 
 __all__ = [
+    "Candidate",
+    "Choice",
     "Feature",
     "Learned",
     "LiveMetrics",
     "Prediction",
+    "Threshold",
     "assemble",
+    "calibrate",
     "categorical_positions",
     "choose_features",
     "choose_threshold",
+    "compare",
+    "cyclic_positions",
     "early_stopping",
     "encoder",
     "fit_encoder",

@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEnc
 from modelyard.contract.model import Contract
 from modelyard.data.cells import Type
 from modelyard.errors import UsageError
+from modelyard.modelling.word_scores import WordScores
 
 # Histogram gradient boosting tells 255 values of a column apart, one of them "missing".
 MOST_LEVELS = 254
@@ -25,6 +26,9 @@ MOST_LEVELS = 254
 # A part of a date is used only where the training rows cover its cycle twice: a model trained on
 # January and February knows nothing about July.
 CYCLE_DAYS = {"hour": 2, "weekday": 14, "month": 731}
+
+# A text that hardly ever comes twice says nothing as a whole; its words may.
+MOST_REPEATED = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,14 @@ class Feature:
     name: str
     kind: str
     encoding: str
-    how: Literal["number", "date", "category", "text"]
+    how: Literal["number", "date", "category", "text", "words"]
     parts: tuple[str, ...] = ()
     since: str | None = None
 
 
-def choose_features(rows: pd.DataFrame, contract: Contract) -> list[Feature]:
+def choose_features(
+    rows: pd.DataFrame, contract: Contract, *, trend: bool = False
+) -> list[Feature]:
     """Choose the features that a model is trained on, and the encoding of each.
 
     Features are those of the contract, by the contract's types, and the columns of `rows` that the
@@ -57,6 +63,8 @@ def choose_features(rows: pd.DataFrame, contract: Contract) -> list[Feature]:
     Args:
         rows: to train on (rows, columns), with the derived columns.
         contract: of the table.
+        trend: count the days of the time by which rows are split, too. They only grow: their values are
+            new in every later row, so whether that helps is for the validation rows to say.
 
     Raises:
         UsageError: no feature is left.
@@ -64,14 +72,13 @@ def choose_features(rows: pd.DataFrame, contract: Contract) -> list[Feature]:
     derived = [str(name) for name in rows.columns if name not in contract.columns]
     kinds = {name: contract.columns[name].type for name in contract.features}
     kinds |= {name: _kind_of(rows[name]) for name in derived}
-    chosen = [_feature(name, kind, contract, rows) for name, kind in kinds.items()]
+    chosen = [_feature(name, kind, contract, rows, trend) for name, kind in kinds.items()]
     features = [feature for feature in chosen if feature is not None]
+    if not features and not trend:
+        return choose_features(rows, contract, trend=True)
     if not features:
-        raise UsageError(
-            "no feature is left: the only ones are datetimes that cover too few days "
-            "(an hour of the day needs 2, a weekday 14). Bring more rows, or other columns."
-        )
-    order = ("number", "date", "category", "text")
+        raise UsageError("no feature is left: the only ones are datetimes without a value.")
+    order = ("number", "date", "category", "text", "words")
     return sorted(features, key=lambda feature: order.index(feature.how))
 
 
@@ -79,7 +86,8 @@ def encoder(features: Sequence[Feature], contract: Contract, seed: int) -> Colum
     """Make the encoder of these features, unfitted.
 
     It turns a data frame of raw columns, in any order, into floats (rows, encoded). Missing values
-    stay NaN. Categories that it was not fitted on become NaN, such texts the target's mean.
+    stay NaN. Categories that it was not fitted on become NaN, such texts the target's mean. Texts that
+    hardly ever repeat are scored by their words.
 
     Args:
         features: see `choose_features`.
@@ -115,15 +123,27 @@ def encoder(features: Sequence[Feature], contract: Contract, seed: int) -> Colum
         )
         means = TargetEncoder(target_type=target_type, cv=folds)
         blocks.append(("text", _worded(means), names["text"]))
+    for feature in features:
+        if feature.how == "words":
+            scores = WordScores(kind=kind, seed=seed)
+            blocks.append((f"words {feature.name}", _worded(scores), [feature.name]))
     return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)
 
 
 def categorical_positions(features: Sequence[Feature]) -> list[int]:
     """Return the positions of encoded columns that hold codes of categories."""
-    numbers = sum(f.how == "number" for f in features)
-    dates = sum(len(f.parts) for f in features if f.how == "date")
-    categories = sum(f.how == "category" for f in features)
-    return list(range(numbers + dates, numbers + dates + categories))
+    start = sum(f.how == "number" for f in features) + len(_date_parts(features))
+    return list(range(start, start + sum(f.how == "category" for f in features)))
+
+
+def cyclic_positions(features: Sequence[Feature]) -> list[int]:
+    """Return the positions of encoded columns that hold hours, weekdays or months."""
+    start = sum(f.how == "number" for f in features)
+    return [start + i for i, part in enumerate(_date_parts(features)) if part != "days"]
+
+
+def _date_parts(features: Sequence[Feature]) -> list[str]:
+    return [part for f in features if f.how == "date" for part in f.parts]
 
 
 def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
@@ -183,28 +203,34 @@ def _kind_of(column: pd.Series) -> Type:
     return kinds.get(getattr(column.dtype, "kind", "O"), "category")
 
 
-def _feature(name: str, kind: Type, contract: Contract, rows: pd.DataFrame) -> Feature | None:
+def _feature(
+    name: str, kind: Type, contract: Contract, rows: pd.DataFrame, trend: bool
+) -> Feature | None:
     if kind in ("number", "integer"):
         return Feature(name, kind, "as it is", "number")
     if kind == "boolean":
         return Feature(name, kind, "0 or 1", "number")
     if kind == "datetime":
-        return _date_feature(name, contract, rows)
+        return _date_feature(name, contract, rows, trend)
     levels = rows[name].nunique()
     if kind == "category" and levels <= MOST_LEVELS:
         return Feature(name, kind, f"{levels} categories", "category")
+    if levels > MOST_REPEATED * rows[name].count():
+        return Feature(name, kind, f"words of {levels:,} texts", "words")
     return Feature(name, kind, f"target mean of {levels:,} texts", "text")
 
 
-def _date_feature(name: str, contract: Contract, rows: pd.DataFrame) -> Feature | None:
+def _date_feature(name: str, contract: Contract, rows: pd.DataFrame, trend: bool) -> Feature | None:
     times = rows[name].dropna()
     days = (times.max() - times.min()) / pd.Timedelta(days=1) if len(times) else 0.0
     parts = [part for part, needed in CYCLE_DAYS.items() if days >= needed]
     if (times == times.dt.normalize()).all():
         parts = [part for part in parts if part != "hour"]
     words, since = list(parts), None
-    if name != contract.time:
-        # The time of the split only grows: its distance from 1970 is new in every later row.
+    if name == contract.time and trend and len(times):
+        parts.append("days")
+        words.append("trend")
+    elif name != contract.time:
         parts.append("days")
         if (
             contract.time in contract.features

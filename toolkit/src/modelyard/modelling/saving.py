@@ -24,6 +24,7 @@ EXAMPLE_ROWS = 5
 
 
 CONTRACT_FILE = "contract.yml"  # beside MLmodel
+SETTINGS_FILE = "settings.json"  # likewise: what it was trained with
 
 
 NEEDED_TO_LOAD = ("mlflow", "cloudpickle", "numpy", "pandas", "scikit-learn", "scipy")

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss
@@ -44,6 +45,11 @@ class Learned:
     stopped: Literal["early", "diverged", "limit", "fitted"]
     reason: str
 
+    def pairs(self) -> list[dict[str, float]]:
+        """Return the losses of each iteration, as they are logged."""
+        both = zip(self.losses, self.training_losses, strict=True)
+        return [{"validation_loss": own, "training_loss": other} for own, other in both]
+
 
 def early_stopping(
     learner: Any,
@@ -72,13 +78,46 @@ def early_stopping(
         UsageError: as soon as the training diverges, unless an earlier iteration was better than a
             constant.
     """
-    boosting = isinstance(learner, HistGradientBoostingClassifier | HistGradientBoostingRegressor)
-    if boosting:
-        learned = _boosted(learner, train, validation, patience, tolerance, log)
-    else:
-        learned = _fitted_once(learner, train, validation, log)
-    _print(learned)
+    learned = learn(learner, train, validation, patience=patience, tolerance=tolerance, log=log)
+    report(learned)
     return learned
+
+
+def learn(
+    learner: Any,
+    train: Examples,
+    validation: Examples,
+    *,
+    patience: int,
+    tolerance: float,
+    log: LiveMetrics,
+) -> Learned:
+    """Do the same as `early_stopping`, without printing how it went."""
+    if is_boosting(learner):
+        return _boosted(learner, train, validation, patience, tolerance, log)
+    return _fitted_once(learner, train, validation, log)
+
+
+def is_boosting(learner: Any) -> bool:
+    """Return whether a learner has iterations that can be counted: scikit-learn's histogram boosting."""
+    return isinstance(learner, HistGradientBoostingClassifier | HistGradientBoostingRegressor)
+
+
+def with_iterations(learner: Any, iterations: int) -> Any:
+    """Return an unfitted learner that trains for so many iterations; one without any, as it is."""
+    learner = clone(learner)
+    if is_boosting(learner):
+        learner.set_params(max_iter=iterations, early_stopping=False, verbose=0)
+    return learner
+
+
+def first_iterations(learner: Any, iterations: int) -> Any:
+    """Cut a learner that `learn` fitted back to its first iterations, so that it can be asked."""
+    if is_boosting(learner):
+        # Its `fit` was left by an exception: it believes that it is still inside.
+        learner._in_fit = False
+        del learner._predictors[iterations:]
+    return learner
 
 
 def ending(
@@ -161,7 +200,8 @@ def _loss(model: Any, rows: Examples) -> float:
     return float(np.mean((np.asarray(model.predict(inputs)).ravel() - target) ** 2) / 2)
 
 
-def _print(learned: Learned) -> None:
+def report(learned: Learned) -> None:
+    """Print how a training went."""
     first, best = learned.losses[0], learned.losses[learned.iterations]
     words = {"early": "stopped early", "diverged": "stopped early", "limit": "stopped"}
     if learned.stopped == "fitted":

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from modelyard.contract.model import Contract
+from modelyard.gates import Threshold
 from modelyard.modelling.encoding import without_empty
 from modelyard.modelling.predicting import Floats
 
@@ -20,9 +21,13 @@ THRESHOLD_ROWS = 50_000  # more say the same
 
 
 def choose_threshold(
-    learner: Any, inputs: NDArray[Any], target: NDArray[Any], contract: Contract
+    learner: Any,
+    inputs: NDArray[Any],
+    target: NDArray[Any],
+    contract: Contract,
+    purpose: Threshold | None = None,
 ) -> float | None:
-    """Choose the probability from which the positive class is predicted, so that f1 is highest.
+    """Choose the probability from which the positive class is predicted, for a purpose.
 
     It is chosen by cross-validation: probabilities of training rows are too certain, and the validation
     rows alone are few, or of a season with its own share of positives.
@@ -32,6 +37,7 @@ def choose_threshold(
         inputs: encoded rows (rows, encoded).
         target: their classes (rows,).
         contract: names the positive class.
+        purpose: of conf/gates.yml; None: the highest f1.
 
     Returns:
         None unless there are two classes.
@@ -50,22 +56,33 @@ def choose_threshold(
         made = clone(learner).fit(without_empty(inputs[others]), target[others])
         at = list(made.classes_).index(contract.target.positive)
         chances[held_out] = made.predict_proba(inputs[held_out])[:, at]
-    return best_threshold(is_positive, chances)
+    return best_threshold(is_positive, chances, purpose)
 
 
-def best_threshold(truth: NDArray[Any], score: Floats) -> float:
-    """Find the probability from which flagging a row gives the highest f1 on these rows.
+def best_threshold(truth: NDArray[Any], score: Floats, purpose: Threshold | None = None) -> float:
+    """Find the probability from which flagging a row serves a purpose best on these rows.
 
     It lies half-way between two scores, so that it does not depend on a single row; 0.5 where no row is
     positive.
     """
+    purpose = purpose or Threshold()
     if not truth.any():
         return 0.5
     order = np.argsort(-score, kind="stable")
-    ordered = score[order]
-    hits = np.cumsum(truth[order].astype(np.float64))
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
-    f1[np.append(np.diff(ordered) == 0, False)] = -1.0  # a cut cannot split a tie
-    at = int(np.argmax(f1))
+    # Of flagging the first 0, 1, 2 … rows.
+    ordered = np.append(1.0, score[order])
+    hits = np.append(0.0, np.cumsum(truth[order].astype(np.float64)))
+    flagged = np.arange(len(ordered))
+    alarms, missed = flagged - hits, hits[-1] - hits
+    if purpose.purpose == "f1":
+        gain = 2 * hits / (flagged + hits[-1])
+    elif purpose.purpose == "recall":
+        gain = np.where(hits >= purpose.recall * hits[-1] - 1e-9, -flagged, -np.inf)
+    else:
+        costs = (purpose.missed, purpose.alarm) if purpose.purpose == "cost" else (1.0, 1.0)
+        gain = -(costs[0] * missed + costs[1] * alarms)
+    # A cut cannot split a tie, nor lie above 1.
+    gain[np.append(np.diff(ordered) == 0, False)] = -np.inf
+    at = int(np.argmax(gain))
     after = ordered[at + 1] if at + 1 < len(ordered) else 0.0
     return float((ordered[at] + after) / 2)

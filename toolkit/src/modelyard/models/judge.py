@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from modelyard.errors import UsageError
-from modelyard.gates import Gates
+from modelyard.gates import Evaluation, Gates
 from modelyard.models.reasons import (
+    MORE_ROWS,
     Reason,
+    at_least,
     exceptions,
     fairness_reasons,
     footprint_reasons,
@@ -23,8 +25,11 @@ class Decision:
     """The verdict on a challenger.
 
     Attributes:
-        stage: `registered` (judged when registered), `promoted` or `refused` (by `mlops promote`).
+        open_gates: what follows from gates that could not be judged.
+        stage: `registered` (judged when registered), or by `mlops promote`: `promoted`, `refused`, or
+            `open`, where somebody has to accept the open gates.
         notes: reasons for limits of single columns.
+        accepted_by: who accepted the open gates.
         decided: `by` and `at`, the person and the time of the promotion or refusal.
     """
 
@@ -33,14 +38,28 @@ class Decision:
     champion: str | None
     metric: str
     reasons: tuple[Reason, ...]
+    open_gates: Literal["refuse", "ask"] = "refuse"
     stage: str = "registered"
     notes: tuple[str, ...] = ()
+    accepted_by: str | None = None
     decided: Mapping[str, str] | None = None
 
     @property
     def passed(self) -> bool:
         """Whether every gate has passed."""
-        return all(reason.passed for reason in self.reasons)
+        return self.verdict == "promote"
+
+    @property
+    def verdict(self) -> Literal["promote", "open", "refuse"]:
+        """Refuse if a gate has failed, open if one could not be judged, else promote."""
+        outcomes = {reason.passed for reason in self.reasons}
+        return "refuse" if False in outcomes else "open" if None in outcomes else "promote"
+
+    @property
+    def promotable(self) -> bool:
+        """Whether every gate has passed, or what is open may be accepted and was."""
+        accepted = self.open_gates == "ask" and self.accepted_by is not None
+        return self.passed or (self.verdict == "open" and accepted)
 
     def evidence(self) -> dict[str, Any]:
         """The content of decision.json."""
@@ -50,12 +69,12 @@ class Decision:
             "params": {},
             "metrics": {},
             "series": {},
-            "tags": {
-                "verdict": "promote" if self.passed else "refuse",
-                "model_version": self.version,
-            },
+            "tags": {"verdict": self.verdict, "model_version": self.version},
             "details": {
-                "verdict": "promote" if self.passed else "refuse",
+                "verdict": self.verdict,
+                "open": [reason.gate for reason in self.reasons if reason.passed is None],
+                "open_gates": self.open_gates,
+                "accepted_by": self.accepted_by,
                 "stage": self.stage,
                 "model": {"name": self.model, "version": self.version},
                 "champion": champion,
@@ -80,10 +99,10 @@ def judge(
 ) -> Decision:
     """Compare the evidence with every gate for the kind of problem.
 
-    Differences are signed so that positive means the challenger is better. Against the champion the
-    lower end of the paired bootstrap interval counts: a challenger that may be worse by more than the
-    margin is refused, even where it is better on average. Evidence of fairness and of the footprint
-    is needed where conf/gates.yml has a section for it.
+    The interval of a figure decides: a gate passes where all of it is within the limit, fails where all
+    of it is beyond, and is open in between. Differences are signed so that positive means the challenger
+    is better. Evidence of fairness and of the footprint is needed where conf/gates.yml has a section for
+    it.
 
     Raises:
         UsageError: the evidence lacks a metric that the gates name.
@@ -103,7 +122,8 @@ def judge(
     champion = details.get("champion") or {}
     reasons = [
         _data(quality),
-        _floor(gate.metric, scores["value"], gate.floor, higher=higher),
+        _rows(details["judged_on"], gates.evaluation),
+        _floor(gate.metric, scores, gate.floor, higher=higher),
         _baseline(gate.metric, details["comparisons"]["baseline"][gate.metric], gate.over_baseline),
     ]
     if champion.get("version"):
@@ -115,12 +135,14 @@ def judge(
         reasons += fairness_reasons(gates.fairness, fairness)
     if gates.footprint is not None:
         reasons += footprint_reasons(gates.footprint, footprint)
+    is_sensitive = bool(fairness and fairness["details"].get("columns"))
     return Decision(
         model,
         version,
         champion.get("version"),
         gate.metric,
         tuple(reasons),
+        gates.open_gates or ("refuse" if is_sensitive else "ask"),
         stage,
         notes=tuple(exceptions(gates, fairness)),
     )
@@ -139,26 +161,52 @@ def _data(quality: Mapping[str, Any]) -> Reason:
     )
 
 
-def _floor(metric: str, value: float | None, floor: float, *, higher: bool) -> Reason:
-    passed = value is not None and (value >= floor if higher else value <= floor)
+def _rows(judged_on: Mapping[str, Any], limits: Evaluation) -> Reason:
+    """Ask for enough rows, and of every class, for the other gates to mean anything."""
+    rows, classes = judged_on["rows"], judged_on.get("classes") or {}
+    expected = f"≥ {limits.rows:,} rows"
+    found = f"{rows:,} {judged_on['method']} rows"
+    few = rows < limits.rows
+    if classes:
+        rarest = min(classes, key=lambda name: classes[name])
+        expected += f", ≥ {limits.class_rows:,} of each class"
+        found += f", {classes[rarest]:,} of {rarest}"
+        few = few or classes[rarest] < limits.class_rows
+    if judged_on.get("error"):
+        found += f"; not out of fold: {judged_on['error']}"
+    advice = f"{MORE_ROWS}; how many are enough stands in conf/gates.yml, evaluation"
+    return Reason("enough rows to judge", expected, found, None if few else True, few * advice)
+
+
+def _floor(metric: str, figure: Mapping[str, Any], floor: float, *, higher: bool) -> Reason:
+    passed = at_least(figure, floor) if higher else at_least(_negative(figure), -floor)
+    advice = {
+        True: "",
+        False: "better features or more data; the floor stands in conf/gates.yml",
+        None: MORE_ROWS,
+    }[passed]
     return Reason(
         gate="good enough on its own",
         expected=f"{metric} {'≥' if higher else '≤'} {floor:g}",
-        found=number(value),
+        found=_interval(figure, number),
         passed=passed,
-        advice="" if passed else "better features or more data; the floor stands in conf/gates.yml",
+        advice=advice,
     )
 
 
 def _baseline(metric: str, difference: Mapping[str, Any], margin: float) -> Reason:
-    value = difference["difference"]
-    passed = value is not None and value > margin
+    passed = at_least(difference, margin, strictly=True)
+    advice = {
+        True: "",
+        False: "a simple model does as well: use that, or find better features",
+        None: f"no clear difference from a simple model: {MORE_ROWS}",
+    }[passed]
     return Reason(
-        gate="better than the baseline",
-        expected=f"{metric} better by more than {margin:g}",
+        gate=f"{'better' if margin >= 0 else 'not clearly worse'} than the baseline",
+        expected=f"{metric} better by more than {margin:g}, with confidence",
         found=_interval(difference),
         passed=passed,
-        advice="" if passed else "a simple model does as well: use that, or find better features",
+        advice=advice,
     )
 
 
@@ -166,8 +214,10 @@ def _champion(
     metric: str, champion: Mapping[str, Any], difference: Mapping[str, Any] | None, margin: float
 ) -> Reason:
     name = f"not worse than champion v{champion['version']}"
+    if margin:
+        name += f" by more than {margin:g}"
     expected = f"{metric} not worse by more than {margin:g}, with confidence"
-    if difference is None or difference["low"] is None:
+    if difference is None:
         return Reason(
             gate=name,
             expected=expected,
@@ -176,14 +226,14 @@ def _champion(
             advice="the champion must be able to score the same rows; where it never will, `mlops retire` "
             "takes it out of the comparison",
         )
-    passed = difference["low"] >= -margin
-    advice = ""
-    if not passed and difference["high"] < 0:
-        advice = "the challenger is worse: keep the champion"
-    elif not passed:
-        advice = (
-            "too uncertain: bring more held-out rows, or accept a wider margin in conf/gates.yml"
-        )
+    passed = at_least(difference, -margin)
+    if passed is None and difference["high"] is not None and difference["high"] < 0:
+        passed = False
+    advice = {
+        True: "",
+        False: "the challenger is worse: keep the champion",
+        None: f"{MORE_ROWS}, or accept a wider margin in conf/gates.yml",
+    }[passed]
     return Reason(name, expected, _interval(difference), passed, advice)
 
 
@@ -199,10 +249,18 @@ def _new_line(former: Mapping[str, str]) -> Reason:
     )
 
 
-def _interval(difference: Mapping[str, Any]) -> str:
-    value, low, high = (difference[key] for key in ("difference", "low", "high"))
+def _negative(figure: Mapping[str, Any]) -> dict[str, float | None]:
+    """Turn a figure of which less is better into one of which more is."""
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    ends = {"value": value, "low": high, "high": low}
+    return {key: None if end is None else -end for key, end in ends.items()}
+
+
+def _interval(figure: Mapping[str, Any], write: Any = signed) -> str:
+    value = figure["difference"] if "difference" in figure else figure["value"]
+    low, high = figure["low"], figure["high"]
     if value is None:
-        return "nothing"
+        return "not defined on these rows"
     if low is None or high is None:
-        return signed(value)
-    return f"{signed(value)} [{signed(low)}, {signed(high)}]"
+        return str(write(value))
+    return f"{write(value)} [{write(low)}, {write(high)}]"

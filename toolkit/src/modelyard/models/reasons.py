@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,39 +16,72 @@ COSTS: dict[str, tuple[str, str, float, str]] = {
     "memory_megabytes": ("memory", "memory_bytes", MEGABYTE, "MB"),
     "latency_milliseconds": ("latency of one row", "latency_p95", 1.0, "ms"),
 }
+ENDS = ("value", "low", "high")
 RUN_AGAIN = "run the pipeline again: this version was registered without it"
+MORE_ROWS = "too few rows to tell: bring more"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """The result of one gate; `advice` says what to do where it has not passed."""
+    """The result of one gate.
+
+    Attributes:
+        passed: None where it could not be judged: the gate is open.
+        advice: what to do where it has not passed.
+    """
 
     gate: str
     expected: str
     found: str
-    passed: bool
+    passed: bool | None
     advice: str = ""
 
 
-def fairness_reasons(gate: FairnessGate, evidence: Mapping[str, Any] | None) -> Iterator[Reason]:
-    """Compare every sensitive column with its limits.
+def at_least(figure: Mapping[str, Any], limit: float, *, strictly: bool = False) -> bool | None:
+    """Compare an interval with a lower limit: True where all of it holds, False where nothing does.
 
-    Groups with fewer rows than the limit are not judged, which is reported and passes.
+    Args:
+        figure: `value` or `difference`, with `low` and `high`; without ends the value alone decides.
+        limit: the least that holds.
+        strictly: the limit itself does not hold.
+
+    Returns:
+        None where the limit lies inside the interval, or the figure is not defined.
     """
+    value = figure["difference"] if "difference" in figure else figure["value"]
+    if value is None:
+        return None
+    low = value if figure["low"] is None else figure["low"]
+    high = value if figure["high"] is None else figure["high"]
+    if low > limit or (low == limit and not strictly):
+        return True
+    return False if high < limit or (high == limit and strictly) else None
+
+
+def at_most(figure: Mapping[str, Any], limit: float) -> bool | None:
+    """Compare an interval with an upper limit; see `at_least`."""
+    exceeds = at_least(figure, limit, strictly=True)
+    return None if exceeds is None else not exceeds
+
+
+def every(outcomes: Iterable[bool | None]) -> bool | None:
+    """Combine outcomes: failed if one is, open if one is, else passed."""
+    found = set(outcomes)
+    return False if False in found else None if None in found else True
+
+
+def fairness_reasons(gate: FairnessGate, evidence: Mapping[str, Any] | None) -> Iterator[Reason]:
+    """Compare every sensitive column with its limits; without one there is nothing to judge."""
     name = "fair between groups"
     if evidence is None:
         yield Reason(name, "fairness.json", "no evidence", passed=False, advice=RUN_AGAIN)
         return
     details = evidence["details"]
-    if not details["columns"]:
-        found = "not asked: the contract names no sensitive column"
-        yield Reason(name, "limits hold for every sensitive column", found, passed=True)
-        return
     version = (details.get("champion") or {}).get("version")
     for column in details["columns"]:
         for metric, limit in gate.limits(column["column"], details["kind"]).items():
             apart = column["disparities"].get(metric)
-            yield _apart(column, metric, limit, apart, details.get("scale"))
+            yield _apart(column, metric, limit, apart, gate.small_groups, details.get("scale"))
             more = (apart or {}).get("over_champion")
             if gate.over_champion is not None and more is not None:
                 yield _more_apart(
@@ -100,34 +133,55 @@ def _apart(
     metric: str,
     limit: Disparity,
     apart: Mapping[str, Any] | None,
+    small_groups: float,
     scale: float | None,
 ) -> Reason:
     gate = f'fair by "{column["column"]}": {metric}'
     unit = " standard deviations" if scale is not None else ""
     limits = [f"difference ≤ {limit.difference:g}{unit}"] if limit.difference is not None else []
     limits += [f"ratio ≥ {limit.ratio:g}"] if limit.ratio is not None else []
+    if limit.ratio is not None and limit.negligible:
+        limits[-1] += f" (or difference ≤ {limit.negligible:g}{unit})"
     expected = ", ".join(limits) or "nothing"
+    few = f"{MORE_ROWS}, or judge by other groups"
     if apart is None:
         found = f"not judged: fewer than two of {len(column['groups'])} groups have enough rows"
-        return Reason(gate, expected, found, passed=True)
-    difference = _scaled(apart["difference"]["value"], scale)
-    ratio = (apart.get("ratio") or {}).get("value")
-    said = []
-    passed = True
+        return Reason(gate, expected, found, None, few)
+    difference = {end: _scaled(apart["difference"][end], scale) for end in ENDS}
+    outcomes, said = [], []
     if limit.difference is not None:
-        said.append(f"difference {number(difference)}")
-        passed = difference is not None and difference <= limit.difference
+        said.append(f"difference {_figure_text(difference)}")
+        outcomes.append(at_most(difference, limit.difference))
     if limit.ratio is not None:
-        said.append(f"ratio {number(ratio)}")
-        passed = passed and ratio is not None and ratio >= limit.ratio
+        ratio = apart.get("ratio") or dict.fromkeys(ENDS)
+        said.append(f"ratio {_figure_text(ratio)}")
+        outcomes.append(at_least(ratio, limit.ratio))
+        negligible = at_most(difference, limit.negligible) if limit.negligible else False
+        if outcomes[-1] is not True and negligible is not False:
+            outcomes[-1] = negligible
+            if negligible:
+                said[-1] += f", of figures {number(difference['value'])}{unit} apart"
     found = f"{', '.join(said)} ({apart['lowest']} to {apart['highest']}, {apart['groups']} groups)"
-    advice = (
-        ""
-        if passed
-        else "find out why the groups differ before anything else: data, target or features; another "
-        "limit for this column needs a reason in conf/gates.yml"
-    )
+    small = apart.get("small") or {}
+    if small.get("groups"):
+        named = ", ".join(small["groups"][:5]) + (", …" if len(small["groups"]) > 5 else "")
+        found += f"; not judged in full: {named}, {small['share']:.1%} of the rows"
+        if small["share"] > small_groups:
+            outcomes.append(None)
+    passed = every(outcomes)
+    advice = {
+        True: "",
+        False: "find out why the groups differ before anything else: data, target or features; another "
+        "limit for this column needs a reason in conf/gates.yml",
+        None: few,
+    }[passed]
     return Reason(gate, expected, found, passed, advice)
+
+
+def _figure_text(figure: Mapping[str, Any]) -> str:
+    if figure["value"] is None or figure["low"] is None or figure["high"] is None:
+        return number(figure["value"])
+    return f"{number(figure['value'])} [{number(figure['low'])}, {number(figure['high'])}]"
 
 
 def _more_apart(
@@ -139,16 +193,20 @@ def _more_apart(
     scale: float | None,
 ) -> Reason:
     value, low, high = (_scaled(more[key], scale) for key in ("value", "low", "high"))
-    passed = low is None or low <= margin
-    found = "nothing" if value is None else signed(value)
+    passed = None if low is None else low <= margin
+    found = "not judged: too few held-out rows" if value is None else signed(value)
     if value is not None and low is not None and high is not None:
         found += f" [{signed(low)}, {signed(high)}]"
     return Reason(
         gate=f'fair by "{column["column"]}", against champion v{version}: {metric}',
-        expected=f"difference not larger by more than {margin:g}, with confidence",
+        expected=f"difference not clearly larger by more than {margin:g}",
         found=found,
         passed=passed,
-        advice="" if passed else "the groups lie further apart than before: keep the champion",
+        advice={
+            True: "",
+            False: "the groups lie further apart than before: keep the champion",
+            None: MORE_ROWS,
+        }[passed],
     )
 
 
@@ -166,7 +224,7 @@ def _cost(
         expected += f", ≤ {budget.growth:g} × champion v{version}"
     if own is None:
         found = "not measured: this system does not tell"
-        return Reason(label, expected, found, passed=True)
+        return Reason(label, expected, found, None, "run the pipeline on a system that does")
     found = f"{own:.3g} {sign}"
     fits = own <= budget.most
     if not fits:
@@ -175,7 +233,10 @@ def _cost(
     if not growth_asked or budget.growth is None:
         return Reason(label, expected, found, passed=True)
     if other is None:
-        return Reason(label, expected, f"{found}; the champion was not measured", passed=True)
+        found += "; the champion was not measured"
+        passed = True if own <= budget.negligible else None
+        advice = "" if passed else "measure the champion, or leave growth out in conf/gates.yml"
+        return Reason(label, expected, found, passed, advice)
     times = own / other if other > 0 else float("inf")
     found += f", {times:.3g} ×"
     if times <= budget.growth:

@@ -69,7 +69,9 @@ def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> dict[str
     others). In the unit of the score: probability, or the target's unit.
     """
     order = np.random.default_rng(SEED).permutation(len(rows))
-    changed = [rows.assign(**{name: rows[name].to_numpy()[order]}) for name in contract.features]
+    changed = [
+        pd.DataFrame({**rows, name: rows[name].to_numpy()[order]}) for name in contract.features
+    ]
     with threads_for(len(rows) * (len(changed) + 1)):
         score = predict(model, pd.concat([rows, *changed], ignore_index=True), contract).score
     parts: NDArray[np.float64] = score.reshape(len(changed) + 1, len(rows), -1)
@@ -102,7 +104,7 @@ def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:
     for name in contract.features:
         rule = contract.columns[name]
         array = pa.chunked_array([pa.array([])]) if kept is None else kept.column(name)
-        columns[name] = parse(Cells(array, None), rule.type, format=rule.format).values
+        columns[name] = parse(Cells(array, None), rule).values
     return pd.DataFrame(columns, copy=False), total
 
 

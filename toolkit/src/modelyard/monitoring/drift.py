@@ -176,29 +176,33 @@ def bin_edges(reference: Numbers, production: Numbers) -> Floats:
     return edges
 
 
-def jensen_shannon_distance(reference: Counts, production: Counts) -> float:
+def jensen_shannon_distance(reference: Counts, production: Counts) -> Floats:
     """Square root of the Jensen-Shannon divergence with logarithms to base 2 (Lin 1991, IEEE Trans.
     Inf. Theory 37:145; Endres & Schindelin 2003): 0 for equal shares, 1 where nothing overlaps.
 
     Args:
-        reference: rows of each bin or category (k,); at least one row.
+        reference: rows of each bin or category (..., k); at least one row.
         production: likewise.
     """
-    p, q = reference / reference.sum(), production / production.sum()
+    p, q = (side / side.sum(axis=-1, keepdims=True) for side in (reference, production))
     middle = (p + q) / 2
     divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
-    return math.sqrt(min(max(divergence / math.log(2), 0.0), 1.0))
+    found: Floats = np.sqrt(np.clip(divergence / math.log(2), 0.0, 1.0))
+    return found
 
 
-def population_stability_index(reference: Counts, production: Counts) -> float:
+def population_stability_index(reference: Counts, production: Counts) -> Floats:
     """Sum of (q - p) ln(q / p), one row added to every bin or category so that none is empty.
 
     The symmetric relative entropy of Kullback & Leibler 1951, as credit scoring uses it.
     Args as for `jensen_shannon_distance`.
     """
-    p = (reference + 1) / (reference.sum() + len(reference))
-    q = (production + 1) / (production.sum() + len(production))
-    return float(((q - p) * np.log(q / p)).sum())
+    p, q = (
+        (side + 1) / (side.sum(axis=-1, keepdims=True) + side.shape[-1])
+        for side in (reference, production)
+    )
+    found: Floats = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return found
 
 
 def pearsons_chi_squared_test(reference: Counts, production: Counts) -> float:
@@ -223,12 +227,12 @@ def normalized_wasserstein_distance(reference: Numbers, production: Numbers) -> 
     in standard deviations of the reference, which count as at least 0.001.
     """
     points, widths = _between(reference, production)
-    norm = _norm(reference)
+    unit = norm(reference)
     apart = np.abs(
         reference.below(points) / reference.rows - production.below(points) / production.rows
     )
     moved = apart > 0  # numbers may lie further apart than a float can say; nothing times that is 0
-    return float((apart[moved] * (widths[moved] / norm)).sum())
+    return float((apart[moved] * (widths[moved] / unit)).sum())
 
 
 def two_sample_kolmogorov_smirnov_test(reference: Numbers, production: Numbers) -> float:
@@ -256,42 +260,16 @@ NUMERICAL: dict[str, Callable[[Numbers, Numbers], float]] = {
     "population_stability_index": lambda r, p: _binned(population_stability_index, r, p),
     "two_sample_kolmogorov_smirnov_test": two_sample_kolmogorov_smirnov_test,
 }
-CATEGORICAL: dict[str, Callable[[Counts, Counts], float]] = {
+# Distances of counts, also of many pairs of windows at once.
+COUNTED: dict[str, Callable[[Counts, Counts], Floats]] = {
     "jensen_shannon_distance": jensen_shannon_distance,
     "population_stability_index": population_stability_index,
+}
+CATEGORICAL: dict[str, Callable[[Counts, Counts], float]] = {
+    "jensen_shannon_distance": lambda r, p: float(jensen_shannon_distance(r, p)),
+    "population_stability_index": lambda r, p: float(population_stability_index(r, p)),
     "pearsons_chi_squared_test": pearsons_chi_squared_test,
 }
-
-
-def chance_level(metric: str, reference: Counts, production: Counts) -> float:
-    """Return the expected value of a metric of counts for samples of these sizes without any drift.
-
-    First order in 1/rows, from the multinomial variance with k - 1 degrees of freedom; NaN for a
-    test, whose p-value allows for the sizes already. Args as for `jensen_shannon_distance`.
-    """
-    freedom = int(((reference + production) > 0).sum()) - 1
-    spread = freedom * (1 / reference.sum() + 1 / production.sum())
-    if metric == "population_stability_index":
-        return float(spread)
-    if metric == "jensen_shannon_distance":
-        return min(math.sqrt(spread / (8 * math.log(2))), 1.0)
-    return math.nan
-
-
-def numerical_chance_level(metric: str, reference: Numbers, production: Numbers) -> float:
-    """Return the chance level, as `chance_level` does, of two windows of numbers.
-
-    For the Wasserstein distance from the Brownian bridge between the distribution functions
-    (del Barrio, Giné & Matrán 1999, Ann. Probab. 27:1009).
-    """
-    if metric != "normalized_wasserstein_distance":
-        edges = bin_edges(reference, production)
-        return chance_level(metric, reference.histogram(edges), production.histogram(edges))
-    points, widths = _between(reference, production)
-    rows = reference.rows + production.rows
-    below = (reference.below(points) + production.below(points)) / rows
-    bridge = float((np.sqrt(below * (1 - below)) * (widths / _norm(reference))).sum())
-    return bridge * math.sqrt(2 / math.pi * (1 / reference.rows + 1 / production.rows))
 
 
 def normalized_discounted_cumulative_gain(
@@ -331,19 +309,21 @@ def _moments(numbers: Floats) -> tuple[float, float]:
         return mean, float(((numbers - mean) ** 2).sum())
 
 
-def _relative_entropy(p: Floats, q: Floats) -> float:
-    some = p > 0
-    return float((p[some] * np.log(p[some] / q[some])).sum())
+def _relative_entropy(p: Floats, q: Floats) -> Floats:
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    found: Floats = (p * np.log(ratio)).sum(axis=-1)
+    return found
 
 
 def _binned(
-    metric: Callable[[Counts, Counts], float], reference: Numbers, production: Numbers
+    metric: Callable[[Counts, Counts], Floats], reference: Numbers, production: Numbers
 ) -> float:
     edges = bin_edges(reference, production)
-    return metric(reference.histogram(edges), production.histogram(edges))
+    return float(metric(reference.histogram(edges), production.histogram(edges)))
 
 
-def _norm(reference: Numbers) -> float:
+def norm(reference: Numbers) -> float:
+    """Return the standard deviation that a distance is divided by."""
     deviation = reference.deviation
     return max(deviation, SMALLEST_NORM) if not math.isnan(deviation) else SMALLEST_NORM
 

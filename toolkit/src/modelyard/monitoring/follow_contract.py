@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from modelyard.console import listed
 from modelyard.contract.model import Contract, load_contract
-from modelyard.contract.yaml_lines import scalar
+from modelyard.contract.yaml_edit import KEEP, Where, replaced
+from modelyard.errors import UsageError
 from modelyard.files import write_text
-from modelyard.monitoring.monitor_file import Monitor, load_monitor, refusal
+from modelyard.monitoring.monitor_file import LOCAL_PERFORMANCE, Monitor, load_monitor, refusal
 from modelyard.monitoring.plan import task_of
 from modelyard.monitoring.schedule import DataDrift, DataQuality, ModelPerformance
+from modelyard.serving.collect import collected_features, output_names
 from modelyard.yaml_files import Problem, did_you_mean
 
 
@@ -19,35 +22,32 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     """Write the contract's target, task and features into a monitor's file.
 
     Only these words change; thresholds, windows and comments stay. Times and free text are left
-    out of the features: their values are new in every window.
+    out of the features: their values are new in every window. So are features that are called like
+    columns of collected data.
 
     Returns:
         The lines that changed, and what a person has to change.
     """
     contract = load_contract(root / "conf" / "contract.yml")
-    compared = [
-        n for n in contract.features if contract.columns[n].type not in ("datetime", "text")
-    ]
-    override = ", ".join(
-        f"{scalar(name)}: numerical"
-        for name in compared
-        if contract.columns[name].type == "integer"
-    )
+    taken = {*contract.features} - {*collected_features(contract)} | {*output_names(contract)}
+    compared: list[str] = []
+    left_out: list[str] = []
+    for name in contract.features:
+        if contract.columns[name].type not in ("datetime", "text"):
+            (left_out if name in taken else compared).append(name)
     task = task_of(contract)
-    target = scalar(contract.target.column)
-    text = before = file.read_text(encoding="utf-8")
-    for pattern, new in (
-        (r"(\bml_task: *)\w+", task),
-        (r"(\b(?:target_column|actual): *)(?:\"[^\"\n]*\"|[^,}\s]+)", target),
-        (r"(\bfeatures: *)\[[^\]]*\]", f"[{', '.join(map(scalar, compared))}]"),
-        (r"(\bfeature_type_override: *)\{[^}]*\}", f"{{{override}}}"),
-    ):
-        text = re.sub(pattern, lambda match, new=new: match.group(1) + new, text)  # type: ignore[misc]
+    before = file.read_text(encoding="utf-8-sig")
+    text = _rewritten(before, file, contract, compared)
     if text != before:
         write_text(file, text)
     monitor = load_monitor(file)
-    lines = zip(before.splitlines(), text.splitlines(), strict=False)
-    changed = [f"{file}:{i}: {new.strip()}" for i, (old, new) in enumerate(lines, 1) if old != new]
+    known = set(before.splitlines())
+    lines = enumerate(text.splitlines(), 1)
+    changed = [f"{file}:{i}: {line.strip()}" for i, line in lines if line not in known]
+    if left_out:
+        changed.append(
+            f"{listed(left_out)}: not monitored, collected data has own columns of this name"
+        )
     for name, signal in monitor.signals.items():
         if not isinstance(signal, ModelPerformance):
             continue
@@ -58,6 +58,36 @@ def follow_contract(root: Path, file: Path) -> list[str]:
                 f"only; `mlops docs monitoring` shows those for {task}"
             )
     return changed
+
+
+def _rewritten(text: str, file: Path, contract: Contract, compared: list[str]) -> str:
+    """Replace target, task and features in the text of a monitor's file; all else stays."""
+    whole = [name for name in compared if contract.columns[name].type == "integer"]
+    words = {
+        "ml_task": task_of(contract),
+        "target_column": contract.target.column,
+        "actual": contract.target.column,
+        "features": compared,
+        "feature_type_override": dict.fromkeys(whole, "numerical"),
+    }
+
+    def edit(where: Where, found: Any) -> Any:
+        if where == ("properties", LOCAL_PERFORMANCE):
+            return replaced(found, edit)
+        *above, last = where
+        of_signal = above[:2] == ["create_monitor", "monitoring_signals"] and len(above) == 3
+        if of_signal and last == "features" and not isinstance(found, list):
+            return KEEP  # the most important ones, or all
+        is_target = above[-2:] == ["reference_data", "data_column_names"] and len(above) in (2, 5)
+        is_task = above == ["create_monitor", "monitoring_target"]
+        if of_signal or is_target or is_task:
+            return words.get(str(last), KEEP)
+        return KEEP
+
+    try:
+        return replaced(text, edit)
+    except ValueError as error:
+        raise UsageError(f"{file}{error}") from None
 
 
 def check_agreement(monitor: Monitor, contract: Contract) -> None:

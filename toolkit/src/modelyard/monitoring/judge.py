@@ -19,6 +19,8 @@ from modelyard.monitoring.schedule import AttributionDrift, Signal
 
 FINE, BREACH, NOT_JUDGED = "fine", "breach", "not judged"
 MOST_PAST_RESULTS = 24
+MOST_NAMED = 5
+TOO_FEW = "too few rows, their noise is above the threshold"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Breach:
 
     Attributes:
         feature: empty for a metric of the whole model.
+        noise: what `value` may reach by chance, above the reference's own rate; None: nothing is drawn.
         since: end of the first window of the unbroken series of breaches up to this one.
     """
 
@@ -35,6 +38,7 @@ class Breach:
     metric: str
     value: float
     threshold: float
+    noise: float | None
     since: datetime
 
 
@@ -55,7 +59,6 @@ def judge_signal(
         "alert": signal.alert_enabled,
         "windows": {},
         "rows": measured.get("rows", {}),
-        "absent": measured.get("absent", []),
         "measures": [],
         "verdict": NOT_JUDGED,
         "reason": plan.skipped.get(name) or measured.get("unmeasured"),
@@ -71,13 +74,19 @@ def judge_signal(
         }
     result |= {key: measured[key] for key in ("attributions", "sample") if key in measured}
     for measure in measured.get("measures", []):
+        if "never" in measure:
+            result["measures"].append(_without_values(measure))
+            continue
         kind = planned.kind if isinstance(planned, Performance) else measure["kind"]
         result["measures"].append(_judged(measure, _threshold(signal, kind, measure["metric"])))
     verdicts = {measure["verdict"] for measure in result["measures"]}
-    result["verdict"] = next((v for v in (BREACH, FINE) if v in verdicts), NOT_JUDGED)
-    if result["verdict"] == NOT_JUDGED and not result["reason"]:
-        reasons = [m["reason"] for m in result["measures"] if m["reason"]]
-        result["reason"] = reasons[0] if reasons else "nothing to measure"
+    if not result["reason"]:
+        unjudged = [m for m in result["measures"] if m["verdict"] == NOT_JUDGED]
+        result["reason"] = _reasons(unjudged) if verdicts else "nothing to measure"
+    if BREACH in verdicts:
+        result["verdict"] = BREACH
+    elif not result["reason"]:
+        result["verdict"] = FINE
     return result
 
 
@@ -90,6 +99,7 @@ def breaches_of(signals: Mapping[str, Any]) -> tuple[Breach, ...]:
             measure["metric"],
             measure["value"],
             measure["limit"],
+            measure.get("noise"),
             datetime.fromisoformat(measure["since"]),
         )
         for name, signal in signals.items()
@@ -108,22 +118,57 @@ def _threshold(signal: Signal, kind: str, metric: str) -> float:
 def _judged(measure: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     """Return a measurement with its verdict.
 
-    Data quality is judged against the reference's own rate plus the threshold. A distance that
-    samples of these sizes would have without any drift is not judged.
+    Data quality is judged against the reference's own rate plus the threshold. A breach exceeds both
+    this limit and the noise. Where the noise alone exceeds the threshold, a smaller value is not judged:
+    on so few rows it says nothing about a change of the threshold's size.
     """
     value, is_worse_below = measure["value"], METRICS[measure["metric"]].is_worse_below
-    limit = threshold + (measure.get("reference") or 0.0)
-    chance = measure.get("chance")
+    base = measure.get("reference") or 0.0
+    limit = threshold + base
+    noise = measure.get("noise")
     reason = None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         verdict, reason = NOT_JUDGED, "it is not defined on these rows"
-    elif chance is not None and not is_worse_below and chance >= threshold:
-        verdict = NOT_JUDGED
-        reason = f"too few rows: chance alone gives about {chance:.2g}"
+    elif is_worse_below:
+        verdict = BREACH if value < limit else FINE
+    elif value > limit and (noise is None or value - base > noise):
+        verdict = BREACH
+    elif noise is not None and noise > threshold:
+        verdict, reason = NOT_JUDGED, TOO_FEW
     else:
-        is_beyond = value < limit if is_worse_below else value > limit
-        verdict = BREACH if is_beyond else FINE
+        verdict = FINE
     return {**measure, "threshold": threshold, "limit": limit, "verdict": verdict, "reason": reason}
+
+
+def _without_values(measure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the measurement of a feature without values: a breach if it never came, else not judged."""
+    found = {key: value for key, value in measure.items() if key not in ("never", "open")}
+    rows = measure["never"]
+    return {
+        **found,
+        "threshold": 0.0,
+        "limit": measure["reference"],
+        "verdict": NOT_JUDGED if rows is None else BREACH,
+        "reason": measure["open"]
+        if rows is None
+        else f"it never came: none of {rows:,} rows has a value of it",
+    }
+
+
+def _reasons(unjudged: Sequence[Mapping[str, Any]]) -> str | None:
+    """Name the measurements that are not judged, by reason; None without any."""
+    by_reason: dict[str, list[str]] = {}
+    for measure in unjudged:
+        name = measure["feature"] or METRICS[measure["metric"]].label
+        if measure["reason"] == TOO_FEW:
+            name += f" (noise {measure['noise']:.2g}, threshold {measure['threshold']:.2g})"
+        by_reason.setdefault(measure["reason"], []).append(name)
+    said = []
+    for reason, names in by_reason.items():
+        names = list(dict.fromkeys(names))
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        said.append(f"{', '.join(names[:MOST_NAMED])}{more}: {reason}")
+    return "; ".join(said) or None
 
 
 def past_results(folder: Path, monitor: Monitor, at: datetime) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Measurement of drift, data quality and performance in the windows of a plan.
+"""Measurement of drift and data quality in the windows of a plan.
 
-Definitions: `drift`, and for data quality and model performance the components
-data_quality_compute_metrics and model_performance_metrics of github.com/Azure/azureml-assets.
+Definitions: `drift`, and for data quality the component data_quality_compute_metrics of
+github.com/Azure/azureml-assets.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from modelyard.errors import UsageError
 from modelyard.monitoring.drift import (
@@ -25,23 +23,22 @@ from modelyard.monitoring.drift import (
     Counts,
     Floats,
     Numbers,
-    chance_level,
-    numerical_chance_level,
     paired,
 )
-from modelyard.monitoring.plan import Comparison, Performance, Plan
+from modelyard.monitoring.noise import (
+    FALSE_ALARMS,
+    bounds_noise,
+    categorical_noise,
+    new_categories_noise,
+    numerical_noise,
+    rate_noise,
+)
+from modelyard.monitoring.plan import Comparison, Plan
 from modelyard.monitoring.windows import (
-    CORRELATION_ID,
-    KNOWN_AT,
     NUMERIC,
-    STORED,
     Batch,
     Window,
     batches,
-    canonical,
-    known_columns,
-    microseconds,
-    within,
 )
 
 FEWEST_ROWS = 100  # of either window: with fewer, nothing is judged
@@ -56,12 +53,19 @@ Measurement = dict[str, Any]
 
 @dataclass
 class Column:
-    """Summary of a column of a window: of all rows, or of the rows complete in several columns."""
+    """Summary of a column of a window: of all rows, or of the rows complete in several columns.
+
+    Attributes:
+        all_rows: of the window, complete or not.
+        present: of these, the rows with a value; for data quality also one of another type.
+    """
 
     kind: str
     rows: int = 0
     nulls: int = 0
     wrong: int = 0
+    all_rows: int = 0
+    present: int = 0
     summary: Numbers | Categories = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,37 +132,71 @@ def _count(
     values = batch.complete(names) if complete else batch.columns
     for name in names:
         found[name].add(values[name])
+        found[name].all_rows += batch.rows
+        found[name].present += batch.rows - batch.columns[name].null_count
         if not complete and name in batch.wrong:
             bad = int(batch.wrong[name].sum())
             found[name].wrong += bad
             found[name].nulls -= bad
+            found[name].present += bad
 
 
 def measure(plan: Plan) -> dict[str, Measurement]:
-    """Measure the comparisons and the performance of a plan; returns measurements by signal.
+    """Measure the comparisons of a plan; returns measurements by signal.
 
     Raises:
         UsageError: a file of a window is missing or damaged.
     """
-    summaries = Summaries(plan.types)
-    comparisons: dict[str, Comparison] = {}
-    absent: dict[str, list[str]] = {}
-    for name, signal in plan.signals.items():
-        if isinstance(signal, Comparison):
-            known = known_columns(signal.production)
-            features = [n for n in signal.features if known is None or n in known]
-            absent[name] = [n for n in signal.features if n not in features]
-            comparisons[name] = signal = replace(signal, features=features)
-            for window in (signal.production, signal.reference):
-                summaries.want(window, features, complete=not signal.is_quality)
-    summaries.read()
-    found = {
-        name: {**(_quality if one.is_quality else _drift)(one, summaries), "absent": absent[name]}
+    comparisons = {n: s for n, s in plan.signals.items() if isinstance(s, Comparison)}
+    summaries = _summarised(comparisons, plan.types)
+    empty = {name: _without_values(one, summaries) for name, one in comparisons.items()}
+    kept = {
+        name: replace(one, features=[f for f in one.features if f not in empty[name]])
         for name, one in comparisons.items()
     }
-    for name, signal in plan.signals.items():
-        if isinstance(signal, Performance):
-            found[name] = _performance(signal, plan.types)
+    if any(empty.values()):  # else no row is complete in all columns of the signal
+        summaries = _summarised(kept, plan.types)
+    found = {}
+    for name, one in kept.items():
+        found[name] = (_quality if one.is_quality else _drift)(one, summaries)
+        found[name]["measures"] += empty[name].values()
+    return found
+
+
+def _summarised(comparisons: Mapping[str, Comparison], types: Mapping[str, str]) -> Summaries:
+    summaries = Summaries(types)
+    for one in comparisons.values():
+        for window in (one.production, one.reference):
+            summaries.want(window, one.features, complete=not one.is_quality)
+    summaries.read()
+    return summaries
+
+
+def _without_values(signal: Comparison, summaries: Summaries) -> dict[str, dict[str, Any]]:
+    """Return a measurement for each feature that has no value in one of the windows.
+
+    `never` is the number of rows of the window in which it should have come: the reference has it
+    so often that it is not missing by chance. Windows without rows say nothing about their columns.
+    """
+    reference, production = _columns(signal, summaries)
+    found = {}
+    for name in signal.features:
+        before, now = reference[name], production[name]
+        if not before.all_rows or not now.all_rows or (before.present and now.present):
+            continue
+        # One gap more than the reference has: that it has none does not say that none can be.
+        missing = (before.all_rows - before.present + 1) / (before.all_rows + 1)
+        never = not now.present and missing**now.all_rows < FALSE_ALARMS
+        side = "reference" if not before.present else "production window"
+        found[name] = {
+            "feature": name,
+            "kind": "categorical" if before.kind not in NUMERIC else "numerical",
+            "metric": "null_value_rate",
+            "value": 1.0 - now.present / now.all_rows,
+            "reference": 1.0 - before.present / before.all_rows,
+            "never": now.all_rows if never and before.present else None,
+            "open": f"the {side} has no value of it",
+        }
     return found
 
 
@@ -167,23 +205,31 @@ def _drift(signal: Comparison, summaries: Summaries) -> Measurement:
     reference, production, result = _windows(signal, summaries)
     if "unmeasured" in result:
         return result
-    for name in signal.features:
-        kind = kind_of(name, reference[name], signal.override)
-        compare = _numerical if kind == "numerical" else _categorical
-        for metric in signal.metrics.get(kind, ()):
-            found = compare(metric, reference[name], production[name])
-            result["measures"].append({"feature": name, "kind": kind, "metric": metric, **found})
+    kinds = {name: kind_of(name, reference[name], signal.override) for name in signal.features}
+    wanted = [(name, metric) for name, k in kinds.items() for metric in signal.metrics.get(k, ())]
+    for name, metric in wanted:
+        compare = _numerical if kinds[name] == "numerical" else _categorical
+        found = compare(metric, reference[name], production[name], FALSE_ALARMS / len(wanted))
+        result["measures"].append({"feature": name, "kind": kinds[name], "metric": metric, **found})
     return result
+
+
+def _columns(
+    signal: Comparison, summaries: Summaries
+) -> tuple[Mapping[str, Column], Mapping[str, Column]]:
+    """Return the summaries of reference and production."""
+    complete = not signal.is_quality
+    return (
+        summaries.get(signal.reference, signal.features, complete=complete),
+        summaries.get(signal.production, signal.features, complete=complete),
+    )
 
 
 def _windows(
     signal: Comparison, summaries: Summaries
 ) -> tuple[Mapping[str, Column], Mapping[str, Column], Measurement]:
     """Return columns of both windows, and a result without measures: `unmeasured` if rows are too few."""
-    reference, production = (
-        summaries.get(window, signal.features, complete=not signal.is_quality)
-        for window in (signal.reference, signal.production)
-    )
+    reference, production = _columns(signal, summaries)
     rows = {
         "reference": max((c.rows for c in reference.values()), default=0),
         "production": max((c.rows for c in production.values()), default=0),
@@ -205,20 +251,22 @@ def kind_of(name: str, reference: Column, override: Mapping[str, str]) -> str:
     return "categorical" if few else "numerical"
 
 
-def _numerical(metric: str, reference: Column, production: Column) -> dict[str, Any]:
+def _numerical(metric: str, reference: Column, production: Column, alarms: float) -> dict[str, Any]:
     first, second = reference.numbers, production.numbers
     return {
         "value": NUMERICAL[metric](first, second),
-        "chance": numerical_chance_level(metric, first, second),
+        "noise": numerical_noise(metric, first, second, alarms),
         "distribution": bins(first, second),
     }
 
 
-def _categorical(metric: str, reference: Column, production: Column) -> dict[str, Any]:
+def _categorical(
+    metric: str, reference: Column, production: Column, alarms: float
+) -> dict[str, Any]:
     categories, first, second = paired(reference.categories, production.categories)
     return {
         "value": CATEGORICAL[metric](first, second),
-        "chance": chance_level(metric, first, second),
+        "noise": categorical_noise(metric, first, second, alarms),
         "distribution": top_categories(categories, first, second),
     }
 
@@ -233,6 +281,10 @@ def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
     reference, production, result = _windows(signal, summaries)
     if "unmeasured" in result:
         return result
+    judged = sum(
+        len(signal.metrics.get(kind_of(name, reference[name], signal.override), ()))
+        for name in signal.features
+    )
     for name in signal.features:
         kind = kind_of(name, reference[name], signal.override)
         first, second = (
@@ -247,12 +299,28 @@ def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
                         "metric": metric,
                         "value": second[metric],
                         "reference": first[metric],
+                        "noise": _quality_noise(
+                            metric, reference[name], production[name], FALSE_ALARMS / judged
+                        ),
                         "examples": unknown(production[name], reference[name])
                         if metric == "out_of_bounds_rate"
                         else [],
                     }
                 )
     return result
+
+
+def _quality_noise(metric: str, reference: Column, production: Column, alarms: float) -> float:
+    """Return the noise of a rate above the reference's; a mistyped value is a fault at any size."""
+    if metric == "null_value_rate":
+        counts = (reference.nulls, reference.rows, production.nulls, production.rows)
+        return rate_noise(*counts, alarms)
+    if metric == "data_type_error_rate":
+        return 0.0
+    if reference.kind in NUMERIC:
+        return bounds_noise(reference.numbers, production.numbers, production.rows, alarms)
+    known, found = reference.categories, production.categories
+    return new_categories_noise(known, found, production.rows, alarms)
 
 
 def rates(column: Column, reference: Column) -> dict[str, float]:
@@ -283,109 +351,6 @@ def unknown(column: Column, reference: Column, most: int = 3) -> list[str]:
         if category not in categories
     ]
     return [category for _, category in sorted(new, key=lambda pair: (-pair[0], pair[1]))[:most]]
-
-
-def _performance(signal: Performance, types: Mapping[str, str]) -> Measurement:
-    """Measure predictions against the ground truth, joined by correlation id.
-
-    Precision and recall are means over the classes, as Azure ML's (precision_score_macro and
-    recall_score_macro in model_performance_metrics/compute_metrics.py).
-    """
-    kind = types[signal.target]
-    made = _identified(signal.production, {"prediction": kind})
-    truth = _truth(signal.reference, signal.target, kind)
-    place = pc.index_in(made.column(CORRELATION_ID), value_set=truth.column(CORRELATION_ID))
-    predicted = made.column("prediction").combine_chunks()
-    actual = truth.column("truth").combine_chunks().take(place.combine_chunks())
-    both = pc.and_(predicted.is_valid(), actual.is_valid())
-    predicted, actual = predicted.filter(both), actual.filter(both)
-    rows = {"predictions": len(made), "production": len(predicted), "reference": len(truth)}
-    result: Measurement = {"rows": rows, "measures": []}
-    if len(predicted) < FEWEST_ROWS:
-        said = f"the truth of {len(predicted):,} of {len(made):,} predictions is known"
-        return result | {"unmeasured": f"{said}; at least {FEWEST_ROWS} are needed"}
-    if signal.kind == "regression":
-        found = errors(predicted.to_numpy(), actual.to_numpy())
-    else:
-        found = hits(predicted, actual)
-    for metric in signal.metrics:
-        result["measures"].append(
-            {"feature": "", "kind": "", "metric": metric, "value": found[metric]}
-        )
-    return result
-
-
-def errors(predicted: Floats, actual: Floats) -> dict[str, float]:
-    """Return mean absolute, mean squared and root mean squared error, in the target's unit."""
-    apart = predicted - actual
-    squared = float((apart**2).mean())
-    return {"mae": float(np.abs(apart).mean()), "mse": squared, "rmse": math.sqrt(squared)}
-
-
-def hits(predicted: pa.Array, actual: pa.Array) -> dict[str, float]:
-    """Return accuracy, and precision and recall averaged over all classes in either column.
-
-    A class that is never predicted has precision 0, one that never happens recall 0.
-    """
-    both = pa.chunked_array([predicted, actual]).combine_chunks().dictionary_encode()
-    codes, size = both.indices.to_numpy().astype(np.int64), len(both.dictionary)
-    made, was = codes[: len(predicted)], codes[len(predicted) :]
-    confusion = np.bincount(was * size + made, minlength=size * size).reshape(size, size)
-    right, by_actual, by_made = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return {
-        "accuracy": float(right.sum() / confusion.sum()),
-        "precision": float(np.mean(right / np.maximum(by_made, 1))),
-        "recall": float(np.mean(right / np.maximum(by_actual, 1))),
-    }
-
-
-def _identified(window: Window, types: Mapping[str, str]) -> pa.Table:
-    """Read columns with their correlation ids; rows without one are left out."""
-    wanted = {CORRELATION_ID: "text", **types}
-    parts = [pa.table(dict(batch.columns)) for batch in batches(window, wanted)]
-    none = {name: pa.nulls(0, STORED.get(kind, pa.string())) for name, kind in wanted.items()}
-    table = pa.concat_tables([pa.table(none), *parts])
-    return table.filter(pc.is_valid(table.column(CORRELATION_ID)))
-
-
-def _truth(window: Window, target: str, kind: str) -> pa.Table:
-    """Read the ground truth known before a window's end; of an id, the latest comes first."""
-    parts = []
-    for file in window.files:
-        try:
-            part = pq.ParquetFile(file).read()
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(
-                f"{file} cannot be read as Parquet ({error}): write it again."
-            ) from None
-        lacking = {CORRELATION_ID, target, KNOWN_AT} - set(part.column_names)
-        if lacking:
-            raise UsageError(
-                f"{file}: ground truth needs the columns {CORRELATION_ID}, {target} and {KNOWN_AT}; "
-                f"found {', '.join(part.column_names)}."
-            )
-        times = part.column(KNOWN_AT)
-        if not pa.types.is_timestamp(times.type):
-            raise UsageError(
-                f'{file}, column "{KNOWN_AT}": expected timestamps, found {times.type}.'
-            )
-        table = pa.table(
-            {
-                CORRELATION_ID: part.column(CORRELATION_ID).cast(pa.string()),
-                "truth": canonical(part.column(target), kind)[0],
-                KNOWN_AT: times.cast(pa.timestamp("us"), safe=False),
-            }
-        )
-        known = within(times, None, window.end)
-        parts.append(table if known is None else table.filter(known))
-    none = {
-        CORRELATION_ID: pa.nulls(0, pa.string()),
-        "truth": pa.nulls(0, STORED.get(kind, pa.string())),
-        KNOWN_AT: pa.nulls(0, pa.timestamp("us")),
-    }
-    known = pa.concat_tables([pa.table(none), *parts]).drop_null()
-    order = np.argsort(-microseconds(known.column(KNOWN_AT)), kind="stable")
-    return known if (np.diff(order) == 1).all() else known.take(order)
 
 
 def top_categories(

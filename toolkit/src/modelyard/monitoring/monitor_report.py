@@ -19,10 +19,15 @@ Section = dict[str, Any]
 
 MOST_OPEN = 6  # features whose charts are shown at once
 FURTHEST = 1000.0
+NOISE = (
+    "Noise",
+    "What windows of unchanged rows reach by chance at these numbers of rows, all but 1 of 100 for "
+    "all columns of a signal together. Only a value above both threshold and noise is a breach.",
+)
 VERDICTS = {
     "breach": ("bad", "breach"),
     "fine": ("good", "fine"),
-    "not judged": ("calm", "not judged"),
+    "not judged": ("warn", "not judged"),
 }
 
 
@@ -83,7 +88,8 @@ def sections(details: Mapping[str, Any], title: str) -> Section:
             ("Reference", Markup('<span class="was"></span>')),
             ("This window", Markup('<span class="now"></span>')),
         ],
-        "glossary": [(m.label, m.meaning) for name, m in METRICS.items() if name in used],
+        "glossary": [(m.label, m.meaning) for name, m in METRICS.items() if name in used]
+        + ([NOISE] if drift or predictions else []),
         **found,
     }
 
@@ -106,8 +112,10 @@ def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
     verdict = str(details.get("verdict"))
     alerting = {name: s for name, s in signals.items() if s["alert"]}
     beyond = [m for s in alerting.values() for m in s["measures"] if m["verdict"] == "breach"]
-    names = list(dict.fromkeys(m["feature"] for m in beyond if m["feature"]))
-    judged = sum(s["verdict"] != "not judged" for s in signals.values())
+    never = list(dict.fromkeys(m["feature"] for m in beyond if m["reason"]))
+    names = list(
+        dict.fromkeys(m["feature"] for m in beyond if m["feature"] and m["feature"] not in never)
+    )
     if verdict == "breach":
         labels = [_signal_label(s).lower() for s in alerting.values() if s["verdict"] == "breach"]
         title = f"Breach: {_joined(dict.fromkeys(labels))}"
@@ -120,36 +128,52 @@ def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
             lead = (
                 f"{_joined([*names[:3], f'{len(names) - 3} more'])} moved beyond their thresholds."
             )
-        if not names:
+        if never:
+            more = f" and {len(never) - 4} more" if len(never) > 4 else ""
+            said = f"{', '.join(never[:4])}{more}" if more else _joined(never)
+            lead = f"{said} never came. {lead}".strip()
+        elif not names:
             lead = " ".join(_finding(m) + "." for m in beyond[:2])
         return {"tone": "bad", "title": title, "lead": lead, "summary": _duration(beyond)}
+    counted = {word: _count(signals, word) for word in ("fine", "not judged")}
     if verdict == "fine":
-        count = sum(m["verdict"] == "fine" for s in signals.values() for m in s["measures"])
-        left = len(signals) - judged
-        rest = f"; {plural(left, 'signal')} had too few rows" if left else ""
         return {
             "tone": "good",
             "title": "No breach",
-            "lead": f"{plural(count, 'measurement')} in {plural(judged, 'signal')}, all within their thresholds{rest}.",
+            "lead": f"{plural(counted['fine'], 'measurement')} in {plural(len(alerting), 'signal')}, all within "
+            "their thresholds.",
+            "summary": "",
+        }
+    unjudged = [_signal_label(s).lower() for s in alerting.values() if s["verdict"] == "not judged"]
+    if counted["fine"]:
+        left = "" if not counted["not judged"] else f", {counted['not judged']} not judged"
+        return {
+            "tone": "warn",
+            "title": f"No breach, but not judged whole: {_joined(dict.fromkeys(unjudged))}",
+            "lead": f"{plural(counted['fine'], 'measurement')} within their thresholds{left}. What is "
+            "missing stands beside each signal.",
             "summary": "",
         }
     return {
-        "tone": "calm",
+        "tone": "warn",
         "title": "Not enough data",
         "lead": "No signal could be judged, so there is neither a breach nor an all-clear.",
         "summary": "",
     }
 
 
+def _count(signals: Mapping[str, Any], verdict: str) -> int:
+    return sum(m["verdict"] == verdict for s in signals.values() for m in s["measures"])
+
+
 def _duration(beyond: Sequence[Mapping[str, Any]]) -> str:
     """Describe how long the breaches have lasted."""
+    before = [m["trend"][-1]["verdict"] for m in beyond if m["trend"]]
     lasting = [m for m in beyond if any(p["verdict"] == "breach" for p in m["trend"][-1:])]
     if not lasting:
-        return (
-            "The window before was within its thresholds."
-            if any(m["trend"] for m in beyond)
-            else ""
-        )
+        if "not judged" in before:
+            return "In the window before, not all of it could be judged."
+        return "The window before was within its thresholds." if before else ""
     oldest = min(lasting, key=lambda m: m["since"])
     runs = 1 + sum(point["at"] >= oldest["since"] for point in oldest["trend"])
     what = oldest["feature"] or METRICS[oldest["metric"]].label
@@ -182,10 +206,11 @@ def _closest(signals: Mapping[str, Any]) -> Section | None:
                 css="bad" if verdict == "breach" else "challenger",
                 reference=1.0,
             ),
+            "clipped": nearness > furthest,
         }
         for nearness, label, verdict in shown
     ]
-    return {"rows": rows}
+    return {"rows": rows, "clipped": any(row["clipped"] for row in rows)}
 
 
 def _nearness(measure: Mapping[str, Any]) -> float | None:
@@ -209,15 +234,15 @@ def _signal(name: str, signal: Mapping[str, Any]) -> Section:
     beyond = [m for m in signal["measures"] if m["verdict"] == "breach"]
     features = [m["feature"] for m in beyond if m["feature"]]
     judged = [m for m in signal["measures"] if m["verdict"] != "not judged"]
-    if signal["verdict"] == "not judged":
-        found = str(signal.get("reason") or "")
-        found = found[:1].upper() + found[1:]
+    reason = str(signal.get("reason") or "")
+    if not judged:
+        found, reason = reason, ""
     elif features:
         found = f"{_joined(dict.fromkeys(features[:5]))} of {plural(len({m['feature'] for m in judged}), 'column')}"
     elif judged and not judged[0]["feature"]:
         found = "; ".join(_finding(measure) for measure in judged)
     else:
-        found = f"{plural(len({m['feature'] for m in judged}), 'column')}, all within"
+        found = f"{plural(len({m['feature'] for m in judged}), 'column')} within"
     rows = mapping(signal, "rows")
     return {
         "name": name,
@@ -226,6 +251,7 @@ def _signal(name: str, signal: Mapping[str, Any]) -> Section:
         "tone": tone,
         "word": word,
         "found": found,
+        "unjudged": f"Not judged: {reason}." if reason else "",
         "rows": number(rows.get("production")) if rows else MISSING,
         "reference_rows": number(rows.get("reference")) if rows else MISSING,
         "advice": SIGNALS[signal["type"]].advice if beyond else "",
@@ -249,12 +275,13 @@ def _drift(name: str, signal: Mapping[str, Any], details: Mapping[str, Any]) -> 
     measures = sorted(signal["measures"], key=lambda m: -(_nearness(m) or 0))
     features = [_feature(f"{name}-{i}", m, details) for i, m in enumerate(measures)]
     breached = [f for f in features if f["tone"] == "bad"]
-    shown = breached or features[:1]
+    drawn = [f for f in features if f["drawn"]]
+    shown = ([f for f in breached if f["drawn"]] or drawn[:1])[:MOST_OPEN]
     return {
         "name": name,
         "rows": features,
-        "shown": shown[:MOST_OPEN],
-        "rest": [f for f in features if f not in shown[:MOST_OPEN]],
+        "shown": shown,
+        "rest": [f for f in drawn if f not in shown],
         "sentence": _rows_sentence(signal),
         "lasting": bool(breached),
     }
@@ -304,13 +331,14 @@ def _feature(name: str, measure: Mapping[str, Any], details: Mapping[str, Any]) 
     return {
         "name": feature,
         "kind": measure["kind"],
+        "drawn": bool(shape),
         "metric": label,
         "value": number(measure["value"]),
         "limit": number(measure["limit"]),
         "tone": tone,
         "word": word,
         "since": _day(measure["since"]) if measure.get("since") else "",
-        "chance": number(measure["chance"], 2) if finite(measure.get("chance")) is not None else "",
+        "noise": number(measure["noise"], 2) if finite(measure.get("noise")) is not None else "",
         "reason": text(measure["reason"]) if measure.get("reason") else "",
         "spark": charts.sparkline(values, measure["limit"]),
         "picture": picture,
@@ -370,6 +398,8 @@ def _quality(name: str, signal: Mapping[str, Any]) -> Section:
             else "",
             "breach": breach,
             "limit": percent(measure["limit"]),
+            "noise": percent(measure["noise"]) if finite(measure.get("noise")) else "",
+            "open": measure["verdict"] == "not judged",
         }
         if breach:
             row["since"] = _day(measure["since"])

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from modelyard.console import listed
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
 from modelyard.evidence import plain
 from modelyard.files import write_json, write_text
 from modelyard.models.registry import Located, locate
+from modelyard.monitoring import performance
 from modelyard.monitoring.follow_contract import check_agreement
 from modelyard.monitoring.judge import (
     BREACH,
@@ -29,7 +29,7 @@ from modelyard.monitoring.judge import (
 from modelyard.monitoring.measure import measure
 from modelyard.monitoring.monitor_file import load_monitor
 from modelyard.monitoring.monitor_report import render
-from modelyard.monitoring.plan import Attribution, Plan, make_plan
+from modelyard.monitoring.plan import Attribution, Performance, Plan, make_plan
 from modelyard.monitoring.sources import Sources
 from modelyard.project import Project, load_project
 from modelyard.tracking import tracking_uri
@@ -42,14 +42,16 @@ class MonitorResult:
     """Result of a monitor's run.
 
     Attributes:
-        verdict: fine; breach; or not judged, where no signal had enough data.
+        verdict: breach; not judged, where a signal that decides could not be judged whole; else fine.
         breaches: those of signals with `alert_enabled`, which alone decide.
+        unjudged: of these signals, the ones that were not judged, or not whole.
         evidence: path of monitor.json.
         report: path of report.html.
     """
 
     verdict: str
     breaches: tuple[Breach, ...]
+    unjudged: tuple[str, ...]
     notes: tuple[str, ...]
     evidence: Path
     report: Path
@@ -118,14 +120,17 @@ def _contract(root: Path, champion: Located | None) -> Contract:
 def _measure(plan: Plan, champion: Located | None, contract: Contract) -> dict[str, Any]:
     """Measure all signals; NaN and infinity become None."""
     found = measure(plan)
+    for name, signal in plan.signals.items():
+        if isinstance(signal, Performance):
+            found[name] = performance.measure(signal, plan.types)
     attributions = {k: s for k, s in plan.signals.items() if isinstance(s, Attribution)}
     if attributions and champion is not None:
         from modelyard.modelling.saving import load_model
         from modelyard.monitoring import attribution
 
         model = load_model(champion.paths["model"])
-        for name, signal in attributions.items():
-            found[name] = attribution.measure(signal, model, contract)
+        for name, compared in attributions.items():
+            found[name] = attribution.measure(compared, model, contract)
     result: dict[str, Any] = plain(found)
     return result
 
@@ -136,15 +141,9 @@ def _write(
     """Judge the whole, and write report.html before monitor.json, which makes the result count."""
     monitor, champion = sources.monitor, sources.champion
     breaches = breaches_of(signals)
-    is_judged = any(signal["verdict"] != NOT_JUDGED for signal in signals.values())
-    verdict = BREACH if breaches else FINE if is_judged else NOT_JUDGED
-    notes = list(sources.notes)
-    for name, signal in signals.items():
-        if signal["verdict"] == NOT_JUDGED:
-            notes.append(f"{name} was not judged: {signal['reason']}")
-    for name, signal in signals.items():
-        if signal["absent"]:
-            notes.append(f"{name} leaves out {listed(signal['absent'])}: not collected")
+    deciding = [signal["verdict"] for signal in signals.values() if signal["alert"]]
+    is_fine = bool(deciding) and all(verdict == FINE for verdict in deciding)
+    verdict = BREACH if breaches else FINE if is_fine else NOT_JUDGED
     evidence = {
         "evidence": "monitor",
         "params": {"monitor": monitor.name, "at": sources.at.isoformat()},
@@ -159,14 +158,25 @@ def _write(
             "model": {"name": project.model, "version": champion.number if champion else None},
             "at": sources.at.isoformat(),
             "file": monitor.file.name,
-            "notes": notes,
+            "notes": sources.notes,
             "signals": signals,
         },
     }
     report, file = folder / "report.html", folder / "monitor.json"
     write_text(report, render(evidence, title=project.title))
     write_json(file, evidence)
-    return MonitorResult(verdict, breaches, tuple(notes), file, report)
+    notes = list(sources.notes)
+    for name, signal in signals.items():
+        notes += [
+            f"{name}, {m['feature']}: {m['reason']}"
+            for m in signal["measures"]
+            if m["verdict"] == BREACH and m["reason"]
+        ]
+        if signal["reason"]:
+            part = "in part " if any(m["verdict"] != NOT_JUDGED for m in signal["measures"]) else ""
+            notes.append(f"{name} was {part}not judged: {signal['reason']}")
+    unjudged = tuple(name for name, s in signals.items() if s["alert"] and s["reason"])
+    return MonitorResult(verdict, breaches, unjudged, tuple(notes), file, report)
 
 
 def parse_time(text: str | None) -> datetime:

@@ -18,26 +18,29 @@ from modelyard.reports.wording import number
 SUMMARY = {
     FINE: ("nothing moved beyond its threshold", "bold green"),
     BREACH: ("breach of {}", "bold red"),
-    NOT_JUDGED: ("not enough data to judge anything", "bold yellow"),
+    NOT_JUDGED: ("no breach, but not everything could be judged: {}", "bold yellow"),
 }
 
 
 def show(result: MonitorResult, console: Console) -> None:
     """Print a result for a person: breaches as a table, notes, verdict, and where the report is."""
     if result.breaches:
-        table = Table("signal", "feature", "metric", "found", "threshold", "since")
+        table = Table("signal", "feature", "metric", "found", "threshold", "noise", "since")
         for breach in result.breaches:
             table.add_row(
                 *map(Text, (breach.signal, breach.feature, breach.metric)),
                 Text(number(breach.value), "bold red"),
                 number(breach.threshold),
+                number(breach.noise),
                 f"{breach.since:%Y-%m-%d}",
             )
         console.print(table)
     for note in result.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     words, style = SUMMARY[result.verdict]
-    console.print(Text(words.format(", ".join(result.signals)), style))
+    named = result.signals if result.verdict == BREACH else result.unjudged
+    words = words.format(", ".join(named) or "no signal has alert_enabled")
+    console.print(Text(words, style))
     report = result.report
     with suppress(ValueError):
         report = report.resolve().relative_to(Path.cwd())

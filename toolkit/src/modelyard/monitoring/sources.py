@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from modelyard.console import listed
 from modelyard.errors import UsageError
 from modelyard.models.registry import Located
 from modelyard.monitoring.monitor_file import Monitor
 from modelyard.monitoring.schedule import MonitorData
-from modelyard.monitoring.windows import CORRELATION_ID, KNOWN_AT, Window, known_columns
+from modelyard.monitoring.windows import CORRELATION_ID, KNOWN_AT, Window
 from modelyard.pipelines.data_assets import local_path
 
 LOCAL_ENDPOINT = "local"
@@ -61,7 +64,10 @@ class Sources:
         """Return the ground truth known when the monitor runs; files of another target are passed over."""
         files = []
         for file in sorted((self.collected / "ground_truth").glob("[!.]*.parquet")):
-            known = known_columns(Window((str(file),))) or {target}
+            try:
+                known = set(pq.read_schema(file).names)
+            except (pa.ArrowException, OSError):  # reading the window raises the error
+                known = {target}
             others = known - {CORRELATION_ID, KNOWN_AT}
             if target not in known and len(known) == len(others) + 2:
                 note = f'{file.name} is ground truth of {listed(sorted(others))}, not of "{target}": passed over'

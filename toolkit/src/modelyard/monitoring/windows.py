@@ -93,17 +93,6 @@ def batches(window: Window, types: Mapping[str, str]) -> Iterator[Batch]:
         yield Batch(len(table), columns, wrong)
 
 
-def known_columns(window: Window) -> set[str] | None:
-    """Return the columns of the first file, where that is Parquet that can be read; else None."""
-    for path in window.files[:1]:
-        if path.lower().endswith((".parquet", ".pq")):
-            try:
-                return set(pq.read_schema(path).names)
-            except (pa.ArrowException, OSError):
-                return None  # reading the window raises the error
-    return None
-
-
 def canonical(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
     """Return the values of a column as `Batch` has them, and a mask of those of another type, if any."""
     if pa.types.is_dictionary(column.type):
@@ -143,9 +132,9 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _parsed(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, NDArray[np.bool_]]:
     """Parse a column that is stored as another type than the contract's."""
-    from modelyard.data.cells import Cells, parse
+    from modelyard.data.cells import Cells, Reading, parse
 
-    parsed = parse(Cells(pa.chunked_array(column), None), kind)  # type: ignore[arg-type]
+    parsed = parse(Cells(pa.chunked_array(column), None), Reading(type=kind))  # type: ignore[arg-type]
     if kind in NUMERIC:
         values = pa.array(
             parsed.values.to_numpy(dtype=np.float64, na_value=np.nan), from_pandas=True

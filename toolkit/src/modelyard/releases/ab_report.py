@@ -32,9 +32,12 @@ from modelyard.releases.sequential_test import (
     decide,
     fixed_sample,
     half_width,
+    planning_error,
 )
+from modelyard.reports.wording import finite
 
 FEWEST_OF_A_CLASS = 20
+BY_CLASS = {"balanced_accuracy", "macro_f1", "roc_auc_ovr"}  # of several classes, all alike
 SECOND = {"binary": "accuracy", "multiclass": "accuracy", "regression": "mae"}
 
 
@@ -98,8 +101,8 @@ def ab_report(
     compared = {name: differ(rules, sides, name, paired, gates.evaluation, own) for name in metrics}
     found = compared[metric]
     rows = len(sides["A"].ids) if paired else sum(len(side.ids) for side in sides.values())
-    enough = all(_has_enough_rows(rules, side) for side in sides.values())
-    verdict = decide(found.value, found.error, rows, minimal, alpha, enough=enough)
+    lacking = {name: rows_lacking(rules, sides, rows, name) for name in metrics}
+    verdict = decide(found.value, found.error, rows, minimal, alpha, lacking=lacking[metric])
     names = {"A": _name(a), "B": _name(b)}
     details = {
         "verdict": verdict.choice,
@@ -110,8 +113,14 @@ def ab_report(
         "confidence": confidence,
         "power": POWER,
         "rows_needed": verdict.needed,
-        "rows_needed_at_one_look": fixed_sample(found.error, rows, minimal, alpha),
+        "rows_needed_at_one_look": fixed_sample(
+            planning_error(found.error, rows), rows, minimal, alpha
+        )
+        if rows
+        else None,
+        "rows_at_the_latest": verdict.latest,
         "rows_more": verdict.more,
+        "rows_lacking": lacking[metric],
         "endpoint": endpoint,
         "sides": {
             label: {
@@ -124,7 +133,8 @@ def ab_report(
             for label, words in periods.items()
         },
         "differences": {
-            name: _intervals(compared[name], rows, alpha, confidence) for name in metrics
+            name: _intervals(compared[name], 0 if lacking[name] else rows, alpha, confidence)
+            for name in metrics
         },
     }
     folder = endpoint_folder(root, endpoint) / "ab"
@@ -209,16 +219,44 @@ def differ(
     gain = gain if directions(contract.kind, own)[metric] else -gain
     kept = gain[1:][~np.isnan(gain[1:])]
     error = float(kept.std(ddof=1)) if len(kept) > 1 else math.nan
+    if error == 0 and contract.kind != "regression" and not _answer_alike(sides, paired):
+        # Without any error on these rows; as if one row of either side had another answer.
+        error = math.sqrt(2) / min(_fewest(contract, side, metric) for side in sides.values())
     ends = {label: float(values[0]) for label, values in found.items()}
     return Difference(float(gain[0]), error, gain, ends)
 
 
-def _has_enough_rows(contract: Contract, side: Joined) -> bool:
+def rows_lacking(contract: Contract, sides: dict[str, Joined], rows: int, metric: str) -> int:
+    """Estimate how many rows have to come before the interval of a metric is valid; 0: none.
+
+    Each side needs FEWEST rows, and FEWEST_OF_A_CLASS of each class that the metric counts apart.
+    Sides and classes keep their shares.
+    """
+    growth = 1.0
+    for side in sides.values():
+        if not len(side.ids):
+            return 2 * FEWEST
+        growth = max(growth, FEWEST / len(side.ids))
+        if contract.kind == "binary" or metric in BY_CLASS:
+            growth = max(growth, FEWEST_OF_A_CLASS / _rarest(contract, side))
+    return math.ceil(rows * growth) - rows
+
+
+def _rarest(contract: Contract, side: Joined) -> int:
+    """Count the rows of the rarest class, at least 1; a class of several that never happens is left out."""
     if contract.kind == "binary":
         positive = int(side.truth.sum())
-        if min(positive, len(side.truth) - positive) < FEWEST_OF_A_CLASS:
-            return False
-    return len(side.ids) >= FEWEST
+        return max(min(positive, len(side.truth) - positive), 1)
+    return int(np.unique(side.truth, return_counts=True)[1].min())
+
+
+def _fewest(contract: Contract, side: Joined, metric: str) -> int:
+    return len(side.ids) if metric == "accuracy" else _rarest(contract, side)
+
+
+def _answer_alike(sides: dict[str, Joined], paired: bool) -> bool:
+    a, b = sides["A"].prediction, sides["B"].prediction
+    return paired and np.array_equal(a.score, b.score) and np.array_equal(a.label, b.label)
 
 
 def show(details: dict[str, Any]) -> None:
@@ -232,7 +270,9 @@ def show(details: dict[str, Any]) -> None:
                 _number(a["metrics"][metric]),
                 _number(b["metrics"][metric]),
                 _signed(found["difference"]),
-                f"{_signed(found['low'])} – {_signed(found['high'])}",
+                f"{_signed(found['low'])} – {_signed(found['high'])}"
+                if finite(found["low"]) is not None
+                else "none yet",
             )
         )
     rows = (
@@ -253,16 +293,32 @@ def show(details: dict[str, Any]) -> None:
     if details["rows_needed"] is not None:
         print(
             f"a difference of {details['minimal_difference']:g} is found with {details['power']:.0%} "
-            f"probability in {details['rows_needed']:,} rows "
-            f"({details['rows_needed_at_one_look']:,} if checked only once)"
+            f"probability in {_rounded(details['rows_needed'])} rows "
+            f"({_rounded(details['rows_needed_at_one_look'])} if checked only once); the test ends after "
+            f"{_rounded(details['rows_at_the_latest'])} at the latest"
         )
     decision = {
         "A": f"decide for A, {a['name']}",
         "B": f"decide for B, {b['name']}",
-        "wait": f"wait for about {details['rows_more']:,} more rows",
+        "wait": f"wait for {_more(details)} more rows",
         "stop": "stop: keep the simpler one",
     }[details["verdict"]]
     print(f"{decision} ({details['reason']})")
+
+
+def _more(details: dict[str, Any]) -> str:
+    more = details["rows_more"]
+    if details["rows_lacking"]:
+        return f"at least {_rounded(more)}"
+    rows = [side["rows"] for side in details["sides"].values()]
+    after = (rows[0] if details["paired"] else sum(rows)) + more
+    return f"{'about' if after == details['rows_needed'] else 'up to'} {_rounded(more)}"
+
+
+def _rounded(rows: int) -> str:
+    """Write an estimate with two digits, rounded up."""
+    step = 10 ** max(len(str(rows)) - 2, 0)
+    return f"{-(-rows // step) * step:,}"
 
 
 def _intervals(found: Difference, rows: int, alpha: float, confidence: float) -> dict[str, Any]:

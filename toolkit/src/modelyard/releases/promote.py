@@ -23,7 +23,7 @@ from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry, RegistryError, promotion_lock
 from modelyard.models.version import CHALLENGER, CHAMPION, Version
-from modelyard.own_code import metrics_module
+from modelyard.own_code import own_module
 from modelyard.project import Project, load_project
 from modelyard.reports import report
 from modelyard.reports.card import write_card
@@ -50,13 +50,20 @@ class Promotion:
     compared_again: bool
 
 
-def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> Promotion:
+def promote(
+    root: Path,
+    number: str | None = None,
+    *,
+    dry_run: bool = False,
+    accepted_by: str | None = None,
+) -> Promotion:
     """Judge a challenger by the gates and against the champion, and promote it if it passes.
 
     Args:
         root: the project.
         number: version to judge; default: the newest challenger.
         dry_run: judge only.
+        accepted_by: who accepts gates that could not be judged, where conf/gates.yml asks.
 
     Raises:
         UsageError: there is no such version, or it is the champion.
@@ -95,10 +102,14 @@ def promote(root: Path, number: str | None = None, *, dry_run: bool = False) -> 
             fairness=evidence.get("fairness"),
             footprint=evidence.get("footprint"),
         )
+        if decision.verdict == "open" and decision.open_gates == "ask":
+            decision = replace(decision, accepted_by=accepted_by)
         if not dry_run:
+            is_asked = decision.verdict == "open" and decision.open_gates == "ask"
+            otherwise = "open" if is_asked else "refused"
             decision = replace(
                 decision,
-                stage="promoted" if decision.passed else "refused",
+                stage="promoted" if decision.promotable else otherwise,
                 decided={
                     "by": _author(root),
                     "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -125,7 +136,7 @@ def _record(
     # Each decision has a folder of its own, since Azure ML does not replace artifacts.
     place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
-        if decision.passed:
+        if decision.promotable:
             registry.set_champion(challenger, champion)
             if champion is not None and former is not None:
                 registry.tag(challenger, NEW_LINE, former["why"])
@@ -208,7 +219,12 @@ def _compare_again(
         inputs["gates"] = root / "conf" / "gates.yml"
         # Its tables would stand between the lines of `--json`, and the report shows them.
         with contextlib.redirect_stdout(io.StringIO()):
-            held = held_out(champion=rival, metrics=metrics_module(root), **inputs)
+            held = held_out(
+                champion=rival,
+                metrics=own_module(root, "metrics"),
+                training=own_module(root, "train"),
+                **inputs,
+            )
             assess(held, inputs["model"], rival, place)
         return {kind: read_json(place / f"{kind}.json") for kind in COMPARED}
 

@@ -25,30 +25,31 @@ class Verdict:
 
     Attributes:
         low: lower end of the interval that is valid at all checks together; `high`: the upper end.
-        needed: rows that find a difference of `minimal` with a probability of POWER.
-        more: rows to wait for; 0 after a decision.
+            Infinite while the rows are too few for one.
+        needed: rows that find a difference of `minimal` with a probability of POWER; None without any
+            estimate of the error.
+        latest: rows at which the test ends whatever the difference is: the interval is narrower than
+            `minimal`, so that it excludes 0 or lies within ±`minimal`.
+        more: rows to wait for: up to `needed`, from there on up to `latest`; 0 after a decision.
     """
 
     choice: Choice
     low: float
     high: float
     needed: int | None
+    latest: int | None
     more: int
     reason: str
 
 
 def decide(
-    difference: float,
-    error: float,
-    rows: int,
-    minimal: float,
-    alpha: float,
-    *,
-    enough: bool = True,
+    difference: float, error: float, rows: int, minimal: float, alpha: float, *, lacking: int = 0
 ) -> Verdict:
     """Decide for A, for B, to wait for more rows, or to stop because the difference is too small.
 
     The test decides for a side when the interval excludes 0, and stops when it is within ±`minimal`.
+    The rows to wait for do not depend on the difference so far, which says little as long as the
+    interval contains 0.
 
     Args:
         difference: of B from A; positive if B is better.
@@ -56,25 +57,27 @@ def decide(
         rows: of both sides together, or pairs.
         minimal: smallest difference that matters.
         alpha: probability of deciding for a side at any check although there is no difference.
-        enough: whether the rows suffice for an asymptotic interval.
+        lacking: rows still to come before the interval, which is asymptotic, is valid.
     """
-    if not enough or not math.isfinite(difference) or not math.isfinite(error):
-        return Verdict("wait", -math.inf, math.inf, None, 2 * FEWEST, "too few rows")
+    needed = latest = None
+    if math.isfinite(error) and rows:
+        planned = planning_error(error, rows)
+        needed = sample_size(planned, rows, minimal, alpha)
+        latest = _rows_until(planned, rows, alpha, lambda width, _: width <= minimal / 2)
+    if needed is None or latest is None or lacking or not math.isfinite(difference):
+        more = max(lacking, (needed or 0) - rows, 1)
+        return Verdict("wait", -math.inf, math.inf, needed, latest, more, "too few rows to judge")
     half = half_width(error, rows, alpha)
     low, high = difference - half, difference + half
-    needed = sample_size(error, rows, minimal, alpha)
     if low > 0:
-        return Verdict("B", low, high, needed, 0, "B is better: the interval is above 0")
+        return Verdict("B", low, high, needed, latest, 0, "B is better: the interval is above 0")
     if high < 0:
-        return Verdict("A", low, high, needed, 0, "A is better: the interval is below 0")
+        return Verdict("A", low, high, needed, latest, 0, "A is better: the interval is below 0")
     if -minimal < low and high < minimal:
-        return Verdict("stop", low, high, needed, 0, "the difference is too small to matter")
-    # With the present difference the test ends when the interval fits the nearer of the two limits.
-    at_present = _rows_until(
-        error, rows, alpha, lambda width, _: width < max(abs(difference), minimal - abs(difference))
-    )
-    more = max(min(needed, at_present), rows + 1) - rows
-    return Verdict("wait", low, high, needed, more, "the interval contains 0")
+        reason = "the difference is too small to matter"
+        return Verdict("stop", low, high, needed, latest, 0, reason)
+    more = max((needed if rows < needed else latest) - rows, 1)
+    return Verdict("wait", low, high, needed, latest, more, "the interval contains 0")
 
 
 def half_width(error: float, rows: float, alpha: float) -> float:
@@ -95,6 +98,15 @@ def half_width(error: float, rows: float, alpha: float) -> float:
     grown = rows * rho + 1
     spread = error * math.sqrt(rows)
     return spread * math.sqrt(2 * grown * math.log(math.sqrt(grown) / alpha) / rho) / rows
+
+
+def planning_error(error: float, rows: int) -> float:
+    """Return a standard error to plan with: the estimate and twice its own error.
+
+    That of a standard deviation of normal rows is 1 / √(2 rows) of it. Planned with the estimate
+    itself, every second test would lack rows.
+    """
+    return error * (1 + math.sqrt(2 / rows))
 
 
 def sample_size(error: float, rows: int, minimal: float, alpha: float) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from modelyard.reports.kinds import KINDS
 from modelyard.reports.labels import METRICS
 from modelyard.reports.reading import Rows, as_mapping, mapping, records, tidy
-from modelyard.reports.wording import estimate, finite, lowered, number, percent, text
+from modelyard.reports.wording import estimate, finite, lowered, number, percent, plural, text
 
 Section = dict[str, Any]
 
@@ -80,6 +80,20 @@ class Facts:
             found["challenger"] = as_estimates(mapping(self.envelopes["evaluation"], "metrics"))
         return {model: metrics for model, metrics in found.items() if metrics}
 
+    @property
+    def is_out_of_fold(self) -> bool:
+        """Whether challenger and baseline are judged on predictions out of fold."""
+        return mapping(self.evaluation, "judged_on").get("method") == "out-of-fold"
+
+    def judged_rows(self) -> str:
+        """Return how many rows the models are judged on, and how; empty if it is not known."""
+        rows = finite(self.evaluation.get("rows"))
+        if not rows:
+            return ""
+        if self.is_out_of_fold:
+            return f"{plural(rows, 'row')}, each predicted out of fold"
+        return plural(rows, "held-out row")
+
     def result(self) -> Estimate | None:
         """Return the challenger's value of the primary metric."""
         return self.models().get("challenger", {}).get(self.primary)
@@ -90,7 +104,11 @@ class Facts:
 
     def primary_differences(self) -> list[tuple[str, Estimate]]:
         """Return how much better the challenger is by the primary metric, by the other's name."""
-        names = {"baseline": "the baseline", "champion": lowered(self.champion)}
+        rival = lowered(self.champion)
+        if self.is_out_of_fold:
+            rows = plural(finite(mapping(self.evaluation, "judged_on").get("held_out")) or 0, "row")
+            rival += f" on the {rows} held out"
+        names = {"baseline": "the baseline", "champion": rival}
         found = [(name, self.differences(model).get(self.primary)) for model, name in names.items()]
         return [(name, difference) for name, difference in found if difference is not None]
 

@@ -12,6 +12,7 @@ from modelyard.reports import charts
 from modelyard.reports.facts import Facts, gather
 from modelyard.reports.pages import page
 from modelyard.reports.reading import as_mapping, mapping, tidy
+from modelyard.reports.sections.candidates import candidates
 from modelyard.reports.sections.curves import calibration, learning, roc
 from modelyard.reports.sections.data import data, violations
 from modelyard.reports.sections.errors import confusion, residuals
@@ -57,6 +58,7 @@ def contents(evidence: Evidence, run: Mapping[str, Any]) -> dict[str, Any]:
         "violations": violations(facts),
         "data": data(facts),
         "metrics": metrics(facts),
+        "candidates": candidates(facts),
         "learning": learning(facts),
         "calibration": calibration(facts),
         "roc": roc(facts),

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from modelyard.console import listed, shown
-from modelyard.contract.model import Column, Contract, described
-from modelyard.data.cells import Cells, Parsed, Type, parse
+from modelyard.contract.model import Column, Contract
+from modelyard.data.cells import Cells, Parsed, Type, described, parse
 from modelyard.data.stream import Chunk, Stream
 from modelyard.errors import UsageError
 from modelyard.modelling.predicting import Prediction, predict
@@ -43,8 +43,8 @@ class ParsedRows:
 
     Attributes:
         features: the contract's features of the valid rows.
-        carried: identifiers and position of the valid rows.
-        rejected: position and reason of the other rows, and their cells as text.
+        carried: identifiers of the valid rows, and their number in the file, from 1.
+        rejected: number and reason of the other rows, and their cells as text.
     """
 
     features: pd.DataFrame
@@ -102,7 +102,7 @@ def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
     parsed = {}
     for name in names if rows else ():
         cells, rule = chunk.columns[name], contract.columns[name]
-        parsed[name] = parse(cells, rule.type, format=rule.format)
+        parsed[name] = parse(cells, rule)
         for row, reason in _breaches(name, cells, rule, parsed[name]):
             reasons.setdefault(row, []).append(reason)
     bad = np.array(sorted(reasons), dtype=np.int64)
@@ -117,7 +117,7 @@ def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
         else pa.array([], ARROW[contract.columns[name].type])
         for name in contract.identifiers
     }
-    carried[ROW] = pa.array(chunk.positions[good])
+    carried[ROW] = pa.array(chunk.positions[good] + 1)  # people count rows from 1
     return ParsedRows(
         features if good.all() else features[good],
         pa.table(carried),
@@ -166,9 +166,8 @@ def _exact(cells: Cells, rule: Column, parsed: Parsed, good: NDArray[np.bool_]) 
         return pa.array(parsed.values[good], kind, from_pandas=True)
     present = good & ~parsed.nulls
     whole = np.zeros(len(good), dtype=np.int64)
-    whole[present] = parse(
-        Cells(cells.array.filter(pa.array(present)), cells.delimiter), rule.type
-    ).values
+    some = Cells(cells.array.filter(pa.array(present)), cells.delimiter)
+    whole[present] = parse(some, rule).values
     return pa.array(whole[good], kind, mask=~present[good])
 
 
@@ -176,8 +175,8 @@ def _rejected(
     chunk: Chunk, names: list[str], bad: NDArray[np.int64], reasons: dict[int, list[str]]
 ) -> pa.Table:
     """Make a table of rejected rows in the order of the file; misshapen rows have no cells."""
-    positions = [int(position) for position in chunk.positions[bad]]
-    places = [position for position, _ in chunk.refused]
+    positions = [int(position) + 1 for position in chunk.positions[bad]]
+    places = [position + 1 for position, _ in chunk.refused]
     order = np.argsort([*positions, *places], kind="stable")
     columns = {
         ROW: pa.array([*positions, *places], pa.int64()),
@@ -201,7 +200,7 @@ def shown_cell(value: Any) -> str:
 
 
 def scored_rows(parsed: ParsedRows, deployed: Deployed) -> pa.Table:
-    """Predict valid rows; return identifiers, position, prediction, probabilities and version.
+    """Predict valid rows; return identifiers, number, prediction, probabilities and version.
 
     Raises:
         UsageError: the model cannot score them.

@@ -34,6 +34,7 @@ BATCH_SECONDS = 0.5
 MOST_BATCHES = 250  # in the queue; more are dropped, and counted
 # Ids that a client sent with its rows are in this column, of inputs and outputs.
 OWN_ID = "client_correlation_id"
+ID, COLLECTED_AT = "correlationid", "collected_at"
 
 log = logging.getLogger("azmlinfsrv.collect")
 
@@ -61,6 +62,7 @@ class Collection:
         from azureml.ai.monitoring import Collector
 
         self._columns = contract.features
+        self._own = {*contract.features} - {*collected_features(contract)}
         self._output_names = output_names(contract)
         self._headers = {
             name.lower().replace("_", "-"): os.environ[name]
@@ -144,6 +146,9 @@ class Collection:
         from azureml.ai.monitoring.context import BasicCorrelationContext
 
         inputs = [dict(zip(self._columns, row, strict=True)) for row in batch.inputs]
+        for record in inputs if self._own else ():
+            for name in self._own:
+                del record[name]
         outputs = [
             dict(zip(self._output_names, _flattened(*answer), strict=True))
             for answer in batch.outputs
@@ -173,6 +178,11 @@ def _json(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(type(value).__name__)
+
+
+def collected_features(contract: Contract) -> list[str]:
+    """Names of the features that are collected: all but those called like the collector's own columns."""
+    return [name for name in contract.features if name not in (ID, COLLECTED_AT, OWN_ID)]
 
 
 def output_names(contract: Contract) -> list[str]:

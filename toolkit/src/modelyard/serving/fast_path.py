@@ -5,8 +5,9 @@ columns, a call per tree. For one row that is milliseconds of overhead. Here eac
 look-up, and all trees are evaluated at once (see `forest`).
 
 A model that `assemble` made of the encoder of `modelling.encoding` has a fast path: histogram gradient
-boosting is evaluated here, any other learner is asked about the encoded rows. A project's derived features
-are computed by its own function on a frame of the rows. Any other model has none.
+boosting is evaluated here, any other learner is asked about the encoded rows, and a correction of
+probabilities is applied to either. A project's derived features are computed by its own function on a
+frame of the rows. Any other model has none.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEncoder
 
 from modelyard.contract.model import Contract
+from modelyard.modelling.calibrated import Calibrated
 from modelyard.modelling.derived import DerivedFeatures
 from modelyard.modelling.encoding import as_floats, as_words, date_parts
+from modelyard.modelling.word_scores import WordScores
 from modelyard.serving.forest import forest_of
 from modelyard.serving.payload import frame
 
@@ -59,7 +62,10 @@ class FastPath:
         """Take the parts of a model; `derive` adds its derived features to rows."""
         self.learner = learner
         self.words = words
-        self.forest = forest_of(learner)
+        # By name: a saved model brings its own copy of the class.
+        is_corrected = type(learner).__name__ == Calibrated.__name__
+        self.forest = forest_of(learner.learner_ if is_corrected else learner)
+        self._correct = learner.calibration.apply if is_corrected else None
         self._derive = derive
         self._encoders = encoders
         self._ask = getattr(learner, "predict_proba", None) or learner.predict
@@ -74,7 +80,8 @@ class FastPath:
             rows = self._derive(rows)
         encoded = [[value for encode in self._encoders for value in encode(row)] for row in rows]
         if self.forest is not None and len(rows) <= FEW_ROWS:
-            return self.forest.scores(encoded)
+            scores = self.forest.scores(encoded)
+            return scores if self._correct is None else self._correct(scores)
         answer: NDArray[np.float64] = self._ask(np.array(encoded, dtype=np.float64))
         return answer
 
@@ -185,6 +192,9 @@ def _encoders(
             first, second = (step for _, step in block.steps)
             if not is_called(first, as_words):
                 raise _UnknownError
+            if type(second).__name__ == WordScores.__name__:
+                found.append(_scored(second, columns[0]))
+                continue
             words |= {name: _known(second, i) for i, name in enumerate(names)}
             found += [_table(second, i, column) for i, column in enumerate(columns)]
         else:
@@ -225,6 +235,11 @@ DATE_PARTS: dict[str, Callable[[datetime, datetime | None], float]] = {
         math.nan if start is None else (when - start).total_seconds() / 86_400
     ),
 }
+
+
+def _scored(encoder: Any, column: int) -> Encode:
+    """Make the function that scores one column's texts by their words."""
+    return lambda row: tuple(encoder.transform(np.array([[row[column]]], dtype=object))[0].tolist())
 
 
 def _known(encoder: Any, place: int) -> list[str]:

@@ -7,11 +7,8 @@ and text str without surrounding blanks; datetime in UTC without a zone; None wh
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, NoReturn
@@ -19,17 +16,12 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 
-from modelyard.console import shown
-from modelyard.contract.model import Column, Contract, described
-from modelyard.data.cells import EXACT, ISO_TIME
+from modelyard.contract.model import Contract
+from modelyard.serving.values import Broken, checker
 
-# The range of datetime64[ns], which models are trained with.
-FIRST, LAST = datetime(1677, 9, 22), datetime(2262, 4, 10)
 MOST_PROBLEMS = 20  # reported for one request
 LONGEST_ID = 128
 FORMS = 'a list of records, {"data": […]} or {"input_data": …}'
-
-Check = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -83,14 +75,6 @@ class Rows:
 
     values: list[list[Any]]
     ids: list[str] | None = None
-
-
-class _Broken(ValueError):
-    """Raised for a value that breaks a rule of its column."""
-
-    def __init__(self, rule: str, expected: str) -> None:
-        self.rule = rule
-        super().__init__(expected)
 
 
 class Reader:
@@ -152,14 +136,18 @@ class Reader:
                 rows.append([check(record[name]) for name, check in checks])
                 if len(record) == width or not self._extra(record):
                     continue
-            except (_Broken, KeyError, TypeError, IndexError):
+            except (Broken, KeyError, TypeError, IndexError):
                 pass
             self._report(content)
         return rows
 
     def _columns(self, content: dict[str, Any]) -> list[list[Any]]:
         """Read rows with shared column names: the "split" form of pandas, or a list per column."""
-        if set(content) <= {"columns", "index", "data"} and "columns" in content:
+        is_split = set(content) <= {"columns", "index", "data"} and "columns" in content
+        if is_split and set(self.contract.features) <= set(content):  # columns that are called so
+            data = content.get("data")
+            is_split = isinstance(data, list) and all(isinstance(row, list) for row in data)
+        if is_split:
             names, data = content["columns"], content.get("data")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 _refuse("form", "expected a list of column names", "columns")
@@ -182,7 +170,7 @@ class Reader:
                 raise BadRequest([Problem("data", "form", number, message)])
             try:
                 rows.append([check(row[place]) for place, check in checks])
-            except _Broken:
+            except Broken:
                 self._report([dict(zip(names, one, strict=False)) for one in data[:number]])
         return rows
 
@@ -227,174 +215,9 @@ class Reader:
             try:
                 if name in record:
                     check(record[name])
-            except _Broken as broken:
+            except Broken as broken:
                 message = f"expected {broken}, found {_found(record[name])}"
                 yield Problem(name, broken.rule, row, message)
-
-
-def checker(rule: Column) -> Check:
-    """Make a function that converts a JSON value to the column's value, or raises _Broken.
-
-    A missing value is refused where the contract has `nulls: 0.0`; any other share of missing values
-    cannot be checked on one row. Unlike in a CSV file, a string is no number: JSON has numbers.
-    """
-    makers = {
-        "number": _number,
-        "integer": _integer,
-        "boolean": _boolean,
-        "category": _word,
-        "text": _word,
-        "datetime": _datetime,
-    }
-    check = makers[rule.type](rule)
-    if rule.nulls == 0:
-        expected = described(rule)
-
-        def required(value: Any) -> Any:
-            found = None if value is None else check(value)
-            if found is None:
-                raise _Broken("nulls", expected)
-            return found
-
-        return required
-    return lambda value: None if value is None else check(value)
-
-
-def _number(rule: Column) -> Check:
-    low, high, limits = _limits(rule)
-
-    def check(value: Any) -> float:
-        if value.__class__ is not float:
-            if value.__class__ is not int:
-                raise _Broken("type", described(rule))
-            try:
-                value = float(value)
-            except OverflowError:
-                raise _Broken("type", "a finite number") from None
-        if not low <= value <= high:
-            finite = math.isfinite(value)
-            raise _Broken("range", limits) if finite else _Broken("type", "a finite number")
-        number: float = value
-        return number
-
-    return check
-
-
-def _integer(rule: Column) -> Check:
-    low, high, limits = _limits(rule)
-
-    def check(value: Any) -> int:
-        if value.__class__ is float and abs(value) <= EXACT and value.is_integer():
-            value = int(value)
-        if value.__class__ is not int or not -(2**63) <= value < 2**63:
-            raise _Broken("type", described(rule))
-        if not low <= value <= high:
-            raise _Broken("range", limits)
-        return value
-
-    return check
-
-
-def _limits(rule: Column) -> tuple[float, float, str]:
-    """Smallest and largest finite number, and a text with both."""
-    largest = 1.7976931348623157e308
-    low = -largest if rule.min is None else rule.min
-    high = largest if rule.max is None else rule.max
-    return low, high, _range(rule)  # type: ignore[return-value]
-
-
-def _range(rule: Column) -> str:
-    if rule.min is None or rule.max is None:
-        side = "at most" if rule.min is None else "at least"
-        return f"{side} {_limit(rule.max if rule.min is None else rule.min)}"
-    return f"{_limit(rule.min)} to {_limit(rule.max)}"
-
-
-def _limit(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else shown(value)
-
-
-def _boolean(rule: Column) -> Check:
-    def check(value: Any) -> bool:
-        if value.__class__ is not bool:
-            raise _Broken("type", described(rule))
-        return value
-
-    return check
-
-
-def _word(rule: Column) -> Check:
-    known = frozenset(rule.categories or ()) if rule.unseen == "refuse" else frozenset()
-    listed = ", ".join((rule.categories or ())[:8])
-    more = f", … ({len(known)})" if len(known) > 8 else ""
-    expected = f"one of {listed}{more}"
-
-    def check(value: Any) -> str | None:
-        word = value.strip() if value.__class__ is str else _as_word(value)
-        if known:
-            if word in known:
-                return word
-            if word:
-                raise _Broken("categories", expected)
-        if not word:
-            return None
-        if not word.isascii() and not _is_text(word):
-            raise _Broken("type", "text of whole characters")
-        return word
-
-    return check
-
-
-def _as_word(value: Any) -> str:
-    """Convert a number or a boolean to the word that reading it from a file gives."""
-    if value.__class__ is bool:
-        return "true" if value else "false"
-    if value.__class__ is float and math.isfinite(value):
-        return str(int(value)) if value.is_integer() and abs(value) <= EXACT else str(value)
-    if value.__class__ is int and abs(value) < 2**64:
-        return str(value)
-    raise _Broken("type", "text")
-
-
-def _is_text(word: str) -> bool:
-    """Whether UTF-8 can encode it: JSON can escape half of a surrogate pair."""
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _datetime(rule: Column) -> Check:
-    iso = re.compile(ISO_TIME)
-    expected = "a datetime (ISO 8601" + (f", or {rule.format})" if rule.format else ")")
-    low = FIRST if rule.min is None else rule.min
-    high = LAST if rule.max is None else rule.max
-
-    def check(value: Any) -> datetime | None:
-        if value.__class__ is not str:
-            raise _Broken("type", expected)
-        text = value.strip()
-        if not text:
-            return None
-        try:
-            if iso.match(text):
-                time = datetime.fromisoformat(text)
-            elif rule.format:
-                time = datetime.strptime(text, rule.format)
-            else:
-                raise _Broken("type", expected)
-            if time.tzinfo is not None:
-                time = time.astimezone(UTC).replace(tzinfo=None)
-        except (ValueError, OverflowError):
-            raise _Broken("type", expected) from None
-        if not FIRST <= time < LAST:
-            raise _Broken("type", f"a datetime from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
-        if not low <= time <= high:  # type: ignore[operator]
-            raise _Broken("range", _range(rule))
-        return time
-
-    return check
 
 
 def frame(rows: Sequence[Sequence[Any]], contract: Contract) -> pd.DataFrame:

@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.contract.model import Contract, load_contract
 from modelyard.files import write_json
-from modelyard.serving.collect import OWN_ID, output_names
+from modelyard.serving.collect import COLLECTED_AT, ID, OWN_ID, collected_features, output_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PATH = "/modeldata/log"
 EVENT = "azureml.inference."
-ID, COLLECTED_AT = "correlationid", "collected_at"
 FLUSH_SECONDS = 0.5
 FLUSH_ROWS = 10_000  # that wait in memory, of all collections, besides the last message
 MOST_BYTES = 64 * 2**20
@@ -206,7 +205,7 @@ def schemas(contract: Contract) -> dict[str, pa.Schema]:
         "text": pa.string(),
         "datetime": pa.timestamp("ns"),
     }
-    features = [(name, types[contract.columns[name].type]) for name in contract.features]
+    features = [(name, types[contract.columns[name].type]) for name in collected_features(contract)]
     prediction, *probabilities = output_names(contract)
     is_regression = contract.kind == "regression"
     label = contract.columns[contract.target.column].type

@@ -46,11 +46,11 @@ def read_rows(parquet: Path, model_folder: Path, most: int = MOST_ROWS) -> Rows:
 
     contract = load_contract(model_folder / "contract.yml")
     file = pq.ParquetFile(parquet)
-    needed = {*contract.features, contract.target.column}
-    missing = [name for name in contract.columns if name in needed - set(file.schema_arrow.names)]
+    needed = [*contract.features, contract.target.column]
+    missing = [name for name in needed if name not in file.schema_arrow.names]
     if missing:
         raise UsageError(f"{parquet} lacks {listed(missing)}; run the training pipeline again")
-    return spread(file.read(columns=sorted(needed)), contract, most)
+    return spread(file.read(columns=needed), contract, most)
 
 
 def spread(table: pa.Table, contract: Contract, most: int) -> Rows:

@@ -33,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--metrics", help="the project's module of metrics, such as package.metrics"
     )
+    parser.add_argument(
+        "--training", help="the project's module with `fit`: fits again where held-out rows are few"
+    )
     parser.add_argument("--evidence", type=Path, required=True, help="folder to write to")
     given = parser.parse_args(argv)
     return guarded(_assess_against_champion, **vars(given))

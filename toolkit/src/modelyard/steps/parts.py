@@ -8,9 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from modelyard.contract.model import load_contract
-from modelyard.data.parts import Part, read_part
-
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
+from modelyard.data.parts import PARTS, read_part
 
 
 def prepared_parts(data: Path, contract: Path) -> dict[str, pd.DataFrame]:

@@ -17,6 +17,8 @@ from modelyard.console import console, shown, table
 from modelyard.contract.model import Contract, load_contract
 from modelyard.contract.reading import read_table
 from modelyard.contract.validate import validate
+from modelyard.data.folds import Codes, copies, divide
+from modelyard.data.parts import FOLDS_FILE, PARTS
 from modelyard.data.table import Table, as_table, read_file
 from modelyard.errors import UsageError, first_line, guarded
 from modelyard.evidence import write_evidence
@@ -24,8 +26,10 @@ from modelyard.files import digest, replacing
 from modelyard.own_code import load_attribute
 from modelyard.steps.command import add_paths
 
-PARTS = ("train", "validation", "test")
 FEWEST = {"train": 10, "validation": 3, "test": 3}
+FOLDS = 5
+TIME_FOLDS = 6  # after the oldest rows
+OLDEST = 0.4  # share of the rows that no fold by time is judged on
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,10 +63,10 @@ def prepare(
     rules = load_contract(contract)
     given, without = (read_file(data), 0) if cleaning is None else cleaned(data, rules, cleaning)
     content = validate(given, contract, evidence)
-    rows, dropped = usable_rows(content, rules)
+    rows, same, dropped = usable_rows(content, rules)
     if cleaning is not None:
         dropped = {"cleaning": without, **dropped}
-    _write(data, rows, content, dropped, rules, prepared, evidence)
+    _write(data, rows, same, content, dropped, rules, prepared, evidence)
 
 
 def cleaned(data: Path, contract: Contract, module: str) -> tuple[Table, int]:
@@ -99,17 +103,21 @@ def cleaned(data: Path, contract: Contract, module: str) -> tuple[Table, int]:
 def _write(
     data: Path,
     rows: pd.DataFrame,
+    same: Codes,
     content: pd.DataFrame,
     dropped: dict[str, int],
     contract: Contract,
     prepared: Path,
     evidence: Path,
 ) -> None:
-    method, parts = split(rows, contract)
+    method, parts = split(rows, same, contract)
+    order = np.concatenate([parts[name] for name in PARTS])
+    write_folds(folds(rows, same, contract)[order], prepared)
     schema = arrow_schema(rows, contract)
     for name in PARTS:
         write_part(rows.iloc[parts[name]], schema, prepared / f"{name}.parquet")
-    summaries = {name: summary(rows.iloc[parts[name]], contract) for name in PARTS}
+    summaries = {str(name): summary(rows.iloc[parts[name]], contract) for name in PARTS}
+    distinct = len(np.unique(same))
     identity = content_digest(content)
     write_evidence(
         evidence,
@@ -129,22 +137,37 @@ def _write(
             "source": {"file": data.name, "sha256": digest(data)},
             "digest": identity,
             "dropped": dropped,
+            "repeated": {"rows": len(rows) - distinct, "distinct": distinct},
             "split": {"method": method, **summaries},
         },
     )
     show(data, method, summaries, dropped, contract)
+    if distinct < len(rows):
+        print(
+            f"{len(rows) - distinct:,} rows repeat another in all columns but the target: all are kept, "
+            f"and the copies of each of the {distinct:,} distinct rows stand in one part"
+        )
 
 
-def usable_rows(content: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Select the usable rows and the prepared columns; returns them and the number dropped by reason.
+def usable_rows(
+    content: pd.DataFrame, contract: Contract
+) -> tuple[pd.DataFrame, Codes, dict[str, int]]:
+    """Select the usable rows and the prepared columns.
 
-    Dropped: rows without target, without time where rows are split by it, and repetitions of
-    an earlier row in every column, identifiers included.
+    Dropped: rows without target, without time where rows are split by it, and, if the contract says so,
+    repetitions of an earlier row in every column, identifiers included.
+
+    Returns:
+        The rows; the number of the distinct row of each, by all columns but the target, since a model that
+        has seen a copy of a row knows what it became; the number of rows dropped by reason.
     """
     unknown = content[contract.target.column].isna()
     timeless = ~unknown & (content[contract.time].isna() if contract.time else False)
-    repeated = ~unknown & ~timeless & content.duplicated()
-    rows = content.loc[~(unknown | timeless | repeated), contract.prepared].reset_index(drop=True)
+    repeated = ~unknown & ~timeless & (contract.table.repeated_rows == "drop")
+    repeated &= content.duplicated() if repeated.any() else False
+    usable = content.loc[~(unknown | timeless | repeated)]
+    same = copies(usable.drop(columns=contract.target.column))
+    rows = usable[contract.prepared].reset_index(drop=True)
     types = {"boolean": bool, "integer": np.int64}
     target = contract.target.column
     if contract.columns[target].type in types:  # no value is missing any more
@@ -154,11 +177,16 @@ def usable_rows(content: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame
         "no_time": int(timeless.sum()),
         "duplicates": int(repeated.sum()),
     }
-    return rows, dropped
+    return rows, same, dropped
 
 
-def split(rows: pd.DataFrame, contract: Contract) -> tuple[str, dict[str, np.ndarray]]:
+def split(rows: pd.DataFrame, same: Codes, contract: Contract) -> tuple[str, dict[str, np.ndarray]]:
     """Split rows; returns the method, and the positions of each part, ascending or by time.
+
+    Args:
+        rows: of the table.
+        same: number of the distinct row of each; copies go to one part.
+        contract: of the table.
 
     Raises:
         UsageError: when a part would be too small, or lack the classes to be judged on.
@@ -166,14 +194,15 @@ def split(rows: pd.DataFrame, contract: Contract) -> tuple[str, dict[str, np.nda
     target = rows[contract.target.column]
     if contract.time is not None:
         method, parts = "time", by_time(rows[contract.time], contract)
-    elif contract.kind == "regression":
-        method, parts = "random", at_random(pd.Series(0, index=rows.index), contract)
     else:
-        method, parts = "stratified", at_random(target, contract)
+        method = "random" if contract.kind == "regression" else "stratified"
+        parts = at_random(_strata(rows, contract), same, contract)
     for name, positions in parts.items():
         if len(positions) < FEWEST[name]:
+            distinct = len(np.unique(same))
+            few = f"{distinct:,} distinct ones among " if distinct < len(rows) else ""
             raise UsageError(
-                f"{len(rows):,} usable rows are too few: {name} would get {len(positions)}, "
+                f"{few}{len(rows):,} usable rows are too few: {name} would get {len(positions)}, "
                 f"at least {FEWEST[name]} needed. Bring more rows, or change the split."
             )
         if contract.kind == "regression":
@@ -215,22 +244,50 @@ def _between_ties(ordered: np.ndarray, position: int) -> int:
     return left if position - left <= right - position else right
 
 
-def at_random(strata: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
+def at_random(strata: pd.Series, same: Codes, contract: Contract) -> dict[str, np.ndarray]:
     """Split each stratum by the same shares; one too small to divide stays in train."""
-    generator = np.random.default_rng(contract.split.seed)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in PARTS}
-    codes = pd.factorize(strata, sort=True)[0]
-    for code in range(int(codes.max(initial=-1)) + 1):
-        positions = generator.permutation(np.flatnonzero(codes == code))
-        test = round(len(positions) * contract.split.test)
-        validation = round(len(positions) * contract.split.validation)
-        if test + validation == len(positions):
-            test = validation = 0
-        parts["test"].append(positions[:test])
-        parts["validation"].append(positions[test : test + validation])
-        parts["train"].append(positions[test + validation :])
-    none = np.zeros(0, dtype=np.int64)
-    return {name: np.sort(np.concatenate([none, *chosen])) for name, chosen in parts.items()}
+    codes = pd.factorize(strata, sort=True)[0].astype(np.int64)
+    rows = np.bincount(codes)
+    shares = (contract.split.validation, contract.split.test)
+    held_out = np.array([np.round(rows * share) for share in shares])
+    held_out[:, held_out.sum(axis=0) == rows] = 0
+    wanted = np.vstack([rows - held_out.sum(axis=0), held_out]).astype(np.int64)
+    part = divide(codes, same, wanted, np.random.default_rng(contract.split.seed))
+    return {str(name): np.flatnonzero(part == number) for number, name in enumerate(PARTS)}
+
+
+def folds(rows: pd.DataFrame, same: Codes, contract: Contract) -> Codes:
+    """Divide all rows into folds for predictions out of fold (rows,); see `evaluation.out_of_fold`.
+
+    Without time there are `FOLDS` of about as many rows and the same classes, each with all copies of its rows.
+    By time, the first has the oldest rows, four times as many as each that follows.
+    """
+    if contract.time is not None:
+        times = rows[contract.time].to_numpy()
+        order = np.argsort(times, kind="stable")
+        ordered, fold = times[order], np.zeros(len(rows), dtype=np.int64)
+        for number in range(TIME_FOLDS):
+            start = round(len(rows) * (OLDEST + (1 - OLDEST) * number / TIME_FOLDS))
+            fold[order[_between_ties(ordered, start) :]] = number + 1
+        return fold
+    codes = pd.factorize(_strata(rows, contract), sort=True)[0].astype(np.int64)
+    counts = np.bincount(codes)
+    turn = (np.arange(FOLDS)[:, None] + np.arange(len(counts))) % FOLDS
+    wanted = counts // FOLDS + (turn < counts % FOLDS)
+    return divide(codes, same, wanted, np.random.default_rng(contract.split.seed))
+
+
+def _strata(rows: pd.DataFrame, contract: Contract) -> pd.Series:
+    """The target's classes, which every part has alike; numbers are one stratum."""
+    return (
+        rows[contract.target.column] if contract.kind != "regression" else pd.Series(0, rows.index)
+    )
+
+
+def write_folds(fold: Codes, prepared: Path) -> None:
+    """Write the fold of each row of train, validation and test, in this order."""
+    with replacing(prepared / FOLDS_FILE) as partial:
+        pq.write_table(pa.table({"fold": fold.astype(np.int8)}), partial)
 
 
 def arrow_schema(rows: pd.DataFrame, contract: Contract) -> pa.Schema:

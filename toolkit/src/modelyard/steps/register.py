@@ -13,7 +13,7 @@ from modelyard.errors import UsageError, guarded
 from modelyard.evidence import read_evidence
 from modelyard.files import digest, write_json, write_text
 from modelyard.gates import load_gates
-from modelyard.models.judge import judge
+from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry
 from modelyard.pipelines.record import parent_run_id
 from modelyard.project import read_project
@@ -85,13 +85,20 @@ def register(arguments: argparse.Namespace) -> int:
         write_card(Path(folder), evidence, project, run_about)
         registry.keep(run_id, Path(folder), "card")
     write_card(arguments.page, evidence, project, about_run())
-    verdict = "ready to be promoted" if decision.passed else "would be refused"
-    print(f"registered {arguments.model_name} v{version.number} as challenger: {verdict}")
+    print(f"registered {arguments.model_name} v{version.number} as challenger: {said(decision)}")
+    marks = {True: "ok  ", False: "NO  ", None: "open"}
     for reason in decision.reasons:
-        print(
-            f"  {'ok ' if reason.passed else 'NO '} {reason.gate}: {reason.found} ({reason.expected})"
-        )
+        print(f"  {marks[reason.passed]} {reason.gate}: {reason.found} ({reason.expected})")
     return 0
+
+
+def said(decision: Decision) -> str:
+    """Say in a few words what `mlops promote` would do."""
+    if decision.verdict == "open" and decision.open_gates == "ask":
+        return "open, somebody has to accept what could not be judged (mlops promote --accepted-by)"
+    if decision.verdict == "open":
+        return "open, would be refused until every gate can be judged"
+    return "ready to be promoted" if decision.passed else "would be refused"
 
 
 def _run_id() -> str:

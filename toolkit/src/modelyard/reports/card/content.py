@@ -19,8 +19,10 @@ from modelyard.reports.facts import (
 )
 from modelyard.reports.labels import group_metric_label, metric_label, ordered_group_metrics
 from modelyard.reports.reading import as_mapping, listed, mapping, records, tidy
+from modelyard.reports.sections.data import DROPPED, repeated
 from modelyard.reports.sections.fairness import MOST_GROUPS, group_estimate
 from modelyard.reports.sections.footprint import footprint
+from modelyard.reports.sections.verdict import open_gates
 from modelyard.reports.wording import (
     MISSING,
     date,
@@ -29,11 +31,11 @@ from modelyard.reports.wording import (
     number,
     percent,
     plural,
-    setting,
     text,
 )
 
 MOST_FEATURES = 12
+OUTCOMES = {"True": "passed", "False": "failed"}
 _LIMITS = "Reasons in the evidence to be careful with this model."
 # Unicode marks of direction reorder the text around them, in an editor too.
 DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -143,6 +145,8 @@ def _data(facts: Facts) -> Part | None:
             "Against the contract",
             "no rule is broken" if not violations else f"{violations} rules are broken",
         ),
+        ("Rows left out", _left_out(facts)),
+        ("Repeated rows", repeated(facts)),
         ("Split", _split_method(facts)),
         ("Sensitive columns", ", ".join(_sensitive(facts)) or "none is named in the contract"),
     ]
@@ -162,7 +166,7 @@ def _data(facts: Facts) -> Part | None:
     return Part(
         "Data",
         points=[
-            f"{label}: {_plain(value, 200)}"
+            f"{label}: {_plain(value, 300)}"
             for label, value in points
             if value not in (None, "", MISSING)
         ],
@@ -170,22 +174,70 @@ def _data(facts: Facts) -> Part | None:
     )
 
 
+def _left_out(facts: Facts) -> str:
+    """Say which rows of the table were not used, and why."""
+    if "dropped" not in facts.data:
+        return ""
+    found = [
+        f"{number(count)} {DROPPED.get(name, name).lower()}"
+        for name, count in mapping(facts.data, "dropped").items()
+        if finite(count)
+    ]
+    return ", ".join(found) or "none"
+
+
+def _how(facts: Facts) -> str:
+    """Say how the rows that the models are judged on relate to those they learned from."""
+    if not facts.is_out_of_fold:
+        return ", on which no model was trained"
+    held_out = finite(mapping(facts.evaluation, "judged_on").get("held_out"))
+    return (
+        f": the {number(held_out)} held-out rows alone are too few (copies count once), so challenger and baseline were fitted again, each time "
+        "without the rows that they then predicted"
+    )
+
+
 def _training(facts: Facts) -> Part | None:
     if not facts.training:
         return None
-    params = mapping(facts.envelopes["training"], "params")
-    stopped = {
-        "early": "It stopped early, when validation no longer improved.",
-        "limit": "It ran to its limit of iterations.",
-    }.get(str(facts.training.get("stopped")), "")
-    algorithm = "Histogram gradient boosting of decision trees"
-    iterations = finite(facts.training.get("iterations"))
-    algorithm += f", {plural(iterations, 'iteration')}. {stopped}" if iterations else "."
-    points = [f"{_plain(key.replace('_', ' '), 60)}: {setting(v)}" for key, v in params.items()]
+    envelope = facts.envelopes["training"]
+    said = [f"{facts.training['algorithm']}."] if facts.training.get("algorithm") else []
+    others = [text(one.get("name"), 80) for one in records(facts.training.get("candidates"))]
+    if len(others) > 1:
+        where = text(facts.training.get("compared_on"), 120)
+        chosen = text(facts.training.get("learner"), 80)
+        said.append(f"Chosen on {where}: {chosen}, among {', '.join(others)}.")
+    iterations = plural(finite(facts.training.get("iterations")) or 0, "iteration")
+    ended = {
+        "early": f"It has {iterations}: with more, the loss on the validation rows no longer improved.",
+        "limit": f"It has {iterations}, the most that the settings allow.",
+        "diverged": f"It has {iterations}; training diverged after them.",
+    }.get(str(facts.training.get("stopped")))
+    said += [ended] if ended else []
+    rows = finite(mapping(envelope, "params").get("rows"))
+    said += [f"It was fitted on {plural(rows, 'row')}, training and validation."] if rows else []
+    metrics = mapping(envelope, "metrics")
+    loss = finite(metrics.get("validation_loss"))
+    constant = finite(metrics.get("validation_loss_of_constant"))
+    if loss is not None and constant:
+        less = f"{percent(1 - loss / constant)} less" if loss < constant else "no less"
+        said.append(
+            f"Before the validation rows were added, its loss on them was {number(loss)}: {less} than "
+            f"that of predicting the same for every row ({number(constant)})."
+        )
     threshold = finite(facts.training.get("threshold"))
     if threshold is not None:
-        points.append(f"threshold of the positive class: {number(threshold)}")
-    return Part("Training", (algorithm.strip(),), points)
+        said.append(
+            f"It says {facts.positive or 'yes'} from a probability of {number(threshold)} on"
+            f" ({text(facts.training.get('purpose'), 120)})."
+        )
+    columns = listed(facts.training.get("left_out"))
+    if columns:
+        said.append(f"Of the contract's features it does not use {', '.join(map(str, columns))}.")
+    if facts.training.get("baseline"):
+        said.append(f"The baseline is simpler: {facts.training['baseline']}.")
+    said.append("All settings stand in training.json, kept with the model's run.")
+    return Part("Training", [_plain(sentence, 600) for sentence in said])
 
 
 def _metrics(facts: Facts) -> Part | None:
@@ -204,8 +256,8 @@ def _metrics(facts: Facts) -> Part | None:
         label = f"{metric_label(name)}, decides" if name == facts.primary else metric_label(name)
         rows.append((label, better, *cells))
     paragraphs = [
-        f"Measured on {plural(finite(facts.evaluation.get('rows')) or 0, 'held-out row')}, on which "
-        f"no model was trained. In brackets: {facts.interval}."
+        f"Measured on {facts.judged_rows() or 'held-out rows'}{_how(facts)}. In brackets: "
+        f"{facts.interval}."
     ]
     for name, difference in facts.primary_differences():
         value, interval = signed_estimate(difference)
@@ -214,7 +266,7 @@ def _metrics(facts: Facts) -> Part | None:
             f"Against {name}, {metric_label(facts.primary)} is {outcome(difference)[0]}: "
             f"{value}{spread}; positive means that this model is better."
         )
-    if "champion" not in models:
+    if not mapping(facts.evaluation, "champion").get("version"):
         former = mapping(facts.evaluation, "champion", "former")
         paragraphs.append(
             f"It begins a new line of versions: champion {text(former.get('version'), 30)} is no "
@@ -239,7 +291,7 @@ def _fairness(facts: Facts) -> Part | None:
         return Part("Fairness", (none,))
     least = number(facts.fairness.get("group_rows"))
     lead = (
-        f"Figures of each group on the held-out rows. A figure in brackets rests on fewer than {least} "
+        f"Figures of each group on {facts.judged_rows() or 'the held-out rows'}. A figure in brackets rests on fewer than {least} "
         "rows: it is shown, and was not judged. Limits differ by use; equal figures do not make a "
         "model fair, and unequal ones ask for a reason."
     )
@@ -335,7 +387,7 @@ def _gates(facts: Facts) -> Part | None:
             text(reason.get("gate"), 200),
             text(reason.get("expected"), 200),
             text(reason.get("found"), 300),
-            "passed" if reason.get("passed") is True else "failed",
+            OUTCOMES.get(str(reason.get("passed")), "open"),
         )
         for reason in reasons
     ]
@@ -358,15 +410,23 @@ def _approvals(facts: Facts) -> Part:
     sentence = f"This version was {verb}"
     sentence += f" by {who}" if who != MISSING else ", by whom is not known"
     sentence += f" on {when}." if when != MISSING else "."
+    unjudged = ", ".join(_plain(gate, 120) for gate in listed(facts.decision.get("open")))
+    if unjudged:
+        sentence += f" Not judged: {unjudged}. {_plain(open_gates(facts.decision))}"
     return Part("Approvals", (sentence,))
 
 
 def _status(facts: Facts) -> str:
     verdict, stage = facts.decision.get("verdict"), facts.decision.get("stage")
+    unjudged = f": {', '.join(listed(facts.decision.get('open')))}" if verdict == "open" else ""
     if stage == "promoted":
-        return "Promoted: this version became the champion."
-    if stage == "refused":
+        accepted = f", with gates that could not be judged{unjudged}" if unjudged else ""
+        return _plain(f"Promoted: this version became the champion{accepted}.", 600)
+    if stage == "refused" and not unjudged:
         return "Refused: a gate failed, see below."
+    if unjudged:
+        who = "Refused" if stage == "refused" else "Challenger"
+        return _plain(f"{who}: not every gate could be judged{unjudged}.", 600)
     if verdict == "promote":
         return "Challenger: every gate passed; it is not promoted yet."
     if verdict == "refuse":

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelyard.reports.facts import Facts, as_estimate
 from modelyard.reports.labels import metric_label
-from modelyard.reports.reading import mapping, records
+from modelyard.reports.reading import listed, mapping, records
 from modelyard.reports.sections.fairness import is_small
 from modelyard.reports.sections.segments import is_worse
 from modelyard.reports.wording import date, estimate, finite, number, percent, plural, text
@@ -25,6 +25,7 @@ IN_UNITS = frozenset({"mae", "rmse", "median_absolute_error", "log_loss"})
 def limits(facts: Facts) -> list[str]:
     """Return the limits, the most general first; one sentence if there is none."""
     found = [
+        *_open(facts),
         *_precision(facts),
         *_time(facts),
         *_moved(facts),
@@ -38,15 +39,21 @@ def limits(facts: Facts) -> list[str]:
     return found or ["The evidence names none; that is no proof that there are none."]
 
 
+def _open(facts: Facts) -> Iterator[str]:
+    unjudged = [text(gate, 120) for gate in listed(facts.decision.get("open"))]
+    if unjudged:
+        yield f"Not every gate could be judged: {_named(unjudged)}."
+
+
 def _precision(facts: Facts) -> Iterator[str]:
     found = facts.result()
-    rows = finite(facts.evaluation.get("rows"))
+    rows = facts.judged_rows()
     if found is not None and found.low is not None and found.high is not None:
         width = found.high - found.low
         wide = WIDE_ERROR * abs(found.value) if facts.primary in IN_UNITS else WIDE_SHARE
         if width > wide:
             interval = estimate(*found)[1]
-            on = f", on only {plural(rows, 'held-out row')}" if rows else ""
+            on = f", on only {rows}" if rows else ""
             yield f"{metric_label(facts.primary)} is known only roughly: {interval}{on}."
     for name, difference in facts.primary_differences():
         if difference.low is None or difference.high is None:

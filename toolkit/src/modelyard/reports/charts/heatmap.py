@@ -35,7 +35,7 @@ def heatmap(
     margin = 14 + 6.2 * max(map(len, shown))
     extent = cell * size
     # One path for each shade: a rectangle for each cell would make the page many times larger.
-    squares: dict[int, list[str]] = {}
+    squares: dict[tuple[int, str], list[str]] = {}
     for row, counts in enumerate(matrix):
         total = sum(counts)
         for column, count in enumerate(counts[:size]):
@@ -43,14 +43,16 @@ def heatmap(
                 start = f"M{coordinate(margin + column * cell)} {coordinate(margin + row * cell)}"
                 side = coordinate(cell - 0.6)
                 square = f"{start}h{side}v{side}h-{side}z"
-                squares.setdefault(shade(count / total), []).append(square)
+                kind = "right" if row == column else "wrong"
+                squares.setdefault((shade(count / total), kind), []).append(square)
     body = [
         Markup('<rect class="plate" x="{}" y="{}" width="{}" height="{}"/>').format(
             coordinate(margin), coordinate(margin), coordinate(extent), coordinate(extent)
         )
     ]
-    for level, steps in sorted(squares.items()):
-        body.append(Markup('<path class="heat{}" d="{}"/>').format(level, "".join(steps)))
+    for (level, kind), steps in sorted(squares.items()):
+        path = Markup('<path class="heat{} {}" d="{}"/>').format(level, kind, "".join(steps))
+        body.append(path)
     every = math.ceil(12 / cell)
     for index, label in enumerate(shown):
         if index % every:

@@ -22,7 +22,9 @@ from modelyard.reports.wording import (
 
 
 def learning(facts: Facts) -> Section | None:
-    """Draw the loss of each iteration of the training."""
+    """Draw the loss of each iteration of the training, where it has some."""
+    if facts.training.get("stopped") == "fitted":
+        return None
     series: list[Series] = []
     for name, values in sorted(
         mapping(facts.envelopes["training"], "series").items(),

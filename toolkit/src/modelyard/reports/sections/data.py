@@ -8,9 +8,15 @@ from typing import Any
 from modelyard.reports import charts
 from modelyard.reports.facts import SPLITS, Facts, Section
 from modelyard.reports.reading import Rows, listed, mapping, records
-from modelyard.reports.wording import MISSING, date, finite, number, percent, text, words
+from modelyard.reports.wording import MISSING, date, finite, number, percent, plural, text, words
 
 MOST_COLUMNS = 120
+DROPPED = {
+    "cleaning": "By cleaning",
+    "no_target": "Without target",
+    "no_time": "Without time",
+    "duplicates": "Repeated rows",
+}
 
 
 def violations(facts: Facts) -> Rows | None:
@@ -42,7 +48,7 @@ def data(facts: Facts) -> Section | None:
         ("Digest of the rows", text(facts.data.get("digest"))),
     ]
     dropped = [
-        (words(name), number(count))
+        (DROPPED.get(name, words(name)), number(count))
         for name, count in mapping(facts.data, "dropped").items()
         if finite(count) is not None
     ]
@@ -54,7 +60,20 @@ def data(facts: Facts) -> Section | None:
         "splits": _splits(facts),
         "source": [(label, value) for label, value in origin if value != MISSING],
         "dropped": dropped,
+        "repeated": repeated(facts),
     }
+
+
+def repeated(facts: Facts) -> str:
+    """Say how many rows repeat another, and what became of them; empty where none does."""
+    found = mapping(facts.data, "repeated")
+    rows, distinct = finite(found.get("rows")), finite(found.get("distinct"))
+    if not rows:
+        return ""
+    return (
+        f"{plural(rows, 'row repeats', 'rows repeat')} another in all columns but the target: all are kept, "
+        f"and copies of each of the {number(distinct)} distinct rows stand in one part."
+    )
 
 
 def _column(column: Mapping[str, Any]) -> Section:

@@ -55,6 +55,7 @@ def metrics(facts: Facts) -> Section | None:
         "table": table,
         "comparisons": [c for model in ("champion", "baseline") if (c := _compared(facts, model))],
         "interval": facts.interval,
+        "on": facts.judged_rows(),
     }
 
 
@@ -77,6 +78,8 @@ def _compared(facts: Facts, model: str) -> Section | None:
             }
         )
     against = lowered(facts.champion) if model == "champion" else "the baseline"
+    if model == "champion" and facts.is_out_of_fold:
+        against += ", on the held-out rows"
     return {"against": against, "table": table} if table else None
 
 

@@ -50,7 +50,7 @@ def provenance(facts: Facts, run: Mapping[str, Any]) -> Section:
         if kind == "training":
             rows += [
                 (key.replace("_", " "), text(facts.training[key]))
-                for key in ("iterations", "stopped", "threshold")
+                for key in ("algorithm", "iterations", "stopped", "threshold", "purpose")
                 if facts.training.get(key) is not None and not any(key == k for k, _ in rows)
             ]
             if listed(facts.training.get("left_out")):

@@ -16,14 +16,25 @@ def verdict(facts: Facts) -> Section:
     """State whether the model may be promoted, and why."""
     reasons = [_reason(facts, reason) for reason in records(facts.decision.get("reasons"))]
     refused = [reason for reason in reasons if reason["passed"] is False]
+    unjudged = [reason["gate"] for reason in reasons if reason["passed"] is None]
     violations = len(facts.violations)
     found, stage = facts.decision.get("verdict"), facts.decision.get("stage")
     if found == "promote":
         title = "Promoted" if stage == "promoted" else "Ready to be promoted"
-        tone, lead = "good", "Every gate passed." if reasons and not refused else ""
+        tone, lead = "good", "Every gate passed." if reasons else ""
+    elif found == "open":
+        tone = "warn"
+        title = {
+            "promoted": "Promoted with open gates",
+            "refused": "Refused: not judged in full",
+        }.get(str(stage), "Not judged in full")
+        lead = f"{plural(len(unjudged), 'gate is', 'gates are')} open: {', '.join(unjudged)}."
+        lead += f" {open_gates(facts.decision)}"
     elif found == "refuse":
         title, tone = "Refused" if stage != "registered" else "Not ready to be promoted", "bad"
         lead = f"{len(refused)} of {plural(len(reasons), 'gate')} failed." if refused else ""
+        if unjudged:
+            lead += f" Not judged: {', '.join(unjudged)}."
     elif violations and not facts.evaluation:
         title, tone = "Stopped: the table breaks its contract", "bad"
         lead = (
@@ -45,6 +56,15 @@ def verdict(facts: Facts) -> Section:
     }
 
 
+def open_gates(decision: Mapping[str, Any]) -> str:
+    """Say what follows from the open gates, or who accepted them."""
+    if decision.get("accepted_by"):
+        return f"{text(decision['accepted_by'], 120)} accepted that."
+    if decision.get("open_gates") == "ask":
+        return "Promotion asks who accepts that: mlops promote --accepted-by NAME."
+    return "Promotion is refused until they can be judged."
+
+
 def _reason(facts: Facts, reason: Mapping[str, Any]) -> Section:
     metric = str(facts.decision.get("metric") or facts.primary)
     passed = reason.get("passed")
@@ -55,8 +75,8 @@ def _reason(facts: Facts, reason: Mapping[str, Any]) -> Section:
         "expected": expected.replace(metric, metric_label(metric)) if metric else expected,
         "found": text(reason.get("found")),
         "passed": passed,
-        "word": {True: "passed", False: "failed", None: "not judged"}[passed],
-        "tone": {True: "good", False: "bad", None: "calm"}[passed],
+        "word": {True: "passed", False: "failed", None: "open"}[passed],
+        "tone": {True: "good", False: "bad", None: "warn"}[passed],
         "advice": text(reason.get("advice"), 400) if reason.get("advice") else "",
     }
 
@@ -67,10 +87,10 @@ def _summary(facts: Facts) -> str:
     if found is None:
         return ""
     value, interval = estimate(*found)
-    rows = finite(facts.evaluation.get("rows"))
+    rows = facts.judged_rows()
     sentence = f"{metric_label(facts.primary)} is {value}"
     sentence += f" ({facts.interval} {interval})" if interval else ""
-    sentence += f" on {plural(rows, 'held-out row')}" if rows else ""
+    sentence += f" on {rows}" if rows else ""
     compared = []
     for name, difference in facts.primary_differences():
         word = outcome(difference)[0]
@@ -113,7 +133,8 @@ def tiles(facts: Facts) -> Rows:
     total = finite(facts.quality.get("rows"))
     if rows is not None:
         note = f"of {number(total)} in the table" if total else ""
-        found.append(_tile("Held-out rows", number(rows), note))
+        label = "Rows predicted out of fold" if facts.is_out_of_fold else "Held-out rows"
+        found.append(_tile(label, number(rows), note))
     elif total is not None:
         columns = len(records(facts.quality.get("columns")))
         found.append(_tile("Rows", number(total), plural(columns, "column") if columns else ""))

@@ -1,0 +1,316 @@
+"""Conventions of a column of text: how its numbers are written, and which decimal sign its file uses."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelyard.data.numbers import Written, typeset
+from modelyard.errors import UsageError
+
+Sign = Literal[".", ","]
+SAMPLE = 200
+CODES = [
+    "USD",
+    "EUR",
+    "GBP",
+    "CHF",
+    "JPY",
+    "CNY",
+    "INR",
+    "AUD",
+    "NZD",
+    "CAD",
+    "SEK",
+    "NOK",
+    "DKK",
+    "PLN",
+    "CZK",
+    "HUF",
+    "RON",
+    "BRL",
+    "MXN",
+    "ZAR",
+    "TRY",
+    "RUB",
+    "KRW",
+    "SGD",
+    "HKD",
+    "ILS",
+    "THB",
+    "IDR",
+]
+NAMED = "|".join(("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "лв", *CODES))
+CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|(?:{NAMED})\.?)"
+SCALES = {
+    **dict.fromkeys(("k", "K", "tsd", "Tsd", "Tsd."), 10**3),
+    **dict.fromkeys(("m", "M", "mn", "Mn", "mm", "MM", "mio", "Mio", "Mio."), 10**6),
+    **dict.fromkeys(("b", "B", "bn", "Bn", "mrd", "Mrd", "Mrd."), 10**9),
+    **dict.fromkeys(("t", "T", "tn", "Tn"), 10**12),
+}
+CORE = r"[0-9](?:[0-9.,' ]*[0-9])?\.?,?|[.,][0-9]+"
+NUMBER = (
+    rf"^(?P<open>\(?)\s*[+-]?\s*(?P<before>(?:{CURRENCY})?)\s*[+-]?\s*(?P<core>{CORE})"
+    r"(?P<exponent>(?:[eE][+-]?[0-9]+)?)\s*(?P<after>(?:[\pL°µ%‰\p{Sc}/][\pL0-9/.²³·%\p{Sc}]*"
+    r"(?: \p{Sc}| [\pL]{1,8})?)?)\s*(?P<minus>-?)(?P<close>\)?)\s*(?P<last>(?:\p{Sc}|%)?)$"
+)
+# A point or comma before exactly three digits, after one to three: a decimal sign or thousands.
+EITHER = r"^[1-9][0-9]{0,2}[.,][0-9]{3}$"
+UNGROUPED = r"^[0-9]{4,}$"  # no thousands, where there could be
+PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+STAND_INS = frozenset(
+    {
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        ".",
+        "..",
+        "...",
+        "?",
+        "*",
+        "missing",
+        "Missing",
+        "unknown",
+        "Unknown",
+    }
+    | {"not available", "n.a.", "N.A.", "na", "n/k", "k.A.", "k. A.", "keine Angabe", "nd", "n.d."}
+    | {"s/d", "n/d", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NAME?", "#NULL!", "nil", "Nil"}
+)
+
+
+@dataclass
+class Numbers:
+    """How a column writes its numbers, as far as the column itself says.
+
+    Attributes:
+        written: without the decimal sign where the column leaves it open.
+        open: an example such as 1.678, which may be 1.678 or 1678; None where the column is clear.
+        votes: number of different words that can only have a decimal point or a decimal comma.
+        missing: words beside the numbers that stand for a missing value.
+        notes: what the user should know.
+    """
+
+    written: Written
+    open: str | None = None
+    votes: Mapping[Sign, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def numbers_in(words: pa.Array) -> Numbers | str | None:
+    """Find out how distinct words are written as numbers; a reason, or None, where they are none."""
+    plain = typeset(words)
+    some = plain.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
+    if pc.mean(pc.match_substring_regex(some, NUMBER).cast(pa.int8())).as_py() <= 0.5:
+        return None  # a first look is cheap, and mostly enough to say no
+    whole = pc.match_substring_regex(plain, PLAIN)
+    if pc.all(whole).as_py():  # as programs write numbers: only the thousands may be in doubt
+        return _as_programs_do(pc.utf8_ltrim(plain, "+-"))
+    found = pc.extract_regex(plain, NUMBER)
+    fits = np.asarray(found.is_valid())
+    missing: tuple[str, ...] = ()
+    if not fits.all():
+        odd = words.filter(pa.array(~fits)).to_pylist() if fits.mean() > 0.5 else []
+        if not odd or len(odd) > 5 or not set(odd) <= STAND_INS:
+            hint = f"mostly numbers, but also {odd[0]!r}: read as text, clean it if that is wrong"
+            return hint if odd else None
+        missing = tuple(sorted(odd))
+        found = found.filter(pa.array(fits))
+    part = {field.name: found.field(field.name) for field in found.type}
+    notes = [f"{_listed(missing)} beside numbers: read as missing"] if missing else []
+    decorated = _decoration(part, notes)
+    if not isinstance(decorated, Written):
+        return decorated
+    numbers = _separators(part["core"], decorated, notes)
+    if isinstance(numbers, Numbers):
+        numbers.missing = missing
+    return numbers
+
+
+def decide(columns: Mapping[str, Numbers], decimal: Sign | None, delimiter: str | None) -> None:
+    """Decide how columns write numbers that could have a decimal sign or thousands.
+
+    What other columns of the file show decides, else the option; a comma between fields leaves the
+    comma in numbers to thousands.
+
+    Raises:
+        UsageError: nothing decides.
+    """
+    seen = {sign: sum(c.votes.get(sign, 0) for c in columns.values()) for sign in (".", ",")}
+    shown = [sign for sign in (".", ",") if seen[sign]]
+    undecided = {}
+    for name, column in columns.items():
+        if column.open is None:
+            continue
+        sign = "," if "," in column.open else "."
+        chosen: str | None = decimal or (shown[0] if len(shown) == 1 else None)
+        if chosen is None and not shown and sign == "," == delimiter:
+            chosen = "."
+        if chosen is None:
+            undecided[name] = column.open
+            continue
+        why = "as --decimal says" if decimal else "as the rest of the file has it"
+        update = {"decimal": chosen} | ({} if sign == chosen else {"thousands": sign})
+        column.written = column.written.model_copy(update=update)
+        value = column.open.replace(sign, "." if sign == chosen else "")
+        column.notes.append(f"{column.open} is read as {value}, {why}")
+        column.open = None
+    if undecided:
+        name, example = next(iter(undecided.items()))
+        sign = "," if "," in example else "."
+        fraction, whole = example.replace(sign, "."), example.replace(sign, "")
+        others = f" (and in {len(undecided) - 1} more columns)" if len(undecided) > 1 else ""
+        raise UsageError(
+            f'column "{name}": {example} may be {fraction} or {whole}{others}, and nothing in the table '
+            f'decides. Say which: --decimal "{sign}" reads {fraction}, --decimal '
+            f'"{"." if sign == "," else ","}" reads {whole}.'
+        )
+
+
+def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str | None:
+    """Find unit, scale and the sign of negative numbers; a reason, or None, where they do not agree."""
+    opened, closed = (np.asarray(pc.not_equal(part[name], "")) for name in ("open", "close"))
+    minus = np.asarray(pc.not_equal(part["minus"], ""))
+    if (opened != closed).any() or (opened.any() and minus.any()):
+        return None
+    negative = "parentheses" if opened.any() else "trailing minus" if minus.any() else None
+    count = len(opened)
+    exponents = pc.any(pc.not_equal(part["exponent"], "")).as_py()
+    places = {n: _counts(part[n]) for n in ("before", "after", "last")}
+    after = places["after"]
+    scale: dict[str, int] = {}
+    if after and not exponents:
+        bare = {word.split(" ")[0] for word in after}
+        suffixes = {re.sub(r"[^\w.]+$", "", word) for word in after}
+        if suffixes <= set(SCALES) and (bare - {"m", "t", "b"} or len(suffixes) > 1):
+            scale = {word: SCALES[word] for word in sorted(suffixes)}
+            rest = {re.sub(r"^[\w.]*", "", word).strip() for word in after}
+            after = dict.fromkeys(filter(None, rest), count)
+    units = {**places["before"], **after, **places["last"]}
+    if len(units) > 1:
+        several = _listed(sorted(units)[:4])
+        amounts = set(units) <= set(CODES) or any(re.search(r"[^\w\s/.]", unit) for unit in units)
+        return (
+            f"amounts in several units ({several}): read as text, bring one unit"
+            if amounts
+            else None
+        )
+    unit = next(iter(units), None)
+    if unit is not None:
+        lacking = count - sum(sum(place.values()) for place in places.values() if unit in place)
+        is_sign = re.search(r"[^\w\s/.]", unit) or unit in CODES
+        if unit == "%" and lacking:
+            return "some numbers with % and some without: read as text, write all the same way"
+        if not is_sign and lacking > count / 2:
+            return None
+        if scale:
+            lacking = 0
+        notes.append(
+            "in %: 12% is read as 12"
+            if unit == "%"
+            else f"in {unit}" + (f", which {lacking:,} of the values do not say" if lacking else "")
+        )
+    if scale:
+        notes.append(", ".join(f"1{word} is {factor:,}" for word, factor in scale.items()))
+    if negative:
+        notes.append(f"negative numbers have {'a ' if minus.any() else ''}{negative}")
+    return Written(unit=unit, scale=scale or None, negative=negative)  # type: ignore[arg-type]
+
+
+def _as_programs_do(words: pa.Array) -> Numbers:
+    """Look at numbers that have at most a decimal point: is it one?"""
+    dotted = words.filter(pc.match_substring(words, "."))
+    either = pc.sum(pc.match_substring_regex(dotted, EITHER)).as_py() or 0
+    clear = len(dotted) - either + (pc.sum(pc.match_substring_regex(words, UNGROUPED)).as_py() or 0)
+    if either and not clear:
+        return Numbers(Written(), _first(dotted, EITHER))
+    return Numbers(Written(), votes={".": clear} if len(dotted) else {})
+
+
+def _separators(cores: pa.Array, written: Written, notes: list[str]) -> Numbers | str | None:
+    """Find decimal sign and thousands."""
+    marked = cores.filter(pc.match_substring_regex(cores, r"[.,' ]"))
+    either = pc.match_substring_regex(marked, EITHER)
+    shapes = pc.replace_substring_regex(marked.filter(pc.invert(either)), "[0-9]", "9")
+    decimals: Counter[Any] = Counter()
+    groups: Counter[Any] = Counter()
+    for shape, count in _counts(shapes).items():
+        decimal, thousands = _signs(shape)
+        if thousands == "":
+            return None  # 1.2.3 and the like
+        decimals[decimal or ""] += count
+        groups[thousands or ""] += count
+    decimals.pop("", None)
+    groups.pop("", None)
+    mixed = "numbers with several decimal signs or thousands: read as text, write all the same way"
+    if len(decimals) > 1 or len(groups) > 1 or set(decimals) & set(groups):
+        return mixed
+    decimal, thousands = next(iter(decimals), None), next(iter(groups), None)
+    votes = decimals[decimal] if decimal else 0
+    if thousands in (".", ","):
+        votes += groups[thousands]
+        decimal = "," if thousands == "." else "."
+    doubtful = marked.filter(either)
+    signs = {sign for sign in ".," if pc.any(pc.match_substring(doubtful, sign)).as_py()}
+    if signs and decimal is None:
+        if len(signs) > 1:
+            return mixed
+        ungrouped = pc.any(pc.match_substring_regex(cores, UNGROUPED)).as_py()
+        if thousands is None and not ungrouped:
+            return Numbers(written, doubtful[0].as_py(), notes=notes)
+        decimal = signs.pop()
+    for sign in signs - {decimal}:
+        if thousands not in (None, sign):
+            return mixed
+        thousands = sign
+    if thousands:
+        notes.append(f"digits are grouped by {_called(thousands)}")
+    if decimal == ",":
+        notes.append("with a decimal comma")
+    update = {"decimal": decimal or ".", "thousands": thousands}
+    return Numbers(
+        written.model_copy(update=update),
+        votes={decimal: votes} if decimal else {},  # type: ignore[dict-item]
+        notes=notes,
+    )
+
+
+def _signs(word: str) -> tuple[str | None, str | None]:
+    """Return decimal sign and thousands of a word that leaves no choice; "" as thousands: no number."""
+    marks = re.findall(r"[.,' ]", word)
+    decimal = None
+    if marks[-1] in ".," and marks.count(marks[-1]) == 1:
+        decimal = marks.pop()
+        word = word[: word.rindex(decimal)]
+    if not marks:
+        return decimal, None
+    grouped = re.fullmatch(
+        r"[0-9]{1,3}(?:M[0-9]{2,3})*M[0-9]{3}".replace("M", re.escape(marks[0])), word
+    )
+    return decimal, marks[0] if len(set(marks)) == 1 and grouped else ""
+
+
+def _first(words: pa.Array, pattern: str) -> str:
+    return str(words.filter(pc.match_substring_regex(words, pattern))[0].as_py())
+
+
+def _called(sign: str) -> str:
+    return {".": "points", ",": "commas", " ": "blanks", "'": "apostrophes"}[sign]
+
+
+def _counts(words: pa.Array) -> dict[str, int]:
+    found = pc.value_counts(words)
+    return {item["values"]: item["counts"] for item in found.to_pylist() if item["values"]}
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)

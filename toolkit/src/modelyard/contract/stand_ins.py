@@ -1,0 +1,102 @@
+"""Values that stand for a missing one: -999, 9999-12-31, 1900-01-01."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelyard.contract.dates import near
+from modelyard.data.cells import Cells, Reading, parse, parse_words
+from modelyard.data.times import EARLIEST, LATEST
+
+if TYPE_CHECKING:
+    from modelyard.contract.profiles import Profile
+
+MOST_FAR = 5  # different dates beyond what a datetime can hold
+NUMBERS = [
+    sign * (10**digits - 1) for digits in range(2, 10) for sign in (-1, 1) if sign * digits != 2
+]
+NUMBERS += [-98, -997, -998, -9998, -8888, 8888, -88888, 88888]
+DATES: tuple[str, ...] = (
+    "1900-01-01",
+    "1970-01-01",
+    "1899-12-30",
+    "1899-12-31",
+    "1800-01-01",
+    "1753-01-01",
+    "1901-01-01",
+)
+DATES += ("2099-12-31", "2199-12-31", "2100-01-01", "2099-01-01", "2261-12-31", "2262-04-11")
+OFTEN = 5  # times as often as the next value
+
+
+def far_dates(cells: Cells, reading: Reading, notes: list[str]) -> Reading:
+    """Take dates beyond what a datetime can hold for missing ones, where they are few and dates."""
+    parsed = parse(cells, reading)
+    if not parsed.wrong.any():
+        return reading
+    rows = np.flatnonzero(parsed.wrong)
+    found = {cells.at(int(row)).strip() for row in rows[:10_000]}
+    if len(found) > MOST_FAR or (len(rows) > 10_000 and len(found) > 1):
+        return reading
+    if cells.is_text:
+        words = pa.array(sorted(found))
+        if (
+            not parse_words(near(words), reading)[1].all()
+            or pc.any(pc.equal(near(words), words)).as_py()
+        ):
+            return reading
+    notes.append(
+        f"{', '.join(sorted(found))} in {len(rows):,} rows: a datetime ends at {LATEST:%Y-%m-%d} and begins at "
+        f"{EARLIEST:%Y-%m-%d}; read as missing"
+    )
+    return reading.model_copy(update={"missing": (*reading.missing, *sorted(found))})
+
+
+def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool) -> None:
+    """Take a far-off value of the usual kind for a missing one, or note one that is very frequent."""
+    values = profile.values.dropna()
+    if profile.type == "datetime":
+        usual = values.isin(np.array(DATES, dtype="datetime64[ns]"))
+        numbers = values.astype("int64")
+    else:
+        usual = values.isin(NUMBERS)
+        numbers = values
+    if not usual.any() or usual.all():
+        return
+    others = numbers[~usual]
+    low, high = others.min(), others.max()
+    far, frequent = [], []
+    counts = values[usual].value_counts()
+    for value, count in zip(counts.index.tolist(), counts.tolist(), strict=True):
+        place = value.value if profile.type == "datetime" else value
+        room = max(float(high) - float(low), 1.0)
+        beyond = float(low) - float(place) > room or float(place) - float(high) > room
+        if beyond or (place < 0 <= low and profile.type != "datetime"):
+            far.append((value, count))
+        elif count >= OFTEN and count >= OFTEN * int(others.value_counts().iloc[0]):
+            frequent.append((value, count))
+    for value, count in frequent:
+        profile.notes.append(f"{_shown(value)} in {count:,} rows: does it stand for missing?")
+    if not far:
+        return
+    told = ", ".join(f"{_shown(value)} in {count:,} rows" for value, count in far)
+    if is_target:
+        profile.notes.append(f"{told}: if it stands for missing, list it under missing")
+        return
+    words = [_shown(value) for value, _ in far]
+    if profile.type == "datetime" and cells.is_text:
+        values_of, _ = parse_words(cells.words, profile.reading)
+        chosen = np.isin(values_of, np.array([value for value, _ in far], dtype="datetime64[ns]"))
+        words = cells.words.filter(pa.array(chosen)).to_pylist()
+    profile.read_again(cells, missing=(*profile.reading.missing, *words))
+    profile.notes.append(f"{told}, far from all others: read as missing")
+
+
+def _shown(value: object) -> str:
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat()).removesuffix("T00:00:00")
+    return f"{value:.15g}" if isinstance(value, float) else str(value)

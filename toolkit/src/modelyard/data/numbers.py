@@ -1,0 +1,141 @@
+"""Numbers as people write them: separators, currency, per cent, units, parentheses for negatives."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+# No-break and thin blanks, the minus sign and the apostrophe of typesetters, as a keyboard has them.
+TYPESET = (("[\u00a0\u2007\u2009\u202f]", " "), ("[\u2212]", "-"), ("[\u2019\u00b4]", "'"))
+
+
+def _power_of_ten(factor: int) -> int:
+    if not re.fullmatch("10*", str(factor)):
+        raise ValueError("expected a power of ten, such as 1000")
+    return factor
+
+
+Factor = Annotated[int, AfterValidator(_power_of_ten)]
+
+
+class Written(BaseModel):
+    """How the cells of a column write numbers, or yes and no.
+
+    Attributes:
+        decimal: the decimal sign.
+        thousands: what groups digits: a point, a comma, a blank or an apostrophe.
+        unit: what stands before or after a number and does not change it: €, USD, %, kg.
+        scale: what stands after a number and multiplies it, by a power of ten: {K: 1000}.
+        negative: how a negative number is written, beside a minus in front of it.
+        yes: the word for true, in any case.
+        no: the word for false.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    unit: str | None = Field(default=None, min_length=1, pattern=r"^[^0-9\s](.*\S)?$")
+    scale: dict[str, Factor] | None = Field(default=None, min_length=1)
+    negative: Literal["parentheses", "trailing minus"] | None = None
+    yes: str | None = Field(default=None, min_length=1)
+    no: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Written:
+        if self.decimal == self.thousands:
+            raise ValueError("decimal and thousands must be different signs")
+        if (self.yes is None) != (self.no is None) or (self.yes and self.yes == self.no):
+            raise ValueError("yes and no must be two words")
+        return self
+
+    @property
+    def words(self) -> dict[str, bool]:
+        """The words for true and false, in lower case."""
+        return {self.yes.lower(): True, self.no.lower(): False} if self.yes and self.no else {}
+
+
+def read_numbers(
+    words: pa.Array, written: Written | None
+) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """Read numbers; returns words as a program writes them, numbers, and which are numbers."""
+    if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
+        words = typeset(words)
+    if written is not None and not written.words:
+        words = _normalised(words, written)
+    words = pc.utf8_ltrim(words, "+")
+    fits = np.asarray(pc.match_substring_regex(words, DECIMAL).fill_null(False), dtype=bool)
+    numbers = cast_where(fits, words, pa.float64(), np.nan)
+    return words, numbers, fits & np.isfinite(numbers)
+
+
+def cast_where(chosen: np.ndarray, words: pa.Array, kind: pa.DataType, other: Any) -> np.ndarray:
+    """Cast the chosen words to numbers; `other` in place of the rest."""
+    return np.asarray(pc.if_else(pa.array(chosen), words, None).cast(kind).fill_null(other))
+
+
+def example(written: Written) -> str:
+    """Write 1234.5 in this way."""
+    number = f"1{written.thousands or ''}234{written.decimal}5{next(iter(written.scale or ()), '')}"
+    if written.unit:
+        is_sign = len(written.unit) == 1 and not written.unit.isalpha() and written.unit != "%"
+        number = f"{written.unit}{number}" if is_sign else f"{number} {written.unit}"
+    return number
+
+
+def typeset(words: pa.Array) -> pa.Array:
+    """Replace the blanks, minus signs and apostrophes of typesetters by those of a keyboard."""
+    for pattern, plain in TYPESET:
+        words = pc.replace_substring_regex(words, pattern, plain)
+    return words
+
+
+def _normalised(words: pa.Array, written: Written) -> pa.Array:
+    """Rewrite numbers with a minus in front, a decimal point and nothing else; null where impossible."""
+    found = pc.extract_regex(words, _pattern(written))
+    part = dict(zip((field.name for field in found.type), found.flatten(), strict=True))
+    number = part["number"]
+    if written.thousands:
+        number = pc.replace_substring(number, written.thousands, "")
+    number = pc.replace_substring(number, written.decimal, ".")
+    minus = [pc.equal(part[name], "-") for name in ("sign", "after", "trailing")]
+    minus.append(pc.equal(part["open"], "("))
+    signs = sum(
+        pc.not_equal(part[name], "").cast(pa.int8()).fill_null(0).to_numpy()
+        for name in ("sign", "after", "trailing", "open")
+    )
+    closed = pc.equal(pc.not_equal(part["open"], ""), pc.not_equal(part["close"], ""))
+    valid = pc.and_(closed, pa.array(np.asarray(signs) <= 1))
+    is_negative = pc.or_(pc.or_(minus[0], minus[1]), pc.or_(minus[2], minus[3]))
+    power = pc.if_else(pc.is_valid(number), pa.scalar("", words.type), None)
+    for sign, factor in (written.scale or {}).items():
+        exponent = pa.scalar(f"e{len(str(factor)) - 1}", words.type)
+        power = pc.if_else(pc.equal(part["scale"], sign), exponent, power)
+    front = pc.if_else(is_negative, pa.scalar("-", words.type), pa.scalar("", words.type))
+    joined = pc.binary_join_element_wise(front, number, power, pa.scalar("", words.type))
+    return pc.if_else(valid, joined, pa.scalar(None, words.type))
+
+
+def _pattern(written: Written) -> str:
+    point = re.escape(written.decimal)
+    digits = "[0-9]+"
+    if written.thousands:
+        group = re.escape(written.thousands)
+        digits = f"(?:[0-9]{{1,3}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}}|[0-9]+)"
+    exponent = "" if written.scale else "(?:[eE][+-]?[0-9]+)?"
+    number = f"(?P<number>(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+){exponent})"
+    unit = f"(?:{re.escape(written.unit)})?" if written.unit else ""
+    scale = "|".join(map(re.escape, sorted(written.scale or (), key=len, reverse=True)))
+    opening, closing = (r"\(?", r"\)?") if written.negative == "parentheses" else ("", "")
+    trailing = "-?" if written.negative == "trailing minus" else ""
+    return (
+        rf"^(?P<open>{opening})\s*(?P<sign>[+-]?)\s*{unit}\s*(?P<after>[+-]?)\s*{number}"
+        rf"\s*(?P<scale>(?:{scale})?)\s*{unit}\s*(?P<trailing>{trailing})(?P<close>{closing})"
+        rf"\s*{unit}$"
+    )

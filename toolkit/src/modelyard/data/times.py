@@ -1,0 +1,234 @@
+"""Dates and times: ISO 8601, strptime's formats with months in several languages, seconds since 1970."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+ISO_TIME = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
+)
+OFFSET = r"(Z|:[0-9.]+[+-][0-9]{2}:?[0-9]{2})$"
+NANOSECOND_LIMIT = 9_223_372_036  # seconds from 1970 that datetime64[ns] can hold
+# What datetime64[ns] can hold.
+EARLIEST, LATEST = datetime(1677, 9, 22), datetime(2262, 4, 10)
+EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000}  # ticks per second
+PARTS = {
+    "Y": "[0-9]{4}",
+    "y": "[0-9]{2}",
+    **dict.fromkeys("mdHIMS", "[0-9]{1,2}"),
+    "f": "[0-9]{1,9}",
+    **dict.fromkeys("bBaA", r"\pL+\.?"),
+    "p": r"[AaPp]\.?[Mm]\.?",
+    "z": "Z|[+-][0-9]{2}:?[0-9]{2}",
+}
+MONTHS = {
+    name: month
+    for month, names in enumerate(
+        (
+            "january jan januar jän jänner janvier janv enero ene gennaio gen janeiro januari",
+            "february feb februar febr février févr fév febrero febbraio fevereiro fev februari",
+            "march mar märz mär mrz mars marzo março maart mrt",
+            "april apr avril avr abril abr aprile",
+            "may mai mayo maggio mag maio mei",
+            "june jun juni juin junio giugno giu junho",
+            "july jul juli juillet juil julio luglio lug julho",
+            "august aug août aou agosto ago ag augustus",
+            "september sept sep septembre septiembre settembre set setembro",
+            "october oct oktober okt octobre octubre ottobre ott outubro out",
+            "november nov novembre noviembre novembro",
+            "december dec dezember dez décembre déc diciembre dic dicembre dezembro",
+        ),
+        1,
+    )
+    for name in names.split()
+}
+
+
+def check_format(format: str) -> str:
+    """Return the format.
+
+    Raises:
+        ValueError: it has a directive that is not known here, or gives no year and month.
+    """
+    if format in EPOCHS:
+        return format
+    parts = re.findall("%(.)", format.replace("%%", ""))
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or format.replace("%%", "").endswith("%"):
+        known = " ".join(f"%{part}" for part in PARTS)
+        raise ValueError(f"%{unknown[0] if unknown else ''} is none of {known}, epoch_s, epoch_ms")
+    if len(set(parts)) < len(parts):
+        raise ValueError("each directive may stand once")
+    if not {"Y", "y"} & set(parts) or not {"m", "b", "B"} & set(parts):
+        raise ValueError("a year (%Y or %y) and a month (%m, %b or %B) are needed")
+    if ("I" in parts) != ("p" in parts):
+        raise ValueError("%I, an hour of twelve, and %p belong together")
+    return format
+
+
+def check_zone(zone: str) -> str:
+    """Return the name of a time zone.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a time zone, such as Europe/Berlin or UTC") from None
+    return zone
+
+
+def read_times(words: pa.Array, formats: Sequence[str], zone: str | None = None) -> np.ndarray:
+    """Read dates and times (datetime64[ns], UTC; NaT where a word has none of the formats).
+
+    Args:
+        words: stripped.
+        formats: of strptime, "epoch_s" or "epoch_ms"; the first that fits a word counts. None: ISO 8601.
+        zone: of the times without an offset, such as "Europe/Berlin"; None: UTC.
+    """
+    times = np.full(len(words), np.datetime64("NaT"), dtype="datetime64[ns]")
+    for format in formats or (None,):
+        open_ = np.isnat(times)
+        if not open_.any():
+            break
+        chosen = pc.if_else(pa.array(open_), words, None)
+        if format is None:
+            found, local = _iso(chosen)
+        elif format in EPOCHS:
+            found, local = _since_1970(chosen, EPOCHS[format]), np.zeros(len(words), dtype=bool)
+        else:
+            found, local = _formatted(chosen, format)
+        if zone is not None and local.any():
+            found[local] = _in_zone(found[local], zone)
+        times = np.where(open_, found, times)
+    return times
+
+
+def looks_like(words: pa.Array, format: str) -> bool:
+    """Whether one of the words has the parts of a format; cheaper than reading them."""
+    return bool(pc.any(pc.match_substring_regex(words, _pattern(format))).as_py())
+
+
+def has_offset(words: pa.Array) -> np.ndarray:
+    """Mark ISO 8601 times that say how far they are from UTC."""
+    return np.asarray(pc.match_substring_regex(words, OFFSET).fill_null(False), dtype=bool)
+
+
+def _iso(words: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    words = pc.if_else(pc.match_substring_regex(words, ISO_TIME), words, None)
+    texts = words.to_numpy(zero_copy_only=False)
+    is_local = ~has_offset(words)
+    found = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[ns]")
+    # Apart, because pandas 2.3 gives a time without an offset the one of the time before it.
+    for some in (is_local, ~is_local):
+        if some.any():
+            series = pd.Series(texts[some], dtype=object)
+            times = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
+            found[some] = times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+    return found, is_local & ~np.isnat(found)
+
+
+def _since_1970(words: pa.Array, per_second: int) -> np.ndarray:
+    """Read seconds or milliseconds since 1970; fractions to the microsecond."""
+    number = pc.extract_regex(words, r"^(?P<whole>-?[0-9]{1,16})(?:\.(?P<rest>[0-9]*))?$")
+    whole = number.field("whole").fill_null("0").cast(pa.int64()).to_numpy()
+    text = pc.binary_join_element_wise("0.", number.field("rest").fill_null(""), "0", "")
+    rest = text.cast(pa.float64()).to_numpy()
+    fits = np.asarray(number.is_valid()) & (np.abs(whole) // per_second < NANOSECOND_LIMIT)
+    sign = np.where(np.asarray(pc.starts_with(words, "-").fill_null(False)), -1, 1)
+    tick = 10**9 // per_second
+    micros = np.round(rest * tick / 1_000).astype(np.int64) * 1_000 * sign
+    found = np.where(fits, whole, 0) * tick + micros
+    return np.where(fits, found.view("datetime64[ns]"), np.datetime64("NaT"))
+
+
+def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read times of one format; with them, which have no offset."""
+    if re.fullmatch("(%[YymdHMS])+", format):  # a gap beside it makes 20200705.0 of 20200705
+        words = pc.replace_substring_regex(words, r"\.0+$", "")
+    found = pc.extract_regex(words, _pattern(format))
+    fits = np.asarray(found.is_valid())
+    text = {field.name: found.field(field.name) for field in found.type}
+
+    def number(name: str, other: int) -> np.ndarray:
+        if name not in text:
+            return np.full(len(words), other, dtype=np.int64)
+        return np.asarray(pc.if_else(pa.array(fits), text[name], str(other)).cast(pa.int64()))
+
+    year = number("Y", 0)
+    if "y" in text:
+        year = number("y", 0)
+        year = year + np.where(year < 69, 2000, 1900)
+    month = number("m", 1)
+    for name in {"b", "B"} & set(text):
+        names = pc.utf8_rtrim(pc.utf8_lower(text[name]), ".")
+        place = pc.index_in(names, pa.array(MONTHS, names.type)).fill_null(-1).to_numpy()
+        month = np.array([*MONTHS.values(), 0])[place]
+    day, hour = number("d", 1), number("H", 0)
+    fits &= (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
+    if "p" in text:
+        twelve = number("I", 12)
+        fits &= (twelve >= 1) & (twelve <= 12)
+        after_noon = np.asarray(pc.match_substring_regex(text["p"], "^[Pp]").fill_null(False))
+        hour = twelve % 12 + 12 * after_noon
+    minute, second = number("M", 0), number("S", 0)
+    fits &= (hour < 24) & (minute < 60) & (second < 60)
+    months = np.where(fits, (year - 1970) * 12 + month - 1, 0)
+    days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day - 1
+    fits &= days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) == months
+    seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - _offset(text, fits)
+    fits &= np.abs(seconds) < NANOSECOND_LIMIT
+    nanoseconds = np.zeros(len(words), dtype=np.int64)
+    if "f" in text:
+        digits = pc.utf8_rpad(text["f"].fill_null("0"), 9, "0")
+        nanoseconds = pc.if_else(pa.array(fits), digits, "0").cast(pa.int64()).to_numpy()
+    times = (np.where(fits, seconds, 0) * 10**9 + nanoseconds).view("datetime64[ns]")
+    return np.where(fits, times, np.datetime64("NaT")), fits & np.full(len(fits), "z" not in text)
+
+
+def _offset(text: dict[str, pa.Array], fits: np.ndarray) -> np.ndarray:
+    """Return seconds east of UTC."""
+    if "z" not in text:
+        return np.zeros(len(fits), dtype=np.int64)
+    digits = pc.replace_substring_regex(text["z"], "[^0-9]", "")
+    digits = pc.if_else(pc.equal(digits, ""), "0", digits).fill_null("0").cast(pa.int64())
+    at = digits.to_numpy()
+    sign = np.where(np.asarray(pc.starts_with(text["z"], "-").fill_null(False)), -1, 1)
+    return sign * (at // 100 * 3_600 + at % 100 * 60)
+
+
+@lru_cache(4_096)
+def _pattern(format: str) -> str:
+    """Turn a format into a regular expression with a group for each directive."""
+    pattern, tokens = "", re.findall(r"%.|\s+|[^%\s]", format)
+    for place, token in enumerate(tokens):
+        if token.isspace():
+            pattern += r"\s+"
+        elif not token.startswith("%") or token[1] == "%":
+            pattern += re.escape(token[-1])
+        else:
+            around = [*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2]]
+            digits = PARTS[token[1]]
+            if any(re.fullmatch("%[^%pzaAbB]", other) for other in around):  # 20200705
+                digits = digits.replace("{1,2}", "{2}")
+            pattern += f"(?P<{token[1]}>{digits})"
+    return f"^{pattern}$"
+
+
+def _in_zone(times: np.ndarray, zone: str) -> np.ndarray:
+    """Convert a zone's wall-clock times to UTC: the earlier of an hour given twice, NaT where there is none."""
+    local = pd.DatetimeIndex(times)
+    first = np.ones(len(local), dtype=bool)
+    there = local.tz_localize(zone, ambiguous=first, nonexistent="NaT")
+    return there.tz_convert(None).to_numpy(dtype="datetime64[ns]")

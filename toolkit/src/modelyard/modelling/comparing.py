@@ -1,0 +1,336 @@
+"""Comparison of candidates on rows that they have not learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+
+from modelyard.contract.model import Contract
+from modelyard.modelling.encoding import MOST_LEVELS, Feature, encoder, fit_encoder
+from modelyard.modelling.live_metrics import LiveMetrics
+from modelyard.modelling.predicting import Floats
+from modelyard.modelling.stopping import (
+    Learned,
+    first_iterations,
+    is_boosting,
+    learn,
+    report,
+    with_iterations,
+)
+
+# With fewer to learn from, all rows are held out in turn; not where that takes minutes, as with dozens of
+# columns and ten classes.
+SMALL_ROWS = 3_000
+SMALL_WORK = 500_000  # rows x columns x classes
+FOLDS = 5
+TINY = 1e-15  # a probability, so that its logarithm is a number
+SAMPLE_ROWS = (
+    20_000  # to fit on while candidates are compared; boosting, slower, gets all rows after
+)
+
+# Rows with derived columns (rows, columns), in the order of time where there is one, and their target.
+Rows: TypeAlias = tuple[pd.DataFrame, NDArray[Any]]
+Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to learn.
+
+    Attributes:
+        learner: unfitted; boosting with `max_iter` as the limit of its iterations.
+        features: that it sees.
+    """
+
+    learner: Any
+    features: Sequence[Feature]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that does best on held-out rows.
+
+    Attributes:
+        name: of the candidate.
+        learner: unfitted, with the iterations that were best.
+        features: that it sees.
+        learned: the course of its training; the mean of the folds where there are some.
+        truth: of the held-out rows (held out,).
+        scores: probabilities (held out, classes), or values (held out,), by models that have not seen them.
+        compared: by candidate: loss on the held-out rows, by how much it is above the lowest and the
+            standard error of that, iterations, and rows that it learnt from.
+        how: rows are held out, in words.
+    """
+
+    name: str
+    learner: Any
+    features: Sequence[Feature]
+    learned: Learned
+    truth: NDArray[Any]
+    scores: Floats
+    compared: Mapping[str, Mapping[str, float]]
+    how: str
+
+
+def compare(
+    candidates: Mapping[str, Candidate],
+    train: Rows,
+    validation: Rows,
+    contract: Contract,
+    *,
+    seed: int = 0,
+    patience: int = 20,
+    tolerance: float = 1e-5,
+    log: LiveMetrics,
+) -> Choice:
+    """Fit candidates, and choose one by its loss on rows that it has not learnt from.
+
+    Chosen is the first whose loss is within a standard error of the lowest: name the simplest first. The loss is the log loss of classes, and half the squared error of numbers. Small tables are compared
+    out of fold: each of five parts is held out once, or, where rows are split by time, each of the four
+    latest sixths is predicted from the rows before it. Larger ones are compared on the validation rows.
+    Candidates then learn from a sample of the training rows; the best boosting among them is fitted on
+    all, and takes part with the loss that it has then. A single candidate learns from all.
+
+    Args:
+        candidates: by name.
+        train: to fit on.
+        validation: to measure on.
+        contract: of the table.
+        seed: of folds and samples.
+        patience: see `early_stopping`.
+        tolerance: see `early_stopping`.
+        log: takes the losses of the iterations.
+
+    Raises:
+        UsageError: the training of a candidate diverges.
+    """
+    rows = pd.concat([train[0], validation[0]], ignore_index=True)
+    target = np.concatenate([train[1], validation[1]])
+    given = np.arange(len(train[1])), np.arange(len(train[1]), len(target))
+    trials = _Trials(rows, target, contract, seed, patience, tolerance)
+    folds = _folds(rows, target, contract, seed) if _is_small(candidates, target, contract) else []
+    how = "the validation rows"
+    if folds:
+        others = "those before" if contract.time else "the others"
+        how = f"{len(folds)} parts, each predicted from {others}"
+    sample = _sample(train[1], seed)
+    if folds or len(sample) == len(train[1]):
+        tried = {name: trials.run(one, folds or [given]) for name, one in candidates.items()}
+        best = _first_of_the_best(tried)
+        for step, losses in enumerate(tried[best].learned.pairs()[1:], 1):
+            log.log(step, losses)
+    elif len(candidates) == 1:
+        tried = {name: trials.run(one, [given], log) for name, one in candidates.items()}
+        (best,) = tried
+    else:
+        asked = _sample(validation[1], seed)
+        fold = sample, given[1][asked]
+        tried = {name: trials.run(one, [fold]) for name, one in candidates.items()}
+        boosted = {name: tried[name] for name in tried if is_boosting(candidates[name].learner)}
+        if boosted:
+            leader = min(boosted, key=lambda name: boosted[name].loss)
+            tried[leader] = trials.run(candidates[leader], [given], log).at(asked)
+        best = _first_of_the_best(tried)
+    chosen, found = candidates[best], tried[best]
+    report(found.learned)
+    if len(tried) > 1:
+        listed = ", ".join(f"{name} {one.loss:.5g}" for name, one in tried.items())
+        print(f"loss on {how}: {listed}; chosen: {best}", flush=True)
+    return Choice(
+        best,
+        with_iterations(chosen.learner, found.learned.iterations),
+        chosen.features,
+        found.learned,
+        found.truth,
+        found.scores,
+        {
+            name: {
+                "loss": one.loss,
+                **_above(one, tried),
+                "iterations": one.learned.iterations,
+                "rows": one.rows,
+            }
+            for name, one in tried.items()
+        },
+        how,
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A candidate on held-out rows."""
+
+    learned: Learned
+    truth: NDArray[Any]
+    scores: Floats
+    losses: Floats
+    rows: int
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.mean())
+
+    def at(self, held: NDArray[np.int64]) -> _Trial:
+        """Select held-out rows."""
+        return replace(
+            self, truth=self.truth[held], scores=self.scores[held], losses=self.losses[held]
+        )
+
+
+def _above(one: _Trial, tried: Mapping[str, _Trial]) -> dict[str, float]:
+    """Compute by how much a loss is above the lowest, and the standard error of that, in pairs of rows."""
+    lowest = min(tried.values(), key=lambda other: other.loss)
+    above = one.losses - lowest.losses
+    return {
+        "above_lowest": float(above.mean()),
+        "standard_error": float(above.std() / np.sqrt(len(above))),
+    }
+
+
+def _first_of_the_best(tried: Mapping[str, _Trial]) -> str:
+    for name, one in tried.items():
+        found = _above(one, tried)
+        if found["above_lowest"] <= found["standard_error"]:
+            return name
+    raise AssertionError("the lowest loss is not above itself")
+
+
+@dataclass
+class _Trials:
+    """Runs candidates; rows of a fold are encoded once for candidates with the same features."""
+
+    rows: pd.DataFrame
+    target: NDArray[Any]
+    contract: Contract
+    seed: int
+    patience: int
+    tolerance: float
+    _encoded: dict[Any, tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def run(
+        self, candidate: Candidate, folds: Sequence[Fold], log: LiveMetrics | None = None
+    ) -> _Trial:
+        fitted, courses = [], []
+        for fold in folds:
+            known, held = self._encode(candidate.features, fold)
+            learner = clone(candidate.learner)
+            course = learn(
+                learner,
+                (known, self.target[fold[0]]),
+                (held, self.target[fold[1]]),
+                patience=self.patience,
+                tolerance=self.tolerance,
+                log=log or LiveMetrics(),
+            )
+            courses.append(course)
+            fitted.append((learner, held))
+        learned = courses[0] if len(courses) == 1 else _mean(courses)
+        classes = None if self.contract.kind == "regression" else np.unique(self.target)
+        scores = np.concatenate(
+            [
+                _scores(first_iterations(learner, learned.iterations), held, classes)
+                for learner, held in fitted
+            ]
+        )
+        truth = self.target[np.concatenate([held for _, held in folds])]
+        rows = round(np.mean([len(known) for known, _ in folds]))
+        return _Trial(learned, truth, scores, losses_of(truth, scores, classes), rows)
+
+    def _encode(self, features: Sequence[Feature], fold: Fold) -> tuple[Floats, Floats]:
+        key = (tuple(features), fold[0].tobytes())
+        if key not in self._encoded:
+            encode = encoder(features, self.contract, self.seed)
+            known = fit_encoder(encode, self.rows.iloc[fold[0]], self.target[fold[0]])
+            self._encoded[key] = known, encode.transform(self.rows.iloc[fold[1]])
+        return self._encoded[key]
+
+
+def losses_of(truth: NDArray[Any], scores: Floats, classes: NDArray[Any] | None) -> Floats:
+    """Compute each row's log loss of probabilities (rows, classes), or half the squared error of values."""
+    if classes is None:
+        return np.asarray((scores - truth) ** 2 / 2)
+    own = scores[np.arange(len(truth)), np.searchsorted(classes, truth)]
+    return np.asarray(-np.log(np.clip(own, TINY, 1)))
+
+
+def _scores(learner: Any, inputs: Floats, classes: NDArray[Any] | None) -> Floats:
+    if classes is None:
+        return np.asarray(learner.predict(inputs), dtype=np.float64).ravel()
+    scores = np.zeros((len(inputs), len(classes)))
+    scores[:, np.searchsorted(classes, learner.classes_)] = learner.predict_proba(inputs)
+    return scores
+
+
+def _mean(courses: Sequence[Learned]) -> Learned:
+    """Average the courses of folds; one that ended early goes on with its last loss."""
+    longest = max(len(one.losses) for one in courses)
+
+    def mean(lists: Sequence[list[float]]) -> list[float]:
+        filled = [[*losses, *[losses[-1]] * (longest - len(losses))] for losses in lists]
+        return [float(value) for value in np.mean(filled, axis=0)]
+
+    losses = mean([one.losses for one in courses])
+    last = max(courses, key=lambda one: len(one.losses))
+    best = max(1, int(np.argmin(losses)))
+    training = mean([one.training_losses for one in courses])
+    return Learned(losses, training, best, last.stopped, last.reason)
+
+
+def _folds(rows: pd.DataFrame, target: NDArray[Any], contract: Contract, seed: int) -> list[Fold]:
+    """Divide rows; a class that a fold cannot learn is not asked there.
+
+    Copies of a row stay together where a column of measurements makes it unlikely that two rows agree by
+    chance. Without such a column they are frequencies.
+    """
+    count, is_class = len(rows), contract.kind != "regression"
+    if contract.time is not None:
+        pairs = TimeSeriesSplit(4, test_size=max(1, count // 6)).split(rows)
+    elif _are_measured(rows) and rows.duplicated().any():
+        groups = pd.util.hash_pandas_object(rows.astype(str), index=False).to_numpy()
+        distinct = min(FOLDS, len(np.unique(groups)))
+        pairs = GroupKFold(distinct, shuffle=True, random_state=seed).split(rows, groups=groups)
+    elif is_class and np.unique(target, return_counts=True)[1].max() >= FOLDS:
+        pairs = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, target)
+    else:
+        pairs = KFold(FOLDS, shuffle=True, random_state=seed).split(rows)
+    folds = []
+    for known, held in pairs:
+        if is_class:
+            classes = np.unique(target[known])
+            if len(classes) < 2:
+                continue
+            held = held[np.isin(target[held], classes)]
+        if len(held):
+            folds.append((known, held))
+    return folds
+
+
+def _are_measured(rows: pd.DataFrame) -> bool:
+    numbers = rows.select_dtypes("number")
+    return any(numbers.iloc[:, at].nunique() > MOST_LEVELS for at in range(numbers.shape[1]))
+
+
+def _is_small(
+    candidates: Mapping[str, Candidate], target: NDArray[Any], contract: Contract
+) -> bool:
+    columns = max(len(one.features) for one in candidates.values())
+    classes = len(np.unique(target)) if contract.kind == "multiclass" else 1
+    return len(target) < SMALL_ROWS and len(target) * columns * classes <= SMALL_WORK
+
+
+def _sample(target: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """Draw rows to fit on, in their order."""
+    count = len(target)
+    if count <= SAMPLE_ROWS:
+        return np.arange(count)
+    picked = np.random.default_rng(seed).choice(count, SAMPLE_ROWS, replace=False)
+    # Each class, however rare, is learnt.
+    first = np.unique(target, return_index=True)[1] if target.dtype.kind != "f" else picked[:0]
+    return np.unique(np.concatenate([picked, first]))

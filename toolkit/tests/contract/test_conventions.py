@@ -1,0 +1,430 @@
+"""Numbers, yes and no, dates and stand-ins as people write them: what a contract says of them, and every reader."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from modelyard.contract import infer, read_table
+from modelyard.contract.model import Column, load_contract
+from modelyard.data.cells import Cells, Reading, parse
+from modelyard.data.numbers import Written
+from modelyard.data.table import read_file
+from modelyard.errors import UsageError
+from modelyard.serving import payload
+
+ROWS = 60
+
+
+def inferred(folder: Path, columns: dict[str, list[str]], **options: Any) -> infer.Inference:
+    """Infer the contract of a CSV with a target and these columns, each repeated to ROWS rows."""
+    sep = options.pop("sep", ",")
+    frame = {name: (cells * ROWS)[:ROWS] for name, cells in columns.items()}
+    frame["target"] = list("aabb") * (ROWS // 4)  # of another period than the columns
+    pd.DataFrame(frame).to_csv(folder / "table.csv", index=False, sep=sep)
+    return infer.infer(read_file(folder / "table.csv"), "target", **options)
+
+
+def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
+    """Read the table again by its contract, from the file that was written."""
+    path = folder / "contract.yml"
+    path.write_text(infer.contract_yaml(guess, "t"), encoding="utf-8")
+    rules = load_contract(path)
+    assert rules == guess.contract
+    return read_table(folder / "table.csv", rules)[name].tolist()
+
+
+# ---- numbers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1.678,80", "645,06", "-9,50"], [1678.8, 645.06, -9.5]),
+        (["1,678.80", "645.06", "-9.5"], [1678.8, 645.06, -9.5]),
+        (["1.234.567", "645", "12"], [1234567, 645, 12]),
+        (["1,234,567", "645", "12"], [1234567, 645, 12]),
+        (["12,34,567", "6,45,000", "12"], [1234567, 645000, 12]),
+        (["1 234,5", "645", "12,25"], [1234.5, 645, 12.25]),
+        (["1\u202f234,5", "645", "12,25"], [1234.5, 645, 12.25]),
+        (["1\u00a0234", "645", "12"], [1234, 645, 12]),
+        (["1'234.50", "645", "12"], [1234.5, 645, 12]),
+        (["1’234", "645", "12"], [1234, 645, 12]),
+        (["0,5", "1,25", "3"], [0.5, 1.25, 3]),
+        (["$1,200", "$5", "$12.50"], [1200, 5, 12.5]),
+        (["-$1,200", "$-5", "$12.50"], [-1200, -5, 12.5]),
+        (["1.200,00 €", "5,00 €", "0,50 €"], [1200, 5, 0.5]),
+        (["EUR 7", "EUR 5.5", "EUR 12"], [7, 5.5, 12]),
+        (["7 CHF", "5.5 CHF", "12 CHF"], [7, 5.5, 12]),
+        (["R$ 7,50", "R$ 5", "R$ 12"], [7.5, 5, 12]),
+        (["£7", "5", "12"], [7, 5, 12]),
+        (["12%", "7.5%", "100%"], [12, 7.5, 100]),
+        (["12,5 %", "7 %", "100 %"], [12.5, 7, 100]),
+        (["(1,234.50)", "17.25", "(3)"], [-1234.5, 17.25, -3]),
+        (["($12)", "$17.50", "$3"], [-12, 17.5, 3]),
+        (["12-", "17.5", "3-"], [-12, 17.5, -3]),
+        (["\u22125", "7.5", "3"], [-5, 7.5, 3]),
+        (["+5", "-7.5", "3"], [5, -7.5, 3]),
+        (["12 kg", "7.5 kg", "3kg"], [12, 7.5, 3]),
+        (["36 months", "60 months", "12 months"], [36, 60, 12]),
+        (["20 °C", "-7.5 °C", "3 °C"], [20, -7.5, 3]),
+        (["120 km/h", "7.5 km/h", "3 km/h"], [120, 7.5, 3]),
+        (["70 m²", "65.5 m²", "30 m²"], [70, 65.5, 30]),
+        (["1.5K", "2M", "300"], [1500, 2_000_000, 300]),
+        (["€110.5M", "€900K", "€0"], [110_500_000, 900_000, 0]),
+        (["1,5 Mio. €", "2 Mio. €", "0,5 Mio. €"], [1_500_000, 2_000_000, 500_000]),
+        (["1.5e3", "2E-1", "3"], [1500, 0.2, 3]),
+        (["1.5", "?", "3"], [1.5, None, 3]),
+        (["12,5", "k.A.", "3"], [12.5, None, 3]),
+        (["4", "-", "3"], [4, None, 3]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(tmp_path, cells, expected):
+    guess = inferred(tmp_path, {"c": cells})
+    assert guess.contract.columns["c"].type in ("number", "integer")
+    found = pd.Series(values(tmp_path, guess)[:3])
+    assert found.to_list() == pytest.approx(
+        [np.nan if e is None else e for e in expected], nan_ok=True
+    )
+    if guess.contract.columns["c"].written or None in expected:
+        assert guess.profiles["c"].notes  # nothing is guessed without a word
+
+
+@pytest.mark.parametrize("sep", [",", ";", "\t"])
+@pytest.mark.parametrize("cells", [["1.678", "645", "242"], ["350.000", "249.500", "120.900"]])
+def test_a_number_that_could_be_two_is_asked_about(tmp_path, sep, cells):
+    with pytest.raises(UsageError, match=r'column "c": .* --decimal "\."'):
+        inferred(tmp_path, {"c": cells}, sep=sep)
+    first = float(cells[0])
+    guess = inferred(tmp_path, {"c": cells}, sep=sep, decimal=",")
+    assert values(tmp_path, guess)[0] == first * 1000
+    guess = inferred(tmp_path, {"c": cells}, sep=sep, decimal=".")
+    assert values(tmp_path, guess)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("other", "cell", "value"),
+    [
+        ("0,89", "1.678", 1678),
+        ("0.89", "1.678", 1.678),
+        ("0.89", "1,678", 1678),
+        ("0,89", "1,678", 1.678),
+        ("1.678,80", "1.678", 1678),
+        ("1.234.567", "1.678", 1678),
+    ],
+)
+def test_the_rest_of_the_file_decides_what_a_column_leaves_open(tmp_path, other, cell, value):
+    guess = inferred(tmp_path, {"other": [other, "12", "3"], "c": [cell, "645", "9"]}, sep=";")
+    assert values(tmp_path, guess)[:3] == [value, 645, 9]
+    assert "the rest of the file" in guess.profiles["c"].notes[0]
+
+
+def test_a_file_that_contradicts_itself_does_not_decide(tmp_path):
+    columns = {"point": ["0.5", "2"], "comma": ["0,5", "2"], "c": ["1.678", "645"]}
+    with pytest.raises(UsageError, match=r'column "c": 1\.678 may be 1\.678 or 1678'):
+        inferred(tmp_path, columns, sep=";")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["$5", "€7", "$8"],
+        ["12%", "0.5", "3%"],
+        ["1.2.3", "1.2.4", "2.0.1"],
+        ["192.168.0.1", "10.0.0.1", "10.0.0.2"],
+        ["A12", "B7", "C3"],
+        ["12a", "7b", "3c"],
+        ["0,5", "0.5", "3"],
+        ["1,23.4", "5", "6"],
+        ["(5", "5)", "6"],
+        ["10-20", "20-30", "30-40"],
+        ["5'11", "6'2", "5'9"],
+    ],
+)
+def test_what_is_no_number_stays_a_category(tmp_path, cells):
+    assert inferred(tmp_path, {"c": cells}).contract.columns["c"].type == "category"
+
+
+@pytest.mark.parametrize(
+    "pair", [("ja", "nein"), ("Oui", "Non"), ("sí", "no"), ("да", "нет"), ("WAHR", "FALSCH")]
+)
+def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
+    guess = inferred(tmp_path, {"c": [pair[0], pair[1], pair[1]]})
+    assert values(tmp_path, guess)[:3] == [True, False, False]
+    check = payload.checker(guess.contract.columns["c"])
+    assert (check(pair[0]), check(pair[1]), check(True)) == (True, False, True)
+
+
+# ---- dates ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1949-01", "1949-02", "1950-12"], "1949-01-01"),
+        (["01/1949", "02/1949", "12/1950"], "1949-01-01"),
+        (["Jan 1949", "Feb 1949", "Dec 1950"], "1949-01-01"),
+        (["January 1949", "February 1949", "May 1950"], "1949-01-01"),
+        (["20200705", "20210715", "20220120"], "2020-07-05"),
+        (["20200705.0", "", "20220120.0", "20220121.0"], "2020-07-05"),
+        (["2020-07-05", "2021-07-15", "2022-01-20"], "2020-07-05"),
+        (["Jul 05 2020", "Jul 15 2021", "Jan 20 2022"], "2020-07-05"),
+        (["July 5, 2020", "July 15, 2021", "January 20, 2022"], "2020-07-05"),
+        (["5 July 2020", "15 July 2021", "20 January 2022"], "2020-07-05"),
+        (["05-Jul-20", "15-Jul-21", "20-Jan-22"], "2020-07-05"),
+        (["5. Juli 2020", "15. März 2021", "20. Dezember 2022"], "2020-07-05"),
+        (["5 juillet 2020", "15 août 2021", "20 janv. 2022"], "2020-07-05"),
+        (["5 de julio de 2020", "15 de marzo de 2021", "20 de enero de 2022"], "2020-07-05"),
+        (["Sun, 05 Jul 2020", "Thu, 15 Jul 2021", "Thu, 20 Jan 2022"], "2020-07-05"),
+        (["07/05/2020 03:15 PM", "07/15/2021 12:00 AM", "01/20/2022 11:59 am"], "2020-07-05 15:15"),
+        (["2020-07-05 3:15:30 PM", "2021-07-15 12:00:00 AM", "2022-01-20 1:00:00 AM"], "2020-07-05 15:15:30"),
+        (["15.07.2020 03:15", "15.07.2021 12:00", "20.01.2022 23:59"], "2020-07-15 03:15"),
+        (["Sun, 05 Jul 2020 03:15:00 +0200", "Thu, 15 Jul 2021 03:15:00 +0000", "Thu, 20 Jan 2022 03:15:00 -0100"], "2020-07-05 01:15"),
+        (["2020-07-05", "15/07/2021", "Jan 20, 2022"], "2020-07-05"),
+        (["15.07.2020", "-", "20.01.2022"], "2020-07-15"),
+    ],
+)  # fmt: skip
+def test_dates_are_read_as_people_write_them(tmp_path, cells, expected):
+    guess = inferred(tmp_path, {"c": cells})
+    rule = guess.contract.columns["c"]
+    assert (rule.type, rule.min, rule.max) == ("datetime", None, None)
+    assert rule.format is None or guess.profiles["c"].notes
+    assert values(tmp_path, guess)[0] == pd.Timestamp(expected)
+    assert payload.checker(rule)(cells[0]) == pd.Timestamp(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("created_at", "s"), ("measured", "s"), ("epoch_ms", "ms"), ("x", "ms")]
+)
+def test_seconds_and_milliseconds_since_1970_are_times(tmp_path, name, unit):
+    times = pd.date_range("2020-07-05 10:00", periods=ROWS, freq="37h")
+    numbers = (times.astype("int64") // {"s": 10**9, "ms": 10**6}[unit]).astype(str).tolist()
+    guess = inferred(tmp_path, {name: numbers})
+    assert values(tmp_path, guess, name) == list(times)
+    assert payload.checker(guess.contract.columns[name])(int(numbers[1])) == times[1]
+
+
+def test_months_as_whole_numbers_are_dates(tmp_path):
+    months = pd.period_range("2018-01", periods=36, freq="M").strftime("%Y%m").tolist()
+    guess = inferred(tmp_path, {"c": months})
+    assert values(tmp_path, guess)[12] == pd.Timestamp("2019-01-01")
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("income", ["201904", "183012", "250099"]),
+        ("price", ["19991231", "20011399", "5"]),
+        ("customer_id", ["1593907200", "1626307200", "1642636800"]),
+        ("population", ["1400000000", "1380000000", "1330000000"]),
+        ("year", ["2013", "2014", "2015"]),
+    ],
+)
+def test_amounts_and_names_are_no_dates(tmp_path, name, cells):
+    assert (
+        inferred(tmp_path, {"x": ["1", "2", "3", "4"], name: cells}).contract.columns[name].type
+        == "integer"
+    )
+
+
+def test_a_format_that_is_given_is_followed_or_refused(tmp_path):
+    columns = {"a=b": ["03/04/2013", "05/06/2013", "07/08/2013"], "x": ["1", "2"]}
+    guess = inferred(tmp_path, columns)
+    assert values(tmp_path, guess, "a=b")[0] == datetime(2013, 3, 4)
+    formats = infer.formats_in(["a=b=%d/%m/%Y"], read_file(tmp_path / "table.csv"))
+    guess = inferred(tmp_path, columns, formats=formats)
+    assert values(tmp_path, guess, "a=b")[0] == datetime(2013, 4, 3)
+    with pytest.raises(UsageError, match=r'column "a=b" is not written as %d\.%m\.%Y.*03/04/2013'):
+        inferred(tmp_path, columns, formats={"a=b": "%d.%m.%Y"})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("c", "expected COLUMN=FORMAT"),
+        ("see=%Y-%m", "expected COLUMN=FORMAT .*did you mean `c`|expected COLUMN=FORMAT"),
+        ("c=%Q", "%Q is none of"),
+        ("c=%d", "a year .* and a month"),
+        ("c=%Y-%m %I", "%I, an hour of twelve, and %p"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused(tmp_path, given, message):
+    inferred(tmp_path, {"c": ["1", "2"]})
+    with pytest.raises(UsageError, match=message):
+        infer.formats_in([given], read_file(tmp_path / "table.csv"))
+
+
+def test_times_with_and_without_an_offset_are_asked_about(tmp_path):
+    columns = {
+        "x": ["1", "2"],
+        "c": ["2024-10-26T12:00:00+02:00", "2024-10-26T12:00:00", "2024-01-26 12:00"],
+    }
+    with pytest.raises(UsageError, match=r'column "c" .*--time-zone UTC or another'):
+        inferred(tmp_path, columns)
+    guess = inferred(tmp_path, columns, zone="Europe/Berlin")
+    noon = datetime(2024, 10, 26, 10)
+    assert values(tmp_path, guess)[:3] == [noon, noon, datetime(2024, 1, 26, 11)]
+    check = payload.checker(guess.contract.columns["c"])
+    assert [check(cell) for cell in columns["c"]] == [noon, noon, datetime(2024, 1, 26, 11)]
+
+
+# ---- stand-ins -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["12.5", "-999", "3"], None),
+        (["12", "-9999", "300"], None),
+        (["2", "9999", "31"], None),
+        (["2020-01-01", "9999-12-31", "2021-05-05"], None),
+        (["01.01.2020", "31.12.9999", "05.05.2021"], None),
+        (["20200101", "99991231", "20210505"], None),
+        (["2020-01-01", "1900-01-01", "2021-05-05"], None),
+        (["2020-01-01", "0001-01-01", "2021-05-05"], None),
+    ],
+)
+def test_a_stand_in_for_missing_is_read_as_missing_with_a_note(tmp_path, cells, expected):
+    guess = inferred(tmp_path, {"c": cells})
+    rule = guess.contract.columns["c"]
+    assert rule.type != "text" and rule.missing and cells[1] in " ".join(guess.profiles["c"].notes)
+    found = values(tmp_path, guess)
+    assert pd.isna(found[1]) and not pd.isna(found[0]) and not pd.isna(found[2])
+    check = payload.checker(rule)
+    assert check(cells[1]) is None
+    assert rule.type == "datetime" or check(float(cells[1])) is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["-1500", "-999", "300"],
+        ["9000", "9999", "12000"],
+        ["1890-01-01", "1900-01-01", "1910-05-05"],
+    ],
+)
+def test_a_value_among_others_is_no_stand_in(tmp_path, cells):
+    assert inferred(tmp_path, {"c": cells}).contract.columns["c"].missing == ()
+
+
+def test_a_target_keeps_its_values(tmp_path):
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"x": range(1, 301, 5), "y": [12.5, -999, 3.25] * 20}).to_csv(path, index=False)
+    guess = infer.infer(read_file(path), "y", kind="regression")
+    assert guess.contract.columns["y"].missing == ()
+    assert "-999" in " ".join(guess.profiles["y"].notes)
+
+
+# ---- the same everywhere -------------------------------------------------------------------
+
+SIGNS = st.sampled_from([(".", None), (",", None), (".", ","), (",", "."), (",", " "), (".", "'")])
+
+
+@st.composite
+def ways(draw: st.DrawFn) -> Written:
+    decimal, thousands = draw(SIGNS)
+    return Written(
+        decimal=decimal,
+        thousands=thousands,
+        unit=draw(st.sampled_from([None, "€", "US$", "kg", "%", "m²"])),
+        negative=draw(st.sampled_from([None, "parentheses", "trailing minus"])),
+    )
+
+
+def write(number: float, way: Written, *, before: bool) -> str:
+    text = f"{abs(number):,.3f}".rstrip("0").rstrip(".")
+    text = text.translate(str.maketrans({",": way.thousands or "", ".": way.decimal}))
+    if way.unit:
+        text = f"{way.unit}{text}" if before else f"{text} {way.unit}"
+    if number >= 0:
+        return text
+    forms = {"parentheses": f"({text})", "trailing minus": f"{text}-", None: f"-{text}"}
+    return forms[way.negative]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    numbers=st.lists(
+        st.integers(-(10**10), 10**10).map(lambda n: n / 1000), min_size=1, max_size=20
+    ),
+    way=ways(),
+    before=st.booleans(),
+)
+def test_a_number_is_read_as_it_was_written_by_files_and_by_requests(numbers, way, before):
+    words = [write(number, way, before=before) for number in numbers]
+    rule = Reading(type="number", written=way)
+    parsed = parse(Cells(pa.chunked_array([pa.array(words)]), ","), rule)
+    assert not parsed.wrong.any()
+    assert parsed.values.tolist() == numbers
+    check = payload.checker(Column(type="number", written=way))
+    assert [check(word) for word in words] == numbers == [check(number) for number in numbers]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    numbers=st.lists(
+        st.integers(-(10**10), 10**10).map(lambda n: n / 1000), min_size=3, max_size=20
+    ),
+    way=ways(),
+    before=st.booleans(),
+    sep=st.sampled_from([",", ";", "\t"]),
+)
+def test_a_table_of_numbers_is_read_rightly_or_asked_about(
+    tmp_path_factory, numbers, way, before, sep
+):
+    folder = tmp_path_factory.getbasetemp()
+    words = [write(number, way, before=before) for number in numbers]
+    guess = None
+    with contextlib.suppress(UsageError):  # asked about; or all are the same, and nothing is left
+        guess = inferred(folder, {"c": words}, sep=sep)
+    if guess and guess.contract.columns["c"].type in ("number", "integer"):
+        expected = (numbers * ROWS)[:ROWS]
+        assert pd.Series(values(folder, guess)).fillna(0).tolist() == [
+            0 if f"{n:.15g}" in guess.contract.columns["c"].missing else n for n in expected
+        ]
+
+
+FORMATS = [
+    "%Y%m%d", "%Y-%m", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%B %d, %Y", "%m/%d/%Y %I:%M %p",
+    "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H:%M", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", "%d.%m.%y",
+]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    times=st.lists(
+        st.datetimes(datetime(1970, 1, 1), datetime(2068, 12, 31)), min_size=1, max_size=10
+    ),
+    format=st.sampled_from(FORMATS),
+)
+def test_a_time_is_read_as_strptime_reads_it_by_files_and_by_requests(times, format):
+    words = [time.replace(tzinfo=UTC).strftime(format) for time in times]
+    expected = [datetime.strptime(word, format).replace(tzinfo=None) for word in words]
+    parsed = parse(
+        Cells(pa.chunked_array([pa.array(words)]), ","), Reading(type="datetime", format=format)
+    )
+    assert parsed.values.dt.to_pydatetime().tolist() == expected
+    check = payload.checker(Column(type="datetime", format=format))
+    assert [check(word) for word in words] == expected
+
+
+@given(
+    word=st.text(max_size=12) | st.from_regex(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", fullmatch=True)
+)
+def test_a_date_that_is_none_is_none_for_files_and_requests(word):
+    rule = Column(type="datetime", format="%d.%m.%Y")
+    parsed = parse(Cells(pa.chunked_array([pa.array([word])]), ","), rule)
+    try:
+        found = payload.checker(rule)(word)
+    except ValueError:
+        assert parsed.wrong[0] or parsed.nulls[0]  # NA is a word in JSON
+    else:
+        assert found == (None if parsed.nulls[0] else parsed.values[0])

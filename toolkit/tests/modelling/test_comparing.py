@@ -1,0 +1,127 @@
+"""Comparison of candidates: the choice is that of rows which no candidate has learnt from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelyard.modelling import comparing, stopping
+from modelyard.modelling.live_metrics import LiveMetrics
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+BINARY = {"column": "y", "kind": "binary", "positive": True}
+REGRESSION = {"column": "y", "kind": "regression"}
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def numbers(random: np.random.Generator, rows: int) -> pd.DataFrame:
+    return pd.DataFrame(random.normal(size=(rows, 5)), columns=list("abcde"))
+
+
+def chosen(place) -> str:
+    assert place.train() == 0
+    details = place.evidence("training")["details"]
+    losses = {one["name"]: one["loss"] for one in details["candidates"]}
+    lowest = min(losses, key=lambda name: losses[name])
+    (mine,) = (one for one in details["candidates"] if one["chosen"])
+    assert mine["name"] == details["learner"]
+    assert mine["above_lowest"] == pytest.approx(losses[mine["name"]] - losses[lowest])
+    assert mine["above_lowest"] <= mine["standard_error"]
+    return str(details["learner"])
+
+
+@pytest.mark.parametrize("rows", [400, 6_000])  # out of fold, and on the validation rows
+@pytest.mark.parametrize("law", ["linear", "boosting"])
+def test_the_learner_is_the_one_that_the_table_follows(bench, random, rows, law):
+    table = numbers(random, rows)
+    signal = table["a"] - table["b"] if law == "linear" else 3 * np.sign(table["a"] * table["b"])
+    table["y"] = signal + random.normal(size=rows) / 2
+    place = bench(table, REGRESSION, dict.fromkeys("abcdey", "number"))
+    assert chosen(place) == law
+
+
+def test_large_tables_are_compared_on_a_sample_and_boosting_is_fitted_on_all(
+    bench, random, monkeypatch
+):
+    monkeypatch.setattr(comparing, "SAMPLE_ROWS", 1_000)
+    table = numbers(random, 6_000)
+    table["y"] = table["a"] * table["b"] > 0
+    place = bench(table, BINARY, {**dict.fromkeys("abcde", "number"), "y": "boolean"})
+    assert chosen(place) == "boosting"
+    details = place.evidence("training")["details"]
+    rows = {one["name"]: one["rows"] for one in details["candidates"]}
+    assert rows == {"linear": pytest.approx(1_000, abs=2), "boosting": 3_600}
+
+
+@pytest.mark.parametrize("slope", [0.5, 0.0])
+def test_time_is_a_trend_where_later_rows_say_so(bench, random, slope):
+    day = np.arange(900)
+    table = pd.DataFrame({"when": pd.Timestamp("2019-01-01") + pd.to_timedelta(day, "D")})
+    table["y"] = slope * day + 3 * (table["when"].dt.dayofweek >= 5) + random.normal(size=900)
+    place = bench(table, REGRESSION, {"when": "datetime", "y": "number"}, time="when")
+    assert chosen(place) == ("linear with trend" if slope else "linear")
+    from modelyard.evaluation import evaluate_model
+    from modelyard.modelling.saving import load_model
+
+    found = evaluate_model(load_model(place.folder / "model"), place.test_rows(), place.contract)
+    assert found["r2"] > 0.5
+
+
+def test_a_learner_that_is_named_is_not_compared_with_others(bench, random):
+    table = numbers(random, 400)
+    table["y"] = table["a"] + random.normal(size=400) / 9
+    place = bench(table, REGRESSION, dict.fromkeys("abcdey", "number"))
+    assert place.train("--learner", "boosting") == 0
+    details = place.evidence("training")["details"]
+    assert [one["name"] for one in details["candidates"]] == ["boosting"]
+    assert place.train("--learner", "magic", to="2") == 2
+
+
+def test_boosting_that_was_stopped_and_cut_back_is_boosting_of_so_many_iterations():
+    inputs, target = make_classification(600, 6, n_informative=5, n_classes=3, random_state=0)
+    learner = HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=5, random_state=0)
+    stopped = clone(learner)
+    rows = (inputs[:400], target[:400]), (inputs[400:], target[400:])
+    learned = stopping.learn(stopped, *rows, patience=5, tolerance=0.01, log=LiveMetrics())
+    assert learned.stopped == "early" and learned.iterations < len(learned.losses) - 1
+    cut = stopping.first_iterations(stopped, learned.iterations)
+    again = stopping.with_iterations(learner, learned.iterations).fit(*rows[0])
+    np.testing.assert_array_equal(cut.predict_proba(inputs), again.predict_proba(inputs))
+
+
+def test_no_row_is_scored_by_a_model_that_has_seen_it_or_where_time_counts_a_later_one(
+    random,
+):
+    from modelyard.contract.model import Contract
+
+    columns = {"x": {"type": "number"}, "t": {"type": "datetime"}, "y": {"type": "number"}}
+    rows = pd.DataFrame({"x": random.normal(size=300)})
+    rows.loc[200:, "x"] = rows["x"][:100].to_numpy()  # copies of measurements
+    target = np.zeros(300)
+    for time in (None, "t"):
+        agreed = Contract.model_validate({"target": REGRESSION, "columns": columns, "time": time})
+        folds = comparing._folds(rows.assign(z=np.tile(np.arange(100.0), 3)), target, agreed, 0)
+        for known, held in folds:
+            assert not set(known) & set(held)
+            if time:
+                assert known.max() < held.min()
+        assert len(folds) == (4 if time else 5)
+
+
+def test_copies_of_measured_rows_are_held_out_together_and_frequencies_are_not(random):
+    from modelyard.contract.model import Contract
+
+    columns = {"x": {"type": "number"}, "y": {"type": "number"}}
+    agreed = Contract.model_validate({"target": REGRESSION, "columns": columns})
+    measured = pd.DataFrame({"x": np.tile(random.normal(size=300), 2)})
+    for known, held in comparing._folds(measured, np.zeros(600), agreed, 0):
+        assert not set(measured["x"].iloc[known]) & set(measured["x"].iloc[held])
+    counted = pd.DataFrame({"x": np.tile(np.arange(6.0), 100)})
+    for known, held in comparing._folds(counted, np.zeros(600), agreed, 0):
+        assert set(counted["x"].iloc[known]) == set(counted["x"].iloc[held])

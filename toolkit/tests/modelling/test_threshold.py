@@ -1,0 +1,63 @@
+"""Thresholds serve their purpose, on the rows they are chosen on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from modelyard.gates import Threshold
+from modelyard.modelling.threshold import best_threshold
+from pydantic import ValidationError
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
+ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=30)
+PURPOSES = {
+    "f1": Threshold(),
+    "accuracy": Threshold(purpose="accuracy"),
+    "cost": Threshold(purpose="cost", missed=10, alarm=1),
+    "recall": Threshold(purpose="recall", recall=0.7),
+}
+
+
+def gain(purpose: Threshold, truth: np.ndarray, flagged: np.ndarray) -> float:
+    """What a purpose wants more of, by scikit-learn."""
+    if purpose.purpose == "f1":
+        return float(f1_score(truth, flagged, zero_division=0))
+    if purpose.purpose == "accuracy":
+        return float(accuracy_score(truth, flagged))
+    if purpose.purpose == "recall":
+        enough = recall_score(truth, flagged) >= purpose.recall - 1e-9
+        return -float(flagged.sum()) if enough else -np.inf
+    (_, alarms), (missed, _) = confusion_matrix(truth, flagged, labels=[False, True])
+    return -float(purpose.missed * missed + purpose.alarm * alarms)
+
+
+@pytest.mark.parametrize("name", PURPOSES)
+@given(rows=ROWS)
+def test_no_other_threshold_serves_the_purpose_better(name, rows):
+    truth, score = np.array([one for one, _ in rows]), np.array([n / 10 for _, n in rows])
+    if not truth.any():
+        return
+    purpose = PURPOSES[name]
+    found = gain(purpose, truth, score >= best_threshold(truth, score, purpose))
+    others = [gain(purpose, truth, score >= limit) for limit in [*(score + 1e-9), *score, 0.0]]
+    assert found >= max(others) - 1e-12
+
+
+def test_the_purpose_is_that_of_the_gates(mixed_bench, capsys):
+    thresholds = {}
+    for name, text in (("f1", "{purpose: f1}"), ("recall", "{purpose: recall, recall: 0.99}")):
+        content = mixed_bench.gates.read_text(encoding="utf-8")
+        line = next(line for line in content.splitlines() if line.startswith("threshold:"))
+        mixed_bench.gates.write_text(content.replace(line, f"threshold: {text}"), encoding="utf-8")
+        assert mixed_bench.train(to=name) == 0
+        thresholds[name] = mixed_bench.evidence("training")["details"]["threshold"]
+    assert thresholds["recall"] < thresholds["f1"]
+    assert "fewest alarms at a recall of 0.99" in capsys.readouterr().out
+    assert mixed_bench.evidence("training")["details"]["purpose"].startswith("fewest alarms")
+
+
+def test_a_purpose_that_does_not_exist_is_refused():
+    with pytest.raises(ValidationError):
+        Threshold(purpose="profit")

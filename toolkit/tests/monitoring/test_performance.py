@@ -1,0 +1,105 @@
+"""Predictions against the ground truth: which truth counts, and metrics like scikit-learn's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from modelyard.errors import UsageError
+from modelyard.monitoring import performance as measured
+from modelyard.monitoring import windows
+from modelyard.monitoring.plan import Performance
+from sklearn import metrics as sklearn_metrics
+
+from tests.monitoring.test_measure import stored
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+labels = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min_size=1, max_size=40
+)
+
+
+@given(labels)
+@pytest.mark.filterwarnings("ignore")
+def test_hits_are_scikit_learns(rows: list[tuple[str, str]]) -> None:
+    made, was = (list(side) for side in zip(*rows, strict=True))
+    found = measured.hits(pa.array(made), pa.array(was))
+    macro = {"average": "macro", "zero_division": 0}
+    assert found == {
+        "accuracy": pytest.approx(sklearn_metrics.accuracy_score(was, made)),
+        "precision": pytest.approx(sklearn_metrics.precision_score(was, made, **macro)),
+        "recall": pytest.approx(sklearn_metrics.recall_score(was, made, **macro)),
+    }
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=40))
+def test_errors_are_scikit_learns(rows: list[tuple[float, float]]) -> None:
+    made, was = np.array(rows).T
+    found = measured.errors(made, was)
+    assert found["mae"] == pytest.approx(sklearn_metrics.mean_absolute_error(was, made))
+    assert found["mse"] == pytest.approx(sklearn_metrics.mean_squared_error(was, made))
+    assert found["rmse"] == pytest.approx(sklearn_metrics.root_mean_squared_error(was, made))
+
+
+def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[str, Any]:
+    """Predictions that all say yes, one a minute, judged a day after the first."""
+    times = pa.array([START + timedelta(minutes=i) for i in range(rows)], pa.timestamp("us", "UTC"))
+    made = stored(
+        tmp_path / "made.parquet",
+        correlationid=[f"id{i}" for i in range(rows)],
+        prediction=[True] * rows,
+        collected_at=times,
+    )
+    truth.to_parquet(tmp_path / "truth.parquet", index=False)
+    end = START + timedelta(days=1)
+    signal = Performance(
+        windows.Window((str(made),), START, end),
+        windows.Window((str(tmp_path / "truth.parquet"),), None, end),
+        "late",
+        "classification",
+        ["accuracy"],
+    )
+    types = {"prediction": "category", "late": "category"}
+    return measured.measure(signal, types)
+
+
+def known(ids: range, late: Any, hours: float) -> pd.DataFrame:
+    when = pd.Timestamp(START) + pd.Timedelta(hours=hours)
+    return pd.DataFrame({"correlationid": [f"id{i}" for i in ids], "late": late, "known_at": when})
+
+
+def test_truth_that_is_known_later_does_not_count_yet(tmp_path: Path) -> None:
+    truth = pd.concat([known(range(150), True, 20), known(range(150, 200), False, 30)])
+    found = performance(tmp_path, truth)
+    assert found["rows"] == {"predictions": 200, "production": 150, "reference": 150}
+    assert found["measures"][0]["value"] == 1.0
+
+
+def test_the_latest_truth_counts(tmp_path: Path) -> None:
+    truth = pd.concat([known(range(50), False, 5), known(range(200), True, 3)])
+    assert performance(tmp_path, truth)["measures"][0]["value"] == 0.75
+    corrected = pd.concat([known(range(50), False, 3), known(range(200), True, 5)])
+    assert performance(tmp_path, corrected)["measures"][0]["value"] == 1.0
+
+
+def test_too_little_truth_is_said(tmp_path: Path) -> None:
+    found = performance(tmp_path, known(range(99), True, 1))
+    assert (
+        found["unmeasured"]
+        == "the truth of 99 of 200 predictions is known; at least 100 are needed"
+    )
+
+
+def test_truth_without_its_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="ground truth needs the columns correlationid, late and known_at"
+    ):
+        performance(tmp_path, known(range(5), True, 1).rename(columns={"late": "delayed"}))
