@@ -11,10 +11,10 @@ SUDO := $(shell command -v sudo)
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test test-all quick lint types docs bench manifest wheel lock clean
+.PHONY: help setup browser demo test test-all quick lint types docs bench manifest wheel lock upgrade-locks clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## install the toolkit and what tests it and the template, pinned, into .venv
 
@@ -77,11 +77,13 @@ wheel: .venv/.ready ## build the toolkit's wheel into the template, and pin it t
 
 # Each set of the template, then what tests them. A lock that named modelyard would be a second place for its hash.
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --no-emit-find-links --no-header --no-annotate --no-emit-package modelyard --upgrade
+  --no-emit-find-links --no-header --no-annotate --no-emit-package modelyard $(if $(filter upgrade-locks,$@),--upgrade)
 
-lock: wheel ## pin requirements/ and the template's requirements anew
+lock: wheel ## pin what is new in the requirements of all; every other package keeps its version
+upgrade-locks: wheel ## pin every package at its newest version
+lock upgrade-locks:
 	@rm -rf build/lock && $(BIN)/cookiecutter . --no-input --output-dir build/lock >/dev/null
-	$(MAKE) --directory build/lock/flight-delay lock PYTHON=$(abspath $(BIN)/python)
+	$(MAKE) --directory build/lock/flight-delay $@ PYTHON=$(abspath $(BIN)/python)
 	cp build/lock/flight-delay/requirements/*.txt '$(LOCKS)'
 	cd $(OWN) && for set in infra checkov 'sample --no-deps'; do \
 	  $(CURDIR)/$(LOCK) $${set%% *}.in $${set#$${set%% *}} --output-file $${set%% *}.txt || exit 1; \

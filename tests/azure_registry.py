@@ -31,7 +31,7 @@ from modelyard.models.registry import Registry, RegistryError
 from modelyard.models.version import CHALLENGER, CHAMPION
 from modelyard.project import load_project
 from modelyard.releases import promote as promoting
-from modelyard.releases.promote import promote, rollback
+from modelyard.releases.promote import promote, retire, rollback
 from modelyard.steps import register as step
 
 ROOT = Path.cwd()
@@ -199,6 +199,14 @@ def a_rollback_restores_the_champion_before(azure: FakeAzure) -> None:
     assert roles() == {"1": "champion", "2": "retired", "3": "challenger"}
 
 
+def a_retired_champion_leaves_none(azure: FakeAzure) -> None:
+    assert retire(ROOT).number == "1"
+    assert champion() is None
+    assert roles() == {"1": "retired", "2": "retired", "3": "challenger"}
+    registry().set_champion(registry().version("1"))
+    assert champion() == "1"
+
+
 def a_crash_before_any_write_leaves_exactly_one_champion(azure: FakeAzure) -> None:
     def crash_at(number: int) -> Callable[[str], None]:
         def before(what: str) -> None:
@@ -319,6 +327,7 @@ CHECKS: list[Callable[[FakeAzure], None]] = [
     a_refused_version_leaves_the_champion,
     the_versions_are_listed,
     a_rollback_restores_the_champion_before,
+    a_retired_champion_leaves_none,
     a_crash_before_any_write_leaves_exactly_one_champion,
     a_number_that_somebody_else_takes_first_is_not_lost,
     of_two_who_promote_at_once_one_is_told,

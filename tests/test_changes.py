@@ -189,6 +189,15 @@ def build_baseline(contract: Contract, settings: Settings) -> Any:
 '''
 
 
+def pins(folder: Path) -> set[str]:
+    """What the lock files pin, as `file package==version`."""
+    return {
+        f"{file.name} {pin}"
+        for file in folder.glob("*.txt")
+        for pin in re.findall(r"^([\w.-]+==[^ ]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
 @pytest.fixture(scope="session")
 def with_lightgbm(
     installed: Installed, tmp_path_factory: pytest.TempPathFactory
@@ -200,7 +209,11 @@ def with_lightgbm(
     lines.write_text(lines.read_text(encoding="utf-8") + "lightgbm\n", encoding="utf-8")
     own = Installed(copy.project, copy.project.path / ".venv" / "bin")
     own.make("setup")
+    before = pins(lines.parent)
     own.make("lock")
+    after = pins(lines.parent)
+    assert before <= after, before - after  # only `make upgrade-locks` moves what was there
+    assert "model.txt lightgbm" in {pin.partition("==")[0] for pin in after - before}
     own.make("setup")
     return own.project.path, own.bin
 

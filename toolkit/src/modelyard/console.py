@@ -19,11 +19,18 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """Write a list in its order: at most so many, and how many more there are."""
-    names = list(names)
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+def listed(names: Iterable[object], most: int = 5, *, lines: bool = False) -> str:
+    """List names in their order, or lines; of many the first five, and how many more there are."""
+    known = list(map(str, names))
+    rest = len(known) - most
+    more = f"{chr(10) if lines else ' '}and {rest:,} more" if rest > 0 else ""
+    return ("\n" if lines else ", ").join(known[:most]) + more
+
+
+def short_commit(commit: str) -> str:
+    """Shorten a commit; `-dirty` stays."""
+    name, dash, rest = commit.partition("-")
+    return name[:10] + dash + rest
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -31,7 +38,9 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 120, highlight=False)
+    width = None if stream.isatty() else 120
+    # A name or a path may hold [x] or :warning:, which are no markup here.
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(

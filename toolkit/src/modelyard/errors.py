@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Callable
@@ -35,6 +36,10 @@ def guarded(command: Callable[..., object], *args: Any, **options: Any) -> int:
         What the command returned where that is a number, else 0; 1 for CheckFailed, 2 for anything
         else. A user's mistake is printed as one message; only a fault of the program shows a traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no ▶ or ✓ shows a question mark.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         result = command(*args, **options)
     except CheckFailed as refusal:

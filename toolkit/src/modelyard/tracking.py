@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from modelyard.files import project_root
 from modelyard.relocation import check_place
@@ -33,7 +33,7 @@ def tracking_uri(root: Path | None = None) -> str:
     if not given:
         root = root or project_root()
         check_place(local_store(root), root)
-        return f"sqlite:///{local_store(root)}"
+        return store_uri(local_store(root))
     address = urlsplit(given)
     if address.scheme in ("http", "https") and "@" in address.netloc:
         os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username or "")
@@ -48,14 +48,31 @@ def local_store(root: Path | None = None) -> Path:
     return (root or project_root()) / ".mlflow" / "mlflow.db"
 
 
+def store_uri(file: Path) -> str:
+    """Return the address of an sqlite file.
+
+    SQLAlchemy takes `?` for the end of the path, and what follows `%` for a character. MLflow makes the
+    folder of the address as it is written: without a slash in it that is the working folder.
+    """
+    path = str(file)
+    return f"sqlite:///{quote(path, safe='') if {'%', '?'} & set(path) else path}"
+
+
+def store_file(uri: str) -> Path:
+    """Return the file of an sqlite address."""
+    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
+
+
 def ensure_store(uri: str) -> None:
     """Make the embedded database where there is none yet, before MLflow does.
 
     MLflow makes and migrates tables while other processes look at them. Here one process makes the file
     while others wait, and it is there only when it is whole.
     """
-    file = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or file.is_file():
+    if not uri.startswith("sqlite:///"):
+        return
+    file = store_file(uri)
+    if file.is_file():
         return
     from filelock import FileLock
     from mlflow import MlflowClient
@@ -67,7 +84,7 @@ def ensure_store(uri: str) -> None:
             return
         new = file.with_name(f".{file.name}.new")
         new.unlink(missing_ok=True)
-        client: Any = MlflowClient(tracking_uri=f"sqlite:///{new}")
+        client: Any = MlflowClient(tracking_uri=store_uri(new))
         client.search_experiments()
         client._tracking_client.store.engine.dispose()  # Windows moves no file that is open
         new.replace(file)
@@ -75,6 +92,8 @@ def ensure_store(uri: str) -> None:
 
 def shown_uri(uri: str) -> str:
     """Return an address that may be printed: without user, password and parameters."""
+    if uri.startswith("sqlite:///"):
+        return f"sqlite:///{store_file(uri)}"
     address = urlsplit(uri)
     host = address.netloc.rpartition("@")[2]
     return urlunsplit(address._replace(netloc=host, query="", fragment=""))

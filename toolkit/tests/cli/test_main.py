@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from modelyard.cli import main
+from modelyard.console import console, table
 from modelyard.models import registry
 from modelyard.models.registry import Located
 
@@ -73,6 +75,30 @@ def test_a_fault_of_the_program_shows_its_traceback(
     assert "Traceback" in said and "a fault of the program" in said
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_what_a_terminal_cannot_show_is_no_fault(pipeline: Path, encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", "run", str(pipeline)],
+        cwd=pipeline.parents[2],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"? first: completed" in done.stdout
+
+
+def test_a_command_whose_output_nobody_reads_has_not_refused() -> None:
+    line = f"{sys.executable} -m modelyard docs run | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("[x] and [/x] :warning:", table("[red]t", ["[b]"], [["[/b]"]]))
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("[x] and [/x] :warning:", "[red]t", "[b]", "[/b]"))
+
+
 def test_an_interrupted_command_is_neither_a_refusal_nor_a_fault(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +140,31 @@ def test_a_contract_is_inferred_into_the_project(
     assert not (tmp_path / "conf" / "contract.yml").exists()
     assert call(monkeypatch, "contract", "--data", "t.csv", "--target", "c") == 0
     assert "column: c" in (tmp_path / "conf" / "contract.yml").read_text(encoding="utf-8")
+
+
+def test_a_contract_that_the_champion_cannot_follow_begins_a_new_line(
+    pipeline: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = tmp_path / "table.csv"
+    lines = [f"{row},{row % 7},{row % 3},{row % 2}" for row in range(300)]
+    table.write_text("\n".join(["a,b,c,d", *lines]), encoding="utf-8")
+    assert call(monkeypatch, "contract", "--data", str(table), "--target", "d") == 0
+    (tmp_path / ".mlflow").mkdir(exist_ok=True)
+    (tmp_path / ".mlflow" / "mlflow.db").touch()
+    model = tmp_path / "model"
+    model.mkdir()
+    shutil.copy(tmp_path / "conf" / "contract.yml", model)
+    champion = Located("4", {"model": model})
+    monkeypatch.setattr(registry, "locate", lambda *_: champion)
+    for target, begins in (("d", False), ("c", True)):
+        capsys.readouterr()
+        words = ("contract", "--data", str(table), "--target", target, "--force")
+        assert call(monkeypatch, *words) == 0
+        said = capsys.readouterr().out
+        assert ('champion v4 is no rival, it predicts "d"' in said) == begins
 
 
 def test_a_prediction_is_explained(

@@ -83,7 +83,7 @@ def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
     assert "worse" in capsys.readouterr().out
 
 
-def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained, capsys):
+def test_a_champion_of_another_line_of_versions_is_not_compared(bench, trained, capsys):
     trained.make_champion()
     rules = (trained.folder / "contract.yml").read_text()
     (trained.folder / "contract.yml").write_text(
@@ -95,8 +95,10 @@ def test_a_champion_that_cannot_score_these_rows_is_not_compared(bench, trained,
     assert trained.evaluate() == 0
     details = trained.evidence("evaluation")["details"]
     assert details["comparisons"]["champion"] is None and details["models"]["champion"] is None
-    assert "number" in details["champion"]["error"]
-    assert "champion 3 is not compared" in capsys.readouterr().out
+    former = details["champion"]["former"]
+    assert (former["version"], details["champion"]["version"]) == ("3", None)
+    assert former["why"].endswith("columns that the contract does not have: number")
+    assert "champion 3 is of another line" in capsys.readouterr().out
 
 
 def test_a_champion_whose_file_is_gone_is_not_compared(trained):

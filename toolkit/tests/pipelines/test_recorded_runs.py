@@ -44,7 +44,7 @@ def test_a_run_tells_retraining_from_exploration_and_names_its_commit(
     experiment: str | None,
     purpose: str,
 ) -> None:
-    monkeypatch.setattr("modelyard.pipelines.run._git_commit", lambda root: "c0ffee-dirty")
+    monkeypatch.setattr("modelyard.pipelines.run.commit_of", lambda root: ("c0ffee-dirty", b"+1"))
     text = pipeline.read_text(encoding="utf-8")
     text = text.replace("inputs:\n", "tags: {purpose: retraining}\ninputs:\n", 1)
     pipeline.write_text(text, encoding="utf-8")
@@ -55,6 +55,7 @@ def test_a_run_tells_retraining_from_exploration_and_names_its_commit(
     parent = runs.pop("")
     assert parent.data.tags["purpose"] == purpose
     assert parent.data.tags["mlflow.source.git.commit"] == "c0ffee-dirty"
+    assert client.list_artifacts(parent.info.run_id, "code")[0].path == "code/uncommitted.patch"
     assert {r.data.tags["mlflow.parentRunId"] for r in runs.values()} == {parent.info.run_id}
 
 

@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from modelyard.models.registry import Registry
+from modelyard.models.registry import Registry, champion_number
 from modelyard.pipelines.run import RunFailed, run_pipeline
 from modelyard.pipelines.store import installed
 from modelyard.pipelines.warm import Job, Launcher, environment
+from modelyard.tracking import tracking_uri
 
-from tests.small_project import executed, run_states
+from tests.small_project import executed, make_small_project, run_states
 
 RUN = "from pathlib import Path; from modelyard.pipelines.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
 
@@ -171,6 +172,34 @@ def test_a_failing_step_says_why_and_what_needs_it_is_skipped(
     assert "the reason of the failure" in str(error.value)
     assert "skipped, because they need it: left, right" in str(error.value)
     assert executed(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["python -m steps.text", "true && python -m steps.text"])
+def test_a_step_that_crashes_has_not_refused(pipeline: Path, tmp_path: Path, command: str) -> None:
+    edit(
+        tmp_path / "azureml" / "components" / "first.yml",
+        "python -m steps.text one ${{inputs.text}} ${{outputs.out}}",
+        f"{command} fail 'no number'",
+    )
+    with pytest.raises(RunFailed, match="ValueError: invalid literal") as error:
+        run_pipeline(pipeline, record=False)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("folder", ["50%25? #1 [x]", 'it\'s a "ü" & b;'])
+def test_a_project_may_have_any_name_that_a_folder_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    root = place / folder
+    run_pipeline(make_small_project(root))
+    assert Registry("m", tracking_uri(root)).versions() == []
+    assert champion_number("m", tracking_uri(root)) is None
+    assert [one.name for one in place.iterdir()] == [folder]
+    assert executed(root) == ["one", "three", "two"]
 
 
 def test_a_step_that_fails_does_not_stop_the_ones_beside_it(pipeline: Path, tmp_path: Path) -> None:

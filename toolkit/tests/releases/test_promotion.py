@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
-from modelyard.cli import app
+from modelyard.cli import app, models
 from modelyard.errors import UsageError
 from modelyard.models.registry import Registry, champion_in_sqlite
 from modelyard.models.version import CHAMPION, Version
-from modelyard.releases.promote import promote, rollback
+from modelyard.releases.promote import promote, retire, rollback
 
 from tests.evidence_samples import costs, envelope, fair, judged_on
 from tests.models.test_judge import evaluation
@@ -39,7 +39,7 @@ def registry_of(project: Path) -> Registry:
     return Registry("test", f"sqlite:///{project / '.mlflow' / 'mlflow.db'}")
 
 
-def register(project: Path, **parts: Any) -> str:
+def register(project: Path, former: dict[str, str] | None = None, **parts: Any) -> str:
     """Register a version whose evidence says what `parts` say; returns its number."""
     registry = registry_of(project)
     client = registry.client
@@ -58,6 +58,8 @@ def register(project: Path, **parts: Any) -> str:
     content = evaluation(**parts)
     if seen and parts.get("champion"):
         content["details"]["champion"]["version"] = seen.number
+    if former:
+        content["details"]["champion"]["former"] = former
     for kind, evidence in (
         ("quality", envelope("quality", details={"rows": 10, "columns": [], "violations": []})),
         ("evaluation", envelope("evaluation", **content)),
@@ -217,6 +219,40 @@ def test_a_better_challenger_replaces_the_champion_and_rollback_brings_it_back(
     assert (restored.number, replaced.number) == ("1", "2")
     assert champion(project) == "1"
     assert roles(project) == {"1": "champion", "2": "retired"}
+
+
+def test_a_new_line_replaces_the_champion_and_rollback_says_which_line_it_goes_back_to(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(project)
+    promote(project)
+    register(project, former={"version": "1", "why": 'it predicts "late"'})
+    result = promote(project)
+    assert not result.compared_again
+    assert roles(project) == {"1": "retired", "2": "champion"}
+    monkeypatch.chdir(project)
+    models.rollback()
+    said = capsys.readouterr().out
+    assert "champion is test v1 again; v2 is retired" in said
+    assert 'v1 is of the line of versions before v2: it predicts "late"' in said
+    assert roles(project) == {"1": "champion", "2": "retired"}
+
+
+def test_a_retired_champion_leaves_none_and_the_next_version_is_the_first_again(
+    project: Path,
+) -> None:
+    with pytest.raises(UsageError, match="nothing to retire"):
+        retire(project)
+    register(project)
+    promote(project)
+    assert retire(project).number == "1"
+    assert champion(project) is None
+    assert champion_in_sqlite(f"sqlite:///{project / '.mlflow' / 'mlflow.db'}", "test") is None
+    assert roles(project) == {"1": "retired"}
+    with pytest.raises(UsageError, match="no champion; nothing to roll back"):
+        rollback(project)
+    promote(project, "1")
+    assert roles(project) == {"1": "champion"}
 
 
 def test_evidence_that_a_gate_asks_for_and_that_is_missing_is_made_before_judging(

@@ -459,7 +459,15 @@ def test_a_new_file_in_a_folder_is_scored_and_the_others_are_kept(job):
         make_table(60, seed).to_parquet(job.data / f"{name}.parquet")
     (job.data / "_SUCCESS").write_text("")
     (job.data / ".hidden.csv").write_text("no table")
+    (job.data / "2024" / "README.txt").write_text("no table")
+    (job.data / "linked").symlink_to(job.data / "2024")
     assert job.run() == 0
+    assert sorted(job.summary()["passed_over"]) == [
+        ".hidden.csv",
+        "2024/README.txt",
+        "_SUCCESS",
+        "linked",
+    ]
     before = job.files()
     # The same rows under a third name are rows, too.
     shutil.copytree(job.data / "2024", job.data / "2026")
@@ -472,6 +480,17 @@ def test_a_new_file_in_a_folder_is_scored_and_the_others_are_kept(job):
     assert [one["file"] for one in job.summary()["files"]] == [
         f"{year}/part.parquet" for year in (2024, 2025, 2026)
     ]
+
+
+@pytest.mark.parametrize("name", ["part.parquet", "2024"])
+def test_a_link_to_nothing_is_no_table_that_can_be_passed_over(job, capsys, name):
+    job.data = job.folder / "in"
+    job.data.mkdir()
+    make_table(20).to_parquet(job.data / "a.parquet")
+    (job.data / name).symlink_to(job.folder / "gone")
+    assert job.run() == 2
+    assert f"{name} is a link to nothing" in said(capsys)
+    assert not job.output.exists()
 
 
 def test_data_that_is_not_there_leaves_nothing_behind(job, capsys):

@@ -28,6 +28,7 @@ SUMMARY = {
     "rejected": 1,
     "parts": 2,
     "files": [],
+    "passed_over": ["README.md", ".x"],
 }
 TELL = f"""
 import json, os, signal, sys, time
@@ -92,6 +93,7 @@ def test_rows_of_an_earlier_call_are_told_from_new_ones(project, capsys):
     said = capsys.readouterr().out
     assert "30 rows: 29 scored by test v3, 1 rejected, 2 parts in out" in said
     assert "20 of them were scored before" in said
+    assert "passed over, no tables: README.md, .x" in said
 
 
 def test_a_refusal_keeps_the_summary_and_says_why(project):

@@ -43,7 +43,7 @@ def judged(bench, mixed, monkeypatch):
     for name, fewer in (("ROUNDS", 1), ("ASKED", 2), ("WARM_UP", 1)):
         monkeypatch.setattr(footprint, name, fewer)
 
-    def make(kind: str, sensitive: list[str], **limits: Any):
+    def make(kind: str, sensitive: list[str], *, champion: Path | None = None, **limits: Any):
         y = "number" if kind == "regression" else "category"
         table = labelled(mixed, kind)
         place = bench(table, TARGETS[kind], {**TYPES, "y": y}, sensitive=sensitive)
@@ -55,6 +55,8 @@ def judged(bench, mixed, monkeypatch):
         table.to_parquet(place.folder / "table.parquet")
         evidence = place.folder / "evidence"
         validate(read_file(place.folder / "table.parquet"), place.folder / "contract.yml", evidence)
+        if champion is not None:
+            place.make_champion(model=str(champion))
         assert place.train() == place.assess() == 0
         found = {
             kind: place.evidence(kind)
@@ -94,6 +96,31 @@ def test_a_table_of_any_kind_ends_in_a_decision_a_report_and_a_card(
         assert f"### Groups of {name}" in said
     assert ("names no sensitive column" in said) == (not sensitive)
     assert html.stat().st_size > 5_000
+
+
+def test_another_target_begins_a_new_line_that_passes_without_the_champion(
+    judged, bench, mixed, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    old = bench(
+        mixed[["number", "value"]],
+        {"column": "value", "kind": "regression"},
+        {"number": "number", "value": "number"},
+    )
+    assert old.train() == 0
+    before = tmp_path_factory.mktemp("before")
+    for one in old.folder.iterdir():
+        one.rename(before / one.name)
+    evidence, decision = judged("binary", [], champion=before / "model", **LAX)
+    assert decision.passed and decision.champion is None
+    said = {reason.gate: reason for reason in decision.reasons}
+    line = said["a new line of versions"]
+    assert 'champion v3 is of another line: it predicts "value"' in line.found
+    assert "retires v3" in line.advice
+    assert not any("champion v3" in reason.expected for reason in decision.reasons)
+    sentence = "A new line of versions: champion 3 is no rival"
+    assert sentence in report.render(evidence, {})
+    text, _ = card.write_card(tmp_path / "card", evidence, OF_PROJECT, {})
+    assert "champion 3 is no rival" in text.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

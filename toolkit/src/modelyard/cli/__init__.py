@@ -5,6 +5,7 @@ Modules are imported inside the command that needs them: help and wrong usage ar
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -27,14 +28,23 @@ from modelyard.errors import guarded
 
 
 class _Commands(TyperGroup):
-    """Ends an interrupted command with exit code 130; Typer's own is 1, as of a gate that refuses."""
+    """Ends an interrupted command with exit code 130, one that nobody reads any longer with 141.
+
+    Typer's own code is 1 for both, as of a gate that refuses.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             print("\ninterrupted; the same command resumes where it stopped", file=sys.stderr)
             raise typer.Exit(130) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
 
 
 app = typer.Typer(
@@ -54,6 +64,7 @@ for _command in (
     runs.check,
     models.promote,
     models.rollback,
+    models.retire,
     models.models,
     models.explain,
     serving.serve,

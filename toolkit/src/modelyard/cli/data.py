@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -74,3 +75,35 @@ def contract(
                 print(f"{relative(monitor_file)} names the contract's columns now")
         except UsageError as error:
             print(f"warning: {error}", file=sys.stderr)
+    _say_whether_a_line_begins(root)
+
+
+def _say_whether_a_line_begins(root: Path) -> None:
+    """Print why the champion of the embedded store is no rival for models of the new contract."""
+    from modelyard.contract.line import another_line
+    from modelyard.contract.model import load_contract
+    from modelyard.modelling.saving import CONTRACT_FILE
+    from modelyard.models.registry import locate
+    from modelyard.project import load_project
+    from modelyard.tracking import local_store, tracking_uri
+
+    if not local_store(root).is_file():
+        return
+    try:
+        uri = tracking_uri(root)
+        if not uri.startswith("sqlite:"):
+            return
+        with tempfile.TemporaryDirectory(prefix="contract-") as temporary:
+            found = locate(load_project(root).model, uri, None, ["model"], Path(temporary))
+            if found is None:
+                return
+            old = load_contract(found.paths["model"] / CONTRACT_FILE)
+    except UsageError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return
+    if why := another_line(old, load_contract(root / "conf" / "contract.yml")):
+        print(
+            f"The next version begins a new line: champion v{found.number} is no rival, {why}. "
+            "It stays champion until a version of the new line is promoted; `mlops rollback` goes back to it, "
+            "`mlops retire` ends it at once."
+        )

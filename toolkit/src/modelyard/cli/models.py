@@ -1,4 +1,4 @@
-"""Commands for registered models: list, promote, roll back, explain."""
+"""Commands for registered models: list, promote, roll back, retire, explain."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, VersionOption, print_decision, print_path
 from modelyard.console import console as open_console
+from modelyard.console import short_commit
 from modelyard.errors import UsageError
 
 
@@ -44,15 +45,35 @@ def promote(
 def rollback(as_json: JsonOption = False) -> None:
     """Make the previous champion the champion again."""
     from modelyard.files import project_root
+    from modelyard.releases.promote import NEW_LINE
     from modelyard.releases.promote import rollback as restore
 
     restored, replaced = restore(project_root())
     if as_json:
         print(json.dumps({"champion": restored.number, "replaced": replaced.number}))
-    else:
+        return
+    print(f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired")
+    if why := replaced.tags.get(NEW_LINE):
         print(
-            f"champion is {restored.name} v{restored.number} again; v{replaced.number} is retired"
+            f"v{restored.number} is of the line of versions before v{replaced.number}: {why}. "
+            f"Runs are compared with it again once conf/contract.yml is that of v{restored.number}"
         )
+
+
+def retire(as_json: JsonOption = False) -> None:
+    """Retire the champion. Without one, the next version that passes the gates is the first again."""
+    from modelyard.files import project_root
+    from modelyard.releases.promote import retire as end
+
+    retired = end(project_root())
+    if as_json:
+        print(json.dumps({"champion": None, "retired": retired.number}))
+        return
+    print(
+        f"{retired.name} v{retired.number} is retired, there is no champion now; a server or an endpoint "
+        f"that runs keeps it. `mlops promote` takes the next one, `mlops promote --version "
+        f"{retired.number}` brings it back"
+    )
 
 
 def models(as_json: JsonOption = False) -> None:
@@ -62,6 +83,7 @@ def models(as_json: JsonOption = False) -> None:
     from modelyard.files import project_root
     from modelyard.models.registry import Registry
     from modelyard.models.version import CHAMPION
+    from modelyard.pipelines.commit import PATCH
     from modelyard.project import load_project
     from modelyard.tracking import tracking_uri
 
@@ -90,9 +112,13 @@ def models(as_json: JsonOption = False) -> None:
             role,
             v.tags.get("decision", "not judged"),
             f"{v.tags.get('dataset', '')} {v.tags.get('dataset_digest', '')[:8]}",
-            v.tags.get("git_commit", "")[:10],
+            short_commit(v.tags.get("git_commit", "")),
         )
     open_console().print(table)
+    if any(v.tags.get("git_commit", "").endswith("-dirty") for v in versions):
+        print(
+            f"-dirty: what differed from the commit is in MLflow, code/{PATCH} of the version's run"
+        )
 
 
 def explain(

@@ -101,7 +101,7 @@ def drill(
     with console.status("splitting the table into periods") as status:
 
         def say(line: str) -> None:
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            console.print(line, soft_wrap=True, highlight=False)
             status.update("replaying the next period")
 
         # Standard output is for the result alone.

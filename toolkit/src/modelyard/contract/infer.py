@@ -443,11 +443,11 @@ def show(inference: Inference, table: str, written: Sequence[Path]) -> None:
     headings = ("column", "type", "role", "missing", "distinct", "values", "notes")
     out.print(printed(title, headings, rows, right=("missing", "distinct")))
     for message in inference.messages:
-        out.print(message, style="bold" if message.startswith("Target") else None, markup=False)
+        out.print(message, style="bold" if message.startswith("Target") else None)
     for warning in inference.warnings:
-        out.print(f"warning: {warning}", style="yellow", markup=False)
+        out.print(f"warning: {warning}", style="yellow")
     names = " and ".join(map(str, written))
-    out.print(f"Wrote {names}. Read the contract: a guess until you did.", markup=False)
+    out.print(f"Wrote {names}. Read the contract: a guess until you did.")
 
 
 def _range(profile: Profile, rule: Column) -> str:

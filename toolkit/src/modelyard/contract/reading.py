@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from modelyard.console import listed
 from modelyard.contract.model import Contract
 from modelyard.data.cells import described, parse
 from modelyard.data.table import read_file
@@ -31,7 +32,7 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     table = read_file(path)
     missing = [name for name in contract.read if name not in table.columns]
     if missing:
-        raise UsageError("\n".join(missing_columns(table.path, missing, table.columns)))
+        raise UsageError(listed(missing_columns(table.path, missing, table.columns), lines=True))
     columns, complaints = {}, []
     for name in contract.read:
         rule = contract.columns[name]
@@ -46,7 +47,7 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
             )
         columns[name] = parsed.values
     if complaints:
-        raise UsageError("\n".join(complaints))
+        raise UsageError(listed(complaints, lines=True))
     return pd.DataFrame(columns, copy=False)
 
 

@@ -98,7 +98,7 @@ def _check_target(target: pd.Series, path: Path, contract: Contract) -> None:
     if contract.kind == "multiclass":
         unknown = set(target.unique()) - set(contract.target.classes or ())
         if unknown:
-            named = ", ".join(sorted(map(repr, unknown))[:5])
+            named = listed(sorted(map(repr, unknown)))
             raise UsageError(f"{path}: the contract's target.classes lack {named}. {advice}")
     if contract.kind == "binary" and target.nunique() > 2:
         raise UsageError(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
+from modelyard.console import listed
 from modelyard.data.cells import Cells
 from modelyard.errors import UsageError
 
@@ -176,10 +178,12 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
 def column_names(names: list[str], path: Path) -> list[str]:
     """Strip blanks from names, and number columns without a name."""
     stripped = [name.strip() or f"column_{i}" for i, name in enumerate(names, start=1)]
-    twice = sorted({name for name in stripped if stripped.count(name) > 1})
+    counts = Counter(stripped)
+    twice = [f'"{name}"' for name, count in counts.items() if count > 1]
     if twice:
-        listed = ", ".join(f'"{name}"' for name in twice[:5])
-        raise UsageError(f"{path} has more than one column named {listed}: give each its own name.")
+        raise UsageError(
+            f"{path} has more than one column named {listed(twice)}: give each its own name."
+        )
     return stripped
 
 

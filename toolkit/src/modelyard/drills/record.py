@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard.console import listed
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,10 +64,9 @@ class PeriodRecord:
         parts = [f"{self.name}: {self.rows:,} rows served by v{self.version}"]
         if self.failed:
             parts.append(f"{self.failed} requests failed")
-        more = " …" if features[3:] else ""
         unjudged = self.monitor["unjudged"] if self.monitor else []
         if features:
-            parts.append(f"breach of {', '.join(features[:3])}{more}")
+            parts.append(f"breach of {listed(features, 3)}")
         else:
             parts.append(
                 f"no breach, not judged whole: {', '.join(unjudged)}" if unjudged else "fine"

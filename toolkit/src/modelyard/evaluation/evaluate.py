@@ -258,6 +258,8 @@ def show(details: Mapping[str, Any], confidence: float) -> None:
             )
     if champion["error"]:
         print(f"champion {champion['version']} is not compared: {champion['error']}")
+    elif former := champion.get("former"):
+        print(f"champion {former['version']} is of another line of versions: {former['why']}")
     elif champion["version"] is None:
         print("there is no champion yet")
 

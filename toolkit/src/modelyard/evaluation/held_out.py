@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modelyard.contract.line import another_line
 from modelyard.contract.model import Contract, load_contract
 from modelyard.data.parts import read_part, target_of
 from modelyard.errors import UsageError
@@ -20,21 +21,30 @@ from modelyard.evaluation.out_of_fold import Judged, out_of_fold
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.gates import Evaluation, Gates, load_gates
 from modelyard.modelling.predicting import Prediction, predict, threads_for
-from modelyard.modelling.saving import load_model
+from modelyard.modelling.saving import CONTRACT_FILE, load_model
 from modelyard.yaml_files import did_you_mean
 
 
 @dataclass(frozen=True)
 class Champion:
-    """Name and version of the champion, or why it cannot score these rows."""
+    """The champion, or why there is none to compare with.
+
+    Attributes:
+        error: why it cannot score these rows.
+        former: version of a champion of another line, and why it is one; `version` is None then.
+    """
 
     name: str | None
     version: str | None
     error: str | None = None
+    former: tuple[str, str] | None = None
 
-    def evidence(self) -> dict[str, str | None]:
+    def evidence(self) -> dict[str, Any]:
         """Return the champion for evidence."""
-        return {"name": self.name, "version": self.version, "error": self.error}
+        found: dict[str, Any] = {"name": self.name, "version": self.version, "error": self.error}
+        if self.former is not None:
+            found["former"] = {"version": self.former[0], "why": self.former[1]}
+        return found
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,7 @@ def held_out(
             "challenger": predict(loaded, rows, rules),
             "baseline": predict(load_model(baseline), rows, rules),
         }
-        known = read_champion(champion)
+        known = _rival(read_champion(champion), champion / "model", rules)
         if known.version is not None:
             try:
                 predictions["champion"] = predict(load_model(champion / "model"), rows, rules)
@@ -196,6 +206,14 @@ def deciding_metric(
             f"problems{did_you_mean(metric, known)}"
         )
     return metric
+
+
+def _rival(champion: Champion, model: Path, contract: Contract) -> Champion:
+    """Take a champion of another line of versions out of the comparison."""
+    if champion.version is None or not (model / CONTRACT_FILE).is_file():
+        return champion
+    why = another_line(load_contract(model / CONTRACT_FILE), contract)
+    return Champion(champion.name, None, former=(champion.version, why)) if why else champion
 
 
 def read_champion(folder: Path) -> Champion:

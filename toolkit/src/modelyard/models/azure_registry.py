@@ -112,11 +112,17 @@ class AzureModels:
     def holder(self, role: str) -> Version | None:
         turns = {_turn(version, role): version for version in self._by_number()}
         highest = max(turns, default=0)
-        return turns[highest] if highest else None
+        if not highest or turns[highest].tags.get(_ended(role)) == str(highest):
+            return None
+        return turns[highest]
 
     def appoint(self, number: str, role: str) -> None:
         highest = max((_turn(version, role) for version in self.versions()), default=0)
         self.tag(number, {_tag(role): str(highest + 1)})
+
+    def dismiss(self, number: str, role: str) -> None:
+        turn = self.models.get(name=self.model, version=number).tags[_tag(role)]
+        self.tag(number, {_ended(role): turn})
 
     def _by_number(self) -> list[Version]:
         """Versions, oldest first: of two with the same turn the later one counts."""
@@ -138,6 +144,11 @@ def credential() -> TokenCredential:
 
 def _tag(role: str) -> str:
     return f"{role}_turn"
+
+
+def _ended(role: str) -> str:
+    """Name the tag with the last turn of a version that was dismissed."""
+    return f"{_tag(role)}_ended"
 
 
 def _turn(version: Version, role: str) -> int:

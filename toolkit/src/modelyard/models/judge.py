@@ -129,6 +129,8 @@ def judge(
     if champion.get("version"):
         against = (details["comparisons"].get("champion") or {}).get(gate.metric)
         reasons.append(_champion(gate.metric, champion, against, gate.below_champion))
+    if former := champion.get("former"):
+        reasons.append(_new_line(former))
     if gates.fairness is not None:
         reasons += fairness_reasons(gates.fairness, fairness)
     if gates.footprint is not None:
@@ -221,7 +223,8 @@ def _champion(
             expected=expected,
             found=champion.get("error") or "no comparison",
             passed=False,
-            advice="the champion must be able to score the same rows; restore the columns it was trained on",
+            advice="the champion must be able to score the same rows; where it never will, `mlops retire` "
+            "takes it out of the comparison",
         )
     passed = at_least(difference, -margin)
     if passed is None and difference["high"] is not None and difference["high"] < 0:
@@ -232,6 +235,18 @@ def _champion(
         None: f"{MORE_ROWS}, or accept a wider margin in conf/gates.yml",
     }[passed]
     return Reason(name, expected, _interval(difference), passed, advice)
+
+
+def _new_line(former: Mapping[str, str]) -> Reason:
+    version = f"v{former['version']}"
+    return Reason(
+        gate="a new line of versions",
+        expected="no champion for this target and these columns",
+        found=f"champion {version} is of another line: {former['why']}",
+        passed=True,
+        advice=f"the two are not compared; a promotion retires {version}, which stays registered: "
+        "whoever asks the model has to send the new columns from then on",
+    )
 
 
 def _negative(figure: Mapping[str, Any]) -> dict[str, float | None]:

@@ -75,6 +75,9 @@ class MlflowModels:
     def appoint(self, number: str, role: str) -> None:
         self.client.set_registered_model_alias(self.model, role, number)
 
+    def dismiss(self, number: str, role: str) -> None:
+        self.client.delete_registered_model_alias(self.model, role)
+
 
 def _version(entity: ModelVersion) -> Version:
     return Version(

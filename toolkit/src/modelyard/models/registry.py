@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
-from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri
+from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -76,6 +76,10 @@ class Backend(Protocol):
 
     def appoint(self, number: str, role: str) -> None:
         """Give a role to a version, and take it from another one with the same write."""
+        ...
+
+    def dismiss(self, number: str, role: str) -> None:
+        """Take a role from the version that has it; nobody has it then."""
         ...
 
 
@@ -177,6 +181,12 @@ class Registry:
                 f"v{version.number} was to be champion, but {now}: another promotion was made at the "
                 "same moment; look at `mlops models`, then decide again"
             )
+        self.reconcile()
+
+    @_request
+    def retire_champion(self, champion: Version) -> None:
+        """Leave the model without a champion."""
+        self.backend.dismiss(champion.number, CHAMPION)
         self.reconcile()
 
     @_request
@@ -337,7 +347,7 @@ def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
     Raises:
         sqlite3.Error: the tables are others; use MLflow.
     """
-    path = Path(uri.removeprefix("sqlite:///"))
+    path = store_file(uri)
     if not path.is_file():
         return None
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:

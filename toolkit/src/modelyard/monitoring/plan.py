@@ -125,7 +125,11 @@ def _planned(signal: Signal, sources: Sources, contract: Contract) -> Planned | 
             return f"its file has no threshold for {kind}"
         window = sources.production_window(signal.production_data, "model_outputs")
         return Performance(
-            window, sources.ground_truth(), contract.target.column, kind, list(metrics)
+            window,
+            sources.ground_truth(contract.target.column),
+            contract.target.column,
+            kind,
+            list(metrics),
         )
     metrics_by_kind = {k: list(m) for k, m in signal.metric_thresholds.thresholds().items()}
     if isinstance(signal, PredictionDrift):

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from modelyard.console import listed
 from modelyard.errors import UsageError
 from modelyard.models.registry import Located
 from modelyard.monitoring.monitor_file import Monitor
 from modelyard.monitoring.schedule import MonitorData
-from modelyard.monitoring.windows import Window
+from modelyard.monitoring.windows import CORRELATION_ID, KNOWN_AT, Window
 from modelyard.pipelines.data_assets import local_path
 
 LOCAL_ENDPOINT = "local"
@@ -56,10 +60,21 @@ class Sources:
             return self._collected(given, start, end or self.at)
         return Window(tuple(str(path) for path in self._table(data, given)))
 
-    def ground_truth(self) -> Window:
-        """Return the ground truth known when the monitor runs."""
-        files = sorted((self.collected / "ground_truth").glob("[!.]*.parquet"))
-        return Window(tuple(map(str, files)), None, self.at)
+    def ground_truth(self, target: str) -> Window:
+        """Return the ground truth known when the monitor runs; files of another target are passed over."""
+        files = []
+        for file in sorted((self.collected / "ground_truth").glob("[!.]*.parquet")):
+            try:
+                known = set(pq.read_schema(file).names)
+            except (pa.ArrowException, OSError):  # reading the window raises the error
+                known = {target}
+            others = known - {CORRELATION_ID, KNOWN_AT}
+            if target not in known and len(known) == len(others) + 2:
+                note = f'{file.name} is ground truth of {listed(sorted(others))}, not of "{target}": passed over'
+                self.notes.append(note)
+            else:
+                files.append(str(file))
+        return Window(tuple(files), None, self.at)
 
     def _collected(self, context: str, start: datetime, end: datetime) -> Window:
         key = (context, start, end)
@@ -107,7 +122,7 @@ class Sources:
         missing = [str(file) for file in files if not file.is_file()]
         if missing:
             raise UsageError(
-                f"the reference lacks {', '.join(missing)}; name a table, or a folder of prepared data"
+                f"the reference lacks {listed(missing)}; name a table, or a folder of prepared data"
             )
         return files
 

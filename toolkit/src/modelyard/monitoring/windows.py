@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 1 << 17
 COLLECTED_AT = "collected_at"
 NUMERIC = ("number", "integer")
+CORRELATION_ID = "correlationid"
+KNOWN_AT = "known_at"
 STORED = dict.fromkeys(NUMERIC, pa.float64())  # in a batch; all other types are strings there
 
 

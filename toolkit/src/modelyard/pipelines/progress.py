@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from modelyard.pipelines.store import RunFolder, StepState, trials_folder
 
@@ -69,7 +70,7 @@ class Progress:
                 whole = text[: text.rfind(b"\n") + 1]
                 self._read[name] = self._read.get(name, 0) + len(whole)
                 for line in whole.decode("utf-8", errors="replace").splitlines():
-                    self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+                    self._console.print(f"  {line}", highlight=False, soft_wrap=True)
                 return
 
 
@@ -78,9 +79,9 @@ def _table(run: RunFolder) -> Table:
     for name, step in run.state.steps.items():
         mark, style = _LOOK[step.status]
         table.add_row(
-            f"[{style}]{mark}[/]",
+            Text(mark, style),
             name,
-            f"[{style}]{_described(step)}[/]",
+            Text(_described(step), style),
             _last_line(run, name, step),
         )
     return table
@@ -106,5 +107,5 @@ def _last_line(run: RunFolder, name: str, step: StepState) -> str:
         if log.is_file():
             lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[-30:]
             last = next((line for line in reversed(lines) if line.strip()), "")
-            return last.strip()[:80].replace("[", r"\[")
+            return last.strip()[:80]
     return ""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import UsageError
 from modelyard.evidence import mlflow_entities
 from modelyard.files import read_json, write_json, write_text
+from modelyard.pipelines.commit import PATCH
 from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
 from modelyard.sweeps.record_trials import end_left_over, log_trials
 from modelyard.tracking import (
@@ -26,6 +27,7 @@ from modelyard.tracking import (
     local_store,
     reason,
     shown_uri,
+    store_uri,
     tracking_uri,
 )
 
@@ -98,7 +100,7 @@ def close_with_mlflow(root: Path) -> None:
     runs, uri = root / ".runs", tracking_uri(root)
     if not any(map(was_abandoned, all_runs(runs))):
         return
-    if uri == f"sqlite:///{local_store(root)}" and not local_store(root).is_file():
+    if uri == store_uri(local_store(root)) and not local_store(root).is_file():
         return
     for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -198,6 +200,8 @@ def _open(client: MlflowClient, run: RunFolder) -> Recorded:
         run_name=f"{state.pipeline} {state.id}",
     )
     recorded = Recorded(experiment, parent.info.run_id)
+    if (run.path / PATCH).is_file():
+        client.log_artifact(parent.info.run_id, str(run.path / PATCH), "code")
     write_json(file, asdict(recorded))
     return recorded
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from modelyard.errors import CheckFailed, ModelyardError
 from modelyard.files import digest, project_root, tail
 from modelyard.models.registry import champion_number
 from modelyard.pipelines.code import StepCode, step_code
+from modelyard.pipelines.commit import PATCH, commit_of
 from modelyard.pipelines.jobs import component_job, make_outputs
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
@@ -34,7 +34,7 @@ from modelyard.pipelines.warm import Job, Launcher, Running, environment
 from modelyard.project import load_project
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.plan import EVIDENCE, Plan, write_plan
-from modelyard.tracking import MLFLOW_SETTINGS, local_store, tracking_uri
+from modelyard.tracking import MLFLOW_SETTINGS, local_store, store_uri, tracking_uri
 
 _POLL = 0.01
 _RECORDER_PATIENCE = 120.0
@@ -140,7 +140,7 @@ class _Execution:
         self.store = tracking_uri(root)
         # Results belong to what was registered from them: without the store they are not reused.
         self.reuse = reuse and not (
-            self.store == f"sqlite:///{local_store(root)}" and not local_store(root).exists()
+            self.store == store_uri(local_store(root)) and not local_store(root).exists()
         )
         self.code: dict[str, StepCode] = {
             step.name: step_code(
@@ -170,7 +170,9 @@ class _Execution:
         run.clear_attempts()
         (run.path / GAVE_UP).unlink(missing_ok=True)
         state.status = "running"
-        state.git_commit = _git_commit(self.root)
+        state.git_commit, patch = commit_of(self.root)
+        if patch:
+            (run.path / PATCH).write_bytes(patch)
         if state.git_commit:
             self.env["MLOPS_GIT_COMMIT"] = state.git_commit
         state.steps = {step.name: StepState() for step in self.pipeline.steps}
@@ -403,6 +405,12 @@ class _Execution:
             log = self.run_folder.path / "mlflow.log"
             print(f"warning: MLflow has no complete record of this run, see {log}", file=sys.stderr)
 
+    def _has_refused(self, name: str) -> bool:
+        """Whether a step said no; Python ends with the same exit code after an exception."""
+        log = (self.run_folder.path / name / "log.txt").read_text("utf-8", errors="replace")
+        code = self.run_folder.state.steps[name].exit_code
+        return code == CheckFailed.exit_code and "\nTraceback (most recent call" not in f"\n{log}"
+
     def _failure(self, failed: list[str]) -> RunFailed:
         state = self.run_folder.state
         parts = []
@@ -415,7 +423,7 @@ class _Execution:
         skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
         if skipped:
             parts.append(f"skipped, because they need it: {', '.join(skipped)}")
-        refused = all(state.steps[name].exit_code == CheckFailed.exit_code for name in failed)
+        refused = all(self._has_refused(name) for name in failed)
         return RunFailed("\n".join(parts), 1 if refused else 2, self.run_folder.path)
 
 
@@ -432,20 +440,3 @@ def _exit_described(code: int | None) -> str:
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _git_commit(root: Path) -> str | None:
-    """The project's commit, with `-dirty` where files differ from it; None outside git."""
-    if not (git := shutil.which("git")):
-        return None
-
-    def ask(*args: str) -> str | None:
-        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
-            [git, *args], cwd=root, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return f"{commit}-dirty" if ask("status", "--porcelain", "--untracked-files=no") else commit

@@ -299,7 +299,8 @@ def _kill(pid: int, how: int = signal.SIGKILL) -> None:
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Build the environment of a step: this process's, without the run of an enclosing MLflow job."""
     kept = {k: v for k, v in os.environ.items() if k not in {"MLFLOW_RUN_ID", "PYTHONPATH"}}
-    return THREADS_YIELD | kept | dict(extra)
+    # Logs are read as UTF-8; a forked step writes it too.
+    return THREADS_YIELD | kept | {"PYTHONIOENCODING": "utf-8:replace"} | dict(extra)
 
 
 if __name__ == "__main__":

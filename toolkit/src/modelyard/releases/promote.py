@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from modelyard.tracking import tracking_uri
 
 # Evidence that depends on the champion.
 COMPARED = ("evaluation", "fairness", "footprint")
+NEW_LINE = "new_line"  # tag of a version: why the champion before it was no rival
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def promote(
         folder = root / ".mlflow" / "decisions" / f"{project.model}-v{challenger.number}"
         evidence_folder = registry.fetch(challenger, "evidence", folder)
         evidence = {file.stem: read_json(file) for file in evidence_folder.glob("*.json")}
-        compared = (evidence["evaluation"]["details"].get("champion") or {}).get("version")
+        seen = evidence["evaluation"]["details"].get("champion") or {}
+        compared = seen.get("version") or (seen.get("former") or {}).get("version")
         current = champion.number if champion else None
         optional = {"fairness": gates.fairness, "footprint": gates.footprint}
         missing = [kind for kind, gate in optional.items() if gate and kind not in evidence]
@@ -117,7 +120,8 @@ def promote(
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
         cards = _write_pages(folder, evidence, project, registry, challenger)
         if not dry_run:
-            _record(decision, registry, challenger, champion, [evidence_folder, *cards])
+            former = (evidence["evaluation"]["details"].get("champion") or {}).get("former")
+            _record(decision, registry, challenger, champion, former, [evidence_folder, *cards])
     return Promotion(decision, folder, again)
 
 
@@ -126,6 +130,7 @@ def _record(
     registry: Registry,
     challenger: Version,
     champion: Version | None,
+    former: Mapping[str, str] | None,
     evidence: list[Path],
 ) -> None:
     # Each decision has a folder of its own, since Azure ML does not replace artifacts.
@@ -133,6 +138,8 @@ def _record(
     try:
         if decision.promotable:
             registry.set_champion(challenger, champion)
+            if champion is not None and former is not None:
+                registry.tag(challenger, NEW_LINE, former["why"])
         registry.tag(challenger, "decision", decision.stage)
         for one in evidence:
             registry.keep(challenger.run_id, one, place)
@@ -141,6 +148,24 @@ def _record(
             f"{error}\nv{challenger.number} was to be {decision.stage}, which may have happened in part: "
             f"`mlops models` shows the champion. The decision is in {evidence[0]}"
         ) from error
+
+
+def retire(root: Path) -> Version:
+    """Leave the project without a champion; return the one that was.
+
+    Raises:
+        UsageError: there is no champion.
+    """
+    project = load_project(root)
+    with promotion_lock(root):
+        registry = Registry(project.model, tracking_uri(root))
+        registry.reconcile()
+        champion = registry.holder(CHAMPION)
+        if champion is None:
+            raise UsageError(f"model `{project.model}` has no champion; nothing to retire")
+        registry.retire_champion(champion)
+        registry.tag(champion, "decision", "retired")
+    return champion
 
 
 def rollback(root: Path) -> tuple[Version, Version]:
@@ -155,10 +180,14 @@ def rollback(root: Path) -> tuple[Version, Version]:
         registry.reconcile()
         champion = registry.holder(CHAMPION)
         if champion is None:
-            raise UsageError(f"model `{project.model}` has no champion; nothing to roll back")
+            raise UsageError(
+                f"model `{project.model}` has no champion; nothing to roll back: "
+                "`mlops promote --version N` judges a version again"
+            )
         if champion.previous_champion is None:
             raise UsageError(
-                f"{project.model} v{champion.number} is the first champion; there is no champion before it"
+                f"{project.model} v{champion.number} is the first champion; there is no champion before it. "
+                "`mlops retire` leaves the project without one"
             )
         previous = registry.version(champion.previous_champion)
         registry.set_champion(previous)

@@ -141,8 +141,9 @@ def predictor(model_folder: Path) -> Predict:
     """Return a function that predicts with the model in this process, without a server."""
 
     def predict(records: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-        import mlflow.sklearn
         import pandas as pd
+
+        from modelyard.modelling.saving import load_model
 
         contract = read_yaml(model_folder / "contract.yml")
         table = pd.DataFrame(list(records))
@@ -152,7 +153,7 @@ def predictor(model_folder: Path) -> Predict:
                 table[name] = pd.to_datetime(table[name], format="ISO8601")
             elif kind in ("number", "integer"):
                 table[name] = table[name].astype(float)
-        return list(mlflow.sklearn.load_model(str(model_folder)).predict(table).tolist())
+        return list(load_model(model_folder).predict(table).tolist())
 
     return predict
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import short_commit
 from modelyard.reports import charts
 from modelyard.reports.facts import Facts, gather
 from modelyard.reports.pages import page
@@ -116,7 +117,7 @@ def _subtitle(facts: Facts, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("Model", label if version is None else f"{label}, version {text(version)}"))
     found += [
         ("Run", text(run.get("run_id"), 60)),
-        ("Commit", text(run.get("git_commit"), 12).removesuffix("…")),
+        ("Commit", short_commit(text(run.get("git_commit"), 80))),
         ("Finished", date(run.get("finished"))),
     ]
     return [(label, value) for label, value in found if value not in ("", MISSING)]

@@ -26,7 +26,7 @@ import pandas as pd
 import pyarrow as pa
 
 from modelyard.data.stream import Chunk, Stream, open_stream
-from modelyard.errors import CheckFailed, UsageError, guarded
+from modelyard.errors import CheckFailed, UsageError, guarded, readable
 from modelyard.files import write_text
 from modelyard.modelling.predicting import threads_for
 from modelyard.scoring.parts import (
@@ -46,7 +46,7 @@ from modelyard.serving.distinct_words import by_distinct_words
 PART_ROWS = 1_000_000
 CHUNK_ROWS = 50_000  # per prediction: more is hardly faster, and takes more memory
 LOCK_SECONDS = 10.0  # that a killed job may take to end and release its folder
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")  # in a folder, where .txt may be anything
 
 # First and last position of a chunk, and its content.
 _Read = tuple[int, int, ParsedRows]
@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
 def _score_all(data: Path, output: Path, part_rows: int, limit: float, *, overwrite: bool) -> None:
     if part_rows < 1:
         raise UsageError(f"--part-rows: expected at least 1, found {part_rows}")
-    files = input_files(data, output)
+    files, passed_over = input_files(data, output)
     output.mkdir(parents=True, exist_ok=True)
     with _locked(output):
         init()
@@ -188,6 +188,7 @@ def _score_all(data: Path, output: Path, part_rows: int, limit: float, *, overwr
             "part_rows": part_rows,
             **{name: value for name, value in asdict(total).items() if name != "file"},
             "files": [asdict(outcome) for outcome in outcomes],
+            "passed_over": passed_over,
         }
         write_text(output / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         _report("finished", **summary)
@@ -195,36 +196,51 @@ def _score_all(data: Path, output: Path, part_rows: int, limit: float, *, overwr
         raise CheckFailed(_too_many(total, limit))
 
 
-def input_files(data: Path, output: Path) -> list[tuple[Path, str]]:
+def input_files(data: Path, output: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     """List the files to score with their names: one file, or all tables below a folder.
 
-    Names that begin with a dot or an underscore are ignored, as by other readers of folders.
+    Returns:
+        The files, and the names of what is passed over: other files, links to folders, and names that
+        begin with a dot or an underscore, as other readers of folders do.
 
     Raises:
-        UsageError: there is none, or the output is inside the folder.
+        UsageError: there is none, the output is inside the folder, a link leads nowhere, or a folder
+            cannot be read.
     """
     if not data.exists():
         raise UsageError(
             f"{data} does not exist; expected a CSV or Parquet file, or a folder of them"
         )
     if not data.is_dir():
-        return [(data, data.name)]
+        return [(data, data.name)], []
     if output.resolve().is_relative_to(data.resolve()):
         raise UsageError(
             f"{output} is inside {data}; name a folder outside of it, so that no job scores results"
         )
-    found = [
-        (path, path.relative_to(data).as_posix())
-        for path in sorted(data.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith((".", "_")) for part in path.relative_to(data).parts)
-    ]
+    found, passed_over = [], []
+    for folder, folders, names in os.walk(data, onerror=_unreadable):
+        entered = []
+        for name in sorted([*folders, *names]):
+            path = Path(folder, name)
+            hidden = name.startswith((".", "_"))
+            if not hidden and not path.exists():
+                raise UsageError(f"{path} is a link to nothing: mend it, or take it away")
+            if not hidden and path.is_dir() and not path.is_symlink():
+                entered.append(name)
+            elif not hidden and path.is_file() and path.suffix.lower() in SUFFIXES:
+                found.append((path, path.relative_to(data).as_posix()))
+            else:
+                passed_over.append(path.relative_to(data).as_posix())
+        folders[:] = entered
     if not found:
         raise UsageError(
             f"{data} holds no table; expected files with the suffixes {', '.join(SUFFIXES)}"
         )
-    return found
+    return sorted(found), passed_over
+
+
+def _unreadable(error: OSError) -> None:
+    raise UsageError(f"{readable(error)}: its tables would be missing")
 
 
 def open_source(path: Path, name: str, part_rows: int = PART_ROWS) -> tuple[Source, Stream]:

@@ -27,6 +27,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from modelyard.console import listed
 from modelyard.environments import environment_python
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.models.registry import locate
@@ -75,6 +76,8 @@ class Scored:
         )
         if before := found["rows"] - self.new_rows:
             console.print(f"{before:,} of them were scored before", highlight=False)
+        if passed_over := found["passed_over"]:
+            console.print(f"passed over, no tables: {listed(passed_over)}", soft_wrap=True)
         if self.complaint:
             console.print(self.complaint, style="bold red", highlight=False, soft_wrap=True)
 
@@ -177,7 +180,7 @@ class ScoreProgress:
         self._console = console
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[pace]}"),
             TimeRemainingColumn(compact=True),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from modelyard.console import shown
+from modelyard.console import listed, shown
 from modelyard.contract.model import Column, Contract
 from modelyard.data.cells import Cells, Parsed, described, parse
 from modelyard.data.stream import Chunk, Stream
@@ -72,7 +72,7 @@ def check_types(stream: Stream, contract: Contract) -> None:
         if not _can_hold(found, contract.columns[name])
     ]
     if complaints:
-        raise UsageError("\n".join(complaints))
+        raise UsageError(listed(complaints, lines=True))
 
 
 def _can_hold(found: pa.DataType, rule: Column) -> bool:

@@ -267,7 +267,13 @@ def _metrics(facts: Facts) -> Part | None:
             f"{value}{spread}; positive means that this model is better."
         )
     if not mapping(facts.evaluation, "champion").get("version"):
-        paragraphs.append("There was no champion to compare with when this was measured.")
+        former = mapping(facts.evaluation, "champion", "former")
+        paragraphs.append(
+            f"It begins a new line of versions: champion {text(former.get('version'), 30)} is no "
+            f"rival, {text(former.get('why'), 400)}."
+            if former
+            else "There was no champion to compare with when this was measured."
+        )
     headings = ("Metric", "Better", *(facts.model_label(model) for model in models))
     right = frozenset(range(2, len(headings)))
     return Part("Metrics", paragraphs, table=Table(headings, _cells(rows), right))

@@ -106,6 +106,9 @@ def _notes(facts: Facts) -> list[tuple[str, str]]:
         error = text(champion["error"], 400)
         note = f"{facts.champion} could not score these rows, so it is not compared: {error}"
         return [("warn", note)]
+    if former := mapping(champion, "former"):
+        version, why = text(former.get("version"), 30), text(former.get("why"), 400)
+        return [("calm", f"A new line of versions: champion {version} is no rival, {why}.")]
     if facts.evaluation and not facts.models().get("champion") and not champion.get("version"):
         is_first = facts.decision.get("stage") == "promoted"
         note = "this is the first." if is_first else "this would be the first."
