@@ -42,9 +42,6 @@ def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
     return read_table(folder / "table.csv", rules)[name].tolist()
 
 
-# ---- numbers -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -172,9 +169,6 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
     assert (check(pair[0]), check(pair[1]), check(True)) == (True, False, True)
 
 
-# ---- dates ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -285,9 +279,6 @@ def test_times_with_and_without_an_offset_are_asked_about(tmp_path):
     assert [check(cell) for cell in columns["c"]] == [noon, noon, datetime(2024, 1, 26, 11)]
 
 
-# ---- stand-ins -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -331,8 +322,6 @@ def test_a_target_keeps_its_values(tmp_path):
     assert guess.contract.columns["y"].missing == ()
     assert "-999" in " ".join(guess.profiles["y"].notes)
 
-
-# ---- the same everywhere -------------------------------------------------------------------
 
 SIGNS = st.sampled_from([(".", None), (",", None), (".", ","), (",", "."), (",", " "), (".", "'")])
 

@@ -30,9 +30,6 @@ def with_target(**columns) -> dict:
     return {"x": np.arange(ROWS) % 7 / 4, **columns, "target": ["yes", "no", "no"] * (ROWS // 3)}
 
 
-# ---- types and rules -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cells", "kind"),
     [
@@ -117,9 +114,6 @@ def test_few_frequent_levels_are_closed_and_rare_ones_open(tmp_path):
     assert columns["rare"].categories is None
 
 
-# ---- target --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cells", "options", "kind", "positive"),
     [
@@ -185,10 +179,12 @@ def test_a_table_of_identifiers_only_says_that_nothing_is_left(tmp_path):
         inferred(tmp_path, columns)
 
 
-def test_a_table_of_texts_only_says_why_there_is_no_model(tmp_path):
-    texts = [f"the parcel {i} never came" for i in range(ROWS)]
-    columns = {"review": texts, "answer": texts, "target": ["a", "b"] * (ROWS // 2)}
-    with pytest.raises(UsageError, match=r"text that comes once says nothing.*review, answer"):
+def test_a_table_of_single_words_only_says_why_there_is_no_model(tmp_path):
+    codes = [f"x{i}y" for i in range(ROWS)]
+    columns = {"code": codes, "other": codes, "target": ["a", "b"] * (ROWS // 2)}
+    with pytest.raises(
+        UsageError, match=r"could learn from \(code: .*nearly every row has its own"
+    ):
         inferred(tmp_path, columns)
 
 
@@ -202,11 +198,8 @@ def test_messages_name_five_columns_in_the_tables_order(tmp_path):
     (tmp_path / "other.csv").write_text("x,y\n1,2\n")
     with pytest.raises(UsageError) as error:
         read_table(tmp_path / "other.csv", rules.contract)
-    assert [line[-18:] for line in str(error.value).splitlines()][-1].endswith("more are missing.")
-    assert len(str(error.value).splitlines()) == 6
-
-
-# ---- roles and leakage ---------------------------------------------------------------------
+    *lines, rest = str(error.value).splitlines()
+    assert (len(lines), rest) == (5, "and 4 more")
 
 
 @pytest.mark.parametrize(
@@ -277,9 +270,6 @@ def test_leakage_of_a_number_is_found_too(tmp_path):
     assert not guess.profiles["noise"].notes
 
 
-# ---- the command and its files -------------------------------------------------------------
-
-
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -335,8 +325,6 @@ def test_the_data_asset_points_at_the_table_and_keeps_what_a_person_wrote(table)
     assert asset.read_text() == "# ours\nname: flights\nversion: 3\npath: ../../data/table.csv\n"
 
 
-# ---- infer, then validate ------------------------------------------------------------------
-
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
 NAMES = st.one_of(
     st.sampled_from(["on", "no", "null", "1", "a b", "é", "it's", 'say "hi"', "x: y", "#1", "a,b"]),
@@ -372,7 +360,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frame=tables(), form=st.sampled_from([",", ";", "\t", "|", "parquet"]), data=st.data())
 def test_a_table_keeps_the_contract_that_was_inferred_from_it(tmp_path_factory, frame, form, data):
     folder = tmp_path_factory.getbasetemp()

@@ -158,9 +158,6 @@ def test_a_long_list_is_wrapped_and_read_back(tmp_path):
     assert contract.load_contract(tmp_path / "c.yml") == rules
 
 
-# ---- reading tables ------------------------------------------------------------------------
-
-
 def rules_for(**types: str) -> contract.Contract:
     columns = {name: contract.Column(type=kind) for name, kind in types.items()}
     return contract.Contract(

@@ -149,9 +149,6 @@ def test_many_classes_are_judged_by_confusion(bench):
     assert "curves" not in details
 
 
-# ---- segments ------------------------------------------------------------------------------
-
-
 def segments(place, metric: str = "accuracy") -> list[dict]:
     """Segments of the whole table, predicted right but where it is `hard`."""
     truth = place.table["y"].to_numpy()
@@ -256,9 +253,6 @@ def test_thirty_segments_are_judged_at_most(bench):
     target = {"column": "y", "kind": "binary", "positive": True}
     types = dict.fromkeys(levels, "category") | {"y": "boolean"}
     assert len(segments(bench(table, target, types))) == 30
-
-
-# ---- gates ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])

@@ -170,9 +170,6 @@ def test_a_limit_that_is_no_number_is_an_error(unfair, capsys):
     assert "fairness.group_rows" in capsys.readouterr().err
 
 
-# ---- against fairlearn ---------------------------------------------------------------------
-
-
 def drawn_case(seed: int):
     random = np.random.default_rng(seed)
     truth, score = random.random(800) < 0.3, random.random(800)

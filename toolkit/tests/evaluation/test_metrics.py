@@ -189,9 +189,6 @@ def test_a_class_without_rows_does_not_count_among_many():
     assert found == pytest.approx(np.mean(areas))
 
 
-# ---- intervals and differences -------------------------------------------------------------
-
-
 def test_intervals_cover_the_true_value_about_as_often_as_they_say():
     random = np.random.default_rng(1)
     trials, covered = 150, 0
@@ -280,9 +277,6 @@ def test_the_same_seed_draws_the_same_whatever_the_batches(monkeypatch):
     first = drawn("binary", truth, model=made)["model"]["roc_auc"]
     monkeypatch.setattr(bootstrap, "BATCH_CELLS", 170)
     np.testing.assert_array_equal(first, drawn("binary", truth, model=made)["model"]["roc_auc"])
-
-
-# ---- calibration, curves, thresholds -------------------------------------------------------
 
 
 def test_a_model_that_says_the_true_chances_is_calibrated():

@@ -90,9 +90,6 @@ def test_the_same_row_is_explained_alike_every_time(numbers):
     assert one.contributions.tolist() == other.contributions.tolist()
 
 
-# ---- the command ---------------------------------------------------------------------------
-
-
 def explain(place, table: pd.DataFrame, **options: object) -> None:
     data = place.folder / "rows.csv"
     table.to_csv(data, index=False)

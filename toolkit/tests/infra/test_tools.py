@@ -116,8 +116,6 @@ def test_a_compiler_that_fails_without_a_known_message_is_an_error(
         compiled(root)
 
 
-# ---- deploying -----------------------------------------------------------------------------
-
 AZURE = """case "$1 $2" in
 "group exists") echo false;;
 "group create") echo '{"id": "made"}';;

@@ -84,8 +84,10 @@ def test_a_learner_that_is_named_is_not_compared_with_others(bench, random):
 
 
 def test_boosting_that_was_stopped_and_cut_back_is_boosting_of_so_many_iterations():
-    inputs, target = make_classification(600, 6, n_informative=5, n_classes=3, random_state=0)
-    learner = HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=5, random_state=0)
+    inputs, target = make_classification(
+        600, 6, n_informative=5, n_redundant=1, n_classes=3, random_state=0
+    )
+    learner = HistGradientBoostingClassifier(learning_rate=0.5, random_state=0)
     stopped = clone(learner)
     rows = (inputs[:400], target[:400]), (inputs[400:], target[400:])
     learned = stopping.learn(stopped, *rows, patience=5, tolerance=0.01, log=LiveMetrics())

@@ -30,9 +30,6 @@ def days(*times: str, repeat: int = 10) -> pd.DataFrame:
     return pd.DataFrame({"when": pd.to_datetime(list(times) * repeat, format="ISO8601"), "y": True})
 
 
-# ---- choosing ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("times", "parts"),
     [
@@ -109,9 +106,6 @@ def test_the_positions_of_categories_are_those_of_the_encoded_columns(mixed):
     assert found.shape == (len(mixed), 5)
 
 
-# ---- encoding ------------------------------------------------------------------------------
-
-
 def test_columns_may_come_in_another_order_and_with_others_between(mixed):
     agreed = rules({"number": "number", "group": "category", "flag": "boolean"})
     _, first, second = encoded(agreed, mixed, mixed, mixed[mixed.columns[::-1]])
@@ -172,9 +166,6 @@ def test_a_text_is_not_told_by_its_own_row():
 def test_times_with_a_zone_are_read_in_utc():
     times = pd.DataFrame({"when": pd.to_datetime(["2020-01-01 01:30+03:00"])})
     assert encoding.date_parts(times, ("hour", "weekday")).tolist() == [[22.5, 1.0]]
-
-
-# ---- reading -------------------------------------------------------------------------------
 
 
 def test_prepared_rows_that_fit_are_read(mixed_bench):

@@ -132,8 +132,6 @@ def test_the_loss_of_a_learner_without_iterations_is_that_of_boosting(bench, mix
     )
 
 
-# ---- derived features ----------------------------------------------------------------------
-
 DERIVED = {
     "features.py": {
         "    return rows\n": "    return rows.assign(\n"

@@ -134,9 +134,6 @@ def test_models_that_others_saved_are_loaded_by_mlflow(tmp_path):
     assert saving.load_model(tmp_path / "other").predict([[1.0]]).tolist() == [True]
 
 
-# ---- asking --------------------------------------------------------------------------------
-
-
 def test_labels_follow_the_models_own_threshold(trained):
     fitted = saving.load_model(trained.folder / "model")
     rows = trained.test_rows()

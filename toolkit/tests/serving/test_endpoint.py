@@ -53,9 +53,6 @@ def until(condition: Any, seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-# ---- answers -------------------------------------------------------------------------------
-
-
 def test_answers_are_the_models_own_on_rows_it_has_not_seen(endpoint, trained, records):
     rules = load_contract(trained / "model" / "contract.yml")
     rows = pd.read_parquet(trained / "prepared" / "test.parquet")
@@ -150,9 +147,6 @@ def test_a_sender_that_breaks_off_or_is_slow_holds_up_nobody(endpoint, records):
     assert endpoint.score(records[:1]).status_code == 200
 
 
-# ---- the description -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_no_request_that_the_description_suggests_breaks_it(endpoint, mode):
     """Right and wrong bodies, made by schemathesis: no 5xx, and every answer as described."""
@@ -183,9 +177,6 @@ def test_every_version_of_the_description_is_served(endpoint):
         assert content["info"]["title"] == "delay"
 
 
-# ---- the gates -----------------------------------------------------------------------------
-
-
 def test_latency_errors_and_memory_are_within_the_gates(endpoint, records):
     gate = load_gates(ROOT / "conf" / "gates.yml").serving
     bodies = [json.dumps([record]).encode() for record in records]
@@ -200,9 +191,6 @@ def test_latency_errors_and_memory_are_within_the_gates(endpoint, records):
     assert errors / len(times) <= gate.error_share
     resident = sum(psutil.Process(pid).memory_info().rss for pid in endpoint.processes())
     assert resident / 2**20 <= gate.memory_megabytes
-
-
-# ---- collected data ------------------------------------------------------------------------
 
 
 def collected(receiver: Receiver, collection: str) -> pd.DataFrame:
@@ -279,9 +267,6 @@ def test_collecting_keeps_to_the_sampling_rate_and_keeps_pairs_together(
     ]
     assert kept[0] == kept[1]
     assert not server.is_alive()
-
-
-# ---- starting and ending -------------------------------------------------------------------
 
 
 def test_a_server_that_cannot_start_says_why(project, tmp_path):

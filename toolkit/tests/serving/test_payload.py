@@ -72,9 +72,6 @@ def problems(content: Any) -> list[tuple[str | None, str, int | None]]:
     return [(one["field"], one["rule"], one["row"]) for one in content["errors"]]
 
 
-# ---- forms ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -127,9 +124,6 @@ def test_too_few_too_many_and_too_large():
     assert problems([{**GOOD, "note": "x" * 5_000}]) == [(None, "size", None)]
 
 
-# ---- columns -------------------------------------------------------------------------------
-
-
 def test_columns_of_the_contract_that_are_no_features_are_not_looked_at():
     others = {"late": "?", "id": None, "old": [1]}
     assert read([GOOD | others]).values == [VALUES]
@@ -163,9 +157,6 @@ def test_everything_wrong_is_told_at_once_but_not_without_end():
     found = problems([{**GOOD, "x": "1", "ok": 1}, {**GOOD, "port": "EWR"}])
     assert found == [("x", "type", 1), ("ok", "type", 1), ("port", "categories", 2)]
     assert len(problems([{f"column {n}": 0 for n in range(200)}])) == payload.MOST_PROBLEMS
-
-
-# ---- values --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,6 @@ def test_limits_come_from_the_environment(monkeypatch, text):
         service.read_limits()
 
 
-# ---- where the model is --------------------------------------------------------------------
-
-
 def test_the_model_is_found_where_azure_puts_it(tmp_path, monkeypatch):
     mounted = tmp_path / "azureml-models" / "delay" / "12"
     (mounted / "model").mkdir(parents=True)
@@ -221,9 +218,6 @@ def test_the_model_is_found_where_azure_puts_it(tmp_path, monkeypatch):
         deployed.model_folder()
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path / "x"))
     assert deployed.model_identity() == ("unknown", "13")
-
-
-# ---- what is collected ---------------------------------------------------------------------
 
 
 def test_rows_get_the_ids_that_azure_gives_them(binary):
@@ -284,9 +278,6 @@ def test_numbers_are_collected_in_full():
     assert json.loads(frame.to_json(orient="records")) == [{"x": 1.2345678901234567e-12}]
 
 
-# ---- the description -----------------------------------------------------------------------
-
-
 def test_older_versions_of_the_description_say_null_in_their_own_way(binary, tmp_path):
     openapi.write(load(binary.folder / "model"), tmp_path)
     for name, word, at in (("3", "nullable", "/components/schemas/"), ("2", "x-nullable", "/def")):
@@ -324,9 +315,6 @@ def test_bodies_and_answers_are_as_described(binary):
         check("Refusal").validate(answer)
     example = content["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]
     assert serving.answer(json.dumps(example["example"]).encode())[0] == 200
-
-
-# ---- the scoring script --------------------------------------------------------------------
 
 
 def test_the_scoring_script_finds_the_package_and_answers_http(binary, tmp_path, monkeypatch):

@@ -321,9 +321,6 @@ def test_a_table_that_breaks_the_contract_is_not_split(call, tmp_path, capsys, c
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["quality.json"]
 
 
-# ---- cleaning ------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def cleaning(tmp_path, monkeypatch):
     """Write a module with `clean`; returns the option that names it."""

@@ -32,7 +32,7 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     table = read_file(path)
     missing = [name for name in contract.read if name not in table.columns]
     if missing:
-        raise UsageError(listed(missing_columns(table.path, missing, table.columns), lines=True))
+        raise UsageError(missing_columns(table.path, missing, table.columns))
     columns, complaints = {}, []
     for name in contract.read:
         rule = contract.columns[name]
@@ -51,7 +51,7 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> list[str]:
-    """Make a message for each of the first missing columns, with the closest name."""
-    found = [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing[:5]]
-    return [*found, f"… and {len(missing) - 5:,} more are missing."] if len(missing) > 5 else found
+def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> str:
+    """Make a message with a line for each of the first missing columns, with the closest name."""
+    lines = [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing[:5]]
+    return "\n".join([*lines, *([f"and {len(missing) - 5:,} more"] if missing[5:] else [])])

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modelyard.console import listed
 from modelyard.contract.reading import missing_columns
 from modelyard.data.cells import Cells
 from modelyard.data.table import (
@@ -178,7 +177,7 @@ def _header(path: Path, layout: tuple[str, int]) -> dict[str, str]:
 def _check_columns(path: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise UsageError(listed(missing_columns(path, missing, found), lines=True))
+        raise UsageError(missing_columns(path, missing, found))
 
 
 def _parquet_rows(stream: Stream, start: int) -> Iterator[_Rows]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modelyard.console import console, listed, shown, table
+from modelyard.console import console, shown, table
 from modelyard.contract.model import Contract, load_contract
 from modelyard.contract.reading import missing_columns
 from modelyard.data.cells import described, parse
@@ -111,7 +111,7 @@ def read_features(path: Path, contract: Contract) -> pd.DataFrame:
     found = read_file(path)
     missing = [name for name in contract.features if name not in found.columns]
     if missing:
-        raise UsageError(listed(missing_columns(found.path, missing, found.columns), lines=True))
+        raise UsageError(missing_columns(found.path, missing, found.columns))
     columns = {}
     for name in contract.features:
         rule = contract.columns[name]
