@@ -98,6 +98,8 @@ def check(
     for file in files:
         found = load_pipeline(file, data_assets=root / "azureml" / "data", need_data=False)
         print(f"{relative(file)}: {len(found.steps)} steps, fine")
+        for note in found.notes:
+            print(f"note: {note}")
     if problems := check_imports(root):
         raise CheckFailed("\n".join(map(str, problems)))
 
