@@ -99,7 +99,7 @@ def check(
         found = load_pipeline(file, data_assets=root / "azureml" / "data", need_data=False)
         print(f"{relative(file)}: {len(found.steps)} steps, fine")
         for note in found.notes:
-            print(f"note: {note}")
+            print(f"note: {relative(note.file)}:{note.line}: {note.message}")
     if problems := check_imports(root):
         raise CheckFailed("\n".join(map(str, problems)))
 

@@ -59,8 +59,14 @@ def read_component(content: LocatedMapping, file: Path, problems: Problems) -> C
     return component if len(problems.found) == before else None
 
 
-def read_inline(content: LocatedMapping, file: Path, problems: Problems) -> Component | None:
-    """Build a component from a command job that a pipeline has in full; see `read_component`."""
+def read_inline(
+    content: LocatedMapping, file: Path, problems: Problems, bound: Mapping[str, str]
+) -> Component | None:
+    """Build a component from a command job that a pipeline has in full; see `read_component`.
+
+    Args:
+        bound: type of each output of the pipeline; an output of the job that is bound to it has the same.
+    """
     before = len(problems.found)
     inputs = {}
     for name, value in problems.section(content, "inputs", file).items():
@@ -71,6 +77,8 @@ def read_inline(content: LocatedMapping, file: Path, problems: Problems) -> Comp
     outputs = {}
     for name, value in problems.section(content, "outputs", file).items():
         kind = value.get("type") if isinstance(value, dict) else None
+        if kind is None and (place := reference(value)):
+            kind = bound.get(place[-1])
         outputs[name] = Port(name, str(kind or "uri_folder"))
     for ports, types in (
         (inputs, DATA_TYPES | LITERAL_TYPES.keys() | {ANY}),

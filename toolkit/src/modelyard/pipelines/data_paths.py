@@ -10,20 +10,20 @@ from modelyard.pipelines.data_assets import described_path
 from modelyard.pipelines.model import Data
 
 
-def local_data(name: str, place: str, base: Path, kind: Any, data_assets: Path | None) -> Data:
+def local_data(place: str, base: Path, kind: Any, data_assets: Path | None, how: str) -> Data:
     """Find data on this machine.
 
     Args:
-        name: of the input.
         place: path, address, or `azureml:name@version`.
         base: folder that a path is relative to.
         kind: type of the input.
         data_assets: folder of data asset YAML.
+        how: to give a local path instead.
 
     Raises:
         ValueError: why there is none.
     """
-    hint = f"give a local one with --input {name}=PATH"
+    hint = f"give a local one with {how}"
     if place.startswith("azureml:") and "://" not in place:
         asset = described_path(data_assets, re.split(r"[:@]", place)[1]) if data_assets else None
         if asset is None:

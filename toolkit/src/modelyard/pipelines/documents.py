@@ -112,10 +112,18 @@ class Problems:
 def _one_step(job: LocatedMapping, path: Path) -> LocatedMapping:
     """A pipeline of one command job, called like its file."""
     name = re.sub(r"\W", "_", path.stem)
-    jobs, pipeline = LocatedMapping({name: job}), LocatedMapping({"type": "pipeline"})
+    step, pipeline = LocatedMapping(job), LocatedMapping({"type": "pipeline"})
+    step.line, step.lines, step.texts = job.line, job.lines, job.texts
+    jobs = LocatedMapping({name: step})
     for mapping in (jobs, pipeline):
         mapping.line, mapping.lines, mapping.texts = job.line, {}, {}
     pipeline["jobs"] = jobs
+    inputs = job.get("inputs")
+    if isinstance(inputs, LocatedMapping):  # so `--input` can give another
+        pipeline["inputs"] = inputs
+        step["inputs"] = LocatedMapping({key: f"${{{{parent.inputs.{key}}}}}" for key in inputs})
+        step["inputs"].line, step["inputs"].lines = inputs.line, inputs.lines
+        step["inputs"].texts = {}
     if "experiment_name" in job:
         pipeline["experiment_name"] = job["experiment_name"]
     return pipeline

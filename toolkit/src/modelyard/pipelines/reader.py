@@ -276,7 +276,8 @@ class _Level:
     def node_component(self, name: str, node: LocatedMapping) -> Component | None:
         key = "trial" if node.get("type") == "sweep" else "component"
         if key not in node and key == "component" and "command" in node:
-            return read_inline(node, self.file, self.problems)
+            types = {key: kind for key, (_, kind) in self.outputs.items()}
+            return read_inline(node, self.file, self.problems, types)
         named = node.get(key)
         if isinstance(named, LocatedMapping):
             self.problems.unknown_fields(named, COMPONENT_FIELDS, self.file, "component")
@@ -484,7 +485,7 @@ class _Level:
         if not place:
             self.problem(line, f"input `{name}` has no `path`; give one, or --input {name}=PATH")
             return None
-        return self.data(name, place, base, spec.line_of("path"), kind)
+        return self.data(name, place, base, spec.line_of("path"), kind, f"--input {name}=PATH")
 
     def literal(
         self, name: str, port: Port, value: Any, text: str | None, line: int
@@ -501,9 +502,11 @@ class _Level:
             self.problem(line, f"input `{name}`: {error}")
             return None
 
-    def data(self, name: str, place: str, base: Path, line: int, kind: Any) -> Data | None:
+    def data(
+        self, name: str, place: str, base: Path, line: int, kind: Any, hint: str
+    ) -> Data | None:
         try:
-            return local_data(name, place, base, kind, self.shared.data_assets)
+            return local_data(place, base, kind, self.shared.data_assets, hint)
         except ValueError as error:
             self.problem(line, f"input `{name}`: {error}")
             return None
@@ -554,11 +557,17 @@ class _Level:
             case None:
                 if isinstance(value, LocatedMapping) and "path" in value:
                     place, base = str(value["path"]), self.file.parent
-                    if not port.accepts(str(value.get("type", port.type))):
-                        wrong(f"expects {port.type}, found {value['type']}")
+                    kind = value.get("type", port.type)
+                    if kind not in DATA_TYPES:
+                        wrong(
+                            f"expects data of a type ({', '.join(sorted(DATA_TYPES))}), found {kind!r}"
+                        )
+                        return None
                     if not self.shared.need_data:
                         return Data(base / place)
-                    return self.data(port.name, place, base, value.line_of("path"), port.type)
+                    return self.data(
+                        port.name, place, base, value.line_of("path"), kind, "`path: PATH`"
+                    )
                 return _literal(port, value, given.text_of(key), wrong)
             case ["parent", "inputs", name]:
                 return self.bind_parent_input(port, name, wrong)
