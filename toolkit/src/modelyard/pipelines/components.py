@@ -65,6 +65,9 @@ def read_inline(
     """Build a component from a command job that a pipeline has in full; see `read_component`.
 
     Args:
+        content: the job.
+        file: it is part of.
+        problems: takes everything that is wrong.
         bound: type of each output of the pipeline; an output of the job that is bound to it has the same.
     """
     before = len(problems.found)
