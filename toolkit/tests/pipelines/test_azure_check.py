@@ -135,6 +135,13 @@ MISTAKES = [
     (ONLINE, "scoring_script: score", "scoring_script: scroe", 6, "did you mean `score.py`?"),
     (ONLINE, "code: ../code", "code: ../cod", 5, "../cod does not exist"),
     (ONLINE, "ROWS: '9'", "API_KEY: s3cr3t", 11, "a secret in a file"),
+    (
+        ONLINE,
+        "model: azureml:m@latest\ncode_configuration:\n  code: ../code\n  scoring_script: score.py\n",
+        "model:\n  type: custom_model\n  path: ../code\n",
+        4,
+        "a custom_model needs `code_configuration`",
+    ),
     (ONLINE, "model: azureml:m@latest", "model: azureml:m", 3, "azureml:NAME:VERSION"),
     (ONLINE, "environment_variables:", "environment_variable:", 10, "did you mean"),
     (ONLINE, "serve@latest", "srve@latest", 7, "did you mean `serve`?"),
@@ -200,6 +207,25 @@ def test_data_that_a_command_writes_may_be_missing_but_not_misspelt(azureml: Pat
     assert found(azureml) == []
     (data / "tables.parquet").touch()
     assert "did you mean `tables.parquet`?" in found(azureml)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("API_KEY", "s3cr3t", True),
+        ("URL", "'https://x/?sig=abc'", True),
+        ("STORE", "DefaultEndpointsProtocol=https;AccountKey=abc", True),
+        ("TOKEN", "ghp_1234", True),
+        ("MAX_TOKENS", "'400'", False),
+        ("KEY_FILE_SECRET", "/mnt/key", False),
+        ("DB_PASSWORD", "keyvaultref:https://vault/secrets/x", False),
+    ],
+)
+def test_a_secret_in_a_variable_is_found_and_nothing_else(
+    azureml: Path, name: str, value: str, is_secret: bool
+) -> None:
+    (azureml / ONLINE).write_text(FILES[ONLINE].replace("ROWS: '9'", f"{name}: {value}"))
+    assert any("a secret in a file" in problem for problem in found(azureml)) == is_secret
 
 
 @pytest.mark.parametrize("expression", ["* * * * *", "*/5 0-6 1,15 jan-mar mon", "0 0 * * 7"])

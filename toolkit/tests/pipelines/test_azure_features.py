@@ -166,6 +166,13 @@ def test_a_job_of_one_command_is_a_pipeline_of_one_step(azureml: Path) -> None:
     assert (result.folder / "p" / "log.txt").read_text() == "hello\n"
 
 
+def test_a_pipeline_of_one_component_is_run_with_inputs_of_the_command_line(azureml: Path) -> None:
+    (azureml / "nested.yml").write_text(NESTED)
+    text = "type: pipeline\ncomponent: nested.yml\ninputs: {word: a b}\n"
+    assert shown(run(azureml, text), "p.show")[1] == "a b"
+    assert shown(run(azureml, text, inputs={"word": "007"}), "p.show")[1] == "007"
+
+
 NESTED = """\
 type: pipeline
 inputs:

@@ -6,14 +6,16 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard.cli.terminal import JsonOption, print_decision, print_path, relative
 from modelyard.console import console as open_console
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.yaml_files import Problem
+
+if TYPE_CHECKING:  # every command imports this module; few need a YAML reader
+    from modelyard.yaml_files import Problem
 
 
 def run(

@@ -301,13 +301,10 @@ def _scoring_script(file: AzureFile, checker: Checker) -> None:
     if isinstance(configuration, LocatedMapping):
         _script(file, configuration, "scoring_script", "code_configuration", checker)
     model = file.content.get("model")
-    own = isinstance(model, dict) and model.get("type", "custom_model") == "custom_model"
-    if own and configuration is None:
-        checker.wrong(
-            file.content.line_of("model"),
-            "model",
-            "a custom_model needs `code_configuration` with a scoring script",
-        )
+    bare = configuration is None and not isinstance(file.content.get("environment"), dict)
+    if bare and isinstance(model, LocatedMapping) and model.get("type") == "custom_model":
+        message = "a custom_model needs `code_configuration` with a scoring script"
+        checker.wrong(model.line_of("type"), "model", message)
 
 
 def _script(
@@ -381,7 +378,7 @@ def _secrets(content: LocatedMapping, checker: Checker) -> None:
 def _looks_secret(text: str) -> bool:
     """Whether a value could be a secret: no number, switch, address of a vault or reference."""
     is_plain = re.fullmatch(
-        r"|true|false|[0-9.]+|\$\{\{.*\}\}|https?://[^?]*|/[^ ]*", text, re.IGNORECASE
+        r"|true|false|[0-9.]+|\$\{.*\}|(keyvaultref:)?https?://[^?]*|/[^ ]*", text, re.IGNORECASE
     )
     return is_plain is None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from modelyard.errors import UsageError
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, parse
@@ -72,12 +73,18 @@ class Problems:
         if not isinstance(content, LocatedMapping):
             self.add(path, 1, f"expected a {kind} (a mapping), found {type(content).__name__}")
             return None
+        declared = content.get("type", "command")
+        if kind == "pipeline" and declared == "command" and "command" in content:
+            return _one_step(content, path, content)
         if (
             kind == "pipeline"
-            and content.get("type", "command") == "command"
-            and "command" in content
+            and declared == "pipeline"
+            and "component" in content
+            and "jobs" not in content
         ):
-            return _one_step(content, path)
+            self.unknown_fields(content, fields | {"component"}, path, kind)
+            shown = {"type", "component", "inputs", "outputs"}
+            return _one_step(content, path, {key: content[key] for key in content.keys() & shown})
         self.unknown_fields(content, fields, path, kind)
         if content.get("type") != kind:
             self.add(
@@ -109,21 +116,27 @@ class Problems:
         return empty
 
 
-def _one_step(job: LocatedMapping, path: Path) -> LocatedMapping:
-    """A pipeline of one command job, called like its file."""
+def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:
+    """A pipeline of one step, called like its file; its inputs are the step's, so `--input` gives others."""
+
+    def like(content: Mapping[str, Any], source: LocatedMapping) -> LocatedMapping:
+        result = LocatedMapping(content)
+        result.line, result.lines, result.texts = source.line, source.lines, source.texts
+        return result
+
+    step = like(node, job)
+    whole = {"experiment_name", "settings", "compute", "tags"}
+    kept = job.keys() & (whole if node.get("type") == "pipeline" else {"experiment_name"})
+    pipeline = like({"type": "pipeline"} | {key: job[key] for key in kept}, job)
+    for section in ("inputs", "outputs"):
+        given = job.get(section)
+        if isinstance(given, LocatedMapping) and (
+            section == "inputs" or node.get("type") == "pipeline"
+        ):
+            pipeline[section] = given
+            step[section] = like({key: f"${{{{parent.{section}.{key}}}}}" for key in given}, given)
+            step[section].texts = {}
     name = re.sub(r"\W", "_", path.stem)
-    step, pipeline = LocatedMapping(job), LocatedMapping({"type": "pipeline"})
-    step.line, step.lines, step.texts = job.line, job.lines, job.texts
-    jobs = LocatedMapping({name: step})
-    for mapping in (jobs, pipeline):
-        mapping.line, mapping.lines, mapping.texts = job.line, {}, {}
-    pipeline["jobs"] = jobs
-    inputs = job.get("inputs")
-    if isinstance(inputs, LocatedMapping):  # so `--input` can give another
-        pipeline["inputs"] = inputs
-        step["inputs"] = LocatedMapping({key: f"${{{{parent.inputs.{key}}}}}" for key in inputs})
-        step["inputs"].line, step["inputs"].lines = inputs.line, inputs.lines
-        step["inputs"].texts = {}
-    if "experiment_name" in job:
-        pipeline["experiment_name"] = job["experiment_name"]
+    pipeline["jobs"] = like({name: step}, job)
+    pipeline["jobs"].lines = {}
     return pipeline
