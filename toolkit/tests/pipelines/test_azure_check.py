@@ -26,6 +26,10 @@ FILES = {
         "  spark.driver.cores: 1\n  spark.driver.memory: 2g\n"
         "  spark.executor.cores: 1\n  spark.executor.memory: 2g\n"
     ),
+    "components/both.yml": (
+        "type: pipeline\nname: both\ninputs:\n  n: {type: integer}\nsettings:\n  force_rerun: true\njobs:\n"
+        "  first:\n    component: c.yml\n    inputs: {n: '${{parent.inputs.n}}'}\n"
+    ),
     "pipelines/p.yml": (
         "type: pipeline\nsettings:\n  default_compute: azureml:cpu\njobs:\n"
         "  a: {component: ../components/c.yml}\n"
@@ -112,6 +116,9 @@ MISTAKES = [
     ("components/batches.yml", "inputs.rows}", "inputs.row}", 6, "did you mean `rows`?"),
     ("components/spark.yml", "entry:\n  file: score.py\n", "", 1, "`entry` is missing"),
     ("components/spark.yml", "  spark.driver.cores: 1\n", "", 6, "`spark.driver.cores` is missing"),
+    ("components/both.yml", "inputs.n}", "inputs.m}", 10, "no input `m`"),
+    ("components/both.yml", "type: integer", "type: int", 4, "needs a type, one of"),
+    ("components/both.yml", "force_rerun", "force_return", 6, "did you mean `force_rerun`?"),
     ("pipelines/p.yml", "settings:\n  default_compute: azureml:cpu\n", "", 3, "no `compute`"),
     ("pipelines/p.yml", "default_compute", "default_computer", 3, "no field `default_computer`"),
     ("pipelines/p.yml", "c.yml}", "d.yml}", 5, "does not exist"),
@@ -226,6 +233,15 @@ def test_a_secret_in_a_variable_is_found_and_nothing_else(
 ) -> None:
     (azureml / ONLINE).write_text(FILES[ONLINE].replace("ROWS: '9'", f"{name}: {value}"))
     assert any("a secret in a file" in problem for problem in found(azureml)) == is_secret
+
+
+@pytest.mark.parametrize("step", ["type: parallel", "type: spark", "component: azureml:x:1"])
+def test_what_only_azure_runs_passes_with_a_note(azureml: Path, step: str) -> None:
+    file = azureml / "pipelines" / "p.yml"
+    file.write_text(f"type: pipeline\ncompute: azureml:cpu\njobs:\n  a:\n    {step}\n")
+    checked = check_azure_files(azureml.parent, [file])
+    assert checked.problems == ()
+    assert any("p.yml:5: step `a`" in str(note) for note in checked.notes)
 
 
 @pytest.mark.parametrize("expression", ["* * * * *", "*/5 0-6 1,15 jan-mar mon", "0 0 * * 7"])

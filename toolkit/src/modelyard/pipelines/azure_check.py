@@ -12,7 +12,7 @@ from modelyard.pipelines.azure_fields import ASSET, ENVIRONMENT, KINDS, SPARK_NE
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.components import COMPONENT_FIELDS, read_component
 from modelyard.pipelines.documents import PipelineError, Problems
-from modelyard.pipelines.reader import load_pipeline
+from modelyard.pipelines.reader import check_pipeline_component, load_pipeline
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, parse
 
 _SCHEMAS = {  # part of the name in `$schema` → kind; the first that fits
@@ -110,6 +110,10 @@ def check_azure_files(root: Path, paths: Iterable[Path]) -> Checked:
             _pipeline(file, root, problems, steps)
         elif file.kind == "command component":
             _component(file, checker)
+        elif file.kind == "pipeline component":
+            found_there = check_pipeline_component(file.path)
+            problems.found += found_there.found
+            problems.notes += found_there.notes
         elif file.kind in KINDS:
             checker.fields(file.content, KINDS[file.kind])
             _beyond_fields(file, checker)

@@ -139,6 +139,18 @@ def load_pipeline(
     )
 
 
+def check_pipeline_component(path: Path) -> Problems:
+    """Find what is wrong in a pipeline that other pipelines have as a step."""
+    shared = _Shared(None, need_data=False)
+    document = shared.problems.document(path, "pipeline", NESTED_FIELDS)
+    if document is not None:
+        level = _Level(path, document, shared, is_component=True)
+        level.declare()
+        steps = level.bind({})  # what it is given is known where it is used
+        _order(level, {step.name: step for step in steps})
+    return shared.problems
+
+
 @dataclass
 class _Shared:
     """What the levels of one pipeline share."""
@@ -191,6 +203,11 @@ class _Level:
 
     def problem(self, line: int, message: str) -> None:
         self.problems.add(self.file, line, message)
+
+    def not_here(self, line: int, message: str) -> None:
+        """Refuse to run what Azure ML runs and this machine does not; a check only notes it."""
+        add = self.problems.add if self.shared.need_data else self.problems.note
+        add(self.file, line, message)
 
     def declare(self) -> None:
         """Read the components of all steps, and what the outputs are bound to."""
@@ -249,7 +266,11 @@ class _Level:
             why = NOT_HERE.get(kind)
             runs = "`type: command`, `type: sweep` and `type: pipeline`"
             message = f"step `{name}`: only {runs} run locally, found {kind!r}"
-            self.problem(node.line_of("type"), f"{message}; {why}" if why else message)
+            line = node.line_of("type")
+            if why:
+                self.not_here(line, f"{message}; {why}")
+            else:
+                self.problem(line, message)
             return None
         inline = kind == "command" and "command" in node and "component" not in node
         fields = {
@@ -300,7 +321,7 @@ class _Level:
             return None
         if named.startswith("azureml:"):
             message = f"step `{name}`: {named} is registered on Azure; name its file to run it here"
-            self.problem(line, message)
+            self.not_here(line, message)
             return None
         file = (self.file.parent / named.removeprefix("file:")).resolve()
         if not file.is_file():
