@@ -44,7 +44,7 @@ def test_a_run_tells_retraining_from_exploration_and_names_its_commit(
     experiment: str | None,
     purpose: str,
 ) -> None:
-    monkeypatch.setattr("modelyard.pipelines.run._git_commit", lambda root: "c0ffee-dirty")
+    monkeypatch.setattr("modelyard.pipelines.run.git_commit", lambda root: "c0ffee-dirty")
     text = pipeline.read_text(encoding="utf-8")
     text = text.replace("inputs:\n", "tags: {purpose: retraining}\ninputs:\n", 1)
     pipeline.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -186,6 +187,12 @@ class Step:
     sweep: Sweep | None = None
     timeout: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> str:
+        """The environment as one text, its variables included."""
+        variables = json.dumps(dict(self.variables), sort_keys=True) if self.variables else ""
+        return self.component.environment + variables
 
     @property
     def needs(self) -> set[str]:

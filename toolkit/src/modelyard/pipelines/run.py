@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +14,7 @@ from modelyard.errors import CheckFailed, ModelyardError
 from modelyard.files import digest, link_tree, project_root, tail
 from modelyard.models.registry import champion_number
 from modelyard.pipelines.code import StepCode, step_code
+from modelyard.pipelines.git import git_commit
 from modelyard.pipelines.jobs import component_job, make_outputs
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
@@ -185,7 +184,7 @@ class _Execution:
         run.clear_attempts()
         (run.path / GAVE_UP).unlink(missing_ok=True)
         state.status = "running"
-        state.git_commit = _git_commit(self.root)
+        state.git_commit = git_commit(self.root)
         if state.git_commit:
             self.env["MLOPS_GIT_COMMIT"] = state.git_commit
         state.steps = {step.name: StepState() for step in self.pipeline.steps}
@@ -370,7 +369,7 @@ class _Execution:
             outputs={name: port.type for name, port in component.outputs.items()},
             key_parts={
                 "code": code.digest,
-                "environment": _environment_key(step),
+                "environment": step.environment,
                 "store": self.store,
             },
             runs=str(self.runs),
@@ -402,7 +401,7 @@ class _Execution:
         return step_key(
             command=step.component.command + (step.sweep.model_dump_json() if step.sweep else ""),
             code=self.code[step.name].digest,
-            environment=_environment_key(step),
+            environment=step.environment,
             inputs=self._fingerprints(step),
             outputs=list(step.component.outputs),
             store=self.store,
@@ -477,7 +476,7 @@ class _Execution:
         for name in failed:
             log = self.run_folder.path / name / "log.txt"
             parts.append(
-                f"step `{name}` ended with {_exit_described(state.steps[name].exit_code)}; the end of {log}:\n\n"
+                f"step `{name}` ended with {state.steps[name].ending}; the end of {log}:\n\n"
                 + tail(log)
             )
         skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
@@ -491,38 +490,10 @@ class _Execution:
         return RunFailed("\n".join(parts), 1 if refused else 2, self.run_folder.path)
 
 
-def _environment_key(step: Step) -> str:
-    variables = json.dumps(dict(step.variables), sort_keys=True) if step.variables else ""
-    return step.component.environment + variables
-
-
 def _keys(run: RunState) -> dict[str, str | None]:
     return {name: step.key for name, step in run.steps.items()}
-
-
-def _exit_described(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"signal {-code} (killed; out of memory?)" if code == -9 else f"signal {-code}"
-    return f"exit code {code}"
 
 
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _git_commit(root: Path) -> str | None:
-    """The project's commit, with `-dirty` where files differ from it; None outside git."""
-    if not (git := shutil.which("git")):
-        return None
-
-    def ask(*args: str) -> str | None:
-        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
-            [git, *args], cwd=root, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return f"{commit}-dirty" if ask("status", "--porcelain", "--untracked-files=no") else commit
