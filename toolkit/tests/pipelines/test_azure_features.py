@@ -161,6 +161,12 @@ jobs:
     assert final.read_text() == "hello\n" + SHOW
 
 
+def test_a_job_without_code_finds_the_folders_that_azure_ml_makes(azureml: Path) -> None:
+    job = "command: echo hello > ./outputs/a.txt; ls\nenvironment: azureml:train@latest\n"
+    result = run(azureml, job)
+    assert (result.folder / "p" / "outputs" / "a.txt").read_text() == "hello\n"
+
+
 def test_a_job_of_one_command_is_a_pipeline_of_one_step(azureml: Path) -> None:
     result = run(azureml, "command: echo hello\nenvironment: azureml:train@latest\n")
     assert (result.folder / "p" / "log.txt").read_text() == "hello\n"
