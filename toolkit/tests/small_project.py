@@ -49,6 +49,8 @@ PIPELINE = """\
 $schema: https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json
 type: pipeline
 experiment_name: tests
+settings:
+  default_compute: azureml:cpu-cluster
 inputs:
   text:
     type: uri_file

@@ -35,14 +35,19 @@ class Problem:
 
 
 class LocatedMapping(dict[Any, Any]):
-    """A YAML mapping with the line of each key."""
+    """A YAML mapping with the line of each key, and the text of each value that is a plain scalar."""
 
     line: int = 1
     lines: dict[Any, int]
+    texts: dict[Any, str]
 
     def line_of(self, key: Any) -> int:
         """Return the line of a key, or that of the mapping where the key is missing."""
         return self.lines.get(key, self.line)
+
+    def text_of(self, key: Any) -> str | None:
+        """Return a plain scalar as it is written, `007` not 7; None for any other value."""
+        return self.texts.get(key)
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -55,15 +60,21 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         self.flatten_mapping(node)
         result = LocatedMapping()
         result.line = node.start_mark.line + 1
-        result.lines = {}
+        result.lines, result.texts = {}, {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (dict, list)):  # `{{name}}` of a template that is not filled in
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be text or a number", key_node.start_mark
+                )
             if key in result:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is given twice", key_node.start_mark
                 )
             result.lines[key] = key_node.start_mark.line + 1
             result[key] = self.construct_object(value_node, deep=True)
+            if isinstance(value_node, yaml.ScalarNode) and not value_node.style:
+                result.texts[key] = str(value_node.value)
         return result
 
     def construct_int(self, node: yaml.ScalarNode) -> int:

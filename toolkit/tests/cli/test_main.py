@@ -69,7 +69,7 @@ def test_a_fault_of_the_program_shows_its_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("modelyard.pipelines.reader.load_pipeline", broken)
+    monkeypatch.setattr("modelyard.pipelines.azure_check.load_pipeline", broken)
     assert call(monkeypatch, "check", str(pipeline)) == 2
     said = capsys.readouterr().err
     assert "Traceback" in said and "a fault of the program" in said
@@ -105,7 +105,7 @@ def test_an_interrupted_command_is_neither_a_refusal_nor_a_fault(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("modelyard.pipelines.reader.load_pipeline", interrupted)
+    monkeypatch.setattr("modelyard.pipelines.azure_check.load_pipeline", interrupted)
     assert call(monkeypatch, "check", str(pipeline)) == 130
     assert "the same command resumes" in capsys.readouterr().err
 
@@ -190,7 +190,7 @@ def test_a_prediction_is_explained(
 def test_the_check_refuses_imports_of_what_is_not_public_with_file_and_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("azureml", "conf", "src"):
+    for name in ("azureml", "conf", "requirements", "src"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, "check") == 0

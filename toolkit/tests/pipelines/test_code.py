@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from modelyard.pipelines import code
 from modelyard.pipelines.code import step_code
+from modelyard.pipelines.snapshot import snapshot
 from modelyard.pipelines.store import installed
 
 
@@ -57,34 +58,83 @@ def test_a_module_of_the_toolkit_counts_exactly_if_the_step_reaches_it(
     assert (step_code(folder, module).digest != before) == counts
 
 
-@pytest.mark.parametrize(("changed", "counts"), [("fit", True), ("more", True), ("unused", False)])
-def test_a_module_of_the_project_counts_exactly_if_the_step_reaches_it(
-    toolkit: Path, project: Path, changed: str, counts: bool
+@pytest.mark.parametrize(
+    "changed", ["own/fit.py", "own/unused.py", "own/words/list.txt", ".hidden"]
+)
+@pytest.mark.parametrize("module", ["own.fit", "modelyard.far", None])
+def test_every_file_of_the_snapshot_counts(
+    toolkit: Path, project: Path, changed: str, module: str | None
 ) -> None:
-    before = step_code(project, "own.fit").digest
-    change(project / "own" / f"{changed}.py")
-    assert (step_code(project, "own.fit").digest != before) == counts
+    (project / "own" / "words").mkdir()
+    for name in ("own/words/list.txt", ".hidden"):
+        (project / name).touch()
+    before = step_code(project, module).digest
+    change(project / changed)
+    assert step_code(project, module).digest != before
 
 
-@pytest.mark.parametrize(("changed", "counts"), [("more", True), ("unused", False)])
-def test_a_module_that_the_command_names_counts_with_what_it_imports(
-    toolkit: Path, project: Path, changed: str, counts: bool
+@pytest.mark.parametrize(
+    ("rules", "path", "counts"),
+    [
+        ("*.log", "own/a.log", False),
+        ("*.log\n!a.log", "own/a.log", True),
+        ("/notes", "notes/a.txt", False),
+        ("/notes", "own/notes/a.txt", True),
+        ("own/**/b.txt", "own/x/y/b.txt", False),
+        ("data/", "own/data/a.txt", False),
+        ("data/", "own/data", True),
+        ("a?.txt", "ab.txt", False),
+        ("# a.txt", "a.txt", True),
+        ("", "__pycache__/a.pyc", False),
+    ],
+)
+@pytest.mark.parametrize("ignore_file", [".amlignore", ".gitignore"])
+def test_a_file_counts_exactly_if_azure_ml_uploads_it(
+    project: Path, ignore_file: str, rules: str, path: str, counts: bool
 ) -> None:
-    words = ("--metrics", "own.fit", "${{inputs.x}}")
-    before = step_code(project, "modelyard.far", words).digest
-    change(project / "own" / f"{changed}.py")
-    assert (step_code(project, "modelyard.far", words).digest != before) == counts
+    (project / ignore_file).write_text(rules, encoding="utf-8")
+    before = step_code(project, None).digest
+    (project / path).parent.mkdir(parents=True, exist_ok=True)
+    change(project / path)
+    assert (step_code(project, None).digest != before) == counts
+    assert (path in snapshot(project, [])) == counts
+
+
+def test_amlignore_takes_the_place_of_gitignore(project: Path) -> None:
+    (project / ".gitignore").write_text("*.txt")
+    (project / ".amlignore").write_text("*.log")
+    (project / "a.txt").touch()
+    assert "a.txt" in snapshot(project, [])
+
+
+def test_included_files_count_and_stand_beside_the_code(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "a.txt").write_text("1")
+    (tmp_path / "one.txt").touch()
+    includes = [tmp_path / "shared", tmp_path / "one.txt"]
+    assert {"shared/a.txt", "one.txt", "own/fit.py"} <= snapshot(project, includes).keys()
+    before = step_code(project, "own.fit", includes=includes).digest
+    change(tmp_path / "shared" / "a.txt")
+    assert step_code(project, "own.fit", includes=includes).digest != before
+
+
+def test_a_module_of_the_toolkit_counts_if_the_command_names_what_imports_it(
+    toolkit: Path, project: Path
+) -> None:
+    before = step_code(project, "modelyard.far", ("--metrics", "own.fit")).digest
+    change(toolkit / "near.py")
+    assert step_code(project, "modelyard.far", ("--metrics", "own.fit")).digest != before
 
 
 @pytest.mark.parametrize(
     ("text", "module"), [("import importlib\n", "own.fit"), ("", None)], ids=["by name", "shell"]
 )
-def test_the_whole_code_folder_counts_where_imports_cannot_be_followed(
+def test_the_whole_toolkit_counts_where_imports_cannot_be_followed(
     toolkit: Path, project: Path, text: str, module: str | None
 ) -> None:
     (project / "own" / "fit.py").write_text(text, encoding="utf-8")
     before = step_code(project, module).digest
-    change(project / "own" / "unused.py")
+    change(toolkit / "apart.py")
     assert step_code(project, module).digest != before
 
 

@@ -91,7 +91,7 @@ def test_a_sound_pipeline_is_ordered_by_its_bindings(pipeline: Path) -> None:
         (
             "    type: command\n",
             "    type: spark\n",
-            "only `type: command` and `type: sweep` run locally, found 'spark'",
+            "`type: sweep` and `type: pipeline` run locally, found 'spark'; it needs Spark",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_broken_component_is_refused_with_its_own_file_and_line(
         ("{type: integer, min: 1, max: 5}", "0", "expects at least 1, found 0"),
         ("{type: integer}", "1.5", "expects a value of type integer, found 1.5"),
         ("{type: number}", "'3'", "expects a value of type number, found '3'"),
-        ("{type: integer}", "true", "expects a value of type integer, found True"),
+        ("{type: integer}", "true", "expects a value of type integer, found 'true'"),
         ("{type: string, enum: [a, b]}", "c", "expects one of a, b, found 'c'"),
         ("{type: string}", None, "input `level` (string) is not given"),
     ],

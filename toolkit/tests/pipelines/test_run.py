@@ -151,10 +151,18 @@ def test_a_step_that_is_not_deterministic_runs_every_time(pipeline: Path, tmp_pa
     assert executed(tmp_path) == ["one", "three", "two", "two"]
 
 
-def test_code_that_a_step_does_not_import_does_not_count(pipeline: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["other.py", "words/list.txt"])
+def test_a_file_that_a_step_can_read_counts_and_no_other_does(
+    pipeline: Path, tmp_path: Path, name: str
+) -> None:
     run_pipeline(pipeline, record=False)
-    (tmp_path / "code" / "steps" / "other.py").write_text("x = 1\n", encoding="utf-8")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("outside the code folder", encoding="utf-8")
     assert run_pipeline(pipeline, record=False).unchanged
+    file = tmp_path / "code" / "steps" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("x = 1\n", encoding="utf-8")
+    assert not run_pipeline(pipeline, record=False).unchanged
 
 
 @pytest.mark.parametrize(("code", "expected"), [(1, 1), (2, 2), (3, 2)])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard.cli.terminal import JsonOption, print_decision, print_path, relative
 from modelyard.console import console as open_console
 from modelyard.errors import CheckFailed, UsageError
+
+if TYPE_CHECKING:  # every command imports this module; few need a YAML reader
+    from modelyard.yaml_files import Problem
 
 
 def run(
@@ -82,24 +86,47 @@ def run(
 
 
 def check(
-    pipelines: Annotated[
-        list[Path] | None, typer.Argument(help="Pipeline files; default: all in azureml/pipelines.")
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files; default: all below azureml/.")
     ] = None,
 ) -> None:
-    """Check pipelines without running them. And that the project imports public names only."""
+    """Check all files of Azure ML without Azure. And that the project imports public names only."""
     from modelyard.files import project_root
     from modelyard.imports import check_imports
-    from modelyard.pipelines.reader import load_pipeline
+    from modelyard.pipelines.azure_check import check_azure_files
+    from modelyard.pipelines.documents import PipelineError
 
     root = project_root()
-    files = pipelines or sorted((root / "azureml" / "pipelines").glob("*.yml"))
-    if not files:
-        raise UsageError(f"{root / 'azureml' / 'pipelines'} has no pipeline")
-    for file in files:
-        found = load_pipeline(file, data_assets=root / "azureml" / "data", need_data=False)
-        print(f"{relative(file)}: {len(found.steps)} steps, fine")
-    if problems := check_imports(root):
-        raise CheckFailed("\n".join(map(str, problems)))
+    folder = root / "azureml"
+    paths = files or sorted(p for p in folder.rglob("*.y*ml") if p.suffix in (".yml", ".yaml"))
+    if not paths:
+        raise UsageError(f"{folder} has no file")
+    found = check_azure_files(root, paths)
+    for file, kind in found.files.items():
+        if file in found.steps:
+            print(f"{relative(file)}: {found.steps[file]} steps, fine")
+        elif not any(problem.file == file for problem in found.problems):
+            print(f"{relative(file)}: {kind}, fine")
+    for note in found.notes:
+        print(f"note: {relative(note.file)}:{note.line}: {note.message}")
+    problems = [replace(one, file=Path(relative(one.file))) for one in found.problems]
+    monitors = [file for file, kind in found.files.items() if kind == "monitor"]
+    problems += [one for file in monitors for one in _monitor_problems(file)]
+    if problems:
+        raise PipelineError(list(dict.fromkeys(problems)))
+    if wrong_imports := check_imports(root):
+        raise CheckFailed("\n".join(map(str, wrong_imports)))
+
+
+def _monitor_problems(file: Path) -> list[Problem]:
+    """What `mlops monitor` would refuse."""
+    from modelyard.monitoring.monitor_file import MonitorError, load_monitor
+
+    try:
+        load_monitor(file)
+    except MonitorError as error:
+        return [replace(one, file=Path(relative(one.file))) for one in error.problems]
+    return []
 
 
 def clean(

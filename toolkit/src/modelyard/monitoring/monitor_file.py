@@ -117,13 +117,22 @@ def load_monitor(path: Path) -> Monitor:
     )
 
 
-def refusal(problems: Iterable[Problem], hint: str = "") -> UsageError:
+class MonitorError(UsageError):
+    """All problems of a monitor's file."""
+
+    problems: tuple[Problem, ...] = ()
+
+
+def refusal(problems: Iterable[Problem], hint: str = "") -> MonitorError:
     """Make one error of all problems of a file."""
-    lines = [f"  {problem}" for problem in problems]
+    found = tuple(problems)
+    lines = [f"  {problem}" for problem in found]
     count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
-    return UsageError(
+    error = MonitorError(
         "\n".join([f"{count}, nothing was monitored:", *lines, *filter(None, [hint])])
     )
+    error.problems = found
+    return error
 
 
 def _local_performance(path: Path, line: int, text: str) -> ModelPerformance:

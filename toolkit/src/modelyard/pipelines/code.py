@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import modelyard
 from modelyard.files import digest_files
+from modelyard.pipelines.snapshot import snapshot_digest
 
 TOOLKIT = Path(modelyard.__file__).resolve().parents[1]
 
@@ -31,22 +32,29 @@ class StepCode:
     later: tuple[str, ...] = ()
 
 
-def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()) -> StepCode:
-    """Follow a module's imports inside its code folder and inside this toolkit.
+def step_code(
+    folder: Path | None,
+    module: str | None,
+    named: Iterable[str] = (),
+    includes: Sequence[Path] = (),
+) -> StepCode:
+    """Compute a digest of all that a step can read of its code, and the libraries it imports.
 
-    The whole code folder counts, as on Azure ML, where imports cannot be followed: a module of the
-    project imports by name (importlib, runpy), or the command is not `python -m`.
+    All files of the snapshot count: a step can open, import by name or start any of them. Of this toolkit
+    those modules count that imports lead to; all of them, where imports cannot be followed.
 
     Args:
         folder: the component's `code`; None where it has none.
         module: what `python -m` runs; None for any other command.
-        named: words of the command; those that are modules of `folder` count too, such as that of
+        named: words of the command; those that are modules of `folder` are followed too, such as that of
             `--metrics package.metrics`.
+        includes: the component's `additional_includes`.
     """
+    own = snapshot_digest(folder, includes)
     places = [place for place in (folder, TOOLKIT) if place is not None]
     start = _first_source(places, module.split(".")) if module else None
     if module is None or start is None:
-        return StepCode(digest_files(_whole(folder), folder) if folder else "")
+        return StepCode(_digest(own, _whole(TOOLKIT / modelyard.__name__)))
     files: dict[Path, Path] = {}
     at_top: dict[str, None] = {}
     later: dict[str, None] = {}
@@ -65,40 +73,35 @@ def step_code(folder: Path | None, module: str | None, named: Iterable[str] = ()
         files[file] = place
         for imported, top, inside in _imports(file, name):
             root = imported[0]
-            dynamic |= place == folder and root in {"importlib", "runpy"}
+            dynamic |= place == folder and root in {"importlib", "runpy", "subprocess"}
             found = list(_sources(places, imported))
             (pending if top and at_start else pending_later).extend(found)
             if not found and not inside and root not in sys.stdlib_module_names:
                 (at_top if top and at_start else later)[".".join(imported)] = None
-    digests = [
-        digest_files(_counted(files, place, dynamic and place == folder), place) for place in places
-    ]
+    reached = [file for file, place in files.items() if place == TOOLKIT]
     return StepCode(
-        sha256("\0".join(digests).encode()).hexdigest(),
+        _digest(own, _whole(TOOLKIT / modelyard.__name__) if dynamic else _with_data(reached)),
         tuple(at_top),
         tuple(name for name in later if name not in at_top),
     )
 
 
-def _counted(files: Mapping[Path, Path], place: Path, whole: bool) -> list[Path]:
-    """The modules of a place that were reached, and the files beside them that are no modules."""
-    if whole:
-        return _whole(place)
-    own = {file for file, at in files.items() if at == place}
-    beside = (p for f in {f.parent for f in own} for p in f.iterdir())
-    return sorted({*own, *(p for p in beside if p.is_file() and p.suffix != ".py")})
+def _digest(own: str, toolkit: list[Path]) -> str:
+    return sha256(f"{own}\0{digest_files(toolkit, TOOLKIT)}".encode()).hexdigest()
 
 
+def _with_data(modules: Iterable[Path]) -> list[Path]:
+    """Modules, and the files beside them that are no modules."""
+    beside = (p for f in {f.parent for f in modules} for p in f.iterdir())
+    return sorted({*modules, *(p for p in beside if p.is_file() and p.suffix != ".py")})
+
+
+@cache
 def _whole(folder: Path) -> list[Path]:
-    skipped = {"__pycache__", "node_modules"}
     return sorted(
         p
         for p in folder.rglob("*")
-        if p.is_file()
-        and not any(
-            part in skipped or part.startswith(".") or part.endswith(".egg-info")
-            for part in p.relative_to(folder).parts
-        )
+        if p.is_file() and "__pycache__" not in p.relative_to(folder).parts
     )
 
 

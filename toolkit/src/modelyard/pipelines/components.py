@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modelyard.pipelines.documents import Problems
-from modelyard.pipelines.model import DATA_TYPES, LITERAL_TYPES, Component, Port
-from modelyard.pipelines.references import references, required_references
+from modelyard.pipelines.model import ANY, DATA_TYPES, LITERAL_TYPES, Component, Port
+from modelyard.pipelines.references import reference, references, required_references
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
-COMPONENT_FIELDS = {
+# What a component and a job have in common.
+COMMAND_FIELDS = {
     "$schema",
     "type",
     "name",
-    "version",
     "display_name",
     "description",
     "tags",
-    "is_deterministic",
     "inputs",
     "outputs",
     "command",
@@ -26,7 +27,17 @@ COMPONENT_FIELDS = {
     "environment",
     "resources",
     "distribution",
-    "additional_includes",
+    "properties",
+}
+COMPONENT_FIELDS = COMMAND_FIELDS | {"version", "is_deterministic", "additional_includes"}
+PORT_FIELDS = {
+    "input": {"type", "description", "optional", "default", "min", "max", "enum", "mode"},
+    "output": {"type", "description", "mode", "is_control", "early_available"},
+}
+# By the reference of a job's input or output.
+MODES = {
+    "input": {"ro_mount", "rw_mount", "download", "direct", "eval_mount", "eval_download"},
+    "output": {"rw_mount", "mount", "upload", "direct"},
 }
 
 
@@ -42,59 +53,230 @@ def read_component(content: LocatedMapping, file: Path, problems: Problems) -> C
         None where something is wrong.
     """
     before = len(problems.found)
+    inputs = read_ports(content, "input", file, problems)
+    outputs = read_ports(content, "output", file, problems)
+    component = _read_command(content, file, problems, inputs, outputs)
+    return component if len(problems.found) == before else None
+
+
+def read_inline(
+    content: LocatedMapping, file: Path, problems: Problems, bound: Mapping[str, str]
+) -> Component | None:
+    """Build a component from a command job that a pipeline has in full; see `read_component`.
+
+    Args:
+        content: the job.
+        file: it is part of.
+        problems: takes everything that is wrong.
+        bound: type of each output of the pipeline; an output of the job that is bound to it has the same.
+    """
+    before = len(problems.found)
+    inputs = {}
+    for name, value in problems.section(content, "inputs", file).items():
+        kind = value.get("type") if isinstance(value, dict) else None
+        if isinstance(value, dict) and kind is None and reference(value) is None:
+            kind = "uri_folder"  # Azure's default
+        inputs[name] = Port(name, str(kind or ANY))
+    outputs = {}
+    for name, value in problems.section(content, "outputs", file).items():
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind is None and (place := reference(value)):
+            kind = bound.get(place[-1])
+        outputs[name] = Port(name, str(kind or "uri_folder"))
+    for ports, types in (
+        (inputs, DATA_TYPES | LITERAL_TYPES.keys() | {ANY}),
+        (outputs, DATA_TYPES),
+    ):
+        section = content.get("inputs" if ports is inputs else "outputs")
+        for name, port in ports.items():
+            if port.type not in types:
+                expected = ", ".join(sorted(types - {ANY}))
+                line = section[name].line_of("type")  # type: ignore[index]
+                problems.add(
+                    file,
+                    line,
+                    f"`{name}`: expected one of the types {expected}; found {port.type!r}",
+                )
+    component = _read_command(content, file, problems, inputs, outputs)
+    return component if len(problems.found) == before else None
+
+
+def _read_command(
+    content: LocatedMapping,
+    file: Path,
+    problems: Problems,
+    inputs: Mapping[str, Port],
+    outputs: Mapping[str, Port],
+) -> Component | None:
     command = content.get("command")
     if not isinstance(command, str) or not command.strip():
         problems.add(file, content.line_of("command"), "a component needs a `command`")
         return None
-    code = None
-    if content.get("code") is not None:
-        code = (file.parent / str(content["code"])).resolve()
-        if not code.is_dir():
-            message = f"code folder {content['code']} does not exist"
-            problems.add(file, content.line_of("code"), message)
-    inputs = _ports(content, "inputs", file, DATA_TYPES | LITERAL_TYPES.keys(), problems)
-    outputs = _ports(content, "outputs", file, DATA_TYPES, problems)
     for message in _wrong_references(command, inputs, outputs):
         problems.add(file, content.line_of("command"), message)
-    if len(problems.found) > before:
-        return None
+    problems.without_effect(content, file)
+    tags = problems.section(content, "tags", file)
+    deterministic = content.get("is_deterministic", True)
+    if not isinstance(deterministic, bool):
+        message = f"`is_deterministic`: expected true or false, found {deterministic!r}"
+        problems.add(file, content.line_of("is_deterministic"), message)
     return Component(
         name=str(content.get("name", file.stem)),
         file=file,
         command=command.strip(),
-        code=code,
-        environment=str(content.get("environment", "")),
+        code=_code(content, file, problems),
+        environment=_environment(content, file, problems),
         inputs=inputs,
         outputs=outputs,
-        deterministic=bool(content.get("is_deterministic", True)),
-        tags={str(key): str(value) for key, value in (content.get("tags") or {}).items()},
+        deterministic=deterministic is True,
+        tags={str(key): str(value) for key, value in tags.items()},
+        includes=_includes(content, file, problems),
+        variables=read_variables(content, file, problems),
     )
 
 
-def _ports(
-    content: LocatedMapping, key: str, file: Path, types: set[str], problems: Problems
-) -> dict[str, Port]:
+def _code(content: LocatedMapping, file: Path, problems: Problems) -> Path | None:
+    place = content.get("code")
+    if place is None:
+        return None
+    line = content.line_of("code")
+    if "://" in str(place) or str(place).startswith("azureml:"):
+        problems.add(file, line, f"code {place} is not on this machine; name a folder")
+        return None
+    code = (file.parent / str(place)).resolve()
+    if not code.exists():
+        problems.add(file, line, f"code folder {place} does not exist")
+    elif code.is_file():
+        problems.add(file, line, f"code {place} is a file; name the folder that holds it")
+    return code
+
+
+def _includes(content: LocatedMapping, file: Path, problems: Problems) -> tuple[Path, ...]:
+    given = content.get("additional_includes")
+    line = content.line_of("additional_includes")
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        problems.add(file, line, "`additional_includes` must be a list of paths")
+        return ()
+    found = [(file.parent / one).resolve() for one in given]
+    for one, path in zip(given, found, strict=True):
+        if not path.exists():
+            problems.add(file, line, f"`additional_includes`: {one} does not exist")
+    for name in {path.name for path in found if sum(p.name == path.name for p in found) > 1}:
+        problems.add(file, line, f"`additional_includes` has two that are called {name}")
+    return tuple(found)
+
+
+def _environment(content: LocatedMapping, file: Path, problems: Problems) -> str:
+    """The environment as one text; a step runs in the one that `mlops` runs in."""
+    given = content.get("environment")
+    if given is None or given == "azureml:train@latest":
+        return str(given or "")
+    message = (
+        "`environment` is not built here: the step runs in the one that `mlops` is installed in"
+    )
+    problems.note(file, content.line_of("environment"), message)
+    return given if isinstance(given, str) else json.dumps(given, sort_keys=True)
+
+
+def read_variables(content: LocatedMapping, file: Path, problems: Problems) -> dict[str, str]:
+    """Read `environment_variables`, each as it is written."""
+    section = problems.section(content, "environment_variables", file)
     result = {}
-    section = problems.section(content, key, file)
-    for name, spec in section.items():
-        if not isinstance(spec, dict) or spec.get("type") not in types:
-            found = spec.get("type") if isinstance(spec, dict) else spec
-            problems.add(
-                file,
-                section.line_of(name),
-                f"{key[:-1]} `{name}` needs a type, one of {', '.join(sorted(types))}; found {found!r}",
-            )
-            continue
-        result[name] = Port(
-            name=name,
-            type=spec["type"],
-            optional=bool(spec.get("optional", False)),
-            default=spec.get("default"),
-            enum=tuple(spec.get("enum") or ()),
-            minimum=spec.get("min"),
-            maximum=spec.get("max"),
-        )
+    for name, value in section.items():
+        text = section.text_of(name)
+        if text is None and isinstance(value, str):
+            text = value
+        if text is None:
+            message = f"environment variable `{name}`: expected text, found {value!r}"
+            problems.add(file, section.line_of(name), message)
+        else:
+            result[str(name)] = "" if value is None else text
     return result
+
+
+def read_ports(
+    content: LocatedMapping, kind: str, file: Path, problems: Problems
+) -> dict[str, Port]:
+    """Read the inputs or outputs that a component declares, with their limits and defaults.
+
+    Args:
+        content: the component.
+        kind: `input` or `output`.
+        file: it is part of.
+        problems: takes everything that is wrong.
+    """
+    types = DATA_TYPES | (LITERAL_TYPES.keys() if kind == "input" else set())
+    result = {}
+    section = problems.section(content, f"{kind}s", file)
+    for name, spec in section.items():
+        if not isinstance(spec, LocatedMapping) or spec.get("type") not in types:
+            found = spec.get("type") if isinstance(spec, dict) else spec
+            expected = ", ".join(sorted(types))
+            message = f"{kind} `{name}` needs a type, one of {expected}; found {found!r}"
+            problems.add(file, section.line_of(name), message)
+            continue
+        problems.unknown_fields(spec, PORT_FIELDS[kind], file, f"{kind} of a component")
+        check_mode(spec, kind, file, problems)
+        optional = spec.get("optional", False)
+        if not isinstance(optional, bool):
+            message = f"{kind} `{name}`, optional: expected true or false, found {optional!r}"
+            problems.add(file, spec.line_of("optional"), message)
+        result[name] = with_limits(Port(name, spec["type"], optional is True), spec, file, problems)
+    return result
+
+
+def with_limits(port: Port, spec: LocatedMapping, file: Path, problems: Problems) -> Port:
+    """Add default, enumeration and limits, each of which has to be of the port's type."""
+
+    def typed(allowed: Port, field: str, value: Any, text: str | None) -> Any:
+        try:
+            return allowed.typed(value, text)
+        except ValueError as error:
+            problems.add(file, spec.line_of(field), f"input `{port.name}`, {field}: {error}")
+            return None
+
+    bare = Port(port.name, port.type, port.optional)
+    limits: dict[str, Any] = {}
+    for field in ("min", "max"):
+        if field in spec and port.type not in ("integer", "number"):
+            message = f"input `{port.name}`: `{field}` is for a number, this is a {port.type}"
+            problems.add(file, spec.line_of(field), message)
+        elif field in spec:
+            limits[field] = typed(bare, field, spec[field], spec.text_of(field))
+    low, high = limits.get("min"), limits.get("max")
+    if low is not None and high is not None and low > high:
+        message = f"input `{port.name}`: min {low} is above max {high}"
+        problems.add(file, spec.line_of("min"), message)
+    enum = spec.get("enum")
+    if enum is not None and not isinstance(enum, list):
+        message = f"input `{port.name}`: `enum` must be a list"
+        problems.add(file, spec.line_of("enum"), message)
+        enum = None
+    values = tuple(
+        value
+        for one in enum or []
+        if (value := typed(bare, "enum", one, one if isinstance(one, str) else None)) is not None
+    )
+    limited = Port(port.name, port.type, port.optional, None, values, low, high)
+    default = spec.get("default")
+    if default is None:
+        return limited
+    value = typed(limited, "default", default, spec.text_of("default"))
+    return Port(port.name, port.type, port.optional, value, values, low, high)
+
+
+def check_mode(spec: LocatedMapping, kind: str, file: Path, problems: Problems) -> None:
+    """Note that `mode` has no effect, or that it is none."""
+    mode = spec.get("mode")
+    if mode is None:
+        return
+    if mode not in MODES[kind]:
+        expected = ", ".join(sorted(MODES[kind]))
+        message = f"mode of an {kind}: expected one of {expected}; found {mode!r}"
+        problems.add(file, spec.line_of("mode"), message)
+    problems.without_effect(spec, file)
 
 
 def _wrong_references(

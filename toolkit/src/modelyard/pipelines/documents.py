@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from modelyard.errors import UsageError
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, parse
+
+WITHOUT_EFFECT = {
+    "compute": "steps run on this machine",
+    "default_compute": "steps run on this machine",
+    "default_datastore": "outputs are written below .runs",
+    "distribution": "a step is one process on this machine",
+    "identity": "a step runs as you",
+    "mode": "data is read and written in place",
+    "properties": "they are for Azure's own use",
+    "queue_settings": "there is no queue",
+    "resources": "a step takes what this machine has",
+    "services": "nothing is opened beside the step",
+}
 
 
 class PipelineError(UsageError):
@@ -24,10 +39,22 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.notes: list[Problem] = []
 
     def add(self, file: Path, line: int, message: str) -> None:
         """Note a problem; lines count from 1."""
         self.found.append(Problem(file, line, message))
+
+    def without_effect(self, content: LocatedMapping, path: Path) -> None:
+        """Note every field that Azure ML acts on and this machine does not."""
+        for key in content.keys() & WITHOUT_EFFECT.keys():
+            if content[key] not in (None, "local", "azureml:local"):
+                message = f"`{key}` has no effect here: {WITHOUT_EFFECT[key]}"
+                self.note(path, content.line_of(key), message)
+
+    def note(self, file: Path, line: int, message: str) -> None:
+        """Note what is accepted and has no effect on this machine."""
+        self.notes.append(Problem(file, line, message))
 
     def document(self, path: Path, kind: str, fields: set[str]) -> LocatedMapping | None:
         """Read a document of `type: kind` with no other fields; None where it is no such thing."""
@@ -46,6 +73,18 @@ class Problems:
         if not isinstance(content, LocatedMapping):
             self.add(path, 1, f"expected a {kind} (a mapping), found {type(content).__name__}")
             return None
+        declared = content.get("type", "command")
+        if kind == "pipeline" and declared == "command" and "command" in content:
+            return _one_step(content, path, content)
+        if (
+            kind == "pipeline"
+            and declared == "pipeline"
+            and "component" in content
+            and "jobs" not in content
+        ):
+            self.unknown_fields(content, fields | {"component"}, path, kind)
+            shown = {"type", "component", "inputs", "outputs"}
+            return _one_step(content, path, {key: content[key] for key in content.keys() & shown})
         self.unknown_fields(content, fields, path, kind)
         if content.get("type") != kind:
             self.add(
@@ -73,5 +112,31 @@ class Problems:
         if value is not None:
             self.add(path, content.line_of(key), f"`{key}` must be a mapping")
         empty = LocatedMapping()
-        empty.line, empty.lines = content.line_of(key), {}
+        empty.line, empty.lines, empty.texts = content.line_of(key), {}, {}
         return empty
+
+
+def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:
+    """A pipeline of one step, called like its file; its inputs are the step's, so `--input` gives others."""
+
+    def like(content: Mapping[str, Any], source: LocatedMapping) -> LocatedMapping:
+        result = LocatedMapping(content)
+        result.line, result.lines, result.texts = source.line, source.lines, source.texts
+        return result
+
+    step = like(node, job)
+    whole = {"experiment_name", "settings", "compute", "tags"}
+    kept = job.keys() & (whole if node.get("type") == "pipeline" else {"experiment_name"})
+    pipeline = like({"type": "pipeline"} | {key: job[key] for key in kept}, job)
+    for section in ("inputs", "outputs"):
+        given = job.get(section)
+        if isinstance(given, LocatedMapping) and (
+            section == "inputs" or node.get("type") == "pipeline"
+        ):
+            pipeline[section] = given
+            step[section] = like({key: f"${{{{parent.{section}.{key}}}}}" for key in given}, given)
+            step[section].texts = {}
+    name = re.sub(r"\W", "_", path.stem)
+    pipeline["jobs"] = like({name: step}, job)
+    pipeline["jobs"].lines = {}
+    return pipeline

@@ -37,6 +37,9 @@ def component_job(
     Raises:
         UsageError: the command needs a shell, and there is none.
     """
+    if code is None:  # a job of Azure ML finds these two folders
+        for name in {"outputs", "logs"} - outputs.keys():
+            (attempt / name).mkdir(exist_ok=True)
     log, cwd = str(attempt / "log.txt"), str(code or attempt)
     if module_of(command) is not None:
         _, _, module, *argv = words(command, inputs, outputs)

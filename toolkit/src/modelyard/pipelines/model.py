@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from modelyard.pipelines.references import module_of
 from modelyard.sweeps.model import Sweep
+from modelyard.yaml_files import Problem
 
 DATA_TYPES = {"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"}
 FOLDER_TYPES = DATA_TYPES - {"uri_file"}
@@ -17,6 +20,33 @@ LITERAL_TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
+}
+ANY = "any"  # of an input of an inline job: the type is that of what is bound to it
+
+
+def _as_written(text: str) -> Any:
+    return text
+
+
+def _number(text: str) -> Any:
+    """A number in decimal notation, whole where it is written so; else the text, which is no number."""
+    for kind, pattern in (
+        (int, r"[-+]?[0-9]+"),
+        (float, r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"),
+    ):
+        if re.fullmatch(pattern, text):
+            return kind(text)
+    return text
+
+
+def _boolean(text: str) -> Any:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "integer": _number,
+    "number": _number,
+    "boolean": _boolean,
 }
 
 
@@ -32,8 +62,26 @@ class Port:
     minimum: float | None = None
     maximum: float | None = None
 
+    def typed(self, value: Any, text: str | None) -> Any:
+        """Read a value by the declared type; what YAML takes it for does not count.
+
+        Args:
+            value: as YAML has it.
+            text: as it is written without quotes; None for any other value.
+
+        Raises:
+            ValueError: why it cannot be given to this input.
+        """
+        if text is not None and value is not None and self.type in (ANY, *LITERAL_TYPES):
+            value = _READ.get(self.type, _as_written)(text)
+        if message := self.mismatch(value):
+            raise ValueError(message)
+        return value
+
     def mismatch(self, value: Any) -> str | None:
         """Why a value cannot be given to this input; None where it can."""
+        if self.type == ANY and not isinstance(value, (dict, list)) and value is not None:
+            return None
         types = LITERAL_TYPES.get(self.type)
         if types is None:
             return f"expects data ({self.type}), found the value {value!r}"
@@ -49,6 +97,8 @@ class Port:
 
     def accepts(self, produced: str) -> bool:
         """Whether data of a type can be bound to this input: files to files, folders to folders."""
+        if self.type == ANY:
+            return True
         if "uri_file" in (self.type, produced):
             return produced == self.type
         return produced in FOLDER_TYPES and self.type in FOLDER_TYPES
@@ -62,6 +112,8 @@ class Component:
         code: the folder that its command runs in; None where it brings no code.
         environment: the reference as written.
         deterministic: `is_deterministic` of the file.
+        includes: files and folders that are put beside those of `code`.
+        variables: `environment_variables`.
     """
 
     name: str
@@ -73,6 +125,8 @@ class Component:
     outputs: Mapping[str, Port]
     deterministic: bool
     tags: Mapping[str, str]
+    includes: tuple[Path, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reads_champion(self) -> bool:
@@ -92,9 +146,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Literal:
-    """A value written in the pipeline."""
+    """A value written in the pipeline, and its text where it is written without quotes."""
 
     value: Any
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +172,27 @@ Binding = Literal | Data | StepOutput
 
 @dataclass(frozen=True)
 class Step:
-    """A node of the pipeline with every input bound; with `sweep`, `component` is its trial."""
+    """A node of the pipeline with every input bound; with `sweep`, `component` is its trial.
+
+    A step of a pipeline that is a step itself is called `outer.inner`.
+
+    Attributes:
+        timeout: seconds after which it is stopped.
+        variables: of its environment, those of the component included.
+    """
 
     name: str
     component: Component
     inputs: Mapping[str, Binding]
     sweep: Sweep | None = None
+    timeout: float | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> str:
+        """The environment as one text, its variables included."""
+        variables = json.dumps(dict(self.variables), sort_keys=True) if self.variables else ""
+        return self.component.environment + variables
 
     @property
     def needs(self) -> set[str]:
@@ -132,10 +202,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A checked pipeline; `steps` is in an order in which they can run."""
+    """A checked pipeline; `steps` is in an order in which they can run.
+
+    Attributes:
+        outputs: the step's output that each output of the pipeline is.
+        force_rerun: no earlier result is used.
+        continue_on_step_failure: steps that do not need a failed one are run.
+        notes: what the files say that has no effect on this machine.
+    """
 
     name: str
     file: Path
     experiment: str | None
     steps: tuple[Step, ...]
     tags: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, StepOutput] = field(default_factory=dict)
+    force_rerun: bool = False
+    continue_on_step_failure: bool = True
+    notes: tuple[Problem, ...] = ()

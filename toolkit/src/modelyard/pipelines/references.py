@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _REFERENCE = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
@@ -35,10 +35,17 @@ def reference_text(binding: Any) -> str:
 
 
 def module_of(command: str) -> str | None:
-    """The Python module of a plain `python -m module …` command, else None."""
-    if re.search(r"[|&;<>`\n]|\$\(", _REFERENCE.sub("", command).strip()):
+    """The Python module of a plain `python -m module …` command, else None.
+
+    Plain is a command that a shell would only split into words: it needs no shell.
+    """
+    bare = _REFERENCE.sub("", _OPTIONAL.sub(lambda found: found[1], command)).strip()
+    if re.search(r"[|&;<>`\n$*?~#\\!(){}\[\]]", bare):
         return None
-    parts = shlex.split(command)
+    try:
+        parts = shlex.split(_REFERENCE.sub("x", command))
+    except ValueError:  # a quote without its other half
+        return None
     return parts[2] if parts[:2] == ["python", "-m"] and len(parts) > 2 else None
 
 
@@ -58,11 +65,34 @@ def words(command: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -
 
 
 def shell_line(command: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-    """Replace the references of a command that needs a shell, values quoted; see `words`."""
+    """Replace the references of a command that needs a shell; see `words`.
+
+    A value reaches the program as it is, whichever quotes the reference stands in.
+    """
     values = _values(inputs, outputs)
-    return _REFERENCE.sub(
-        lambda m: shlex.quote(values[m.group(1)]), _without_unbound(command, values)
-    )
+    line: list[str] = []
+    quote, commented = "", False
+    for part in _PARTS.finditer(_without_unbound(command, values)):
+        text = part[0]
+        if part[1] is not None:
+            line.append(_QUOTED[quote](values[part[1]]))
+            continue
+        begins_word = not line or line[-1].isspace() or line[-1] == ";"
+        commented = text != "\n" and (commented or (text == "#" and not quote and begins_word))
+        if not commented and text in ("'", '"') and quote in ("", text):
+            quote = "" if quote else text
+        elif text[0] == "\\" and quote == "'":  # a backslash means nothing there
+            quote = "" if text[1:] == "'" else quote
+        line.append(text)
+    return "".join(line)
+
+
+_PARTS = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}|\\.|.", re.DOTALL)
+_QUOTED: dict[str, Callable[[str], str]] = {
+    "": shlex.quote,
+    "'": lambda value: value.replace("'", "'\"'\"'"),
+    '"': lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
+}
 
 
 def _values(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import CheckFailed, ModelyardError
-from modelyard.files import digest, project_root, tail
+from modelyard.files import digest, link_tree, project_root, tail
 from modelyard.models.registry import champion_number
 from modelyard.pipelines.code import StepCode, step_code
 from modelyard.pipelines.commit import PATCH, commit_of
@@ -19,6 +19,7 @@ from modelyard.pipelines.jobs import component_job, make_outputs
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.record import GAVE_UP
+from modelyard.pipelines.snapshot import copy_snapshot, is_changed_by_upload
 from modelyard.pipelines.store import (
     RunFolder,
     RunState,
@@ -37,7 +38,9 @@ from modelyard.sweeps.plan import EVIDENCE, Plan, write_plan
 from modelyard.tracking import MLFLOW_SETTINGS, local_store, store_uri, tracking_uri
 
 _POLL = 0.01
+PIPELINE_OUTPUTS = "pipeline.outputs"  # no step is called so: the dot parts a nested step's name
 _RECORDER_PATIENCE = 120.0
+CODE = ".code"  # in an attempt: the copy of the code that the step started in
 # MLflow imports these, and SQLAlchemy with them, only at the first request.
 EMBEDDED_STORE = [
     "mlflow.store.tracking.sqlalchemy_workspace_store",
@@ -74,6 +77,7 @@ class _Active:
     running: Running
     attempt: Path
     key: str | None
+    timed_out: bool = False
 
 
 def run_pipeline(
@@ -103,6 +107,9 @@ def run_pipeline(
     """
     root = project_root(path.parent.resolve() if path.exists() else None)
     pipeline = load_pipeline(path, overrides=inputs, data_assets=root / "azureml" / "data")
+    for note in pipeline.notes:
+        if "`compute`" not in note.message and "`default_compute`" not in note.message:
+            print(f"note: {note}", file=sys.stderr)
     runs = root / ".runs"
     name = experiment or pipeline.experiment or pipeline.name
     tags = dict(pipeline.tags) | ({"purpose": "exploration"} if experiment else {})
@@ -139,12 +146,17 @@ class _Execution:
         self.record = record
         self.store = tracking_uri(root)
         # Results belong to what was registered from them: without the store they are not reused.
-        self.reuse = reuse and not (
-            self.store == store_uri(local_store(root)) and not local_store(root).exists()
+        self.reuse = (
+            reuse
+            and not pipeline.force_rerun
+            and not (self.store == store_uri(local_store(root)) and not local_store(root).exists())
         )
         self.code: dict[str, StepCode] = {
             step.name: step_code(
-                step.component.code, step.component.module, step.component.command.split()
+                step.component.code,
+                step.component.module,
+                step.component.command.split(),
+                step.component.includes,
             )
             for step in pipeline.steps
         }
@@ -191,6 +203,8 @@ class _Execution:
             failed = [name for name, step in state.steps.items() if step.status == "failed"]
             state.status = "failed" if failed else "completed"
             state.finished = time.time()
+            if not failed:
+                self._bind_outputs()
             run.save()
             self.progress(run)
             self._finish_recording()
@@ -198,10 +212,28 @@ class _Execution:
             raise self._failure(failed)
         return Result(state.id, run.path, unchanged=False)
 
+    def _bind_outputs(self) -> None:
+        """Link the outputs of the pipeline below `outputs` of the run's folder."""
+        for name, bound in self.pipeline.outputs.items():
+            source = self.run_folder.path / bound.step / bound.output
+            target = self.run_folder.path / PIPELINE_OUTPUTS / name
+            target.parent.mkdir(exist_ok=True)
+            if source.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+                link_tree(source, target)
+            else:
+                target.unlink(missing_ok=True)
+                shutil.copy2(source, target)
+
     def _steps(self, launcher: Launcher, jobs: int) -> None:
         waiting = {step.name: step for step in self.pipeline.steps}
         while waiting or self.active:
             changed = self._collect()
+            if not self.pipeline.continue_on_step_failure and self._has_failed():
+                self._stop()
+                for name in waiting:
+                    self._state(name).status = "skipped"
+                waiting.clear()
             for name, step in list(waiting.items()):
                 if any(self._state(need).status in ("failed", "skipped") for need in step.needs):
                     self._state(name).status = "skipped"
@@ -216,6 +248,18 @@ class _Execution:
             self.progress(self.run_folder)
             if not changed:
                 time.sleep(_POLL)
+
+    def _has_failed(self) -> bool:
+        return any(step.status == "failed" for step in self.run_folder.state.steps.values())
+
+    def _stop(self) -> None:
+        """End the steps that run, because another one has failed."""
+        for name, active in self.active.items():
+            active.running.kill()
+            state = self._state(name)
+            state.status, state.finished = "interrupted", time.time()
+            self.run_folder.keep_failed(name, active.attempt)
+        self.active.clear()
 
     def _state(self, name: str) -> StepState:
         return self.run_folder.state.steps[name]
@@ -244,6 +288,16 @@ class _Execution:
 
     def _collect(self) -> bool:
         """Keep the results of steps that have ended; returns whether any has."""
+        for active in self.active.values():
+            limit = active.step.timeout
+            started = self._state(active.step.name).started
+            if limit and started and time.time() - started > limit and not active.timed_out:
+                active.timed_out = True
+                active.running.kill()
+                _append(
+                    active.attempt / "log.txt",
+                    f"\nerror: stopped after {limit:g} s, the step's limits.timeout\n",
+                )
         ended = [(a, code) for a in self.active.values() if (code := a.running.poll()) is not None]
         for active, code in ended:
             name = active.step.name
@@ -253,6 +307,9 @@ class _Execution:
             missing = [
                 o for o in active.step.component.outputs if not (active.attempt / o).exists()
             ]
+            shutil.rmtree(active.attempt / CODE, ignore_errors=True)
+            if active.timed_out:
+                code = state.exit_code = 2
             if code == 0 and missing:
                 _append(
                     active.attempt / "log.txt",
@@ -279,23 +336,31 @@ class _Execution:
             return self._sweep_job(step, step.sweep, attempt)
         return component_job(
             component.command,
-            code=component.code,
+            code=self._code_folder(step, attempt),
             imports=self.code[step.name].imports,
             inputs=inputs,
             outputs=outputs,
-            env=self.env,
+            env=self.env | dict(step.variables),
             attempt=attempt,
         )
+
+    def _code_folder(self, step: Step, attempt: Path) -> Path | None:
+        """The folder a step starts in; a copy where Azure ML would upload other files than there are."""
+        component = step.component
+        if not is_changed_by_upload(component.code, component.includes):
+            return component.code
+        return copy_snapshot(component.code, component.includes, attempt / CODE)
 
     def _sweep_job(self, step: Step, sweep: Sweep, attempt: Path) -> Job:
         """Build the job that runs a sweep's trials; see `modelyard.sweeps.sweep`."""
         component, code = step.component, self.code[step.name]
+        folder = self._code_folder(step, attempt)
         limits = sweep.limits
         plan = Plan(
             step=step.name,
             sweep=sweep.model_dump(mode="json", exclude_none=True),
             command=component.command,
-            code=str(component.code) if component.code else None,
+            code=str(folder) if folder else None,
             imports=list(code.imports),
             preload=[*code.imports, *code.later],
             whole=[name for name, port in component.inputs.items() if port.type == "integer"],
@@ -304,7 +369,7 @@ class _Execution:
             outputs={name: port.type for name, port in component.outputs.items()},
             key_parts={
                 "code": code.digest,
-                "environment": component.environment,
+                "environment": step.environment,
                 "store": self.store,
             },
             runs=str(self.runs),
@@ -316,7 +381,7 @@ class _Execution:
         return Job(
             argv=[str(write_plan(plan))],
             cwd=str(self.root),
-            env=self.env,
+            env=self.env | dict(step.variables),
             log=str(attempt / "log.txt"),
             module="modelyard.sweeps.sweep",
         )
@@ -336,7 +401,7 @@ class _Execution:
         return step_key(
             command=step.component.command + (step.sweep.model_dump_json() if step.sweep else ""),
             code=self.code[step.name].digest,
-            environment=step.component.environment,
+            environment=step.environment,
             inputs=self._fingerprints(step),
             outputs=list(step.component.outputs),
             store=self.store,
@@ -417,24 +482,22 @@ class _Execution:
         for name in failed:
             log = self.run_folder.path / name / "log.txt"
             parts.append(
-                f"step `{name}` ended with {_exit_described(state.steps[name].exit_code)}; the end of {log}:\n\n"
+                f"step `{name}` ended with {state.steps[name].ending}; the end of {log}:\n\n"
                 + tail(log)
             )
         skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
         if skipped:
-            parts.append(f"skipped, because they need it: {', '.join(skipped)}")
+            why = "they need it" if self.pipeline.continue_on_step_failure else "it failed"
+            parts.append(f"skipped, because {why}: {', '.join(skipped)}")
+        stopped = [name for name, step in state.steps.items() if step.status == "interrupted"]
+        if stopped:
+            parts.append(f"stopped (continue_on_step_failure: false): {', '.join(stopped)}")
         refused = all(self._has_refused(name) for name in failed)
         return RunFailed("\n".join(parts), 1 if refused else 2, self.run_folder.path)
 
 
 def _keys(run: RunState) -> dict[str, str | None]:
     return {name: step.key for name, step in run.steps.items()}
-
-
-def _exit_described(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"signal {-code} (killed; out of memory?)" if code == -9 else f"signal {-code}"
-    return f"exit code {code}"
 
 
 def _append(path: Path, text: str) -> None:

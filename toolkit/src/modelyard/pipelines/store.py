@@ -39,6 +39,14 @@ class StepState:
     key: str | None = None
     reused_from: str | None = None
 
+    @property
+    def ending(self) -> str:
+        """How its process ended."""
+        code = self.exit_code
+        if code is not None and code < 0:
+            return f"signal {-code} (killed; out of memory?)" if code == -9 else f"signal {-code}"
+        return f"exit code {code}"
+
 
 @dataclass
 class RunState:

@@ -1,0 +1,351 @@
+"""Pipelines as people write them for Azure ML run here, or are refused with file and line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modelyard.pipelines.documents import PipelineError
+from modelyard.pipelines.reader import load_pipeline
+from modelyard.pipelines.references import module_of, shell_line, words
+from modelyard.pipelines.run import Result, RunFailed, run_pipeline
+from modelyard.tracking import local_store
+
+SHOW = "import json, os, sys\nprint(json.dumps([os.environ.get('FOO'), *sys.argv[1:]]))\n"
+SHOW_COMPONENT = """\
+type: command
+name: show
+inputs:
+  text: {type: string, default: x}
+  rate: {type: number, default: 0.1}
+  flag: {type: boolean, default: false}
+  count: {type: integer, default: 1}
+  maybe: {type: string, optional: true}
+code: src
+environment: azureml:train@latest
+command: >-
+  python show.py "${{inputs.text}}" ${{inputs.rate}} ${{inputs.flag}} ${{inputs.count}} $[[--maybe ${{inputs.maybe}}]]
+"""
+WRITE = """\
+type: command
+outputs: {out: {type: uri_folder}}
+command: echo hi > ${{outputs.out}}/a.txt
+environment: azureml:train@latest
+"""
+
+
+@pytest.fixture
+def azureml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "conf").mkdir()
+    text = "title: T\nname: t\npackage: p\nowner: a@example.com\nmodel: t\n"
+    (tmp_path / "conf" / "project.yml").write_text(text)
+    folder = tmp_path / "azureml"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "show.py").write_text(SHOW)
+    (folder / "show.yml").write_text(SHOW_COMPONENT)
+    (folder / "write.yml").write_text(WRITE)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def run(azureml: Path, text: str, **options: object) -> Result:
+    file = azureml / "p.yml"
+    file.write_text(text)
+    # The store is not what these tests are about; without it nothing is reused.
+    return run_pipeline(file, record=False, **options)  # type: ignore[arg-type]
+
+
+def shown(result: Result, step: str = "show") -> list[str]:
+    """What the step's program got: FOO of its environment, and its arguments."""
+    log = (result.folder / step / "log.txt").read_text()
+    return list(json.loads(log))
+
+
+def problems(azureml: Path, text: str) -> str:
+    (azureml / "p.yml").write_text(text)
+    with pytest.raises(PipelineError) as error:
+        load_pipeline(azureml / "p.yml")
+    return str(error.value)
+
+
+def show(inputs: str = "{}", before: str = "", after: str = "") -> str:
+    return (
+        f"type: pipeline\n{before}\njobs:\n  show:\n    type: command\n    component: show.yml\n"
+        f"    inputs: {inputs}\n{after}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "got"),
+    [
+        ("{text: 007}", ["007", "0.1", "False", "1"]),
+        ("{text: no}", ["no", "0.1", "False", "1"]),
+        ("{text: 1e-4}", ["1e-4", "0.1", "False", "1"]),
+        ("{text: 2020-07-05}", ["2020-07-05", "0.1", "False", "1"]),
+        ('{text: \'{"a": [1, "b c"]}\'}', ['{"a": [1, "b c"]}', "0.1", "False", "1"]),
+        ('{text: "two\\nlines"}', ["two\nlines", "0.1", "False", "1"]),
+        ("{rate: 1e-4, count: 12, flag: True}", ["x", "0.0001", "True", "12"]),
+        ("{maybe: a b}", ["x", "0.1", "False", "1", "--maybe", "a b"]),
+    ],
+)
+def test_the_declared_type_says_what_a_value_is(
+    azureml: Path, written: str, got: list[str]
+) -> None:
+    assert shown(run(azureml, show(written)))[1:] == got
+
+
+def test_a_value_from_the_command_line_is_read_by_the_declared_type(azureml: Path) -> None:
+    text = show(
+        "{text: '${{parent.inputs.text}}', rate: '${{parent.inputs.rate}}'}",
+        before="inputs:\n  text: {type: string, default: hello}\n  rate: 1e-4\n",
+    )
+    given = {"text": "007", "rate": "1e-3"}
+    assert shown(run(azureml, text, inputs=given))[1:3] == ["007", "0.001"]
+    with pytest.raises(PipelineError, match="type number, found 'much'"):
+        run(azureml, text, inputs={"rate": "much"})
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+@pytest.mark.parametrize("tail", ["", " && true", "  # it's a comment\n"])
+@given(value=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12))
+@settings(max_examples=12)
+def test_a_value_reaches_the_program_as_it_is_in_any_quotes(
+    quote: str, tail: str, value: str
+) -> None:
+    command = f"{quote}${{{{inputs.x}}}}{quote}"
+    line = shell_line(f"printf '%s' {command}{tail}", {"x": value}, {})
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    assert done.stdout.decode() == value
+    assert words(f"python -m a {command}", {"x": value}, {}) == ["python", "-m", "a", value]
+
+
+@pytest.mark.parametrize(
+    "command", ["python -m a $HOME", "python -m a *.csv", "python -m a ~/x", "python -m a 'b"]
+)
+def test_what_a_shell_would_change_goes_through_the_shell(command: str) -> None:
+    assert module_of(command) is None
+
+
+def test_an_inline_job_runs_with_data_and_outputs_of_other_steps(azureml: Path) -> None:
+    result = run(
+        azureml,
+        """\
+type: pipeline
+outputs:
+  final: {type: uri_folder}
+jobs:
+  one:
+    type: command
+    command: echo hello > ${{outputs.out}}/a.txt
+    environment: azureml:train@latest
+    outputs: {out: {type: uri_folder, mode: rw_mount}}
+  two:
+    command: cat ${{inputs.read}}/a.txt "${{inputs.file}}" > '${{outputs.out}}/b.txt'; echo $FOO ${{inputs.word}}
+    environment: {image: some/image}
+    environment_variables: {FOO: 007}
+    inputs:
+      read: ${{parent.jobs.one.outputs.out}}
+      file: {type: uri_file, path: src/show.py}
+      word: 1e-4
+    outputs: {out: '${{parent.outputs.final}}'}
+""",
+    )
+    assert (result.folder / "two" / "log.txt").read_text() == "007 1e-4\n"
+    final = result.folder / "pipeline.outputs" / "final" / "b.txt"
+    assert final.read_text() == "hello\n" + SHOW
+
+
+def test_a_job_without_code_finds_the_folders_that_azure_ml_makes(azureml: Path) -> None:
+    job = "command: echo hello > ./outputs/a.txt; ls\nenvironment: azureml:train@latest\n"
+    result = run(azureml, job)
+    assert (result.folder / "p" / "outputs" / "a.txt").read_text() == "hello\n"
+
+
+def test_a_job_of_one_command_is_a_pipeline_of_one_step(azureml: Path) -> None:
+    result = run(azureml, "command: echo hello\nenvironment: azureml:train@latest\n")
+    assert (result.folder / "p" / "log.txt").read_text() == "hello\n"
+
+
+def test_a_pipeline_of_one_component_is_run_with_inputs_of_the_command_line(azureml: Path) -> None:
+    (azureml / "nested.yml").write_text(NESTED)
+    text = "type: pipeline\ncomponent: nested.yml\ninputs: {word: a b}\n"
+    assert shown(run(azureml, text), "p.show")[1] == "a b"
+    assert shown(run(azureml, text, inputs={"word": "007"}), "p.show")[1] == "007"
+
+
+NESTED = """\
+type: pipeline
+inputs:
+  word: {type: string, default: 010}
+  maybe: {type: string, optional: true}
+outputs:
+  made: {type: uri_folder}
+jobs:
+  write: {component: write.yml, outputs: {out: '${{parent.outputs.made}}'}}
+  show: {component: show.yml, inputs: {text: '${{parent.inputs.word}}', maybe: '${{parent.inputs.maybe}}'}}
+"""
+OUTER = """\
+type: pipeline
+outputs: {top: {type: uri_folder}}
+jobs:
+  a: {type: pipeline, component: nested.yml, outputs: {made: '${{parent.outputs.top}}'}}
+  b: {type: pipeline, component: nested.yml, inputs: {word: a b, maybe: c}}
+  read:
+    command: cat ${{inputs.x}}/a.txt
+    environment: azureml:train@latest
+    inputs: {x: '${{parent.jobs.a.outputs.made}}'}
+"""
+
+
+def test_pipelines_of_pipelines_run_and_their_outputs_are_bound_upwards(azureml: Path) -> None:
+    (azureml / "nested.yml").write_text(NESTED)
+    result = run(azureml, OUTER)
+    assert shown(result, "a.show") == [None, "010", "0.1", "False", "1"]
+    assert shown(result, "b.show")[-2:] == ["--maybe", "c"]
+    assert shown(result, "b.show")[1] == "a b"
+    assert (result.folder / "read" / "log.txt").read_text() == "hi\n"
+    assert (result.folder / "pipeline.outputs" / "top" / "a.txt").read_text() == "hi\n"
+
+
+def test_variables_includes_and_ignore_files_have_an_effect(azureml: Path) -> None:
+    (azureml / "shared").mkdir()
+    (azureml / "shared" / "note.txt").write_text("included")
+    (azureml / "src" / ".amlignore").write_text("secret.txt")
+    (azureml / "src" / "secret.txt").write_text("not uploaded")
+    (azureml / "show.yml").write_text(
+        "type: command\nname: n\ncode: src\nadditional_includes: [shared]\n"
+        "environment: azureml:train@latest\n"
+        "command: cat shared/note.txt; ls; python show.py\n"
+    )
+    after = "    environment_variables: {FOO: yes}\n"
+    result = run(azureml, show(after=after))
+    assert (result.folder / "show" / "log.txt").read_text() == (
+        'includedshared\nshow.py\n["yes"]\n'
+    )
+    assert not list(result.folder.rglob("note.txt"))
+
+
+def test_a_step_that_takes_longer_than_its_limit_is_stopped(azureml: Path) -> None:
+    text = "type: pipeline\njobs:\n  s: {command: sleep 60, environment: 'azureml:train@latest', limits: {timeout: 1}}\n"
+    with pytest.raises(RunFailed, match=r"stopped after 1 s, the step's limits\.timeout"):
+        run(azureml, text)
+
+
+@pytest.mark.parametrize(("goes_on", "status"), [("true", "completed"), ("false", "skipped")])
+def test_other_steps_go_on_after_a_failure_exactly_if_the_pipeline_says_so(
+    azureml: Path, goes_on: str, status: str
+) -> None:
+    text = (
+        f"type: pipeline\nsettings: {{continue_on_step_failure: {goes_on}}}\njobs:\n"
+        "  bad: {command: exit 3, environment: 'azureml:train@latest'}\n"
+        "  other: {command: echo fine, environment: 'azureml:train@latest'}\n"
+    )
+    with pytest.raises(RunFailed) as failed:
+        run(azureml, text, jobs=1)
+    state = json.loads((failed.value.folder / "run.json").read_text())
+    assert state["steps"]["other"]["status"] == status
+
+
+def test_an_unchanged_step_is_run_again_where_force_rerun_says_so(
+    azureml: Path, empty_store: Path
+) -> None:
+    store = local_store(azureml.parent)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(empty_store, store)
+    assert not run(azureml, show()).unchanged
+    assert run(azureml, show()).unchanged
+    assert not run(azureml, show(after="    environment_variables: {FOO: 1}\n")).unchanged
+    assert not run(azureml, show(before="settings: {force_rerun: true}\n")).unchanged
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (
+            "type: pipeline\noutputs: {model: {type: uri_folder}}\njobs:\n  a:\n    component: write.yml\n"
+            "    outputs:\n      out: ${{parent.outputs.modle}}\n",
+            7,
+            "no output `modle`; did you mean `model`?",
+        ),
+        (show(after="    environment_variables: {FOO: [1]}\n"), 8, "expected text"),
+        (show(after="    limits: {timeout: soon}\n"), 8, "whole seconds above 0"),
+        (show(after="    limits: {time_out: 2}\n"), 8, "no field `time_out`"),
+        (show(before="settings: {force_rerun: maybe}"), 2, "expected true or false"),
+        (show(before="settings: {force_return: true}"), 2, "no field `force_return`"),
+        (show("{count: 1.5}"), 7, "type integer, found 1.5"),
+        (show("{flag: yes}"), 7, "type boolean, found 'yes'"),
+        (
+            "type: pipeline\njobs:\n  a:\n    type: pipeline\n    component: p.yml\n",
+            5,
+            "is a step of itself",
+        ),
+        (
+            "type: pipeline\njobs:\n  a:\n    command: echo\n    environment: e\n    inputs:\n      x: {path: gone, type: uri_file}\n",
+            7,
+            "gone does not exist",
+        ),
+        (
+            "type: pipeline\njobs:\n  a:\n    type: parallel\n",
+            4,
+            "its mini-batches are handed out by a service of Azure ML",
+        ),
+    ],
+)
+def test_what_cannot_run_is_refused_with_its_line(
+    azureml: Path, text: str, line: int, message: str
+) -> None:
+    found = problems(azureml, text)
+    assert f"p.yml:{line}: " in found
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("{type: integer, default: many}", "default: expects a value of type integer"),
+        ("{type: number, default: 50, max: 10}", "default: expects at most 10"),
+        ("{type: string, default: c, enum: [a, b]}", "default: expects one of a, b"),
+        ("{type: integer, enum: [1, b]}", "enum: expects a value of type integer"),
+        ("{type: number, min: 3, max: 2}", "min 3 is above max 2"),
+        ("{type: string, min: 3}", "`min` is for a number"),
+        ("{type: string, optional: perhaps}", "optional: expected true or false"),
+        ("{type: string, defualt: x}", "did you mean `default`?"),
+    ],
+)
+def test_defaults_and_limits_of_a_component_are_checked(
+    azureml: Path, declared: str, message: str
+) -> None:
+    (azureml / "show.yml").write_text(
+        SHOW_COMPONENT.replace("{type: string, default: x}", declared)
+    )
+    found = problems(azureml, show())
+    assert message in found
+    assert "show.yml:4: " in found
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "    resources: {instance_count: 2}\n",
+        "    identity: {type: managed}\n",
+        "    services: {x: {type: ssh}}\n",
+        "    distribution: {type: pytorch, process_count_per_instance: 2}\n",
+        "    compute: azureml:gpu\n",
+    ],
+)
+def test_a_field_without_effect_here_is_said(azureml: Path, field: str) -> None:
+    (azureml / "p.yml").write_text(show(after=field))
+    notes = [str(note) for note in load_pipeline(azureml / "p.yml").notes]
+    assert len(notes) == 1
+    assert f"p.yml:8: `{field.split(':')[0].strip()}` has no effect here" in notes[0]
+
+
+def test_local_compute_is_what_this_machine_is(azureml: Path) -> None:
+    (azureml / "p.yml").write_text(show(after="    compute: local\n"))
+    assert load_pipeline(azureml / "p.yml").notes == ()
