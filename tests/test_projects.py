@@ -354,7 +354,8 @@ def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
 
 
 def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
-    mine.mlops("run", "azureml/pipelines/train.yml", "--input", "max_iterations=1")
+    worse = ("--input", "learner=boosting", "--input", "max_iterations=1")
+    mine.mlops("run", "azureml/pipelines/train.yml", *worse)
     said = mine.mlops("promote", code=1)
     assert "not worse than champion v1" in said
     assert mine.champion() == "1"
@@ -367,7 +368,7 @@ def test_another_good_model_replaces_the_champion_and_rollback_restores_it(mine:
         ),
         encoding="utf-8",
     )
-    mine.mlops("run", "azureml/pipelines/train.yml", "--input", "learning_rate=0.08")
+    mine.mlops("run", "azureml/pipelines/train.yml", "--input", "learner=boosting")
     mine.mlops("promote")
     assert mine.champion() == "2"
     assert "champion is" in mine.mlops("rollback")
@@ -388,7 +389,7 @@ def test_a_model_that_outgrew_its_champion_is_refused(mine: Installed) -> None:
         gates.read_text("utf-8"),
     )
     gates.write_text(strict.replace("below_champion: 0.01", "below_champion: 0.5"), "utf-8")
-    more = ("max_iterations=400", "learning_rate=0.02")
+    more = ("learner=boosting", "max_iterations=400", "learning_rate=0.02")
     words = [word for value in more for word in ("--input", value)]
     mine.mlops("run", "azureml/pipelines/train.yml", *words)
     said = mine.mlops("promote", code=1)

@@ -146,20 +146,14 @@ class _Execution:
         self.record = record
         self.store = tracking_uri(root)
         # Results belong to what was registered from them: without the store they are not reused.
-        self.reuse = (
-            reuse
-            and not pipeline.force_rerun
-            and not (self.store == store_uri(local_store(root)) and not local_store(root).exists())
-        )
-        self.code: dict[str, StepCode] = {
-            step.name: step_code(
-                step.component.code,
-                step.component.module,
-                step.component.command.split(),
-                step.component.includes,
+        has_store = self.store != store_uri(local_store(root)) or local_store(root).exists()
+        self.reuse = reuse and not pipeline.force_rerun and has_store
+        self.code: dict[str, StepCode] = {}
+        for step in pipeline.steps:
+            part = step.component
+            self.code[step.name] = step_code(
+                part.code, part.module, part.command.split(), part.includes
             )
-            for step in pipeline.steps
-        }
         self.data_digests: dict[Path, str] = {}
         self.outputs: dict[str, dict[str, str]] = {}
         self.active: dict[str, _Active] = {}
