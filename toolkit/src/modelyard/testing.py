@@ -266,7 +266,7 @@ def check_fast_path(folder: Path) -> str:
         )
     status, content = service.answer(b'{"input_data": [{"no such column": 1}]}')
     assert status == 400, f"expected 400 for a row of other columns, found {status}: {content}"
-    if service.fast is not None and service.fast.forest is None:
+    if service.fast is not None and service.fast.direct is None:
         return "fast encoding, learner's own prediction"
     return service.path
 

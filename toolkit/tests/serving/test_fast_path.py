@@ -34,6 +34,9 @@ TARGETS: dict[str, tuple[str, dict[str, Any]]] = {
     "leafy": ("value", {"kind": "regression"}),
     "without categories": ("label", {"kind": "binary", "positive": "yes"}),
     "derived features": ("label", {"kind": "binary", "positive": "yes"}),
+    "linear, two classes": ("label", {"kind": "binary", "positive": "yes"}),
+    "linear, three classes": ("band", {"kind": "multiclass", "classes": ["high", "low", "middle"]}),
+    "linear, a number": ("value", {"kind": "regression"}),
 }
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "number": st.floats(allow_nan=False, allow_infinity=False) | st.floats(-3, 3),
@@ -85,7 +88,10 @@ def trained(case: str) -> tuple[Any, contract.Contract]:
     )
     leaves = 120 if case == "leafy" else 12
     settings_ = model.Settings(
-        learner="boosting", max_iterations=12, max_leaf_nodes=leaves, min_samples_leaf=2
+        learner="linear" if case.startswith("linear") else "boosting",
+        max_iterations=12,
+        max_leaf_nodes=leaves,
+        min_samples_leaf=2,
     )
     rows = table[rules.prepared]
     with pytest.MonkeyPatch.context() as patch, threads_for(1):
@@ -110,7 +116,7 @@ def own_answer(fitted: Any, rules: contract.Contract, rows: list[list[Any]]) -> 
 @pytest.fixture(scope="module")
 def fast(model_and_contract: tuple[Any, contract.Contract]) -> fast_path.FastPath:
     made = fast_path.build_fast_path(*model_and_contract)
-    assert made is not None and made.forest is not None
+    assert made is not None and made.direct is not None
     return made
 
 
@@ -140,16 +146,19 @@ def test_many_rows_get_the_same_as_few(model_and_contract, fast):
 def test_leaves_beyond_one_machine_word_are_counted_on():
     fitted, rules = trained("leafy")
     made = fast_path.build_fast_path(fitted, rules)
-    assert made is not None and made.forest is not None
-    assert len(made.forest._masks) == 2
+    assert made is not None and made.direct is not None
+    assert len(made.direct._masks) == 2
 
 
-def test_values_on_a_threshold_go_to_the_left_as_in_the_model(model_and_contract, fast):
-    fitted, rules = model_and_contract
+@pytest.mark.parametrize("case", [case for case in TARGETS if not case.startswith("linear")])
+def test_values_on_a_threshold_go_to_the_left_as_in_the_model(case):
+    fitted, rules = trained(case)
+    fast = fast_path.build_fast_path(fitted, rules)
+    assert fast is not None
     place = rules.features.index("number")
     row: list[Any] = [None] * len(rules.features)
     rows = []
-    for threshold in np.unique(fast.forest._thresholds):
+    for threshold in np.unique(fast.direct._thresholds):
         for value in (threshold, np.nextafter(threshold, -np.inf), np.nextafter(threshold, np.inf)):
             rows.append([*row[:place], float(value), *row[place + 1 :]])
     expected = own_answer(fitted, rules, rows)
@@ -172,7 +181,7 @@ def test_another_learner_is_asked_without_a_data_frame(name):
     learner = LEARNERS[name].fit(inputs, table["label"])
     other = assemble(encode, learner, rules, add_features=add_features, threshold=0.4)
     fast = fast_path.build_fast_path(other, rules)
-    assert fast is not None and fast.forest is None
+    assert fast is not None and fast.direct is None
     rows = list(service.trial_rows(rules, [], fast.words))
     np.testing.assert_allclose(fast.scores(rows), own_answer(other, rules, rows), atol=1e-12)
 
@@ -190,7 +199,7 @@ def test_a_correction_of_probabilities_follows_the_forest(kind):
     corrected.learner_, corrected.classes_ = learner, learner.classes_
     other = assemble(encode, corrected, rules)
     fast = fast_path.build_fast_path(other, rules)
-    assert fast is not None and fast.forest is not None
+    assert fast is not None and fast.direct is not None
     rows = list(service.trial_rows(rules, [], fast.words))[:40]
     expected = own_answer(other, rules, rows)
     assert np.abs(expected - own_answer(fitted, rules, rows)).max() > 0.01
@@ -217,7 +226,7 @@ def test_a_very_large_forest_is_left_to_scikit_learn(monkeypatch):
     monkeypatch.setattr(forest, "MOST_MASKS", 100)
     fitted, rules = trained("multiclass")
     fast = fast_path.build_fast_path(fitted, rules)
-    assert fast is not None and fast.forest is None
+    assert fast is not None and fast.direct is None
     rows = list(service.trial_rows(rules, [], fast.words))[:5]
     np.testing.assert_allclose(fast.scores(rows), own_answer(fitted, rules, rows), atol=1e-12)
 

@@ -100,7 +100,7 @@ def test_a_fast_path_that_differs_is_not_used(binary, monkeypatch, caplog):
 
     def off(*args: Any) -> Any:
         made = real(*args)
-        made.forest._baseline += 1e-4
+        made.direct._baseline += 1e-4
         return made
 
     monkeypatch.setattr(service, "build_fast_path", off)

@@ -2,11 +2,11 @@
 
 Scikit-learn's way from a row to a prediction is made for tables: a data frame, an encoder per block of
 columns, a call per tree. For one row that is milliseconds of overhead. Here each value is encoded by a
-look-up, and all trees are evaluated at once (see `forest`).
+look-up, and all trees are evaluated at once (see `forest`), or all weights are added up (see `linear`).
 
 A model that `assemble` made of the encoder of `modelling.encoding` has a fast path: histogram gradient
-boosting is evaluated here, any other learner is asked about the encoded rows, and a correction of
-probabilities is applied to either. A project's derived features are computed by its own function on a
+boosting and the template's linear model are evaluated here, any other learner is asked about the encoded
+rows, and a correction of probabilities is applied to either. A project's derived features are computed by its own function on a
 frame of the rows. Any other model has none.
 """
 
@@ -31,7 +31,8 @@ from modelyard.modelling.calibrated import Calibrated
 from modelyard.modelling.derived import DerivedFeatures
 from modelyard.modelling.encoding import as_floats, as_words, date_parts
 from modelyard.modelling.word_scores import WordScores
-from modelyard.serving.forest import forest_of
+from modelyard.serving.forest import Forest, forest_of
+from modelyard.serving.linear import Linear, linear_of
 from modelyard.serving.payload import frame
 
 # From so many rows on, asking the learner about all of them is faster than one by one.
@@ -48,7 +49,7 @@ class FastPath:
     """Computes what a model's `predict_proba`, or a regression's `predict`, gives.
 
     Attributes:
-        forest: None where the learner itself is asked.
+        direct: evaluates the learner; None where the learner itself is asked.
         words: known categories and texts of each column that has them.
     """
 
@@ -64,7 +65,8 @@ class FastPath:
         self.words = words
         # By name: a saved model brings its own copy of the class.
         is_corrected = type(learner).__name__ == Calibrated.__name__
-        self.forest = forest_of(learner.learner_ if is_corrected else learner)
+        inner = learner.learner_ if is_corrected else learner
+        self.direct: Forest | Linear | None = forest_of(inner) or linear_of(inner)
         self._correct = learner.calibration.apply if is_corrected else None
         self._derive = derive
         self._encoders = encoders
@@ -79,8 +81,8 @@ class FastPath:
         if self._derive is not None:
             rows = self._derive(rows)
         encoded = [[value for encode in self._encoders for value in encode(row)] for row in rows]
-        if self.forest is not None and len(rows) <= FEW_ROWS:
-            scores = self.forest.scores(encoded)
+        if self.direct is not None and len(rows) <= FEW_ROWS:
+            scores = self.direct.scores(encoded)
             return scores if self._correct is None else self._correct(scores)
         answer: NDArray[np.float64] = self._ask(np.array(encoded, dtype=np.float64))
         return answer
