@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeri
 from modelyard.contract.model import Contract
 from modelyard.modelling.encoding import MOST_LEVELS, Feature, encoder, fit_encoder
 from modelyard.modelling.live_metrics import LiveMetrics
-from modelyard.modelling.predicting import Floats
+from modelyard.modelling.predicting import Floats, threads_for
 from modelyard.modelling.stopping import (
     Learned,
     first_iterations,
@@ -92,11 +92,12 @@ def compare(
 ) -> Choice:
     """Fit candidates, and choose one by its loss on rows that it has not learnt from.
 
-    Chosen is the first whose loss is within a standard error of the lowest: name the simplest first. The loss is the log loss of classes, and half the squared error of numbers. Small tables are compared
-    out of fold: each of five parts is held out once, or, where rows are split by time, each of the four
-    latest sixths is predicted from the rows before it. Larger ones are compared on the validation rows.
-    Candidates then learn from a sample of the training rows; the best boosting among them is fitted on
-    all, and takes part with the loss that it has then. A single candidate learns from all.
+    Chosen is the first whose loss is within a standard error of the lowest: name the simplest first. The
+    loss is the log loss of classes, and half the squared error of numbers. Small tables are compared out of
+    fold: each of five parts is held out once, or, where rows are split by time, each of the four latest
+    sixths is predicted from the rows before it. Larger ones are compared on the validation rows. Candidates
+    then learn from a sample of the training rows; the best boosting among them is fitted on all, and takes
+    part with the loss that it has then. A single candidate learns from all.
 
     Args:
         candidates: by name.
@@ -221,14 +222,15 @@ class _Trials:
         for fold in folds:
             known, held = self._encode(candidate.features, fold)
             learner = clone(candidate.learner)
-            course = learn(
-                learner,
-                (known, self.target[fold[0]]),
-                (held, self.target[fold[1]]),
-                patience=self.patience,
-                tolerance=self.tolerance,
-                log=log or LiveMetrics(),
-            )
+            with threads_for(len(known)):
+                course = learn(
+                    learner,
+                    (known, self.target[fold[0]]),
+                    (held, self.target[fold[1]]),
+                    patience=self.patience,
+                    tolerance=self.tolerance,
+                    log=log or LiveMetrics(),
+                )
             courses.append(course)
             fitted.append((learner, held))
         learned = courses[0] if len(courses) == 1 else _mean(courses)

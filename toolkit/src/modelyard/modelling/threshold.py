@@ -12,11 +12,9 @@ from sklearn.model_selection import StratifiedKFold
 from modelyard.contract.model import Contract
 from modelyard.gates import Threshold
 from modelyard.modelling.encoding import without_empty
-from modelyard.modelling.predicting import Floats
+from modelyard.modelling.predicting import Floats, threads_for
 
 FOLDS = 3
-
-
 THRESHOLD_ROWS = 50_000  # more say the same
 
 
@@ -52,10 +50,11 @@ def choose_threshold(
         return 0.5
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     chances = np.empty(len(target))
-    for others, held_out in folds.split(inputs, target):
-        made = clone(learner).fit(without_empty(inputs[others]), target[others])
-        at = list(made.classes_).index(contract.target.positive)
-        chances[held_out] = made.predict_proba(inputs[held_out])[:, at]
+    with threads_for(len(target)):
+        for others, held_out in folds.split(inputs, target):
+            made = clone(learner).fit(without_empty(inputs[others]), target[others])
+            at = list(made.classes_).index(contract.target.positive)
+            chances[held_out] = made.predict_proba(inputs[held_out])[:, at]
     return best_threshold(is_positive, chances, purpose)
 
 
