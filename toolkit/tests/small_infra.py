@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from modelyard.infra.reader import Finding, read_infrastructure
+from bicep_reader import Finding, read_infrastructure
+from modelyard.errors import UsageError
+
+from tests.bicep import promised
 
 PROJECT = """\
 title: Small
@@ -334,8 +338,12 @@ def write(root: Path, changed: Mapping[str, str] | None = None) -> Path:
 
 
 def findings(root: Path) -> list[Finding]:
-    """Read the infrastructure below `root` and return the findings."""
-    return list(read_infrastructure(root / "infra", answers).findings)
+    """Return what the reader says of the infrastructure below `root`, and what it promises and does not keep."""
+    found = list(read_infrastructure(root / "infra", answers).findings)
+    for parameters in sorted((root / "infra").glob("*.bicepparam")):
+        with suppress(UsageError):  # it cannot be evaluated, which the reader says
+            found += promised(parameters, {})
+    return found
 
 
 def places(root: Path, found: list[Finding]) -> list[tuple[str, int]]:

@@ -3,17 +3,21 @@ using './main.bicep'
 // The secure defaults: nodes that stay, data in several zones, long retention, nothing deleted by mistake.
 param environment = 'prod'
 param network = '{{ cookiecutter.network }}'
+param onlineScoring = {{ 'false' if cookiecutter.serving == 'batch' else 'true' }}
 param batchScoring = {{ 'false' if cookiecutter.serving == 'online' else 'true' }}
 
-param clusterSize = 'Standard_DS3_v2'
+param clusterSize = 'Standard_D4ds_v4'
 param clusterMaximum = 4
 param clusterPriority = 'Dedicated'
 param clusterIdleMinutes = 10
 param containerRegistrySku = 'Premium'
 param storageSku = 'Standard_ZRS'
 param logRetentionDays = 90
+param logDailyGb = 5
+param logReads = true
 param softDeleteDays = 90
-param monthlyBudget = 1000
+param purgeProtection = true
+param monthlyBudget = {{ '1500' if cookiecutter.network == 'managed-vnet' else '1000' }}
 param lockResources = true
 
 // Object ids of Entra groups: az ad group show --group NAME --query id --output tsv
@@ -26,7 +30,7 @@ param groups = {
   mlEngineers: ''
 }
 
-param ciProvider = '{{ cookiecutter.ci_provider }}'
+param ciProvider = '{{ 'azure-devops' if cookiecutter.ci_provider == 'azure-devops' else 'github-actions' }}'
 // Who signs in as CI: docs/infrastructure.md says what to write here.
 param ciSubject = ''
 param productionData = '{{ cookiecutter.production_data }}'

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from bicep_reader import azure_types as client
+from bicep_reader.azure_types import azure_types
+from bicep_reader.resource_types import Types, recorded
 from modelyard.errors import UsageError
-from modelyard.infra import azure_types as client
-from modelyard.infra.azure_types import azure_types
-from modelyard.infra.reader.resource_types import Types, recorded
 
 from tests.small_infra import ANSWERS
 
@@ -42,8 +42,8 @@ for line in sys.stdin:
 @pytest.fixture
 def azmcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose azmcp is the program above; returns the file with its record."""
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "infra.txt").write_text("msmcp-azure==9.9.9 \\\n", "ascii")
+    monkeypatch.setattr(client, "PINNED", tmp_path / "azmcp.txt")
+    client.PINNED.write_text("msmcp-azure==9.9.9 \\\n", "ascii")
     program = tmp_path / "bin" / "azmcp"
     program.parent.mkdir()
     program.write_text(SERVER, "ascii")
@@ -71,7 +71,7 @@ def test_a_damaged_cache_is_read_anew(tmp_path: Path, azmcp: Path):
 
 def test_another_version_of_azmcp_is_asked_anew(tmp_path: Path, azmcp: Path):
     azure_types(tmp_path, [STORAGE])
-    (tmp_path / "requirements" / "infra.txt").write_text("msmcp-azure==10.0.0 \\\n", "ascii")
+    client.PINNED.write_text("msmcp-azure==10.0.0 \\\n", "ascii")
     azure_types(tmp_path, [STORAGE])
     assert len(azmcp.read_text().splitlines()) == 2
 
@@ -92,7 +92,7 @@ def test_types_that_azmcp_lacks_are_in_the_toolkit():
 
 def test_a_server_that_exits_is_an_error_with_a_remedy(tmp_path: Path, azmcp: Path):
     azmcp.with_name("azmcp").write_text("raise SystemExit(3)", "ascii")
-    with pytest.raises(UsageError, match=r"delete \.environments/infra"):
+    with pytest.raises(UsageError, match=r"delete \.environments"):
         azure_types(tmp_path, [STORAGE])
 
 
@@ -104,6 +104,6 @@ def test_an_answer_of_unknown_format_is_shown(tmp_path: Path, azmcp: Path):
 
 
 def test_requirements_without_azmcp_are_an_error(tmp_path: Path, azmcp: Path):
-    (tmp_path / "requirements" / "infra.txt").write_text("", "ascii")
+    client.PINNED.write_text("", "ascii")
     with pytest.raises(UsageError, match="pins no msmcp-azure"):
         azure_types(tmp_path, [STORAGE])

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from bicep_reader.policy import OPERATIONS
 from modelyard.errors import UsageError
+from modelyard.infra.costs import INSTANCE, monthly, prices, table
 from modelyard.infra.diagram import diagram
-from modelyard.infra.document import CAPABILITIES, PAGE, documented, rights
-from modelyard.infra.reader import read_infrastructure
-from modelyard.infra.reader.policy import OPERATIONS
+from modelyard.infra.document import CAPABILITIES, LEAST, MOST, PAGE, documented, rights
 
+from tests.bicep import plan
 from tests.project import ROOT
 
 PERSONAS = json.loads((ROOT / "infra" / "modules" / "persona-roles.json").read_text("utf-8"))
+
+
+pytestmark = pytest.mark.usefixtures("bicep")
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -23,25 +28,36 @@ def test_the_page_is_up_to_date() -> None:
     assert page == documented(ROOT), "run `.venv/bin/mlops infra document`"
 
 
-def test_a_new_module_is_a_new_box_and_arrow(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "infra", tmp_path / "infra")
-    main = tmp_path / "infra" / "main.bicep"
+def test_without_a_compiler_the_page_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match="the Bicep compiler is not installed: az bicep install"):
+        documented(ROOT)
+
+
+def test_a_new_resource_is_a_new_box_and_arrow(tmp_path: Path) -> None:
+    for name in ("infra", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    main, file = (tmp_path / "infra" / name for name in ("main.bicep", "dev.bicepparam"))
     main.write_text(
         main.read_text(encoding="utf-8")
-        + "\n// --- search ---\n\nmodule search 'modules/vault.bicep' = {\n  name: 'search'\n"
-        "  params: {\n    vaultName: workspace.outputs.name\n  }\n}\n",
+        + "\nresource search 'Microsoft.Search/searchServices@2025-05-01' = if (batchScoring) {\n"
+        "  name: 'search'\n  tags: tags\n  properties: {\n    workspace: workspace.outputs.id\n  }\n}\n",
         encoding="utf-8",
     )
-    drawn = diagram(read_infrastructure(main.parent), main)
-    assert '["search"]' in drawn
-    assert 'search["<b>search</b><br/>key vault"]' in drawn
-    assert "search --> workspace" in drawn
+    drawn = diagram(plan(file, **LEAST), plan(file, **LEAST, **{"makeEndpoint": True}))
+    assert "search_services" not in drawn
+    more = diagram(plan(file, **LEAST), plan(file, **LEAST | {"batchScoring": True}))
+    assert 'search_services["search services"]' in more
+    assert "search_services --> Azure_ML_workspace" in more
+    assert re.search("class .*search_services.* conditional", more)
 
 
-def test_the_box_of_every_module_lists_what_it_deploys() -> None:
-    drawn = diagram(read_infrastructure(ROOT / "infra"), (ROOT / "infra" / "main.bicep").resolve())
-    assert "<br/>" in drawn
-    assert '</b><br/>"]' not in drawn
+def test_every_kind_of_resource_has_a_box_in_a_section() -> None:
+    file = ROOT / "infra" / "prod.bicepparam"
+    drawn = diagram(plan(file, **LEAST), plan(file, **LEAST | MOST))
+    assert drawn.count("subgraph") == 7
+    for label in ("data factory", "private DNS zones", "locks", "online endpoints"):
+        assert f'["{label}"]' in drawn
 
 
 def test_a_new_operation_of_a_persona_is_in_the_table() -> None:
@@ -65,3 +81,42 @@ def test_a_missing_mark_of_the_page_is_named(tmp_path: Path) -> None:
     page.write_text(page.read_text(encoding="utf-8").replace("<!-- rights: end -->", ""))
     with pytest.raises(UsageError, match="rights: begin"):
         documented(tmp_path)
+
+
+def test_costs_follow_from_what_is_deployed(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "infra", tmp_path / "infra")
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    file = tmp_path / "infra" / "dev.bicepparam"
+    public, private = {"network": "public"}, {"network": "managed-vnet"}
+    before = monthly(file, public)
+    assert before["container registry"] == 5
+    assert before["private endpoints of the managed network"] == pytest.approx(3 * 7.3)
+    assert "firewall of the managed network" not in monthly(file, private)
+    hosts = monthly(file, private | {"outboundHosts": ["a.example", "b.example"]})
+    assert hosts["firewall of the managed network"] == 290
+    batch = monthly(file, public | {"batchScoring": True})
+    assert batch["private endpoints of the managed network"] == pytest.approx(5 * 7.3)
+    file.write_text(file.read_text(encoding="utf-8").replace("'Basic'", "'Standard'"))
+    assert monthly(file, public)["container registry"] == 20
+
+
+def test_the_table_of_costs_has_an_instance_that_answers_requests(tmp_path: Path) -> None:
+    for name in ("infra", "conf", "azureml"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    file = tmp_path / "azureml" / "endpoints" / "online-deployment.yml"
+    assert f"| {INSTANCE} | 170 |" in table(tmp_path)
+    file.write_text(file.read_text("utf-8").replace("instance_count: 1", "instance_count: 3"))
+    assert f"| {INSTANCE} | 510 |" in table(tmp_path)
+
+
+def test_what_costs_most_by_the_hour_has_a_price() -> None:
+    priced = {price.type.lower() for price in prices()}
+    made = {
+        one.type.lower()
+        for network in ("public", "managed-vnet")
+        for one in plan(ROOT / "infra" / "prod.bicepparam", network=network, asAdministrator=True)
+    }
+    by_the_hour = {
+        one for one in made if re.search("privateendpoints$|gateways$|publicip|firewall", one)
+    }
+    assert by_the_hour <= priced

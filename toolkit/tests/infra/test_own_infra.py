@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bicep_reader import read_infrastructure
+from bicep_reader.azure_types import azure_types
 from modelyard.cli import app
 from modelyard.infra import scan
-from modelyard.infra.azure_types import azure_types
 from modelyard.infra.check import check
-from modelyard.infra.reader import read_infrastructure
 from typer.testing import CliRunner
 
 from tests.project import ROOT, TEMPLATE
@@ -39,11 +39,11 @@ def changed(file: Path, change: Callable[[str], str], marker: str) -> int:
     return line_of(after, marker)
 
 
-def test_the_sample_project_passes_and_every_body_is_compared(copied: Path):
+def test_the_sample_project_passes_and_every_body_is_compared(copied: Path, bicep: Path):
+    read = read_infrastructure(copied / "infra", lambda names: azure_types(copied, names))
+    assert (read.findings, read.not_compared) == ((), ())
     checked = check(copied)
-    assert checked.findings == ()
-    assert checked.not_compared == ()
-    assert checked.resources > 0
+    assert (checked.findings, checked.left_out, checked.passed) == ((), "", True)
 
 
 def test_faults_in_the_real_files_are_found_all_at_once(copied: Path):
@@ -103,7 +103,7 @@ def test_failed_rules_unparsed_files_and_unexplained_exceptions_are_found(copied
     }
 
 
-def test_the_command_prints_file_line_and_remedy_and_fails(copied: Path, monkeypatch):
+def test_the_command_prints_file_line_and_remedy_and_fails(copied: Path, bicep: Path, monkeypatch):
     monkeypatch.chdir(copied)
     shutil.rmtree(copied / "infra")
     (copied / "infra").mkdir()
@@ -112,14 +112,35 @@ def test_the_command_prints_file_line_and_remedy_and_fails(copied: Path, monkeyp
     plain = CliRunner().invoke(app, ["infra", "check"])
     assert plain.exit_code == 1
     assert "infra/main.bicep:1: parameter `a` is not used; remove it, or use it" in plain.output
+    assert plain.output.splitlines()[-1] == "1 file: 2 findings"
     read = json.loads(CliRunner().invoke(app, ["infra", "check", "--json"]).stdout)
     assert (read["passed"], read["files"]) == (False, 1)
     assert read["findings"][0] | {"line": 1} == read["findings"][0]
     assert {"file", "line", "column", "what", "remedy", "check"} == set(read["findings"][0])
 
 
-def test_a_project_without_infrastructure_is_a_usage_error(copied: Path, monkeypatch):
+def test_without_a_compiler_nothing_is_judged_and_the_last_line_says_what_is_missing(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(copied)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("HOME", str(copied))
+    monkeypatch.setattr(scan, "check", lambda *_: iter(()))
+    plain = CliRunner().invoke(app, ["infra", "check"])
+    assert plain.exit_code == 1
+    last = plain.output.splitlines()[-1]
+    assert "not judged: build, lint, format, evaluation, promises" in last
+    assert last.endswith("az bicep install --version v0.49.2")
+    assert "fine" not in plain.output
+    read = json.loads(CliRunner().invoke(app, ["infra", "check", "--json"]).stdout)
+    assert read["passed"] is None and read["left_out"]
+
+
+def test_a_project_without_infrastructure_says_that_nothing_was_checked(copied: Path, monkeypatch):
     monkeypatch.chdir(copied)
     shutil.rmtree(copied / "infra")
+    done = CliRunner().invoke(app, ["infra", "check"])
+    assert done.exit_code == 0 and "nothing was checked" in done.output
+    (copied / "infra").mkdir()
     failed = CliRunner().invoke(app, ["infra", "check"])
     assert "has no .bicep file" in str(failed.exception)

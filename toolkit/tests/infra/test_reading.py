@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bicep_reader.evaluate import UNKNOWN, Scope, evaluate
+from bicep_reader.syntax import parse
+from bicep_reader.tree import BicepFile, Call, Index, Literal, Member, Ternary
 from hypothesis import given
 from hypothesis import strategies as st
-from modelyard.infra.reader.evaluate import UNKNOWN, Scope, evaluate
-from modelyard.infra.reader.syntax import parse
-from modelyard.infra.reader.tree import BicepFile, Call, Index, Literal, Member, Ternary
 
 from tests.small_infra import STORE
 

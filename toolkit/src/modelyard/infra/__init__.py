@@ -1,1 +1,1 @@
-"""What is checked of the infrastructure here, without Azure and without a Bicep compiler."""
+"""The infrastructure: checked, drawn and priced from what the Bicep compiler predicts, and deployed."""

@@ -1,17 +1,17 @@
-"""All checks of the infrastructure: the reader's, checkov's and, where it is installed, the compiler's."""
+"""All checks of the infrastructure: the compiler's, our promises over what it predicts, and checkov's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from modelyard.infra import compiler, scan
-from modelyard.infra.azure_types import azure_types
-from modelyard.infra.reader import Finding, Place, read_infrastructure
+from modelyard.errors import UsageError
+from modelyard.infra import compiler, promises, scan
+from modelyard.infra.findings import Finding, Place
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,24 @@ class Checked:
     """How much was checked, and the findings.
 
     Attributes:
-        not_compared: resources whose bodies were not compared with Azure's types, and why.
+        left_out: the checks that were not made and why; empty where all were.
     """
 
     files: int
-    resources: int
     findings: tuple[Finding, ...]
-    not_compared: tuple[tuple[Place, str], ...]
+    left_out: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether everything was checked and is fine; None where nothing was found and not all was checked."""
+        return False if self.findings else None if self.left_out else True
 
     def as_json(self, root: Path) -> dict[str, Any]:
         """Return it as JSON data; paths are relative to the project's root."""
         return {
-            "passed": not self.findings,
+            "passed": self.passed,
             "files": self.files,
-            "resources": self.resources,
+            "left_out": self.left_out,
             "findings": [
                 {
                     "check": one.check,
@@ -43,10 +47,6 @@ class Checked:
                     "remedy": one.remedy,
                 }
                 for one in self.findings
-            ],
-            "not_compared": [
-                {"file": _relative(place.file, root), "line": place.line, "why": why}
-                for place, why in self.not_compared
             ],
         }
 
@@ -61,13 +61,49 @@ def check(root: Path, say: Callable[[str], object] = lambda _: None) -> Checked:
     Raises:
         UsageError: there is no infrastructure, or a tool cannot be installed.
     """
+    bicep, parameters = compiler.sources(root / "infra")
     with ThreadPoolExecutor(1) as beside:
         scanned = beside.submit(lambda: list(scan.check(root, say)))
-        read = read_infrastructure(root / "infra", lambda names: azure_types(root, names, say))
-        found = [*read.findings, *compiler.check(read, say), *scanned.result()]
+        found, left_out = _compiled(bicep, parameters, say)
+        found += scanned.result()
     unique = sorted(set(found), key=lambda one: (one.place, one.what))
-    resources = sum(len(file.resources) for file in read.files.values())
-    return Checked(len(read.files), resources, tuple(unique), read.not_compared)
+    return Checked(len(bicep) + len(parameters), tuple(unique), left_out)
+
+
+def _compiled(
+    bicep: Sequence[Path], parameters: Sequence[Path], say: Callable[[str], object]
+) -> tuple[list[Finding], str]:
+    """Return the findings of the compiler and of the promises, and what was left out and why."""
+    program = compiler.compiler()
+    if program is None:
+        return [], (
+            "build, lint, format, evaluation, promises, service and names of resources, since the "
+            f"Bicep compiler is not installed: {compiler.INSTALL}"
+        )
+    say(f"compiling {len(bicep) + len(parameters)} files with {program.name}")
+    found = list(compiler.check(program, bicep, parameters))
+    unread: list[str] = []
+    with ThreadPoolExecutor(compiler.AT_ONCE) as threads:
+        for path, result in zip(parameters, threads.map(_promised, parameters), strict=True):
+            if not isinstance(result, UsageError):
+                found += result
+            else:
+                unread.append(path.name)
+                remedy = "correct the value, or the rule that refuses it"
+                found.append(Finding(Place(path, 1), str(result), remedy, compiler.CHECK))
+    return found, f"promises of {', '.join(unread)}" if unread else ""
+
+
+def _promised(parameters: Path) -> list[Finding] | UsageError:
+    """Return what is wrong with what a parameter file deploys, or why it cannot be evaluated."""
+    try:
+        plan = compiler.planned(parameters, {"asAdministrator": True})
+        by_ci = None
+        if "asAdministrator" in compiler.declared(parameters):
+            by_ci = compiler.planned(parameters, {"asAdministrator": False})
+        return list(promises.check(parameters, plan, by_ci))
+    except UsageError as error:
+        return error
 
 
 def printed(checked: Checked) -> Iterator[str]:
@@ -77,12 +113,12 @@ def printed(checked: Checked) -> Iterator[str]:
         yield f"{title}:"
         for one in group:
             yield f"{_relative(one.place.file, here)}:{one.place.line}: {one.what}; {one.remedy}"
-    for place, why in checked.not_compared:
-        yield f"{_relative(place.file, here)}:{place.line}: not compared with Azure's types: {why}"
-    looked = f"{checked.files} files, {checked.resources} resources"
     count = len(checked.findings)
-    verdict = "1 finding" if count == 1 else f"{count} findings"
-    yield f"{looked}: {verdict if count else 'fine'}"
+    verdict = "1 finding" if count == 1 else f"{count} findings" if count else ""
+    if checked.left_out:
+        verdict = ", ".join(filter(None, (verdict, f"not judged: {checked.left_out}")))
+    looked = "1 file" if checked.files == 1 else f"{checked.files} files"
+    yield f"{looked}: {verdict or 'fine'}"
 
 
 def _relative(file: Path, folder: Path) -> str:

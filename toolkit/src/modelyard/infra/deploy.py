@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.infra import compiler
+from modelyard.infra.before import check_before, switch
+from modelyard.infra.compiler import Target
+from modelyard.infra.left import left_behind
 from modelyard.project import Environment, load_project
 from modelyard.yaml_files import read_yaml
 
@@ -24,9 +27,10 @@ def deploy(
     what_if: bool = False,
     as_administrator: bool = False,
     confirm: str | None = None,
-    settings: Mapping[str, str] = os.environ,
 ) -> None:
     """Deploy one environment, or show what a deployment would change.
+
+    Who may deploy to prod is a matter of Azure's rights: no person has them, the pipeline's identity has.
 
     Args:
         root: of the project.
@@ -35,33 +39,128 @@ def deploy(
         as_administrator: create the resource group if it is missing, and deploy roles, policies and
             locks as well.
         confirm: the resource group's name; an administrator has to give it for prod.
-        settings: environment variables; CI=true in a CI pipeline.
 
     Raises:
         UsageError: the environment is unknown, prod is not confirmed, or the Azure CLI is not ready.
-        CheckFailed: Azure refused the deployment.
+        CheckFailed: Azure refused the deployment, or would.
     """
     target = _environment(root, environment)
     group = target.resource_group
-    parameters = root / "infra" / f"{environment}.bicepparam"
-    if not parameters.is_file():
-        raise UsageError(f"{parameters} does not exist; restore it from git")
-    if environment == "prod" and not what_if and settings.get("CI") != "true":
-        _check_prod(group, as_administrator=as_administrator, confirm=confirm)
-    azure = _azure()
-    if as_administrator:
-        _create_group(azure, root, environment, group, what_if=what_if)
+    parameters = _parameters(root, environment)
+    if environment == "prod" and as_administrator and not what_if and confirm != group:
+        raise UsageError(
+            f"to deploy roles, policies and locks to prod, confirm with the resource group's name, {group}"
+        )
+    azure, account = _azure()
+    there = _group_exists(azure, group)
+    if not there and not as_administrator:
+        raise CheckFailed(
+            f"{group} does not exist yet; a deployment as administrator creates it, with the roles that it needs"
+        )
+
+    def az(*words: str) -> subprocess.CompletedProcess[str]:
+        return _query(azure, *words)
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    here = _target(root, group, azure, account, say)
+    ready = check_before(
+        az,
+        parameters,
+        here,
+        exists=there,
+        as_administrator=as_administrator,
+        what_if=what_if,
+        say=say,
+    )
+    if not there and what_if:
+        raise CheckFailed(
+            f"{group} does not exist yet, so there is nothing to compare with; "
+            "a deployment as administrator creates it"
+        )
+    if not there:
+        _create_group(azure, root, environment, group)
     verb = "what-if" if what_if else "create"
     command = [azure, "deployment", "group", verb, "--name", f"infra-{environment}"]
     command += ["--resource-group", group, "--parameters", str(parameters)]
     command += ["--parameters", "asAdministrator=true"] if as_administrator else []
-    command += [] if what_if else ["--query", "properties.outputs"]
+    for more in ready.parameters:
+        command += ["--parameters", more]
+    # Whoever may read may compare: rights to write are not asked for (since version 2.76 of the CLI).
+    command += (
+        ["--validation-level", "ProviderNoRbac"] if what_if else ["--query", "properties.outputs"]
+    )
     print(f"{'comparing with' if what_if else 'deploying to'} {group}", flush=True)
-    done = subprocess.run(command, cwd=root, check=False)  # noqa: S603 (the installed Azure CLI)
+    left = left_behind(az, parameters, here, say) if there else []
+    started = () if what_if else ready.triggers
+    switch(az, started, "stop")
+    try:
+        done = subprocess.run(command, cwd=root, check=False)  # noqa: S603 (the installed Azure CLI)
+    finally:
+        switch(az, started, "start")
     if done.returncode:
         raise CheckFailed(
             f"Azure refused the deployment (exit code {done.returncode}); its reason is above"
         )
+    if left:
+        print("left as it was, since a deployment removes nothing:", *left, sep="\n- ", flush=True)
+
+
+def remove_left(root: Path, environment: str, *, apply: bool) -> int:
+    """List what is in an environment and in no file any more, and remove it.
+
+    Args:
+        root: of the project.
+        environment: one of conf/project.yml.
+        apply: False removes nothing.
+
+    Returns:
+        How much is left.
+
+    Raises:
+        UsageError: see `deploy`.
+        CheckFailed: Azure refuses to remove something; the rest is removed.
+    """
+    group = _environment(root, environment).resource_group
+    azure, account = _azure()
+
+    def az(*words: str) -> subprocess.CompletedProcess[str]:
+        return _query(azure, *words)
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    here = _target(root, group, azure, account, say)
+    left = left_behind(az, _parameters(root, environment), here, say)
+    refused = []
+    for one in left:
+        say(f"- {one}")
+        if apply and (done := az(*one.words)).returncode:
+            refused.append(f"{one}: {done.stderr.strip()}")
+    if refused:
+        raise CheckFailed(
+            "Azure refuses; a lock holds what it is on (docs/infrastructure.md):\n"
+            + "\n".join(refused)
+        )
+    return 0 if apply else len(left)
+
+
+def _parameters(root: Path, environment: str) -> Path:
+    parameters = root / "infra" / f"{environment}.bicepparam"
+    if not parameters.is_file():
+        raise UsageError(f"{parameters} does not exist; restore it from git")
+    return parameters
+
+
+def _target(
+    root: Path, group: str, azure: str, account: dict[str, Any], say: Callable[[str], object]
+) -> Target:
+    """Return where the files are evaluated for; the compiler is installed then."""
+    _with_compiler(azure, say)
+    region = str(read_yaml(root / "conf" / "project.yml")["region"])
+    nobody = compiler.NOBODY
+    return Target(group, region, account.get("id", nobody), account.get("tenantId", nobody))
 
 
 def _environment(root: Path, name: str) -> Environment:
@@ -73,35 +172,35 @@ def _environment(root: Path, name: str) -> Environment:
     return known[name]
 
 
-def _check_prod(group: str, *, as_administrator: bool, confirm: str | None) -> None:
-    if not as_administrator:
-        raise UsageError(
-            "prod is deployed by the pipeline (CI=true), not from a laptop; "
-            "what-if shows what would change"
-        )
-    if confirm != group:
-        raise UsageError(
-            f"to deploy roles, policies and locks to prod, confirm with the resource group's name, {group}"
-        )
-
-
-def _azure() -> str:
+def _azure() -> tuple[str, dict[str, Any]]:
+    """Return the Azure CLI, and the account that it is signed in to."""
     azure = shutil.which("az")
     if azure is None:
         raise UsageError("the Azure CLI is not installed: https://aka.ms/azure-cli, then az login")
-    if _query(azure, "account", "show").returncode:
+    shown = _query(azure, "account", "show", "--output", "json")
+    if shown.returncode:
         raise UsageError("the Azure CLI is not signed in; az login, then az account set")
-    return azure
+    return azure, json.loads(shown.stdout or "{}")
 
 
-def _create_group(azure: str, root: Path, environment: str, group: str, *, what_if: bool) -> None:
+def _with_compiler(azure: str, say: Callable[[str], object]) -> None:
+    """Install the Bicep compiler where there is none, as a deployment would, but the version that is checked with."""
+    if compiler.compiler() is not None:
+        return
+    say(f"installing the Bicep compiler: {compiler.INSTALL}")
+    done = _query(azure, *compiler.INSTALL.split()[1:])
+    if done.returncode or compiler.compiler() is None:
+        raise CheckFailed(f"{compiler.INSTALL} failed: {done.stderr.strip()}")
+
+
+def _group_exists(azure: str, group: str) -> bool:
     exists = _query(azure, "group", "exists", "--name", group)
     if exists.returncode:
         raise CheckFailed(f"az group exists --name {group} failed: {exists.stderr.strip()}")
-    if exists.stdout.strip() == "true":
-        return
-    if what_if:
-        raise CheckFailed(f"{group} does not exist yet; a deployment as administrator creates it")
+    return exists.stdout.strip() == "true"
+
+
+def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
     given = read_yaml(root / "conf" / "project.yml")
     tags = _tags(given, environment)
     words = ["group", "create", "--name", group, "--location", given["region"], "--tags"]

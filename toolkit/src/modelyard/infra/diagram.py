@@ -1,18 +1,26 @@
-"""The diagram of docs/infrastructure.md: the modules that main.bicep deploys."""
+"""The diagram of docs/infrastructure.md: kinds of resources, and what refers to what."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from modelyard.errors import UsageError
-from modelyard.infra.reader import File, Infrastructure
+from modelyard.infra.snapshot import Planned
 
-_SECTION = re.compile(r"^// --- (.+?)(?::.*)? ---$")
-# Every module logs to the one, and most are in the other: arrows to them would hide the rest.
-_EVERYWHERE = {"monitoring", "virtualNetwork"}
-# Modules that refer to all others.
-_OF_ALL = {"access", "alerts", "workbook"}
+_SECTIONS = {
+    "watching": ("insights", "operationalinsights", "consumption"),
+    "identities": ("managedidentity",),
+    "network": ("network",),
+    "machine learning": ("machinelearningservices", "storage", "keyvault", "containerregistry"),
+    "events": ("eventgrid", "web"),
+    "rights": ("authorization",),
+    "production data": ("datafactory",),
+}
+_OTHERS = "others"  # a namespace that a team has added
+# All log to the first two, most are in the third, and alerts tell the fourth: arrows to them would hide the rest.
+_EVERYWHERE = {"Log Analytics", "Application Insights", "virtual networks", "action groups"}
+# Kinds that refer to all others.
+_OF_ALL = {"metric alerts", "scheduled query rules", "workbooks", "budgets", "locks"}
 # Names where the last part of a type is not enough.
 _LABELS = {
     "Microsoft.ContainerRegistry/registries": "container registry",
@@ -32,6 +40,7 @@ _LABELS = {
 }
 # Resource types that belong to a resource in the diagram.
 _PARTS = [
+    "privateEndpoints",
     "diagnosticSettings",
     "blobServices",
     "fileServices",
@@ -47,6 +56,9 @@ _PARTS = [
     "basicPublishingCredentialsPolicies",
     "federatedIdentityCredentials",
     "networkSecurityGroups",
+    "virtualNetworkPeerings",
+    "publicIPAddresses",
+    "natGateways",
     "tags",
     "outboundRules",
     "managedVirtualNetworks",
@@ -61,68 +73,59 @@ _PARTS = [
 ]
 
 
-def diagram(infrastructure: Infrastructure, main: Path) -> str:
-    """Draw a Mermaid flowchart: a box for each module of `main`, arrows to the modules it needs.
+def diagram(least: Sequence[Planned], most: Sequence[Planned]) -> str:
+    """Draw a Mermaid flowchart: a box for each kind of resource, arrows to the kinds that it refers to.
 
     Args:
-        infrastructure: what the reader returned.
-        main: the file whose modules are drawn.
-
-    Raises:
-        UsageError: `main` does not exist.
+        least: what is deployed without anything that depends on a parameter.
+        most: what is deployed with all of it; boxes that are here only are dashed.
     """
-    file = infrastructure.files.get(main)
-    if file is None:
-        raise UsageError(f"{main} does not exist; restore it from git")
-    modules, sections = file.modules, _sections(main, file)
+    drawn = [one for one in most if one.type.rpartition("/")[2] not in _PARTS]
+    boxes = {one.id: _label(one.type) for one in drawn}
+    section = {_label(one.type): _section(one.type) for one in drawn}
+    titles = [title for title in (*_SECTIONS, _OTHERS) if title in section.values()]
+    labels = sorted(section, key=lambda one: (titles.index(section[one]), one.lower()))
     lines = ["flowchart LR"]
-    for number, title in enumerate(dict.fromkeys(sections.values())):
+    for number, title in enumerate(titles):
         lines.append(f'  subgraph s{number}["{title}"]')
-        for module in modules:
-            if sections[module.symbol] == title:
-                kinds = "<br/>".join(_kinds(infrastructure, module.file))
-                lines.append(f'    {module.symbol}["<b>{_words(module.symbol)}</b><br/>{kinds}"]')
+        lines += [f'    {_symbol(one)}["{one}"]' for one in labels if section[one] == title]
         lines.append("  end")
-    for module in modules:
-        if module.symbol not in _OF_ALL:
-            lines += [
-                f"  {module.symbol} --> {needed}"
-                for needed in module.needs
-                if needed not in _EVERYWHERE | _OF_ALL
-            ]
-    conditional = [module.symbol for module in modules if module.conditional]
-    if conditional:
+    arrows = {pair for one in drawn for pair in _arrows(one, boxes)}
+    for one, other in sorted(arrows, key=lambda pair: [labels.index(label) for label in pair]):
+        lines.append(f"  {_symbol(one)} --> {_symbol(other)}")
+    always = {_label(one.type) for one in least}
+    if conditional := [_symbol(one) for one in labels if one not in always]:
         lines.append("  classDef conditional stroke-dasharray: 5 5")
         lines.append(f"  class {','.join(conditional)} conditional")
     return "\n".join(lines)
 
 
-def _sections(main: Path, file: File) -> dict[str, str]:
-    """Return the title of the section comment above each module."""
-    titles = {
-        number: found[1]
-        for number, line in enumerate(main.read_text(encoding="utf-8").splitlines(), 1)
-        if (found := _SECTION.match(line))
-    }
-    above = {
-        module.symbol: [number for number in titles if number < module.place.line]
-        for module in file.modules
-    }
-    return {symbol: titles[max(lines)] if lines else "modules" for symbol, lines in above.items()}
+def _arrows(one: Planned, boxes: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of kinds where the first refers to the second or is a part of it."""
+    own = boxes[one.id]
+    if own in _OF_ALL | _EVERYWHERE:
+        return
+    texts = [text for text in one.texts() if text != one.id] + [one.id.rpartition("/")[0]]
+    keys = list(one.given("identity.userAssignedIdentities") or {})
+    for other, label in boxes.items():
+        if label == own or label in _EVERYWHERE | _OF_ALL:
+            continue
+        wanted = re.compile(re.escape(other.strip("[]")) + r"(?![\w-])")
+        if any(wanted.search(text) for text in (*texts, *keys)):
+            yield own, label
 
 
-def _kinds(infrastructure: Infrastructure, path: Path) -> list[str]:
-    """Return the kinds of resource that a module and those it calls deploy, without their parts."""
-    file = infrastructure.files.get(path, File(path))
-    kinds = [
-        _LABELS.get(one.type, _words(kind))
-        for one in file.resources
-        if not one.existing and (kind := one.type.rpartition("/")[2]) not in _PARTS
-    ]
-    for module in file.modules:
-        if module.file.name != "private-endpoint.bicep":
-            kinds += _kinds(infrastructure, module.file)
-    return list(dict.fromkeys(kinds))
+def _section(kind: str) -> str:
+    namespace = kind.partition("/")[0].rpartition(".")[2].lower()
+    return next((title for title, known in _SECTIONS.items() if namespace in known), _OTHERS)
+
+
+def _label(kind: str) -> str:
+    return _LABELS.get(kind, _words(kind.rpartition("/")[2]))
+
+
+def _symbol(label: str) -> str:
+    return re.sub(r"\W", "_", label)
 
 
 def _words(name: str) -> str:

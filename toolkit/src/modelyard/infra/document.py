@@ -1,4 +1,4 @@
-"""The generated parts of docs/infrastructure.md: the diagram, and the table of permissions."""
+"""The generated parts of docs/infrastructure.md: the diagram, the costs, and the table of permissions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
+from modelyard.infra import costs
+from modelyard.infra.compiler import planned
 from modelyard.infra.diagram import diagram
-from modelyard.infra.reader import read_infrastructure
 
 PAGE = Path("docs") / "infrastructure.md"
 ENVIRONMENTS = ("dev", "test", "prod")
+# Of the diagram: without and with what depends on a parameter, whatever the answers of a project are.
+LEAST = {
+    "asAdministrator": False,
+    "network": "public",
+    "onlineScoring": True,
+    "batchScoring": False,
+    "productionData": "approved-access",
+    "ciSubject": "",
+    "lockResources": False,
+}
+MOST = {
+    "asAdministrator": True,
+    "makeEndpoint": True,
+    "network": "managed-vnet",
+    "lockResources": True,
+    "productionData": "masked-replica",
+    "replicaStorageId": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/replica",
+    "maskedColumns": ["name"],
+}
 _ML = "Microsoft.MachineLearningServices/workspaces/"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
 # Activities, and the operation that allows each.
@@ -43,7 +63,7 @@ def documented(root: Path) -> str:
     """Return the page with its generated parts up to date.
 
     Raises:
-        UsageError: the page or one of its marks is missing.
+        UsageError: the page or one of its marks is missing, or there is no Bicep compiler.
     """
     page = root / PAGE
     try:
@@ -52,9 +72,11 @@ def documented(root: Path) -> str:
         raise UsageError(f"{page} does not exist; restore it from git") from None
     infra = (root / "infra").resolve()
     personas = json.loads((infra / "modules" / "persona-roles.json").read_text(encoding="utf-8"))
-    drawn = diagram(read_infrastructure(infra), infra / "main.bicep")
+    least, most = (planned(infra / "prod.bicepparam", given) for given in (LEAST, LEAST | MOST))
+    drawn = diagram(least, most)
     picture = f"```mermaid\n{drawn}\n```"
-    for name, content in (("diagram", picture), ("rights", rights(personas))):
+    parts = {"diagram": picture, "costs": costs.table(root), "rights": rights(personas)}
+    for name, content in parts.items():
         text = _between(text, name, content, page)
     return text
 

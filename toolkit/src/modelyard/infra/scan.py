@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 from modelyard.environments import environment_python, requirements_file
 from modelyard.errors import UsageError
 from modelyard.files import write_text
-from modelyard.infra.reader import Finding, Place
+from modelyard.infra.findings import Finding, Place
 
 CHECK = "checkov"
+_RESOURCE = re.compile(r"^\s*resource ", re.MULTILINE)
 NO_REASON = "No comment provided"
 TIMEOUT = 600  # seconds
 KEPT = 20  # cached results
@@ -46,6 +48,8 @@ def check(root: Path, say: Callable[[str], object]) -> Iterator[Finding]:
         for old in sorted(kept.parent.glob("*.json"), key=_written)[:-KEPT]:
             old.unlink(missing_ok=True)
     for path in results["unread"]:
+        if not _RESOURCE.search(_inside(folder, path).read_text(encoding="utf-8")):
+            continue  # nothing that a rule asks about
         remedy = "use only syntax that checkov's parser knows, or correct the syntax"
         what = "checkov cannot parse it, so none of its rules is checked"
         yield Finding(Place(_inside(folder, path), 1), what, remedy, CHECK)
@@ -88,7 +92,10 @@ def _run(python: Path, folder: Path) -> dict[str, Any]:
     if results is None:  # there was nothing to scan
         return {"unread": [], "failed": [], "unexplained": []}
     return {
-        "unread": results.get("parsing_errors", []),
+        "unread": [
+            _inside(folder, path).relative_to(folder).as_posix()
+            for path in results.get("parsing_errors", [])
+        ],
         "failed": [_entry(one) for one in results["failed_checks"]],
         "unexplained": [
             _entry(one)

@@ -1,0 +1,271 @@
+"""What a platform team brings along: each by a parameter, and nothing of it made twice."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bicep_reader.evaluate import GENERATED
+from bicep_reader.tree import Index, walk
+
+from tests.infra.deployed import INFRA, refusals, resources, sources
+
+SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers"
+SUBNETS = {
+    "endpointsSubnetId": f"{SUBSCRIPTION}/Microsoft.Network/virtualNetworks/vnet/subnets/endpoints",
+    "functionsSubnetId": f"{SUBSCRIPTION}/Microsoft.Network/virtualNetworks/vnet/subnets/functions",
+}
+ZONES = SUBSCRIPTION.removesuffix("/providers")
+LOGS = f"{SUBSCRIPTION}/Microsoft.OperationalInsights/workspaces/log-hub"
+KEY = {
+    "encryptionKey": "https://kv-hub.vault.example/keys/data",
+    "encryptionVaultId": f"{SUBSCRIPTION}/Microsoft.KeyVault/vaults/kv-hub",
+    "encryptionIdentityId": f"{SUBSCRIPTION}/Microsoft.ManagedIdentity/userAssignedIdentities/id-keys",
+}
+PRIVATE = {"network": "managed-vnet"}
+NETWORK = "Microsoft.Network/"
+
+
+def kinds(environment: str = "prod", **given: Any) -> set[str]:
+    return {one.declared.type for one in resources(environment, **given)}
+
+
+@pytest.mark.parametrize("network", ["public", "managed-vnet"])
+def test_with_subnets_of_a_platform_team_no_network_is_made(network: str) -> None:
+    given = SUBNETS | {"network": network, "privateDnsZones": ZONES}
+    made = {kind for kind in kinds(**given) if kind.startswith(NETWORK)}
+    assert made == (
+        {
+            "Microsoft.Network/privateEndpoints",
+            "Microsoft.Network/privateEndpoints/privateDnsZoneGroups",
+        }
+        if network == "managed-vnet"
+        else set()
+    )
+    (site,) = resources("prod", "Microsoft.Web/sites", **given)
+    assert site.value("properties", "virtualNetworkSubnetId") == SUBNETS["functionsSubnetId"]
+    for endpoint in resources("prod", "Microsoft.Network/privateEndpoints", **given):
+        assert endpoint.value("properties", "subnet", "id") == SUBNETS["endpointsSubnetId"]
+
+
+def test_zones_of_a_hub_are_used_and_not_made() -> None:
+    assert "Microsoft.Network/privateDnsZones" in kinds(**PRIVATE)
+    given = PRIVATE | {"privateDnsZones": ZONES}
+    assert "Microsoft.Network/privateDnsZones" not in kinds(**given)
+    groups = resources("prod", "Microsoft.Network/privateEndpoints/privateDnsZoneGroups", **given)
+    assert {group.scope.given["privateDnsZones"] for group in groups} == {ZONES}
+    (zones,) = [
+        one
+        for one in sources()
+        .files[(INFRA / "modules" / "private-endpoint.bicep").resolve()]
+        .resources
+        if one.symbol == "zones"
+    ]
+    scope = zones.body.value("scope")
+    assert scope is not None and sum(isinstance(node, Index) for node in walk(scope)) == 2
+
+
+def test_where_a_policy_writes_the_records_none_are_written() -> None:
+    made = kinds(**PRIVATE, privateDnsZones="policy")
+    assert "Microsoft.Network/privateEndpoints" in made
+    assert not {one for one in made if "rivateDnsZone" in one}
+
+
+@pytest.mark.parametrize("hub", ["", f"{SUBSCRIPTION}/Microsoft.Network/virtualNetworks/hub"])
+def test_the_network_is_peered_with_a_hub_that_is_named(hub: str) -> None:
+    peered = resources(
+        "prod", "Microsoft.Network/virtualNetworks/virtualNetworkPeerings", hubNetworkId=hub
+    )
+    assert [one.value("properties", "remoteVirtualNetwork", "id") for one in peered] == [
+        hub
+    ] * bool(hub)
+
+
+def test_logs_of_an_organization_take_everything_and_are_not_locked() -> None:
+    given = {"logAnalyticsId": LOGS}
+    assert "Microsoft.OperationalInsights/workspaces" not in kinds(**given)
+    settings = resources("prod", "Microsoft.Insights/diagnosticSettings", **given)
+    assert {one.value("properties", "workspaceId") for one in settings} == {LOGS}
+    (insights,) = resources("prod", "Microsoft.Insights/components", **given)
+    assert insights.value("properties", "WorkspaceResourceId") == LOGS
+    locks = {
+        one.declared.symbol for one in resources("prod", "Microsoft.Authorization/locks", **given)
+    }
+    assert locks == {"storageLock", "vaultLock", "containerRegistryLock"}
+
+
+@pytest.mark.parametrize("network", ["public", "managed-vnet"])
+def test_where_a_policy_makes_diagnostic_settings_there_are_none(network: str) -> None:
+    given = {"network": network, "makeEndpoint": True}
+    settings = "Microsoft.Insights/diagnosticSettings"
+    made, without = kinds(**given), kinds(**given, diagnosticsByPolicy=True)
+    assert made - without == {settings}
+    # What else uses the logs still has their workspace.
+    rules = "Microsoft.Insights/scheduledQueryRules"
+    (logs,) = {one.value("properties", "scopes")[0] for one in resources("prod", rules, **given)}
+    by_policy = resources("prod", rules, **given, diagnosticsByPolicy=True)
+    assert {one.value("properties", "scopes")[0] for one in by_policy} == {logs}
+
+
+def test_a_key_of_ones_own_encrypts_storage_images_and_the_workspace() -> None:
+    identity = KEY["encryptionIdentityId"]
+    (account,) = [
+        one
+        for one in resources("prod", "Microsoft.Storage/storageAccounts", **KEY)
+        if one.declared.symbol == "account"
+    ]
+    encryption = account.value("properties", "encryption")
+    assert encryption["keySource"] == "Microsoft.Keyvault"
+    assert encryption["keyvaultproperties"] == {
+        "keyname": "data",
+        "keyvaulturi": "https://kv-hub.vault.example",
+    }
+    assert encryption["identity"] == {"userAssignedIdentity": identity}
+    assert account.value("identity", "userAssignedIdentities") == {identity: {}}
+    (registry,) = resources("dev", "Microsoft.ContainerRegistry/registries", **KEY)
+    assert registry.value("sku", "name") == "Premium"
+    assert registry.value("properties", "encryption")["status"] == "enabled"
+    (workspace,) = resources("prod", "Microsoft.MachineLearningServices/workspaces", **KEY)
+    assert workspace.value("properties", "encryption") == {
+        "status": "Enabled",
+        "identity": {"userAssignedIdentity": identity},
+        "keyVaultProperties": {
+            "keyVaultArmId": KEY["encryptionVaultId"],
+            "keyIdentifier": KEY["encryptionKey"],
+        },
+    }
+
+
+def test_without_one_azure_keeps_the_keys() -> None:
+    for one in resources("prod", "Microsoft.Storage/storageAccounts"):
+        if one.declared.symbol == "account":
+            assert one.value("properties", "encryption")["keySource"] == "Microsoft.Storage"
+            assert one.value("identity") is None
+    for kind in (
+        "Microsoft.ContainerRegistry/registries",
+        "Microsoft.MachineLearningServices/workspaces",
+    ):
+        assert [one.value("properties", "encryption") for one in resources("prod", kind)] == [None]
+
+
+@pytest.mark.parametrize("zones", [False, True])
+def test_the_function_app_is_spread_over_zones_where_somebody_says_so(zones: bool) -> None:
+    (plan,) = resources("prod", "Microsoft.Web/serverfarms", zoneRedundant=zones)
+    assert plan.value("properties", "zoneRedundant") is zones
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({}, False),
+        (SUBNETS, False),
+        (SUBNETS | PRIVATE, True),
+        (SUBNETS | PRIVATE | {"privateDnsZones": "policy"}, False),
+        ({"endpointsSubnetId": SUBNETS["endpointsSubnetId"]}, True),
+        ({"functionsSubnetId": SUBNETS["functionsSubnetId"]}, True),
+        (KEY, False),
+        *(({name: KEY[name]}, True) for name in KEY),
+        ({name: KEY[name] for name in list(KEY)[:2]}, True),
+    ],
+)
+def test_half_of_what_belongs_together_is_refused(
+    tmp_path: Path, given: dict[str, str], refused: bool
+) -> None:
+    assert bool(refusals(tmp_path, "dev", given)) is refused
+
+
+REGISTRY = f"{SUBSCRIPTION}/Microsoft.MachineLearningServices/registries/mlr-acme"
+
+
+@pytest.mark.parametrize("registry", ["", REGISTRY])
+def test_a_closed_workspace_shares_with_the_one_registry_that_is_named(registry: str) -> None:
+    given = PRIVATE | {"registryId": registry}
+    (account,) = [
+        one
+        for one in resources("prod", "Microsoft.Storage/storageAccounts", **given)
+        if one.declared.symbol == "account"
+    ]
+    properties = account.value("properties")
+    rules = properties["networkAcls"]["resourceAccessRules"]
+    assert [rule["resourceId"] for rule in rules] == [registry] * bool(registry)
+    assert properties["publicNetworkAccess"] == ("Enabled" if registry else "Disabled")
+    assert properties["networkAcls"]["defaultAction"] == "Deny"
+    assert properties["networkAcls"]["virtualNetworkRules"] == []
+
+
+@pytest.mark.parametrize(
+    ("network", "registry", "reached"),
+    [
+        ("managed-vnet", REGISTRY, True),
+        ("managed-vnet", "", False),
+        ("public", REGISTRY, False),
+    ],
+)
+def test_jobs_of_a_closed_workspace_reach_a_registry(
+    network: str, registry: str, reached: bool
+) -> None:
+    rules = resources(
+        "prod",
+        "Microsoft.MachineLearningServices/workspaces/outboundRules",
+        network=network,
+        registryId=registry,
+        location="westeurope",
+    )
+    tags = {
+        one.value("properties", "destination")["serviceTag"]
+        for one in rules
+        if one.value("properties", "type") == "ServiceTag"
+    }
+    assert tags == (
+        {"Storage.westeurope", "AzureContainerRegistry.westeurope"} if reached else set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("cloud", "ending"),
+    [
+        (
+            "AzureCloud",
+            (".azure.net", ".windows.net", ".azurecr.io", ".azureml.ms", ".azurewebsites.net"),
+        ),
+        (
+            "AzureUSGovernment",
+            (".usgovcloudapi.net", ".azure.us", ".azurecr.us", ".azurewebsites.us"),
+        ),
+        (
+            "AzureChinaCloud",
+            (".azure.cn", ".chinacloudapi.cn", ".azurecr.cn", ".chinacloudsites.cn"),
+        ),
+    ],
+)
+def test_zones_are_those_of_the_cloud(
+    monkeypatch: pytest.MonkeyPatch, cloud: str, ending: tuple[str, ...]
+) -> None:
+    storage = {"AzureCloud": "core.windows.net", "AzureUSGovernment": "core.usgovcloudapi.net"}
+    registry = {"AzureCloud": ".azurecr.io", "AzureUSGovernment": ".azurecr.us"}
+    suffixes = {
+        "storage": storage.get(cloud, "core.chinacloudapi.cn"),
+        "acrLoginServer": registry.get(cloud, ".azurecr.cn"),
+    }
+    monkeypatch.setitem(GENERATED, "environment", {"name": cloud, "suffixes": suffixes})
+    zones = {
+        one.value("name")
+        for one in resources("prod", "Microsoft.Network/privateDnsZones", **PRIVATE)
+    }
+    assert len(zones) == 9
+    assert {zone for zone in zones if not zone.endswith(ending)} == set()
+    used = {
+        zone
+        for group in resources("prod", "Microsoft.Network/privateEndpoints", **PRIVATE)
+        for zone in group.scope.given["zoneNames"]
+    }
+    assert used <= zones
+
+
+def test_no_address_of_one_cloud_is_written_into_a_module() -> None:
+    for file in (INFRA / "modules").glob("*.bicep"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"'privatelink[^'$]*'", text), file.name
+        assert "api://" not in text, file.name
