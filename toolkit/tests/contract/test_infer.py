@@ -30,6 +30,44 @@ def with_target(**columns) -> dict:
     return {"x": np.arange(ROWS) % 7 / 4, **columns, "target": ["yes", "no", "no"] * (ROWS // 3)}
 
 
+def test_rows_of_one_person_are_warned_about_and_kept_together_where_asked(tmp_path):
+    columns = with_target(patient=[f"p{i // 5}" for i in range(ROWS)])
+    (warning,) = inferred(tmp_path, columns).warnings
+    assert 'each of the 12 "patient" has 5.0 rows' in warning and '--group "patient"' in warning
+    guess = inferred(tmp_path, columns, group="patient")
+    assert guess.warnings == [] and guess.contract.group == "patient"
+    assert guess.contract.features == ["x"]
+    (tmp_path / "contract.yml").write_text(infer.contract_yaml(guess, "t"))
+    assert contract.load_contract(tmp_path / "contract.yml") == guess.contract
+    with pytest.raises(UsageError, match=r'no group column "patiend"; did you mean `patient`'):
+        inferred(tmp_path, columns, group="patiend")
+    with pytest.raises(UsageError, match="give one of them"):
+        inferred(tmp_path, columns, group="patient", time="x")
+
+
+def test_what_is_left_out_or_looks_like_missing_is_said(tmp_path):
+    columns = with_target()
+    columns["target"][:3] = ["", "", ""]
+    assert "3 rows have no target: they will be left out." in inferred(tmp_path, columns).messages
+    columns["target"][:3] = ["?", "?", "?"]
+    (warning,) = inferred(tmp_path, columns).warnings
+    assert 'the class "?" has 3 rows' in warning
+
+
+def test_the_time_of_a_trend_is_no_leakage(tmp_path):
+    days = pd.date_range("2021-01-01", periods=ROWS).astype(str)
+    columns = {"day": days, "x": np.arange(ROWS) % 7, "sales": np.arange(ROWS) * 2.5}
+    assert "may leak" in inferred(tmp_path, columns, "sales").warnings[0]
+    assert inferred(tmp_path, columns, "sales", time="day").warnings == []
+
+
+def test_a_file_without_a_header_is_noticed(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("-0.8,,no\n" + "1.5,a,yes\n-2.5,b,no\n" * 10)
+    said = infer.infer(read_file(path), "no").warnings
+    assert "-0.8 looks like a value" in said[0] and "column_2" in said[1]
+
+
 @pytest.mark.parametrize(
     ("cells", "kind"),
     [
@@ -158,7 +196,7 @@ def test_classes_of_a_target_with_gaps_keep_their_type(tmp_path):
         (["yes", "no"], {"time": "taget"}, 'no time column "taget"; did you mean `target`'),
         (["yes", "no"], {"time": "word"}, "holds category values, such as"),
         (["yes", "no"], {"sensitive": ["X"]}, 'no sensitive column "X"; did you mean `x`'),
-        (["yes", "no"], {"sensitive": ["target"]}, "cannot be the time or a sensitive"),
+        (["yes", "no"], {"sensitive": ["target"]}, "cannot be the time, the group or a sensitive"),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_way_out(tmp_path, cells, options, message):

@@ -83,10 +83,25 @@ def test_without_the_leak_nothing_is_suspected(random: np.random.Generator) -> N
     assert not leakage.suspicions(features, arrival, is_number=True)
 
 
+def test_the_parts_of_a_sum_are_suspected_and_nothing_else(random: np.random.Generator) -> None:
+    parts = {name: pd.Series(random.integers(0, 300, 400)) for name in ("casual", "registered")}
+    others = {
+        "hour": pd.Series(random.integers(0, 24, 400)),
+        "huge": pd.Series([1e308, -1e308] * 200),
+    }
+    total = pd.Series(parts["casual"] + parts["registered"] + 5.0)
+    found = leakage.suspicions(parts | {"hour": others["hour"]}, total, is_number=True)
+    assert set(found) == set(parts)
+    assert found["casual"].reason == 'the target is a sum of this and "registered"'
+    noisy = total + random.normal(0, 2, 400)
+    assert not leakage.suspicions(parts | others, noisy, is_number=True)
+
+
 def test_a_good_column_among_good_columns_is_not_suspected(random: np.random.Generator) -> None:
     parts = random.normal(size=(4000, 4)) * [2.0, 1.0, 0.9, 0.8]
     features = {f"x{n}": pd.Series(parts[:, n]) for n in range(4)}
-    assert not leakage.suspicions(features, pd.Series(parts.sum(axis=1)), is_number=True)
+    target = pd.Series(parts.sum(axis=1) + random.normal(0, 0.1, 4000))
+    assert not leakage.suspicions(features, target, is_number=True)
 
 
 def test_a_table_with_too_few_columns_to_compare_raises_no_alarm(

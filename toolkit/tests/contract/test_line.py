@@ -100,4 +100,4 @@ def test_of_many_columns_the_first_five_are_named_in_the_contracts_order() -> No
 def test_a_list_of_five_is_whole() -> None:
     assert listed("abcde") == "a, b, c, d, e"
     assert listed("abcdef") == "a, b, c, d, e and 1 more"
-    assert listed(range(1007), lines=True).splitlines()[-2:] == ["4", "and 1,002 more"]
+    assert listed(range(1007), separator="\n").splitlines()[-2:] == ["4", "and 1,002 more"]

@@ -15,19 +15,13 @@ from modelyard.modelling import predicting
 from tests.project import ROOT
 
 
-@pytest.fixture
-def trained(mixed_bench):
-    assert mixed_bench.train() == 0
-    return mixed_bench
-
-
-def test_without_a_champion_the_baseline_is_the_measure(trained, capfd):
+def test_without_a_champion_the_baseline_is_the_measure(trained_bench, capfd):
     capfd.readouterr()
-    assert trained.evaluate() == 0
+    assert trained_bench.evaluate() == 0
     said = capfd.readouterr()
     assert said.err == ""
     assert "roc_auc *" in said.out and "there is no champion yet" in said.out
-    details = trained.evidence("evaluation")["details"]
+    details = trained_bench.evidence("evaluation")["details"]
     assert details["models"]["champion"] is None and details["comparisons"]["champion"] is None
     assert details["champion"] == {"name": "m", "version": None, "error": None}
     assert details["primary"] == "roc_auc"
@@ -41,9 +35,9 @@ def test_without_a_champion_the_baseline_is_the_measure(trained, capfd):
     assert own["low"] < own["value"] < own["high"]
 
 
-def test_the_evidence_holds_what_the_report_draws(trained):
-    assert trained.evaluate() == 0
-    evidence = trained.evidence("evaluation")
+def test_the_evidence_holds_what_the_report_draws(trained_bench):
+    assert trained_bench.evaluate() == 0
+    evidence = trained_bench.evidence("evaluation")
     details = evidence["details"]
     assert evidence["metrics"] == {
         name: found["value"] for name, found in details["models"]["challenger"].items()
@@ -56,44 +50,44 @@ def test_the_evidence_holds_what_the_report_draws(trained):
     assert sum(map(sum, details["confusion"]["matrix"])) == details["rows"] == 120
 
 
-def test_judging_again_gives_the_same_bytes(trained):
-    path = trained.folder / "evidence" / "evaluation.json"
-    assert trained.evaluate() == 0
+def test_judging_again_gives_the_same_bytes(trained_bench):
+    path = trained_bench.folder / "evidence" / "evaluation.json"
+    assert trained_bench.evaluate() == 0
     first = path.read_bytes()
-    assert trained.evaluate() == 0
+    assert trained_bench.evaluate() == 0
     assert path.read_bytes() == first
 
 
-def test_the_champion_itself_differs_from_the_challenger_by_exactly_nothing(trained, capsys):
-    trained.make_champion()
-    assert trained.evaluate() == 0
-    details = trained.evidence("evaluation")["details"]
+def test_the_champion_itself_differs_from_the_challenger_by_exactly_nothing(trained_bench, capsys):
+    trained_bench.make_champion()
+    assert trained_bench.evaluate() == 0
+    details = trained_bench.evidence("evaluation")["details"]
     assert details["champion"] == {"name": "m", "version": "3", "error": None}
     for gain in details["comparisons"]["champion"].values():
         assert gain == {"difference": 0.0, "low": 0.0, "high": 0.0}
     assert "champion 3" in capsys.readouterr().out
 
 
-def test_a_worse_challenger_is_said_to_be_worse(trained, capsys):
-    trained.make_champion()
-    assert trained.evaluate(model="baseline") == 0
-    details = trained.evidence("evaluation")["details"]
+def test_a_worse_challenger_is_said_to_be_worse(trained_bench, capsys):
+    trained_bench.make_champion()
+    assert trained_bench.evaluate(model="baseline") == 0
+    details = trained_bench.evidence("evaluation")["details"]
     for metric in ("roc_auc", "log_loss", "brier"):
         assert details["comparisons"]["champion"][metric]["difference"] < 0
     assert "worse" in capsys.readouterr().out
 
 
-def test_a_champion_of_another_line_of_versions_is_not_compared(bench, trained, capsys):
-    trained.make_champion()
-    rules = (trained.folder / "contract.yml").read_text()
-    (trained.folder / "contract.yml").write_text(
+def test_a_champion_of_another_line_of_versions_is_not_compared(bench, trained_bench, capsys):
+    trained_bench.make_champion()
+    rules = (trained_bench.folder / "contract.yml").read_text()
+    (trained_bench.folder / "contract.yml").write_text(
         "\n".join(line for line in rules.splitlines() if not line.startswith("  number:"))
     )
     for name in ("model", "baseline"):
-        shutil.rmtree(trained.folder / name)
-    assert trained.train() == 0
-    assert trained.evaluate() == 0
-    details = trained.evidence("evaluation")["details"]
+        shutil.rmtree(trained_bench.folder / name)
+    assert trained_bench.train() == 0
+    assert trained_bench.evaluate() == 0
+    details = trained_bench.evidence("evaluation")["details"]
     assert details["comparisons"]["champion"] is None and details["models"]["champion"] is None
     former = details["champion"]["former"]
     assert (former["version"], details["champion"]["version"]) == ("3", None)
@@ -101,22 +95,25 @@ def test_a_champion_of_another_line_of_versions_is_not_compared(bench, trained, 
     assert "champion 3 is of another line" in capsys.readouterr().out
 
 
-def test_a_champion_whose_file_is_gone_is_not_compared(trained):
-    trained.make_champion(model=None)
-    assert trained.evaluate() == 0
-    assert "holds no MLflow model" in trained.evidence("evaluation")["details"]["champion"]["error"]
+def test_a_champion_whose_file_is_gone_is_not_compared(trained_bench):
+    trained_bench.make_champion(model=None)
+    assert trained_bench.evaluate() == 0
+    assert (
+        "holds no MLflow model"
+        in trained_bench.evidence("evaluation")["details"]["champion"]["error"]
+    )
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]"])
-def test_a_champion_that_is_not_described_is_an_error(trained, capsys, text):
-    path = trained.folder / "champion" / "champion.json"
+def test_a_champion_that_is_not_described_is_an_error(trained_bench, capsys, text):
+    path = trained_bench.folder / "champion" / "champion.json"
     path.unlink() if text is None else path.write_text(text)
-    assert trained.evaluate() == 2
+    assert trained_bench.evaluate() == 2
     assert "champion.json: expected an object with name and version" in capsys.readouterr().err
 
 
-def test_a_challenger_that_is_no_model_is_an_error(trained, capsys):
-    assert trained.evaluate(model="nowhere") == 2
+def test_a_challenger_that_is_no_model_is_an_error(trained_bench, capsys):
+    assert trained_bench.evaluate(model="nowhere") == 2
     assert "holds no MLflow model" in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ from modelyard.evaluation.metrics import load_metrics
 from modelyard.gates import load_gates
 from modelyard.modelling.predicting import Prediction
 from modelyard.models.judge import judge
-from modelyard.own_code import metrics_module
+from modelyard.own_code import own_module
 from modelyard.project import Project
 from modelyard.reports import card, report
 
@@ -206,13 +206,13 @@ def test_a_metric_that_is_not_defined_everywhere_has_an_interval_of_the_rest(cos
 
 def test_the_module_of_a_project_is_found_by_its_file(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend("/nowhere")
-    assert metrics_module(tmp_path) is None
+    assert own_module(tmp_path, "metrics") is None
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "project.yml").write_text(
         "{title: t, name: n, package: its_package, owner: o, model: m}"
     )
-    assert metrics_module(tmp_path) is None
+    assert own_module(tmp_path, "metrics") is None
     (tmp_path / "src" / "its_package").mkdir(parents=True)
     (tmp_path / "src" / "its_package" / "__init__.py").touch()
     (tmp_path / "src" / "its_package" / "metrics.py").write_text(COST)
-    assert list(load_metrics(metrics_module(tmp_path), "binary")) == ["cost"]
+    assert list(load_metrics(own_module(tmp_path, "metrics"), "binary")) == ["cost"]

@@ -96,20 +96,14 @@ def explain(place, table: pd.DataFrame, **options: object) -> None:
     shapley.explain_rows(place.folder / "model", place.folder / "prepared", data, **options)
 
 
-@pytest.fixture
-def trained(mixed_bench):
-    assert mixed_bench.train() == 0
-    return mixed_bench
-
-
-def test_every_type_of_column_is_explained_and_adds_up(trained, capsys):
-    rows = trained.test_rows().drop(columns="label").head(4)
+def test_every_type_of_column_is_explained_and_adds_up(trained_bench, capsys):
+    rows = trained_bench.test_rows().drop(columns="label").head(4)
     capsys.readouterr()
-    explain(trained, rows, as_json=True)
+    explain(trained_bench, rows, as_json=True)
     found = json.loads(capsys.readouterr().out)["explanations"]
     assert [one["row"] for one in found] == [1, 2, 3, 4]
-    rules = trained.contract
-    loaded = saving.load_model(trained.folder / "model")
+    rules = trained_bench.contract
+    loaded = saving.load_model(trained_bench.folder / "model")
     said = predicting.predict(loaded, rows, rules).score
     for one, prediction in zip(found, said, strict=True):
         parts = one["contributions"]
@@ -120,10 +114,10 @@ def test_every_type_of_column_is_explained_and_adds_up(trained, capsys):
         assert one["about"] == "chance of label = yes"
 
 
-def test_one_row_is_printed_as_a_table_the_largest_part_first(trained, capsys):
-    rows = trained.test_rows().head(3)
+def test_one_row_is_printed_as_a_table_the_largest_part_first(trained_bench, capsys):
+    rows = trained_bench.test_rows().head(3)
     capsys.readouterr()
-    explain(trained, rows, number=2)
+    explain(trained_bench, rows, number=2)
     said = capsys.readouterr().out
     assert said.startswith("row 2: chance of label = yes is ")
     assert "row 1" not in said and "±" in said
@@ -158,10 +152,10 @@ def test_several_classes_are_explained_by_the_class_that_is_predicted(bench, mix
         (lambda rows: rows.head(0), None, "no rows"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_with_the_reason(trained, change, number, message):
-    rows = change(trained.test_rows().head(3))
+def test_rows_that_do_not_fit_are_refused_with_the_reason(trained_bench, change, number, message):
+    rows = change(trained_bench.test_rows().head(3))
     with pytest.raises(UsageError, match=message):
-        explain(trained, rows, number=number)
+        explain(trained_bench, rows, number=number)
 
 
 def test_a_model_without_its_contract_is_refused(tmp_path):

@@ -47,44 +47,40 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture
-def trained(mixed_bench):
-    assert mixed_bench.train() == 0
-    return mixed_bench
-
-
-def test_saved_models_work_where_this_package_is_not(trained):
-    rows = trained.test_rows()[trained.contract.features]
-    rows.to_parquet(trained.folder / "rows.parquet")
-    models = [str(trained.folder / name) for name in ("model", "baseline")]
+def test_saved_models_work_where_this_package_is_not(trained_bench):
+    rows = trained_bench.test_rows()[trained_bench.contract.features]
+    rows.to_parquet(trained_bench.folder / "rows.parquet")
+    models = [str(trained_bench.folder / name) for name in ("model", "baseline")]
     names = {
         "PACKAGE": model.__name__.partition(".")[0],
-        "ROWS": str(trained.folder / "rows.parquet"),
+        "ROWS": str(trained_bench.folder / "rows.parquet"),
         "MODELS": models,
     }
     script = "\n".join(f"{name} = {value!r}" for name, value in names.items()) + ELSEWHERE
     done = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=trained.folder,
+        cwd=trained_bench.folder,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     for name, answers in json.loads(done.stdout.splitlines()[-1]).items():
-        here = saving.load_model(trained.folder / Path(name.split()[0]).name).predict(rows)
+        here = saving.load_model(trained_bench.folder / Path(name.split()[0]).name).predict(rows)
         in_order, reversed_columns, first, new = answers
         assert in_order == reversed_columns == here.tolist(), name
         assert first == here.tolist()[:1]
         assert set(new) <= {"yes", "no"}
 
 
-def test_saving_says_nothing_and_needs_no_look_at_the_environment(trained, capfd):
+def test_saving_says_nothing_and_needs_no_look_at_the_environment(trained_bench, capfd):
     capfd.readouterr()
-    fitted = saving.load_model(trained.folder / "model")
-    saving.save_model(fitted, trained.folder / "again", trained.test_rows(), trained.contract)
+    fitted = saving.load_model(trained_bench.folder / "model")
+    saving.save_model(
+        fitted, trained_bench.folder / "again", trained_bench.test_rows(), trained_bench.contract
+    )
     assert capfd.readouterr() == ("", "")
-    needed = (trained.folder / "again" / "requirements.txt").read_text().split()
+    needed = (trained_bench.folder / "again" / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in needed] == list(saving.NEEDED_TO_LOAD)
 
 
@@ -98,30 +94,30 @@ def test_the_learners_own_distribution_is_required_also_behind_a_threshold():
         assert names == [*saving.NEEDED_TO_LOAD, "fairlearn"]
 
 
-def test_the_signature_is_the_contracts(trained):
+def test_the_signature_is_the_contracts(trained_bench):
     from mlflow.models import get_model_info
 
-    signature = get_model_info(str(trained.folder / "model")).signature
+    signature = get_model_info(str(trained_bench.folder / "model")).signature
     types = {column.name: str(column.type) for column in signature.inputs}
-    assert list(types) == trained.contract.features
+    assert list(types) == trained_bench.contract.features
     assert types["whole"] == "DataType.long" and types["when"] == "DataType.datetime"
     assert types["number"] == "DataType.double" and types["group"] == "DataType.string"
     assert types["gaps"] == types["maybe"] == "Any"
-    example = json.loads((trained.folder / "model" / "input_example.json").read_text())
+    example = json.loads((trained_bench.folder / "model" / "input_example.json").read_text())
     assert len(example["data"]) == saving.EXAMPLE_ROWS
 
 
-def test_a_folder_in_use_is_not_written_to(trained, capsys):
-    assert trained.train() == 2
+def test_a_folder_in_use_is_not_written_to(trained_bench, capsys):
+    assert trained_bench.train() == 2
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_what_is_no_model_cannot_be_loaded(tmp_path, trained):
+def test_what_is_no_model_cannot_be_loaded(tmp_path, trained_bench):
     with pytest.raises(UsageError, match="holds no MLflow model"):
         saving.load_model(tmp_path / "nothing")
-    (trained.folder / "model" / "model.pkl").write_bytes(b"broken")
+    (trained_bench.folder / "model" / "model.pkl").write_bytes(b"broken")
     with pytest.raises(UsageError, match="cannot be loaded"):
-        saving.load_model(trained.folder / "model")
+        saving.load_model(trained_bench.folder / "model")
 
 
 def test_models_that_others_saved_are_loaded_by_mlflow(tmp_path):
@@ -134,10 +130,10 @@ def test_models_that_others_saved_are_loaded_by_mlflow(tmp_path):
     assert saving.load_model(tmp_path / "other").predict([[1.0]]).tolist() == [True]
 
 
-def test_labels_follow_the_models_own_threshold(trained):
-    fitted = saving.load_model(trained.folder / "model")
-    rows = trained.test_rows()
-    made = predicting.predict(fitted, rows, trained.contract)
+def test_labels_follow_the_models_own_threshold(trained_bench):
+    fitted = saving.load_model(trained_bench.folder / "model")
+    rows = trained_bench.test_rows()
+    made = predicting.predict(fitted, rows, trained_bench.contract)
     assert made.label.tolist() == (fitted.predict(rows) == "yes").tolist()
     assert made.label.tolist() == (made.score >= fitted.threshold).tolist()
 
@@ -157,13 +153,15 @@ def test_a_score_at_the_threshold_is_positive(mixed_bench):
     assert made.label.tolist() == [False, True, True]
 
 
-def test_a_model_without_the_columns_or_the_class_says_so(trained):
-    fitted = saving.load_model(trained.folder / "model")
+def test_a_model_without_the_columns_or_the_class_says_so(trained_bench):
+    fitted = saving.load_model(trained_bench.folder / "model")
     with pytest.raises(UsageError, match=r"cannot score these rows.*number"):
-        predicting.predict(fitted, trained.test_rows().drop(columns="number"), trained.contract)
+        predicting.predict(
+            fitted, trained_bench.test_rows().drop(columns="number"), trained_bench.contract
+        )
     other = DummyClassifier().fit([[0], [1]], ["maybe", "no"])
     with pytest.raises(UsageError, match=r"tells maybe, no apart.*one of them yes"):
-        predicting.predict(other, trained.test_rows(), trained.contract)
+        predicting.predict(other, trained_bench.test_rows(), trained_bench.contract)
 
 
 def test_classes_are_brought_into_the_contracts_order(bench):

@@ -47,9 +47,8 @@ def test_what_one_command_refuses_all_refuse_with_the_same_words(tmp_path, capsy
     )
 
 
-def test_a_number_is_read_by_the_rules_of_yaml_1_2(mixed_bench):
-    assert mixed_bench.train() == 0
-    mixed_bench.gates.write_text(f"evaluation: {{resamples: 50, seed: 0o10}}\n{PROMOTION}")
-    assert mixed_bench.evaluate() == mixed_bench.explain() == mixed_bench.fairness() == 0
+def test_a_number_is_read_by_the_rules_of_yaml_1_2(trained_bench):
+    trained_bench.gates.write_text(f"evaluation: {{resamples: 50, seed: 0o10}}\n{PROMOTION}")
+    assert trained_bench.evaluate() == trained_bench.explain() == trained_bench.fairness() == 0
     for kind in ("evaluation", "importance", "fairness"):
-        assert mixed_bench.evidence(kind)["params"]["seed"] == 8
+        assert trained_bench.evidence(kind)["params"]["seed"] == 8

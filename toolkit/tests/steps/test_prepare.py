@@ -223,6 +223,34 @@ def test_copies_stand_on_one_side_of_the_split_and_of_every_fold(feature, seed):
         assert not set(rows["distance"][number]) & set(rows["distance"][~number])
 
 
+def test_the_rows_of_a_group_stand_on_one_side_of_the_split_and_of_every_fold(call, tmp_path):
+    table = flights()
+    table["carrier"] = [f"c{number // 8}" if number < 192 else "" for number in range(ROWS)]
+    text = CONTRACT.replace("time: left\nsensitive: [carrier]", "group: carrier")
+    code, parts, details = call(table, text)
+    assert (code, details["split"]["method"]) == (0, "group")
+    assert sum(map(len, parts.values())) == ROWS
+    named = {name: part["carrier"].dropna() for name, part in parts.items()}
+    for one, other in itertools.combinations(named.values(), 2):
+        assert not set(one) & set(other)
+    rows, fold = read_folds(tmp_path / "out", rules(time=None, sensitive=[], group="carrier"))
+    folds_of = pd.Series(fold).groupby(rows["carrier"].to_numpy()).nunique()
+    assert (folds_of == 1).all() and len(folds_of) == 24
+
+
+@pytest.mark.parametrize("strata", [1, 2, 3])
+def test_frequent_rows_are_shared_out_like_rare_ones(strata):
+    draw = np.random.default_rng(0)
+    copies = draw.geometric(0.3, 3000)
+    same = np.repeat(np.arange(3000), copies)
+    classes = pd.Series(draw.integers(0, strata, len(same)))
+    parts = prepare.at_random(classes, same, rules())
+    for least, most in ((1, 1), (2, 3), (4, 8), (9, 99)):
+        band = (copies[same] >= least) & (copies[same] <= most)
+        shares = [band[parts[name]].sum() / band.sum() for name in prepare.PARTS]
+        assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.03)
+
+
 def test_rows_that_an_identifier_tells_apart_are_no_copies(call):
     table = counted().assign(person=range(2000))
     text = COUNTED + "  person: {type: integer, role: identifier}\n"

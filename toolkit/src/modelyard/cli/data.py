@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from modelyard.cli.terminal import relative
 from modelyard.errors import UsageError
+from modelyard.files import relative
 
 
 def contract(
@@ -18,6 +18,10 @@ def contract(
     target: Annotated[str, typer.Option(help="The column to predict.")],
     time: Annotated[
         str | None, typer.Option(help="The column that orders the rows in time.")
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="The column whose rows belong together, such as those of one person."),
     ] = None,
     sensitive: Annotated[
         str, typer.Option(help="Columns whose groups are compared, separated by commas.")
@@ -58,6 +62,7 @@ def contract(
         output=root / "conf" / "contract.yml",
         data_asset=root / "azureml" / "data" / "training.yml",
         time=time,
+        group=group,
         sensitive=sensitive,
         positive=positive,
         kind=kind,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelyard.data.numbers import Written, typeset
+from modelyard.data.numbers import CLOCK, Written, typeset
 from modelyard.errors import UsageError
 
 Sign = Literal[".", ","]
@@ -86,6 +86,7 @@ STAND_INS = frozenset(
         "Unknown",
     }
     | {"not available", "n.a.", "N.A.", "na", "n/k", "k.A.", "k. A.", "keine Angabe", "nd", "n.d."}
+    | {"0000-00-00", "0000-00-00 00:00:00", "00/00/0000", "00.00.0000"}
     | {"s/d", "n/d", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NAME?", "#NULL!", "nil", "Nil"}
 )
 
@@ -112,6 +113,8 @@ class Numbers:
 def numbers_in(words: pa.Array) -> Numbers | str | None:
     """Find out how distinct words are written as numbers; a reason, or None, where they are none."""
     plain = words if pc.all(pc.string_is_ascii(words)).as_py() else typeset(words)
+    if pc.all(pc.match_substring_regex(plain, CLOCK)).as_py():
+        return Numbers(Written(clock=True), notes=["hours and minutes: 14:30 is read as 14.5"])
     some = plain.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
     if pc.mean(pc.match_substring_regex(some, NUMBER).cast(pa.int8())).as_py() <= 0.5:
         return None  # a first look is cheap, and mostly enough to say no
@@ -129,29 +132,43 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
         missing = tuple(sorted(odd))
         found = found.filter(pa.array(fits))
     part = {field.name: found.field(field.name) for field in found.type}
-    notes = [f"{_listed(missing)} beside numbers: read as missing"] if missing else []
+    notes = [f"{', '.join(missing)} beside numbers: read as missing"] if missing else []
     decorated = _decoration(part, notes)
     if not isinstance(decorated, Written):
         return decorated
-    numbers = _separators(part["core"], decorated, notes)
+    cores = part["core"]
+    scientific = pc.not_equal(part["exponent"], "")
+    if pc.any(scientific).as_py():  # 1,234e3: one sign, and it is the decimal sign
+        cores = pc.if_else(scientific, pc.binary_join_element_wise(cores, "0", ""), cores)
+    numbers = _separators(cores, decorated, notes)
     if isinstance(numbers, Numbers):
         numbers.missing = missing
     return numbers
 
 
-def decide(columns: Mapping[str, Numbers], decimal: Sign | None, delimiter: str | None) -> None:
+def decide(
+    columns: Mapping[str, Numbers], decimal: Sign | None, delimiter: str | None
+) -> dict[Sign, int]:
     """Decide how columns write numbers that could have a decimal sign or thousands.
 
     What other columns of the file show decides, else the option; a comma between fields leaves the
     comma in numbers to thousands.
 
+    Returns:
+        The votes for each decimal sign of all columns.
+
     Raises:
         UsageError: nothing decides.
     """
-    seen = {sign: sum(c.votes.get(sign, 0) for c in columns.values()) for sign in (".", ",")}
-    shown = [sign for sign in (".", ",") if seen[sign]]
+    signs: tuple[Sign, Sign] = (".", ",")
+    seen = {sign: sum(c.votes.get(sign, 0) for c in columns.values()) for sign in signs}
+    shown = [sign for sign in signs if seen[sign]]
     undecided = {}
     for name, column in columns.items():
+        sign = column.written.decimal
+        if column.votes.get(sign) and len(shown) == 2 and seen[sign] == column.votes[sign]:
+            other = "point" if sign == "," else "comma"
+            column.notes.append(f"other columns have a decimal {other}")
         if column.open is None:
             continue
         sign = "," if "," in column.open else "."
@@ -177,6 +194,7 @@ def decide(columns: Mapping[str, Numbers], decimal: Sign | None, delimiter: str 
             f'decides. Say which: --decimal "{sign}" reads {fraction}, --decimal '
             f'"{"." if sign == "," else ","}" reads {whole}.'
         )
+    return seen
 
 
 def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str | None:
@@ -185,6 +203,8 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
     minus = np.asarray(pc.not_equal(part["minus"], ""))
     if (opened != closed).any() or (opened.any() and minus.any()):
         return None
+    if minus.all():
+        return "every value ends in a minus, as 50- for 50 and more does: read as text"
     negative = "parentheses" if opened.any() else "trailing minus" if minus.any() else None
     count = len(opened)
     exponents = pc.any(pc.not_equal(part["exponent"], "")).as_py()
@@ -200,14 +220,18 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
             after = dict.fromkeys(filter(None, rest), count)
     units = {**places["lead"], **places["before"], **after, **places["last"]}
     if len(units) > 1:
-        several = _listed(sorted(units)[:4])
+        several = ", ".join(sorted(units)[:4])
         if len(units) > MOST_UNITS:
             return None  # 12a and 7b are names
-        return f"numbers in several units ({several}): read as text, bring one unit"
+        return (
+            f"numbers with several words ({several}): read as text; if these are units, bring one"
+        )
     unit = next(iter(units), None)
     if unit is not None:
         lacking = count - sum(sum(place.values()) for place in places.values() if unit in place)
         is_sign = re.search(r"[^\w\s/.]", unit) or unit in CODES
+        if unit == "R" and not pc.any(pc.match_substring_regex(part["core"], "...")).as_py():
+            return None  # R1 and R2 are names, R 100 is an amount
         if unit == "%" and lacking:
             return "some numbers with % and some without: read as text, write all the same way"
         if not is_sign and lacking > count / 2:
@@ -310,7 +334,3 @@ def _called(sign: str) -> str:
 def _counts(words: pa.Array) -> dict[str, int]:
     found = pc.value_counts(words)
     return {item["values"]: item["counts"] for item in found.to_pylist() if item["values"]}
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(words)

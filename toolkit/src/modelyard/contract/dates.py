@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelyard.data.times import looks_like, read_times
+from modelyard.data.times import EPOCHS, looks_like, read_times
 
 SAMPLE = 50
 MOST_FORMATS = 4  # of one column
@@ -69,6 +70,8 @@ MONTHS = (
         "%b, %Y",
     ),
     *("%Y %b", "%Y-%b", "%b-%y", "%b %y", "%YM%m"),
+    *("%YQ%q", "%Y Q%q", "%Y-Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%qQ%Y", "%qQ%y"),
+    *("%G-W%V", "%G W%V", "%GW%V"),
 )
 FORMATS = (
     *DATES,
@@ -84,6 +87,7 @@ FEW = {
     "%Y%m%d": 3,
     "epoch_s": 20,
     "epoch_ms": 5,
+    **dict.fromkeys(("epoch_us", "epoch_ns"), math.inf),  # numbers of accounts are as long
 }  # fewer different ones need a telling name
 SECONDS = {True: (3e8, 4.1e9), False: (9.4e8, 2.2e9)}  # since 1970, with a telling name and without
 TELLING = {
@@ -164,6 +168,8 @@ def formats_of(words: pa.Array, *, day_first: bool, notes: list[str]) -> tuple[s
             notes.append(f"day, month and year could be swapped: read as {fitting[0]}")
         else:
             notes.append(f"dates written as {fitting[0]}")
+        if "%y" in fitting[0]:
+            notes.append("69 is the year 1969, 68 the year 2068")
         return (fitting[0],)
     return _several(words, day_first=day_first, notes=notes)
 
@@ -185,13 +191,16 @@ def _several(words: pa.Array, *, day_first: bool, notes: list[str]) -> tuple[str
         left = left.filter(pa.array(~_fits(left, (best,))))
     if len(left):
         return None
+    if any(_swapped(one) in chosen for one in chosen if one != _swapped(one)):
+        notes.append("month first and day first are mixed: read as text, write all dates one way")
+        return None
     notes.append(f"dates written in several ways, the first that fits counts: {', '.join(chosen)}")
     return tuple(chosen)
 
 
 def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
     """Find out whether whole numbers are dates: 20200705, 202007, or seconds or milliseconds since 1970."""
-    if not pc.all(pc.match_substring_regex(words[:SAMPLE], r"^[0-9]{6,14}(?:\.[0-9]+)?$")).as_py():
+    if not pc.all(pc.match_substring_regex(words[:SAMPLE], r"^[0-9]{6,19}(?:\.[0-9]+)?$")).as_py():
         return None
     words = near(pc.replace_substring_regex(words, r"\.0+$", ""))
     lengths = pc.unique(pc.utf8_length(words)).to_pylist()
@@ -203,11 +212,11 @@ def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
         times = read_times(words, (format,))
         if not np.isnat(times).any() and times.min() >= YEARS[0] and times.max() <= YEARS[1]:
             return format
-    if not pc.all(pc.match_substring_regex(words, r"^[0-9]{9,13}(?:\.[0-9]+)?$")).as_py():
+    if not pc.all(pc.match_substring_regex(words, r"^[0-9]{9,19}(?:\.[0-9]+)?$")).as_py():
         return None
     ticks = words.cast(pa.float64()).to_numpy()
     low, high = SECONDS[telling]
-    for name, per_second in (("epoch_s", 1), ("epoch_ms", 1_000)):
+    for name, per_second in EPOCHS.items():
         inside = low * per_second <= ticks.min() and ticks.max() <= high * per_second
         if inside and (telling or len(words) >= FEW[name]):
             return name

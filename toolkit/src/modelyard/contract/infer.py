@@ -16,6 +16,7 @@ import pandas as pd
 
 from modelyard.console import console, listed, shown
 from modelyard.console import table as printed
+from modelyard.contract.advice import doubts, groups_in, messages_of
 from modelyard.contract.conventions import Sign
 from modelyard.contract.leakage import Suspicion, suspicions
 from modelyard.contract.model import (
@@ -65,6 +66,7 @@ def write_contract(
     output: Path,
     data_asset: Path | None = None,
     time: str | None = None,
+    group: str | None = None,
     sensitive: str = "",
     positive: str | None = None,
     kind: Kind | None = None,
@@ -81,6 +83,7 @@ def write_contract(
         output: file of the contract.
         data_asset: Azure ML data asset, whose path becomes that of the table.
         time: column that orders the rows; splits go by it.
+        group: column whose rows belong together.
         sensitive: columns whose groups are compared, separated by commas.
         positive: class to find in a binary problem.
         kind: of problem, where the guess would be wrong.
@@ -107,6 +110,7 @@ def write_contract(
         table,
         target,
         time=time,
+        group=group,
         sensitive=names,
         positive=positive,
         kind=kind,
@@ -126,6 +130,7 @@ def infer(
     target: str,
     *,
     time: str | None = None,
+    group: str | None = None,
     sensitive: Sequence[str] = (),
     positive: str | None = None,
     kind: Kind | None = None,
@@ -139,6 +144,7 @@ def infer(
         table: as read from a file.
         target: name of the column to predict.
         time: name of the column that orders rows in time.
+        group: name of the column whose rows belong together.
         sensitive: names of columns whose groups are compared.
         positive: class to find in a binary problem, as text.
         kind: problem, where the values leave a choice.
@@ -149,13 +155,18 @@ def infer(
     Raises:
         UsageError: when values can be read in two ways, a name is wrong or the table cannot teach a model.
     """
-    for role, name in (("target", target), ("time", time), *(("sensitive", s) for s in sensitive)):
+    named = (("target", target), ("time", time), ("group", group))
+    for role, name in (*named, *(("sensitive", s) for s in sensitive)):
         if name is not None and name not in table.columns:
             raise UsageError(
                 f'{table.path} has no {role} column "{name}"{did_you_mean(name, table.columns)}.'
             )
-    if target == time or target in sensitive:
-        raise UsageError(f'the target "{target}" cannot be the time or a sensitive column too.')
+    if target in (time, group, *sensitive):
+        raise UsageError(
+            f'the target "{target}" cannot be the time, the group or a sensitive column too.'
+        )
+    if time is not None and group is not None:
+        raise UsageError("--time splits the rows by time, --group at random: give one of them.")
     if len(table.columns) < 2:
         raise UsageError(f'{table.path} has one column, "{target}": a model needs a feature.')
     profiles = read_profiles(table, target=target, formats=formats, decimal=decimal, zone=zone)
@@ -166,7 +177,10 @@ def infer(
     for profile in profiles.values():
         if profile.role == "feature":
             _guess_role(profile, table.rows)
-    warnings = _judge_suspicions(profiles, goal)
+    if group is not None:
+        profiles[group].role, profiles[group].why = "identifier", None
+        profiles[group].notes.append("its rows stand in one part of the split")
+    warnings = _judge_suspicions(profiles, goal, time)
     features = [name for name, profile in profiles.items() if profile.role == "feature"]
     if not features:
         # Better than nothing to learn from: texts of several words, each in one row.
@@ -176,8 +190,10 @@ def infer(
                 features.append(name)
     if not features:
         raise UsageError(_nothing_to_learn_from(table, profiles, target))
-    contract = _contract(profiles, goal, time, tuple(sensitive), table, frame)
-    messages += _messages(profiles, time)
+    contract = _contract(profiles, goal, time, group, tuple(sensitive), table, frame)
+    messages += messages_of(profiles, time, profiles[target])
+    warnings += doubts(list(table.columns), profiles[target])
+    warnings += groups_in(profiles) if time is None and group is None else []
     return Inference(contract, profiles, table.rows, messages, warnings)
 
 
@@ -250,10 +266,12 @@ def _identifies(profile: Profile, rows: int) -> str | None:
 
 
 def _nothing_to_learn_from(table: Table, profiles: Mapping[str, Profile], target: str) -> str:
+    def reason(profile: Profile) -> str:
+        return f"{profile.name}: {profile.why or ', '.join(profile.notes) or profile.role}"
+
     others = [profile for name, profile in profiles.items() if name != target]
-    reasons = "; ".join(f"{p.name}: {p.why or ', '.join(p.notes) or p.role}" for p in others[:5])
-    more = f"; and {len(others) - 5:,} more" if len(others) > 5 else ""
-    return f"{table.path} has no column that a model could learn from ({reasons}{more})."
+    reasons = listed(others, separator="; ", write=reason)
+    return f"{table.path} has no column that a model could learn from ({reasons})."
 
 
 def _words_of(profile: Profile) -> float:
@@ -261,10 +279,10 @@ def _words_of(profile: Profile) -> float:
     return float(profile.values.dropna().str.split().str.len().median())
 
 
-def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
+def _judge_suspicions(profiles: dict[str, Profile], goal: Target, time: str | None) -> list[str]:
     """Warn of columns that may leak the target, and ignore copies of it."""
     target = profiles[goal.column]
-    candidates = {n: p.values for n, p in profiles.items() if p.role == "feature"}
+    candidates = {n: p.values for n, p in profiles.items() if p.role == "feature" and n != time}
     found = suspicions(candidates, target.values, is_number=goal.kind == "regression")
     tokens = set(name_tokens(goal.column))
     for name in candidates:
@@ -284,27 +302,16 @@ def _judge_suspicions(profiles: dict[str, Profile], goal: Target) -> list[str]:
     return warnings
 
 
-def _messages(profiles: dict[str, Profile], time: str | None) -> list[str]:
-    times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
-    if time is None and times:
-        names = f"--time {times[0]} would split them by time" + (
-            f" ({listed(times)} hold times)" if len(times) > 1 else ""
-        )
-        return [f"No time column: rows are split at random; {names}."]
-    if time is not None and profiles[time].nulls.any():
-        return [f"{int(profiles[time].nulls.sum()):,} rows have no {time}: they will be left out."]
-    return []
-
-
 def _contract(
     profiles: dict[str, Profile],
     goal: Target,
     time: str | None,
+    group: str | None,
     sensitive: tuple[str, ...],
     table: Table,
     frame: pd.DataFrame,
 ) -> Contract:
-    needed = {time, *sensitive}
+    needed = {time, group, *sensitive}
     read = [n for n, p in profiles.items() if p.role != "ignored" or n in needed]
     repeats = float(frame[read].duplicated().mean())
     return Contract(
@@ -314,6 +321,7 @@ def _contract(
         ),
         target=goal,
         time=time,
+        group=group,
         sensitive=sensitive,
         split=Split(),
         columns={name: _rule(profile, goal) for name, profile in profiles.items()},

@@ -18,6 +18,8 @@ MUCH = 0.5  # share of the target's variance that a column explains alone
 FAR_ABOVE = 5.0  # times what the best of the other columns explains
 FEWEST_OTHERS = 3
 MOST_TOGETHER = 3  # more good columns than that are a good table, not a leak
+EXACT = 1e-6  # share of the target's variance that a sum leaves
+SLIGHT = 1e-3  # weight, in standard deviations of the target, of a column that is no part of a sum
 CAUTION = 5.0  # rows' worth of belief in the mean, so that rare values explain nothing by chance
 
 
@@ -57,7 +59,42 @@ def suspicions(
             found[name] = suspicion
         else:
             explained[name] = _explained(_bins(values), answer, is_number=is_number)
-    return found | _standing_out(explained)
+    if is_number:
+        clean = {n: f.iloc[rows] for n, f in features.items() if n not in found}
+        found |= _adding_up(clean, answer)
+    return found | {n: s for n, s in _standing_out(explained).items() if n not in found}
+
+
+def _adding_up(features: Mapping[str, pd.Series], answer: np.ndarray) -> dict[str, Suspicion]:
+    """Find numbers that add up to the target, such as the parts of a sum.
+
+    The weights are fitted on every other row and hold on the rest, which no measurement does.
+    """
+    parts = {
+        name: values.to_numpy("float64")
+        for name, values in features.items()
+        if values.dtype.kind in "iuf" and not values.isna().any() and values.nunique() > 1
+    }
+    if len(parts) < 2 or len(answer) < FEWEST_ROWS + 4 * len(parts):
+        return {}
+    columns = np.column_stack(list(parts.values()))
+    with np.errstate(all="ignore"):
+        columns = (columns - columns.mean(axis=0)) / columns.std(axis=0)
+        goal = (answer - answer.mean()) / answer.std()
+    if not (np.isfinite(columns).all() and np.isfinite(goal).all()):
+        return {}
+    weights = np.linalg.lstsq(columns[::2], goal[::2], rcond=None)[0]
+    offset = float((goal[::2] - columns[::2] @ weights).mean())
+    left = goal[1::2] - columns[1::2] @ weights - offset
+    if float((left**2).mean()) > EXACT:
+        return {}
+    names = [name for name, weight in zip(parts, weights, strict=True) if abs(weight) > SLIGHT]
+    return {
+        name: Suspicion(
+            "the target is a sum of this and " + ", ".join(f'"{n}"' for n in names if n != name)
+        )
+        for name in names
+    }
 
 
 def _standing_out(explained: Mapping[str, float]) -> dict[str, Suspicion]:

@@ -96,12 +96,17 @@ class Column(Reading):
 
 
 class Contract(_Strict):
-    """A table's columns, target, time and sensitive columns, and how rows are split."""
+    """A table's columns, target, time and sensitive columns, and how rows are split.
+
+    Attributes:
+        group: column whose rows belong together, such as those of one person; one part of the split has all of them.
+    """
 
     version: Literal[1] = 1
     table: TableRules = TableRules()
     target: Target
     time: str | None = None
+    group: str | None = None
     sensitive: tuple[str, ...] = ()
     split: Split = Split()
     columns: dict[str, Column] = Field(min_length=2)
@@ -151,8 +156,8 @@ class Contract(_Strict):
 
     @property
     def prepared(self) -> list[str]:
-        """Names of a prepared table's columns: features, target, time and sensitive ones."""
-        kept = {self.time, *self.sensitive, *self.features, self.target.column}
+        """Names of a prepared table's columns: features, target, time, group and sensitive ones."""
+        kept = {self.time, self.group, *self.sensitive, *self.features, self.target.column}
         return [name for name in self.columns if name in kept]
 
     def columns_with(self, *, role: Role) -> list[str]:
@@ -201,8 +206,10 @@ def contract_text(
 
     lines = [comment(line, indent=0) for line in heading]
     lines.append("version: 1")
-    for key in ("table", "target", "time", "sensitive", "split"):
+    for key in ("table", "target", "time", "group", "sensitive", "split"):
         value = getattr(contract, key)
+        if key == "group" and value is None:
+            continue
         if isinstance(value, BaseModel):  # defaults stay visible, but not those of other problems
             value = value.model_dump(exclude_none=True, exclude_defaults=key == "target")
         lines.append(entry(key, value, indent=0))
@@ -222,7 +229,8 @@ def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
     rows = contract.table.rows
     if rows.max is not None and rows.max < rows.min:
         yield ("table", "rows"), f"max {rows.max} is below min {rows.min}"
-    named = [(("target", "column"), target.column), (("time",), contract.time)]
+    named: list[tuple[tuple[str, ...], str | None]] = [(("target", "column"), target.column)]
+    named += [(("time",), contract.time), (("group",), contract.group)]
     named += [(("sensitive",), name) for name in contract.sensitive]
     for where, name in named:
         if name is not None and name not in columns:
@@ -234,6 +242,10 @@ def _problems(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("columns", name, "role"), f'the target is "{target.column}", and only that'
     if contract.time == target.column or target.column in contract.sensitive:
         yield ("target", "column"), "the target cannot be the time or a sensitive column"
+    if contract.group is not None and contract.group in (contract.time, target.column):
+        yield ("group",), "the group cannot be the target or the time"
+    elif contract.group is not None and contract.time is not None:
+        yield ("group",), "rows are split by time, or at random with groups kept together, not both"
     if contract.time in columns and columns[contract.time].type in ("boolean", "category", "text"):
         yield ("time",), f'"{contract.time}" has no order: expected a datetime or a number'
     if not contract.features:

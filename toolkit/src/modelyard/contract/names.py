@@ -6,6 +6,12 @@ import re
 
 ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
 NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "postcode", "plz"}
+# Persons and things of which a table often has several rows each.
+SOMEBODY = {
+    *("account", "animal", "client", "customer", "device", "driver", "employee", "family", "firm"),
+    *("household", "machine", "member", "participant", "patient", "person", "player", "respondent"),
+    *("rider", "sensor", "student", "subject", "user", "vehicle"),
+}
 # What programs call the labels of rows that they write as a column without a name.
 UNNAMED = re.compile(
     r"unnamed: ?\d+|column_\d+|level_\d|index|row_?(names?|id|number|num|nr)?", re.I
@@ -28,6 +34,12 @@ def names_something(name: str) -> bool:
     """Whether a name says that its numbers are no amounts: an id, a number, a postcode."""
     tokens = name_tokens(name)
     return is_identifying(name) or (bool(tokens) and tokens[-1] in NAMING_NUMBERS)
+
+
+def names_somebody(name: str) -> bool:
+    """Whether a name says that its column names persons or things: an id, a patient."""
+    tokens = name_tokens(name)
+    return is_identifying(name) or (bool(tokens) and tokens[-1] in SOMEBODY)
 
 
 def is_index(name: str) -> bool:

@@ -20,7 +20,7 @@ from modelyard.contract.stand_ins import far_dates, mark_stand_ins
 from modelyard.data.cells import Cells, Reading, Type, parse
 from modelyard.data.numbers import Written
 from modelyard.data.table import Table
-from modelyard.data.times import has_offset
+from modelyard.data.times import EPOCHS, has_offset
 from modelyard.errors import UsageError
 
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
@@ -147,10 +147,13 @@ def read_profiles(
             found = conventions.numbers_in(cells.words)
             if isinstance(found, str):
                 notes[name].append(found)
-            elif found is not None and not _names(cells.words, notes[name]):
+            elif found is not None and (
+                found.written.clock or not _names(cells.words, notes[name])
+            ):
                 numbers[name] = found
-    conventions.decide(numbers, decimal, next(iter(table.columns.values())).delimiter)
-    votes = [sum(found.votes.get(sign, 0) for found in numbers.values()) for sign in (".", ",")]
+        if infinite := cells.infinite:
+            notes[name].append(f"{infinite:,} infinite values count as missing")
+    votes = conventions.decide(numbers, decimal, next(iter(table.columns.values())).delimiter)
     return {
         name: _profile(
             name,
@@ -159,7 +162,7 @@ def read_profiles(
             notes[name],
             given=formats.get(name),
             zone=zone,
-            day_first=votes[1] > votes[0],
+            day_first=votes[","] > votes["."],
             is_target=name == target,
         )
         for name, cells in table.columns.items()
@@ -188,6 +191,7 @@ def _profile(
         reading = _of_words(name, cells, numbers, notes, day_first=day_first)
     else:
         reading = Reading(type=_type_of_values(kind))
+        notes += ["a duration, in seconds"] if pa.types.is_duration(kind) else []
     if (
         not is_target
         and given is None
@@ -248,11 +252,13 @@ def _of_words(
         notes += numbers.notes
         written = None if numbers.written == Written() else numbers.written
         return Reading(type="number", written=written, missing=numbers.missing)
-    present = [word for word in words[: dates.SAMPLE].to_pylist() if word in conventions.STAND_INS]
-    others = words.filter(pc.invert(pc.is_in(words, pa.array(present or [""], words.type))))
+    is_stand_in = pc.is_in(words, pa.array(sorted(conventions.STAND_INS), words.type))
+    present = words.filter(is_stand_in).to_pylist()
+    others = words.filter(pc.invert(is_stand_in))
     said: list[str] = []
     formats = dates.formats_of(dates.near(others), day_first=day_first, notes=said)
     if formats is None:
+        notes += said
         return Reading(type="text")
     notes[:] = said  # not why they are no numbers
     if present:
@@ -280,11 +286,7 @@ def _compact(name: str, cells: Cells) -> str | None:
 def _with_zone(name: str, cells: Cells, reading: Reading, zone: str | None) -> Reading:
     """Set the zone of times without an offset; refuse them beside times with one."""
     if not cells.is_text or reading.format is not None:
-        if (
-            zone
-            and reading.format
-            and not any("%z" in f or f in ("epoch_s", "epoch_ms") for f in reading.formats)
-        ):
+        if zone and reading.format and not any("%z" in f or f in EPOCHS for f in reading.formats):
             return reading.model_copy(update={"zone": zone})
         return reading
     offset = has_offset(cells.words)
@@ -326,7 +328,7 @@ def _type_of_values(kind: pa.DataType) -> Type:
         return "boolean"
     if pa.types.is_integer(kind):
         return "integer"
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_duration(kind):
         return "number"
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return "datetime"

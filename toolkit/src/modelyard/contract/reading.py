@@ -47,11 +47,14 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
             )
         columns[name] = parsed.values
     if complaints:
-        raise UsageError(listed(complaints, lines=True))
+        raise UsageError(listed(complaints, separator="\n"))
     return pd.DataFrame(columns, copy=False)
 
 
 def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> str:
     """Make a message with a line for each of the first missing columns, with the closest name."""
-    lines = [f'{path} has no column "{name}"{did_you_mean(name, present)}.' for name in missing[:5]]
-    return "\n".join([*lines, *([f"and {len(missing) - 5:,} more"] if missing[5:] else [])])
+
+    def line(name: str) -> str:
+        return f'{path} has no column "{name}"{did_you_mean(name, present)}.'
+
+    return listed(missing, separator="\n", write=line)

@@ -23,19 +23,33 @@ from pydantic import (
 from modelyard.data.numbers import Written, cast_where, example, read_numbers
 from modelyard.data.times import NANOSECOND_LIMIT, check_format, check_zone, read_times
 
+# How a contract's types are stored.
+ARROW = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "category": pa.string(),
+    "text": pa.string(),
+    "datetime": pa.timestamp("ns"),
+}
+
 Type = Literal["number", "integer", "boolean", "category", "text", "datetime"]
 TYPES: tuple[Type, ...] = get_args(Type)
 
+INFINITE = frozenset(
+    {"inf", "-inf", "Inf", "-Inf", "Infinity", "-Infinity"}
+)  # nothing to learn from
 # What a text file writes for "nothing here"; Parquet has real nulls and needs no such words.
 MISSING = frozenset(
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none"}
-    | {"inf", "-inf", "Inf", "-Inf", "Infinity", "-Infinity"}  # no numbers to learn from
+    | INFINITE
 )
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "y", "t", "on", "1", "1.0"), True),
     **dict.fromkeys(("false", "no", "n", "f", "off", "0", "0.0"), False),
 }
 WHOLE = r"^[+-]?[0-9]{1,18}$"
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks of Arrow's units
 EXACT = 2.0**53  # beyond this a float no longer tells neighbouring integers apart
 
 
@@ -54,8 +68,8 @@ class Reading(BaseModel):
 
     Attributes:
         type: number, integer, boolean, category, text or datetime.
-        format: of datetimes, for strptime, or several that are tried in their order; epoch_s and
-            epoch_ms are seconds and milliseconds since 1970; None: ISO 8601.
+        format: of datetimes, for strptime, or several that are tried in their order; epoch_s,
+            epoch_ms, epoch_us and epoch_ns count from 1970; None: ISO 8601.
         zone: of datetimes without an offset, such as Europe/Berlin; None: UTC.
         written: how numbers, or yes and no, are written; None: as programs do.
         missing: words and numbers that stand for a missing value, such as -999 and 9999-12-31.
@@ -139,6 +153,15 @@ class Cells:
         return pc.unique(words.filter(pa.array(present)))
 
     @property
+    def infinite(self) -> int:
+        """Number of infinite values, which count as missing."""
+        if self.is_text and self.delimiter:
+            return pc.sum(pc.is_in(self.array, pa.array(sorted(INFINITE)))).as_py() or 0
+        if pa.types.is_floating(self.array.type):
+            return int(np.isinf(np.asarray(self.array.cast(pa.float64()))).sum())
+        return 0
+
+    @property
     def digits(self) -> Cells:
         """The numbers of a Parquet column as text: 20200705, also where a gap made it a float."""
         column = self.array
@@ -181,7 +204,7 @@ def parse(cells: Cells, rule: Reading) -> Parsed:
         rule: a column of the contract, or a plain `Reading`.
     """
     is_time = rule.type == "datetime"
-    if is_time and rule.format and not cells.is_text and _is_number(cells.array.type):
+    if is_time and rule.format and not cells.is_text and is_number(cells.array.type):
         cells = cells.digits
     if cells.is_text:
         codes, words = cells.encoded
@@ -251,12 +274,14 @@ def _flags(array: Any) -> np.ndarray:
     return np.asarray(array, dtype=bool)
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether Arrow stores a column as numbers, as yes and no, which are 1 and 0, or as durations."""
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_boolean(kind)
         or pa.types.is_decimal(kind)
+        or pa.types.is_duration(kind)
     )
 
 
@@ -271,8 +296,11 @@ def _from_native(
         return words, nulls, ~nulls
     if kind == "datetime":
         return _as_times(column, nulls, rule.missing)
-    if not _is_number(column.type):
+    if not is_number(column.type):
         return np.zeros(len(column)), nulls, np.zeros(len(column), dtype=bool)
+    if pa.types.is_duration(column.type):
+        ticks = column.cast(pa.int64()).cast(pa.float64(), safe=False)
+        column = pc.divide(ticks, float(PER_SECOND[column.type.unit]))
     numbers = column.cast(pa.float64(), safe=False).to_numpy()
     nulls |= np.isin(numbers, missing_numbers(rule)) if rule.missing else False
     if kind == "number":
@@ -305,7 +333,7 @@ def _as_times(
         column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
         return np.zeros(len(column), "datetime64[ns]"), nulls, np.zeros(len(column), dtype=bool)
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    per_second = PER_SECOND[column.type.unit]
     ticks = column.cast(pa.int64()).fill_null(0).to_numpy()
     for word in missing:
         with suppress(ValueError):

@@ -19,9 +19,20 @@ def copies(rows: pd.DataFrame) -> Codes:
         return numbers
     if not len(rows.columns):
         return np.zeros_like(numbers)
-    same = rows[repeated].groupby(list(rows.columns), dropna=False, sort=False).ngroup()
+    columns = list(rows.columns)
+    same = rows[repeated].groupby(columns, dropna=False, sort=False, observed=True).ngroup()
     numbers[repeated] = len(rows) + same.to_numpy()
     return pd.factorize(numbers)[0].astype(np.int64)
+
+
+def belonging(rows: pd.DataFrame, group: str | None) -> Codes:
+    """Number the rows that belong together: those of one group, or equal ones; a missing group is one of its own."""
+    if group is None:
+        return copies(rows)
+    codes, names = pd.factorize(rows[group])
+    alone = codes < 0
+    codes[alone] = len(names) + np.arange(int(alone.sum()))
+    return codes.astype(np.int64)
 
 
 def divide(
@@ -29,9 +40,10 @@ def divide(
 ) -> Codes:
     """Divide rows into parts; copies of a row go to one part.
 
-    Copies are placed first, the most frequent row first, each where it brings the parts nearest to what
-    is wanted (the rule of scikit-learn's StratifiedGroupKFold, for parts of any size); of few distinct rows,
-    in the best of many orders. Rows without a copy then fill what is missing.
+    Copies are placed first, the most frequent row first, each where it brings the parts nearest to what is wanted
+    by the chi-square distance: for one class the method of Webster and Sainte-Laguë, which gives each part its share
+    of the frequent rows as of the rare ones. Of few distinct rows, in the best of many orders. Rows without a copy
+    then fill what is missing.
 
     Args:
         strata: class of each row, from 0 (rows,).
@@ -46,7 +58,7 @@ def divide(
     have = np.zeros(wanted.shape)
     sizes = np.bincount(same)
     is_repeated = sizes[same] > 1
-    total = np.maximum(wanted.sum(axis=0), 1.0)
+    scale = np.maximum(wanted, 0.5)
     if is_repeated.any():
         numbers, at = np.unique(same[is_repeated], return_inverse=True)
         counts = np.zeros((len(numbers), wanted.shape[1]))
@@ -55,8 +67,8 @@ def divide(
         orders = [shuffled[np.argsort(-sizes[numbers[shuffled]], kind="stable")]]
         if len(numbers) <= FEW:
             orders += [generator.permutation(len(numbers)) for _ in range(ORDERS)]
-        tried = [_placed(counts, wanted, order) for order in orders]
-        chosen, have = min(tried, key=lambda one: float((((one[1] - wanted) / total) ** 2).sum()))
+        tried = [_placed(counts, wanted, scale, order) for order in orders]
+        chosen, have = min(tried, key=lambda one: float(((one[1] - wanted) ** 2 / scale).sum()))
         part[is_repeated] = chosen[at]
     for code in range(wanted.shape[1]):
         single = generator.permutation(np.flatnonzero((strata == code) & ~is_repeated))
@@ -68,14 +80,13 @@ def divide(
 
 
 def _placed(
-    counts: NDArray[np.float64], wanted: NDArray[np.int64], order: Codes
+    counts: NDArray[np.float64], wanted: NDArray[np.int64], scale: NDArray[np.float64], order: Codes
 ) -> tuple[Codes, NDArray[np.float64]]:
     """Place distinct rows one after the other; returns the part of each, and the rows of each part."""
     have = np.zeros(wanted.shape)
     chosen = np.zeros(len(counts), dtype=np.int64)
-    total = np.maximum(wanted.sum(axis=0), 1.0)
     for one in order:
-        nearer = counts[one] * (counts[one] + 2 * (have - wanted)) / total**2
+        nearer = counts[one] * (counts[one] + 2 * (have - wanted)) / scale
         chosen[one] = nearer.sum(axis=1).argmin()
         have[chosen[one]] += counts[one]
     return chosen, have

@@ -11,6 +11,10 @@ import pyarrow.compute as pc
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+CLOCK = (
+    r"^(?P<sign>-?)(?:(?P<days>[0-9]{1,4}) days?,? )?(?P<whole>[0-9]{1,4}):(?P<minutes>[0-5][0-9])"
+    r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?$"
+)
 # No-break and thin blanks, the minus sign and the apostrophe of typesetters, as a keyboard has them.
 TYPESET = (("[\u00a0\u2007\u2009\u202f]", " "), ("[\u2212]", "-"), ("[\u2019\u00b4]", "'"))
 
@@ -35,6 +39,8 @@ class Written(BaseModel):
         negative: how a negative number is written, beside a minus in front of it.
         yes: the word for true, in any case.
         no: the word for false.
+        clock: hours and minutes, perhaps seconds, with colons between them; 14:30 is 14.5. Likewise minutes
+            and seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +52,7 @@ class Written(BaseModel):
     negative: Literal["parentheses", "trailing minus"] | None = None
     yes: str | None = Field(default=None, min_length=1)
     no: str | None = Field(default=None, min_length=1)
+    clock: bool = False
 
     @model_validator(mode="after")
     def _agrees(self) -> Written:
@@ -53,6 +60,8 @@ class Written(BaseModel):
             raise ValueError("decimal and thousands must be different signs")
         if (self.yes is None) != (self.no is None) or (self.yes and self.yes == self.no):
             raise ValueError("yes and no must be two words")
+        if self.clock and self.model_dump(exclude_defaults=True) != {"clock": True}:
+            raise ValueError("clock has nothing beside it")
         return self
 
     @property
@@ -67,7 +76,9 @@ def read_numbers(
     """Read numbers; returns words as a program writes them, numbers, and which are numbers."""
     if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
         words = typeset(words)
-    if written is not None and not written.words:
+    if written is not None and written.clock:
+        words = _hours(words)
+    elif written is not None and not written.words:
         words = _normalised(words, written)
     words = pc.utf8_ltrim(words, "+")
     fits = np.asarray(pc.match_substring_regex(words, DECIMAL).fill_null(False), dtype=bool)
@@ -82,6 +93,8 @@ def cast_where(chosen: np.ndarray, words: pa.Array, kind: pa.DataType, other: An
 
 def example(written: Written) -> str:
     """Write 1234.5 in this way."""
+    if written.clock:
+        return "14:30"
     number = f"1{written.thousands or ''}234{written.decimal}5{next(iter(written.scale or ()), '')}"
     if written.unit:
         is_sign = len(written.unit) == 1 and not written.unit.isalpha() and written.unit != "%"
@@ -94,6 +107,19 @@ def typeset(words: pa.Array) -> pa.Array:
     for pattern, plain in TYPESET:
         words = pc.replace_substring_regex(words, pattern, plain)
     return words
+
+
+def _hours(words: pa.Array) -> pa.Array:
+    """Rewrite 14:30 as 14.5; null where impossible."""
+    found = pc.extract_regex(words, CLOCK)
+    part = {
+        name: pc.if_else(pc.equal(found.field(name), ""), "0", found.field(name)).cast(pa.float64())
+        for name in ("days", "whole", "minutes", "seconds")
+    }
+    sixtieths = pc.add(part["minutes"], pc.divide(part["seconds"], 60.0))
+    whole = pc.add(pc.multiply(part["days"], 24.0), part["whole"])
+    hours = pc.add(whole, pc.divide(sixtieths, 60.0)).cast(pa.string())
+    return pc.binary_join_element_wise(found.field("sign"), hours, "").cast(words.type)
 
 
 def _normalised(words: pa.Array, written: Written) -> pa.Array:

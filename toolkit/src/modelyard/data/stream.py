@@ -24,7 +24,7 @@ from modelyard.data.table import (
     csv_error,
     first_bytes,
     sniff,
-    without_dictionary,
+    unpacked,
 )
 from modelyard.errors import UsageError
 
@@ -105,9 +105,7 @@ class Stream:
             none = np.zeros(0, dtype=np.int64)
             rows = [batch for _, batch in held]
             cells = {
-                name: Cells(
-                    without_dictionary(pa.chunked_array([batch[of] for batch in rows])), delimiter
-                )
+                name: Cells(unpacked(pa.chunked_array([batch[of] for batch in rows])), delimiter)
                 for name, of in self.columns.items()
                 if rows
             }

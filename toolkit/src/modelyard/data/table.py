@@ -142,12 +142,14 @@ def _table(
     rows = len(columns[0]) if columns else 0
     if rows == 0:
         raise UsageError(f"{path} has a header but no rows.")
-    cells = [Cells(without_dictionary(column), delimiter) for column in columns]
+    cells = [Cells(unpacked(column), delimiter) for column in columns]
     return Table(path, dict(zip(names, cells, strict=True)), rows)
 
 
-def without_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Decode a column that a Parquet file keeps as codes."""
+def unpacked(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decode a column that a Parquet file keeps as codes, and write times of day as text."""
+    if pa.types.is_time(column.type):
+        return column.cast(pa.string())
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 

@@ -21,11 +21,13 @@ OFFSET = r"(Z|:[0-9.]+[+-][0-9]{2}:?[0-9]{2})$"
 NANOSECOND_LIMIT = 9_223_372_036  # seconds from 1970 that datetime64[ns] can hold
 # What datetime64[ns] can hold.
 EARLIEST, LATEST = datetime(1677, 9, 22), datetime(2262, 4, 10)
-EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000}  # ticks per second
+EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 10**6, "epoch_ns": 10**9}  # ticks per second
 PARTS = {
     "Y": "[0-9]{4}",
     "y": "[0-9]{2}",
-    **dict.fromkeys("mdHIMS", "[0-9]{1,2}"),
+    "G": "[0-9]{4}",
+    "q": "[1-4]",
+    **dict.fromkeys("mdHIMSV", "[0-9]{1,2}"),
     "f": "[0-9]{1,9}",
     **dict.fromkeys("bBaA", r"\pL+\.?"),
     "p": r"[AaPp]\.?[Mm]\.?",
@@ -66,11 +68,18 @@ def check_format(format: str) -> str:
     unknown = [part for part in parts if part not in PARTS]
     if unknown or format.replace("%%", "").endswith("%"):
         known = " ".join(f"%{part}" for part in PARTS)
-        raise ValueError(f"%{unknown[0] if unknown else ''} is none of {known}, epoch_s, epoch_ms")
+        raise ValueError(
+            f"%{unknown[0] if unknown else ''} is none of {known}, {', '.join(EPOCHS)}"
+        )
     if len(set(parts)) < len(parts):
         raise ValueError("each directive may stand once")
-    if not {"Y", "y"} & set(parts) or not {"m", "b", "B"} & set(parts):
-        raise ValueError("a year (%Y or %y) and a month (%m, %b or %B) are needed")
+    if ("G" in parts) != ("V" in parts) or ("V" in parts and {"Y", "y", "d", *"mbBq"} & set(parts)):
+        raise ValueError(
+            "%G, the year of a week, and %V, the week, belong together, without a month"
+        )
+    is_month = {"Y", "y"} & set(parts) and {"m", "b", "B", "q"} & set(parts)
+    if not is_month and "V" not in parts:
+        raise ValueError("a year (%Y or %y) and a month (%m, %b or %B) or quarter (%q) are needed")
     if ("I" in parts) != ("p" in parts):
         raise ValueError("%I, an hour of twelve, and %p belong together")
     return format
@@ -141,7 +150,7 @@ def _iso(words: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _since_1970(words: pa.Array, per_second: int) -> np.ndarray:
     """Read seconds or milliseconds since 1970; fractions to the microsecond."""
-    number = pc.extract_regex(words, r"^(?P<whole>-?[0-9]{1,16})(?:\.(?P<rest>[0-9]*))?$")
+    number = pc.extract_regex(words, r"^(?P<whole>-?[0-9]{1,19})(?:\.(?P<rest>[0-9]*))?$")
     whole = number.field("whole").fill_null("0").cast(pa.int64()).to_numpy()
     text = pc.binary_join_element_wise("0.", number.field("rest").fill_null(""), "0", "")
     rest = text.cast(pa.float64()).to_numpy()
@@ -175,7 +184,11 @@ def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
         names = pc.utf8_rtrim(pc.utf8_lower(text[name]), ".")
         place = pc.index_in(names, pa.array(MONTHS, names.type)).fill_null(-1).to_numpy()
         month = np.array([*MONTHS.values(), 0])[place]
+    if "q" in text:
+        month = number("q", 1) * 3 - 2
     day, hour = number("d", 1), number("H", 0)
+    if "V" in text:
+        year, month, day = _monday(number("G", 1970), number("V", 1))
     fits &= (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
     if "p" in text:
         twelve = number("I", 12)
@@ -195,6 +208,21 @@ def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
         nanoseconds = pc.if_else(pa.array(fits), digits, "0").cast(pa.int64()).to_numpy()
     times = (np.where(fits, seconds, 0) * 10**9 + nanoseconds).view("datetime64[ns]")
     return np.where(fits, times, np.datetime64("NaT")), fits & np.full(len(fits), "z" not in text)
+
+
+def _monday(year: np.ndarray, week: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return year, month and day of the Monday of ISO weeks; month 0 where the year has no such week."""
+
+    def first(of: np.ndarray) -> np.ndarray:  # week 1 has the fourth of January
+        fourth = (of - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
+        return np.asarray(fourth - (fourth + 3) % 7)
+
+    days = first(year) + (week - 1) * 7
+    fits = (week >= 1) & (days < first(year + 1))
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]").astype(np.int64)
+    day = days - months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
+    return months // 12 + 1970, np.where(fits, months % 12 + 1, 0), day
 
 
 def _offset(text: dict[str, pa.Array], fits: np.ndarray) -> np.ndarray:
@@ -223,6 +251,8 @@ def _pattern(format: str) -> str:
             if any(re.fullmatch("%[^%pzaAbB]", other) for other in around):  # 20200705
                 digits = digits.replace("{1,2}", "{2}")
             pattern += f"(?P<{token[1]}>{digits})"
+            if token == "%d" and {"%b", "%B"} & set(tokens):  # noqa: S105 (no password)
+                pattern += "(?:st|nd|rd|th)?"
     return f"^{pattern}$"
 
 

@@ -1,8 +1,8 @@
 """Fairness: metrics of groups of rows, and disparities between groups.
 
-For each sensitive column of the contract: the figures of every group with intervals, and how far
-the groups lie apart, which conf/gates.yml limits (see `largest_gap`). Figures are fairlearn's (Bird et al. 2020,
-Microsoft MSR-TR-2020-32): the selection rate, whose equality is demographic parity; true and false
+For each sensitive column of the contract: the figures of every group with intervals, and how far the
+groups lie apart, which conf/gates.yml limits (see `largest_gap`). Figures are fairlearn's (Bird et al.
+2020, Microsoft MSR-TR-2020-32): the selection rate, whose equality is demographic parity; true and false
 positive rates, whose joint equality is equalized odds (Hardt et al. 2016, NeurIPS).
 """
 

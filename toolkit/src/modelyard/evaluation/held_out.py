@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from modelyard.contract.line import another_line
 from modelyard.contract.model import Contract, load_contract
+from modelyard.data.folds import belonging
 from modelyard.data.parts import read_part, target_of
 from modelyard.errors import UsageError
 from modelyard.evaluation.metrics import directions, load_metrics, values
@@ -174,11 +175,11 @@ def held_out(
 def is_small(
     rows: pd.DataFrame, truth: NDArray[Any], contract: Contract, limits: Evaluation
 ) -> bool:
-    """Tell whether the held-out rows are few: copies count once, and so do the rows of the rarest class."""
+    """Tell whether the held-out rows are few: copies and the rows of a group count once, and so do the rows of the rarest class."""
     if not limits.out_of_fold_below:
         return False
     some = rows.head(20 * limits.out_of_fold_below)  # enough to see whether there are so many
-    distinct = len(some.drop(columns=contract.target.column).drop_duplicates())
+    distinct = len(np.unique(belonging(some.drop(columns=contract.target.column), contract.group)))
     if contract.kind == "regression":
         return distinct < limits.out_of_fold_below
     rarest = min(class_counts(truth, contract))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from modelyard.modelling.predicting import Floats
@@ -37,13 +38,12 @@ class Calibration:
         if self.method == "none":
             return scores
         if self.method == "temperature":
-            logs = np.log(np.clip(scores, TINY, 1)) * self.x[0]
-            raised = np.exp(logs - logs.max(axis=1, keepdims=True))
-            return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+            return np.asarray(softmax(np.log(np.clip(scores, TINY, 1)) * self.x[0], axis=1))
         if self.method == "isotonic":
             second = np.interp(scores[:, 1], self.x, self.y)
         else:
-            second = 1 / (1 + np.exp(-(self.x[0] * _log_odds(scores[:, 1]) + self.x[1])))
+            odds = logit(np.clip(scores[:, 1], TINY, 1 - TINY))
+            second = expit(self.x[0] * odds + self.x[1])
         return np.column_stack([1 - second, second])
 
 
@@ -72,8 +72,3 @@ class Calibrated(ClassifierMixin, BaseEstimator):
     def predict(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """Predict classes (rows,)."""
         return np.asarray(self.classes_[self.predict_proba(inputs).argmax(axis=1)])
-
-
-def _log_odds(chance: Floats) -> Floats:
-    clipped = np.clip(chance, TINY, 1 - TINY)
-    return np.asarray(np.log(clipped / (1 - clipped)))

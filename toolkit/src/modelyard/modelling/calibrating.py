@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 
 from modelyard.contract.model import Contract
 from modelyard.modelling.calibrated import TINY, Calibrated, Calibration, Method
-from modelyard.modelling.comparing import Choice
+from modelyard.modelling.comparing import Choice, losses_of
 from modelyard.modelling.predicting import Floats
 
 FEWEST_ROWS = 50  # held out; fewer say little about probabilities
@@ -67,7 +67,8 @@ def calibrate(choice: Choice, contract: Contract) -> Calibrating:
         for known, held in KFold(FOLDS, shuffle=True, random_state=0).split(scores):
             correction = _learnt(method, codes[known], scores[known])
             made[method][held] = correction.apply(scores[held])
-    losses = {method: _losses(codes, one) for method, one in made.items()}
+    known = np.arange(scores.shape[1])
+    losses = {method: losses_of(codes, one, known, TINY) for method, one in made.items()}
     compared = {
         method: {
             "log_loss": float(losses[method].mean()),
@@ -119,15 +120,10 @@ def _learnt(method: Method, codes: NDArray[Any], scores: Floats) -> Calibration:
         return Calibration(method, tuple(map(float, steps.X_thresholds_)), tuple(map(float, y)))
 
     def loss(x: Floats) -> float:
-        return float(_losses(codes, Calibration(method, tuple(map(float, x))).apply(scores)).mean())
+        corrected = Calibration(method, tuple(map(float, x))).apply(scores)
+        return float(losses_of(codes, corrected, np.arange(scores.shape[1]), TINY).mean())
 
     start = [1.0, 0.0] if method == "sigmoid" else [1.0]
     bounds = [(0.05, 20.0), (-20.0, 20.0)][: len(start)]
     found = minimize(loss, start, method="L-BFGS-B", bounds=bounds)
     return Calibration(method, tuple(map(float, found.x)))
-
-
-def _losses(codes: NDArray[Any], scores: Floats) -> Floats:
-    """Compute the log loss of each row (rows,)."""
-    own = np.take_along_axis(scores, codes[:, None].astype(np.int64), axis=1)[:, 0]
-    return np.asarray(-np.log(np.clip(own, TINY, 1)))

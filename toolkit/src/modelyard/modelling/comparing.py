@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
 from modelyard.contract.model import Contract
+from modelyard.data.folds import copies
 from modelyard.modelling.encoding import MOST_LEVELS, Feature, encoder, fit_encoder
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import Floats, threads_for
@@ -95,7 +96,7 @@ def compare(
     Chosen is the first whose loss is within a standard error of the lowest: name the simplest first. The
     loss is the log loss of classes, and half the squared error of numbers. Small tables are compared out of
     fold: each of five parts is held out once, or, where rows are split by time, each of the four latest
-    sixths is predicted from the rows before it. Larger ones are compared on the validation rows. Candidates
+    sixths is predicted from the rows before it. Larger ones, and rows in groups, are compared on the validation rows. Candidates
     then learn from a sample of the training rows; the best boosting among them is fitted on all, and takes
     part with the loss that it has then. A single candidate learns from all.
 
@@ -116,7 +117,10 @@ def compare(
     target = np.concatenate([train[1], validation[1]])
     given = np.arange(len(train[1])), np.arange(len(train[1]), len(target))
     trials = _Trials(rows, target, contract, seed, patience, tolerance)
-    folds = _folds(rows, target, contract, seed) if _is_small(candidates, target, contract) else []
+    in_folds = contract.group is None and _is_small(candidates, target, contract)
+    folds = (
+        _folds(rows, target, contract, seed) if in_folds else []
+    )  # features do not say the group
     how = "the validation rows"
     if folds:
         others = "those before" if contract.time else "the others"
@@ -196,11 +200,8 @@ def _above(one: _Trial, tried: Mapping[str, _Trial]) -> dict[str, float]:
 
 
 def _first_of_the_best(tried: Mapping[str, _Trial]) -> str:
-    for name, one in tried.items():
-        found = _above(one, tried)
-        if found["above_lowest"] <= found["standard_error"]:
-            return name
-    raise AssertionError("the lowest loss is not above itself")
+    above = {name: _above(one, tried) for name, one in tried.items()}
+    return next(name for name, one in above.items() if one["above_lowest"] <= one["standard_error"])
 
 
 @dataclass
@@ -254,12 +255,17 @@ class _Trials:
         return self._encoded[key]
 
 
-def losses_of(truth: NDArray[Any], scores: Floats, classes: NDArray[Any] | None) -> Floats:
-    """Compute each row's log loss of probabilities (rows, classes), or half the squared error of values."""
+def losses_of(
+    truth: NDArray[Any], scores: Floats, classes: NDArray[Any] | None, least: float = TINY
+) -> Floats:
+    """Compute each row's log loss of probabilities (rows, classes), or half the squared error of values.
+
+    A probability below `least` counts as that.
+    """
     if classes is None:
         return np.asarray((scores - truth) ** 2 / 2)
     own = scores[np.arange(len(truth)), np.searchsorted(classes, truth)]
-    return np.asarray(-np.log(np.clip(own, TINY, 1)))
+    return np.asarray(-np.log(np.clip(own, least, 1)))
 
 
 def _scores(learner: Any, inputs: Floats, classes: NDArray[Any] | None) -> Floats:
@@ -295,8 +301,8 @@ def _folds(rows: pd.DataFrame, target: NDArray[Any], contract: Contract, seed: i
     if contract.time is not None:
         pairs = TimeSeriesSplit(4, test_size=max(1, count // 6)).split(rows)
     elif _are_measured(rows) and rows.duplicated().any():
-        groups = pd.util.hash_pandas_object(rows.astype(str), index=False).to_numpy()
-        distinct = min(FOLDS, len(np.unique(groups)))
+        groups = copies(rows)
+        distinct = min(FOLDS, groups.max() + 1)
         pairs = GroupKFold(distinct, shuffle=True, random_state=seed).split(rows, groups=groups)
     elif is_class and np.unique(target, return_counts=True)[1].max() >= FOLDS:
         pairs = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, target)

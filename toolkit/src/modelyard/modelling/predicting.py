@@ -15,8 +15,9 @@ from modelyard.contract.model import Contract
 from modelyard.errors import UsageError, first_line
 
 Floats = NDArray[np.float64]
-# Threads wait for each other, boosting's after every node, a linear model's after every product. Up to so many rows a second thread saves
-# little on an idle machine, and on a busy one (steps run side by side) it takes ten times longer.
+# Threads wait for each other, boosting's after every node, a linear model's after every product. Up to so
+# many rows a second thread saves little on an idle machine, and on a busy one (steps run side by side) it
+# takes ten times longer.
 ROWS_PER_THREAD = 200_000
 
 

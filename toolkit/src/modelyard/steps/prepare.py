@@ -17,7 +17,8 @@ from modelyard.console import console, shown, table
 from modelyard.contract.model import Contract, load_contract
 from modelyard.contract.reading import read_table
 from modelyard.contract.validate import validate
-from modelyard.data.folds import Codes, copies, divide
+from modelyard.data.cells import ARROW
+from modelyard.data.folds import Codes, belonging, divide
 from modelyard.data.parts import FOLDS_FILE, PARTS
 from modelyard.data.table import Table, as_table, read_file
 from modelyard.errors import UsageError, first_line, guarded
@@ -119,6 +120,7 @@ def _write(
         write_part(rows.iloc[parts[name]], schema, prepared / f"{name}.parquet")
     summaries = {str(name): summary(rows.iloc[parts[name]], contract) for name in PARTS}
     distinct = len(np.unique(same))
+    in_groups = {"group": contract.group} if contract.group else {}
     identity = content_digest(content)
     write_evidence(
         evidence,
@@ -139,11 +141,13 @@ def _write(
             "digest": identity,
             "dropped": dropped,
             "repeated": {"rows": len(rows) - distinct, "distinct": distinct},
-            "split": {"method": method, **summaries},
+            "split": {"method": method, **in_groups, **summaries},
         },
     )
     show(data, method, summaries, dropped, contract)
-    if distinct < len(rows):
+    if contract.group:
+        print(f"the rows of each of the {distinct:,} {contract.group} stand in one part")
+    elif distinct < len(rows):
         print(
             f"{len(rows) - distinct:,} rows repeat another in all columns but the target: all are kept, "
             f"and the copies of each of the {distinct:,} distinct rows stand in one part"
@@ -159,15 +163,15 @@ def usable_rows(
     repetitions of an earlier row in every column, identifiers included.
 
     Returns:
-        The rows; the number of the distinct row of each, by all columns but the target, since a model that
-        has seen a copy of a row knows what it became; the number of rows dropped by reason.
+        The rows; the number of the group of each, or of the distinct row, by all columns but the target, since a
+        model that has seen a copy of a row knows what it became; the number of rows dropped by reason.
     """
     unknown = content[contract.target.column].isna()
     timeless = ~unknown & (content[contract.time].isna() if contract.time else False)
     repeated = ~unknown & ~timeless & (contract.table.repeated_rows == "drop")
     repeated &= content.duplicated() if repeated.any() else False
     usable = content.loc[~(unknown | timeless | repeated)]
-    same = copies(usable.drop(columns=contract.target.column))
+    same = belonging(usable.drop(columns=contract.target.column), contract.group)
     rows = usable[contract.prepared].reset_index(drop=True)
     types = {"boolean": bool, "integer": np.int64}
     target = contract.target.column
@@ -198,10 +202,12 @@ def split(rows: pd.DataFrame, same: Codes, contract: Contract) -> tuple[str, dic
     else:
         method = "random" if contract.kind == "regression" else "stratified"
         parts = at_random(_strata(rows, contract), same, contract)
+        method = "group" if contract.group else method
     for name, positions in parts.items():
         if len(positions) < FEWEST[name]:
             distinct = len(np.unique(same))
-            few = f"{distinct:,} distinct ones among " if distinct < len(rows) else ""
+            what = f"of different {contract.group}" if contract.group else "distinct ones"
+            few = f"{distinct:,} {what} among " if distinct < len(rows) else ""
             raise UsageError(
                 f"{few}{len(rows):,} usable rows are too few: {name} would get {len(positions)}, "
                 f"at least {FEWEST[name]} needed. Bring more rows, or change the split."
@@ -296,18 +302,10 @@ def write_folds(fold: Codes, prepared: Path) -> None:
 
 def arrow_schema(rows: pd.DataFrame, contract: Contract) -> pa.Schema:
     """Make the schema of the three files: the same in each, wherever values are missing."""
-    types = {
-        "number": pa.float64(),
-        "integer": pa.int64(),
-        "boolean": pa.bool_(),
-        "category": pa.string(),
-        "text": pa.string(),
-        "datetime": pa.timestamp("ns"),
-    }
     fields = []
     for name in rows.columns:
         has_gaps = rows[name].dtype.kind == "f"
-        fields.append((name, pa.float64() if has_gaps else types[contract.columns[name].type]))
+        fields.append((name, pa.float64() if has_gaps else ARROW[contract.columns[name].type]))
     return pa.schema(fields)
 
 

@@ -16,6 +16,7 @@ from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry
 from modelyard.pipelines.record import parent_run_id
+from modelyard.principles import load_principles
 from modelyard.project import read_project
 from modelyard.reports.card import write_card
 from modelyard.reports.kinds import OF_STEPS
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--contract", required=True, type=Path, help="conf/contract.yml")
     parser.add_argument("--gates", required=True, type=Path, help="conf/gates.yml")
     parser.add_argument("--project", required=True, type=Path, help="conf/project.yml")
+    parser.add_argument("--principles", type=Path, help="conf/principles.yml, for the model card")
     for name in ("model", "baseline", "prepared"):
         parser.add_argument(f"--{name}", required=True, type=Path, help=f"folder with {name}")
     for step in OF_STEPS:
@@ -79,12 +81,13 @@ def register(arguments: argparse.Namespace) -> int:
     run_about = about_run() | {"mlflow_run_id": run_id}
     evidence["decision"] = decision.evidence()
     project = read_project(arguments.project)
+    principles = load_principles(arguments.principles)
     page = arguments.page / "report.html"
     write_text(page, render(evidence, {"title": project.title, **about_run()}))
     with tempfile.TemporaryDirectory(prefix="card-") as folder:
-        write_card(Path(folder), evidence, project, run_about)
+        write_card(Path(folder), evidence, project, run_about, principles)
         registry.keep(run_id, Path(folder), "card")
-    write_card(arguments.page, evidence, project, about_run())
+    write_card(arguments.page, evidence, project, about_run(), principles)
     print(f"registered {arguments.model_name} v{version.number} as challenger: {said(decision)}")
     marks = {True: "ok  ", False: "NO  ", None: "open"}
     for reason in decision.reasons:
@@ -94,7 +97,7 @@ def register(arguments: argparse.Namespace) -> int:
 
 def said(decision: Decision) -> str:
     """Say in a few words what `mlops promote` would do."""
-    if decision.verdict == "open" and decision.open_gates == "ask":
+    if decision.is_asked:
         return "open, somebody has to accept what could not be judged (mlops promote --accepted-by)"
     if decision.verdict == "open":
         return "open, would be refused until every gate can be judged"
