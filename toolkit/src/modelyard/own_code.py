@@ -35,11 +35,6 @@ def load_attribute(module: str, name: str) -> Any:
     return getattr(loaded, name)
 
 
-def metrics_module(root: Path) -> str | None:
-    """Name the project's module of metrics; see `own_module`."""
-    return own_module(root, "metrics")
-
-
 def own_module(root: Path, name: str) -> str | None:
     """Name a module of the project's package, and make it importable; None where there is none."""
     if not (root / "conf" / "project.yml").is_file():

@@ -11,67 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelyard.pipelines.documents import PipelineError
+from modelyard.pipelines.failures import RunFailed
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.references import module_of, shell_line, words
-from modelyard.pipelines.run import Result, RunFailed, run_pipeline
 from modelyard.tracking import local_store
 
-SHOW = "import json, os, sys\nprint(json.dumps([os.environ.get('FOO'), *sys.argv[1:]]))\n"
-SHOW_COMPONENT = """\
-type: command
-name: show
-inputs:
-  text: {type: string, default: x}
-  rate: {type: number, default: 0.1}
-  flag: {type: boolean, default: false}
-  count: {type: integer, default: 1}
-  maybe: {type: string, optional: true}
-code: src
-environment: azureml:train@latest
-command: >-
-  python show.py "${{inputs.text}}" ${{inputs.rate}} ${{inputs.flag}} ${{inputs.count}} $[[--maybe ${{inputs.maybe}}]]
-"""
-WRITE = """\
-type: command
-outputs: {out: {type: uri_folder}}
-command: echo hi > ${{outputs.out}}/a.txt
-environment: azureml:train@latest
-"""
-
-
-@pytest.fixture
-def azureml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "conf").mkdir()
-    text = "title: T\nname: t\npackage: p\nowner: a@example.com\nmodel: t\n"
-    (tmp_path / "conf" / "project.yml").write_text(text)
-    folder = tmp_path / "azureml"
-    (folder / "src").mkdir(parents=True)
-    (folder / "src" / "show.py").write_text(SHOW)
-    (folder / "show.yml").write_text(SHOW_COMPONENT)
-    (folder / "write.yml").write_text(WRITE)
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-def run(azureml: Path, text: str, **options: object) -> Result:
-    file = azureml / "p.yml"
-    file.write_text(text)
-    # The store is not what these tests are about; without it nothing is reused.
-    return run_pipeline(file, record=False, **options)  # type: ignore[arg-type]
-
-
-def shown(result: Result, step: str = "show") -> list[str]:
-    """What the step's program got: FOO of its environment, and its arguments."""
-    log = (result.folder / step / "log.txt").read_text()
-    return list(json.loads(log))
-
-
-def problems(azureml: Path, text: str) -> str:
-    (azureml / "p.yml").write_text(text)
-    with pytest.raises(PipelineError) as error:
-        load_pipeline(azureml / "p.yml")
-    return str(error.value)
+from tests.pipelines.other_peoples import SHOW, SHOW_COMPONENT, problems, run, shown
 
 
 def show(inputs: str = "{}", before: str = "", after: str = "") -> str:
@@ -91,6 +36,7 @@ def show(inputs: str = "{}", before: str = "", after: str = "") -> str:
         ('{text: \'{"a": [1, "b c"]}\'}', ['{"a": [1, "b c"]}', "0.1", "False", "1"]),
         ('{text: "two\\nlines"}', ["two\nlines", "0.1", "False", "1"]),
         ("{rate: 1e-4, count: 12, flag: True}", ["x", "0.0001", "True", "12"]),
+        ("{rate: '2', count: '12', flag: 'true'}", ["x", "2", "True", "12"]),
         ("{maybe: a b}", ["x", "0.1", "False", "1", "--maybe", "a b"]),
     ],
 )
@@ -167,6 +113,87 @@ def test_a_job_without_code_finds_the_folders_that_azure_ml_makes(azureml: Path)
     assert (result.folder / "p" / "outputs" / "a.txt").read_text() == "hello\n"
 
 
+def test_what_a_script_leaves_in_outputs_is_kept_and_its_code_stays_clean(azureml: Path) -> None:
+    job = (
+        "command: touch beside; echo hello > outputs/a.txt\ncode: src\n"
+        "environment: azureml:train@latest\n"
+    )
+    result = run(azureml, job)
+    assert (result.folder / "p" / "outputs" / "a.txt").read_text() == "hello\n"
+    assert [path.name for path in (azureml / "src").iterdir()] == ["show.py"]
+
+
+@pytest.mark.parametrize("code", ["", "code: src,"])
+def test_the_output_artifacts_is_what_a_job_leaves_in_outputs_and_logs(
+    azureml: Path, code: str
+) -> None:
+    result = run(
+        azureml,
+        f"""\
+type: pipeline
+jobs:
+  one: {{command: echo hi > ./outputs/a.txt, {code} environment: e, outputs: {{artifacts: }}}}
+  two:
+    command: cat ${{{{inputs.x}}}}/outputs/a.txt
+    environment: e
+    inputs: {{x: '${{{{parent.jobs.one.outputs.artifacts}}}}'}}
+""",
+    )
+    assert (result.folder / "two" / "log.txt").read_text() == "hi\n"
+
+
+SWEEP = """\
+type: sweep
+trial:
+  command: python trial.py ${{inputs.scale}} ${{search_space.x}} ${{search_space.word}}
+  code: src
+  environment: azureml:train@latest
+inputs: {scale: 2}
+search_space:
+  x: {type: choice, values: [3, 1]}
+  word: {type: choice, values: [a b]}
+sampling_algorithm: grid
+objective: {goal: minimize, primary_metric: loss/total}
+limits: {max_total_trials: 2, max_concurrent_trials: 2}
+"""
+
+
+def test_a_sweep_job_reads_what_its_trials_log_with_mlflow(azureml: Path) -> None:
+    (azureml / "src" / "trial.py").write_text(
+        "import sys, mlflow\nassert sys.argv[3] == 'a b'\n"
+        "for step in (1, 2):\n"
+        "    value = float(sys.argv[1]) * float(sys.argv[2]) / step\n"
+        "    mlflow.log_metric('loss/total', value, step=step)\n"
+        "open('outputs/x', 'x').write(sys.argv[2])\n"
+    )
+    result = run(azureml, SWEEP)
+    evidence = json.loads((result.folder / "p" / "sweep" / "sweep.json").read_text())
+    assert evidence["metrics"]["best"] == 1.0
+    left = sorted(file.read_text() for file in result.folder.glob("p.trials/*/outputs/x"))
+    assert left == ["1", "3"]
+    assert sorted(one["history"] for one in evidence["details"]["trials"]) == [
+        [[1, 2.0], [2, 1.0]],
+        [[1, 6.0], [2, 3.0]],
+    ]
+
+
+def test_a_sweep_job_uses_only_what_it_draws(
+    azureml: Path,
+) -> None:
+    found = problems(azureml, SWEEP.replace("search_space.word", "search_space.wort"))
+    assert "p.yml:3: the command names ${{search_space.wort}}, which is not drawn; did you" in found
+
+
+def test_code_may_be_one_file_and_a_component_may_take_a_path_of_any_kind(azureml: Path) -> None:
+    (azureml / "show.yml").write_text(
+        "type: command\nname: show\ncode: src/show.py\nenvironment: e\n"
+        "inputs: {x: {type: path}}\ncommand: ls; cat ${{inputs.x}}\n"
+    )
+    result = run(azureml, show("{x: {type: uri_file, path: show.yml}}"))
+    log = (result.folder / "show" / "log.txt").read_text()
+    assert log.startswith("logs\noutputs\nshow.py\ntype: command")
+
+
 def test_a_job_of_one_command_is_a_pipeline_of_one_step(azureml: Path) -> None:
     result = run(azureml, "command: echo hello\nenvironment: azureml:train@latest\n")
     assert (result.folder / "p" / "log.txt").read_text() == "hello\n"
@@ -226,7 +253,7 @@ def test_variables_includes_and_ignore_files_have_an_effect(azureml: Path) -> No
     after = "    environment_variables: {FOO: yes}\n"
     result = run(azureml, show(after=after))
     assert (result.folder / "show" / "log.txt").read_text() == (
-        'includedshared\nshow.py\n["yes"]\n'
+        'includedlogs\noutputs\nshared\nshow.py\n["yes"]\n'
     )
     assert not list(result.folder.rglob("note.txt"))
 
@@ -250,6 +277,19 @@ def test_other_steps_go_on_after_a_failure_exactly_if_the_pipeline_says_so(
         run(azureml, text, jobs=1)
     state = json.loads((failed.value.folder / "run.json").read_text())
     assert state["steps"]["other"]["status"] == status
+
+
+@pytest.mark.parametrize(("other", "expected"), [(1, 1), (3, 2)])
+def test_a_run_has_refused_only_if_every_failed_step_has(
+    azureml: Path, other: int, expected: int
+) -> None:
+    text = "type: pipeline\nsettings: {continue_on_step_failure: true}\njobs:\n" + "".join(
+        f"  {name}: {{command: exit {code}, environment: 'azureml:train@latest'}}\n"
+        for name, code in (("refuses", 1), ("other", other))
+    )
+    with pytest.raises(RunFailed) as failed:
+        run(azureml, text)
+    assert failed.value.exit_code == expected
 
 
 def test_an_unchanged_step_is_run_again_where_force_rerun_says_so(
@@ -278,6 +318,11 @@ def test_an_unchanged_step_is_run_again_where_force_rerun_says_so(
         (show(after="    limits: {time_out: 2}\n"), 8, "no field `time_out`"),
         (show(before="settings: {force_rerun: maybe}"), 2, "expected true or false"),
         (show(before="settings: {force_return: true}"), 2, "no field `force_return`"),
+        (
+            show(after="    distribution: {type: mpy}\n"),
+            8,
+            "expected one of mpi, pytorch, ray, tensorflow",
+        ),
         (show("{count: 1.5}"), 7, "type integer, found 1.5"),
         (show("{flag: yes}"), 7, "type boolean, found 'yes'"),
         (
@@ -291,9 +336,9 @@ def test_an_unchanged_step_is_run_again_where_force_rerun_says_so(
             "gone does not exist",
         ),
         (
-            "type: pipeline\njobs:\n  a:\n    type: parallel\n",
+            "type: pipeline\njobs:\n  a:\n    type: automl\n",
             4,
-            "its mini-batches are handed out by a service of Azure ML",
+            "step `a` of type automl does not run here: its algorithms are a service of Azure ML",
         ),
     ],
 )
@@ -327,6 +372,25 @@ def test_defaults_and_limits_of_a_component_are_checked(
     found = problems(azureml, show())
     assert message in found
     assert "show.yml:4: " in found
+
+
+@pytest.mark.parametrize(
+    ("distribution", "variable", "value"),
+    [
+        ("{type: pytorch, process_count_per_instance: 4}", "WORLD_SIZE", "1"),
+        ("{type: PyTorch}", "LOCAL_RANK", "0"),
+        ("{type: mpi}", "OMPI_COMM_WORLD_SIZE", "1"),
+        ("{type: tensorflow, worker_count: 2}", "TF_CONFIG", '{"cluster":{"worker":["127.0.0.1:'),
+    ],
+)
+def test_a_distributed_step_is_told_that_it_is_the_only_process(
+    azureml: Path, distribution: str, variable: str, value: str
+) -> None:
+    (azureml / "show.yml").write_text(
+        SHOW_COMPONENT.replace('python show.py "', f'printf %s ${variable}; true python show.py "')
+    )
+    result = run(azureml, show(after=f"    distribution: {distribution}\n"))
+    assert (result.folder / "show" / "log.txt").read_text().startswith(value)
 
 
 @pytest.mark.parametrize(

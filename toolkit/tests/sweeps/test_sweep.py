@@ -14,8 +14,9 @@ import pytest
 import yaml
 from modelyard.errors import CheckFailed
 from modelyard.pipelines.documents import PipelineError
+from modelyard.pipelines.failures import RunFailed
 from modelyard.pipelines.reader import load_pipeline
-from modelyard.pipelines.run import RunFailed, run_pipeline
+from modelyard.pipelines.run import run_pipeline
 from modelyard.sweeps import sweep as sweeps
 from modelyard.sweeps.evidence import POINTS_KEPT
 from modelyard.sweeps.sweep import SweepFailed, run_sweep

@@ -1,21 +1,17 @@
-"""Commands for pipelines: run, check, delete old runs, repair the MLflow store."""
+"""Commands for pipelines: run, delete old runs, repair the MLflow store."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_decision, print_path, relative
+from modelyard.cli.terminal import JsonOption, print_decision, print_path
 from modelyard.console import console as open_console
-from modelyard.errors import CheckFailed, UsageError
-
-if TYPE_CHECKING:  # every command imports this module; few need a YAML reader
-    from modelyard.yaml_files import Problem
+from modelyard.errors import UsageError
 
 
 def run(
@@ -38,15 +34,19 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Steps at once; default: one per core.")
     ] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="Run every step in this environment, whatever it names.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run an Azure ML pipeline on this machine. Components and command lines are the same."""
     from modelyard.files import read_json
+    from modelyard.pipelines.failures import RunFailed
     from modelyard.pipelines.progress import Progress
-    from modelyard.pipelines.run import RunFailed, run_pipeline
+    from modelyard.pipelines.run import run_pipeline
 
     console = open_console(stderr=as_json)
-    given = dict(_pair(one) for one in inputs or [])
+    given = dict(read_pair(one) for one in inputs or [])
     try:
         with Progress(console) as progress:
             result = run_pipeline(
@@ -55,6 +55,7 @@ def run(
                 reuse=reuse,
                 jobs=jobs,
                 experiment=experiment,
+                here=here,
                 progress=progress,
             )
     except RunFailed as failure:
@@ -83,50 +84,6 @@ def run(
         print_decision(console, decision)
     if page.is_file():
         print_path(console, "report", page)
-
-
-def check(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files; default: all below azureml/.")
-    ] = None,
-) -> None:
-    """Check all files of Azure ML without Azure. And that the project imports public names only."""
-    from modelyard.files import project_root
-    from modelyard.imports import check_imports
-    from modelyard.pipelines.azure_check import check_azure_files
-    from modelyard.pipelines.documents import PipelineError
-
-    root = project_root()
-    folder = root / "azureml"
-    paths = files or sorted(p for p in folder.rglob("*.y*ml") if p.suffix in (".yml", ".yaml"))
-    if not paths:
-        raise UsageError(f"{folder} has no file")
-    found = check_azure_files(root, paths)
-    for file, kind in found.files.items():
-        if file in found.steps:
-            print(f"{relative(file)}: {found.steps[file]} steps, fine")
-        elif not any(problem.file == file for problem in found.problems):
-            print(f"{relative(file)}: {kind}, fine")
-    for note in found.notes:
-        print(f"note: {relative(note.file)}:{note.line}: {note.message}")
-    problems = [replace(one, file=Path(relative(one.file))) for one in found.problems]
-    monitors = [file for file, kind in found.files.items() if kind == "monitor"]
-    problems += [one for file in monitors for one in _monitor_problems(file)]
-    if problems:
-        raise PipelineError(list(dict.fromkeys(problems)))
-    if wrong_imports := check_imports(root):
-        raise CheckFailed("\n".join(map(str, wrong_imports)))
-
-
-def _monitor_problems(file: Path) -> list[Problem]:
-    """What `mlops monitor` would refuse."""
-    from modelyard.monitoring.monitor_file import MonitorError, load_monitor
-
-    try:
-        load_monitor(file)
-    except MonitorError as error:
-        return [replace(one, file=Path(relative(one.file))) for one in error.problems]
-    return []
 
 
 def clean(
@@ -161,7 +118,12 @@ def relocate() -> None:
         print(f"paths below {place} are below {root} now")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def read_pair(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE.
+
+    Raises:
+        UsageError: it has another form.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UsageError(f"--input expects NAME=VALUE, found {text!r}")

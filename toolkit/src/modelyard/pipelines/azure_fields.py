@@ -1,9 +1,16 @@
-"""The fields of Azure ML's files (CLI v2, azure-ai-ml 1.35.2), and what each may hold."""
+"""The fields of Azure ML's files, and what each may hold.
+
+`azure_schemas.json` has them as azure-ai-ml does; `toolkit/azure_schemas.py` writes it anew. What Azure ML itself asks for and
+that package lets through stands in `CLOSER` and `NEEDED`, from the pages `reference-yaml-*` of Azure ML's documentation.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 
@@ -22,14 +29,16 @@ class Number:
 
     whole: bool = True
     least: float | None = None
+    above: float | None = None
     most: float | None = None
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words; upper and lower case are the same, as Azure has it."""
+    """One of some words; upper and lower case are the same unless `exact`."""
 
     words: tuple[str, ...]
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,11 +47,10 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Asset:
-    """`azureml:NAME:VERSION`, `azureml:NAME@LABEL`, an address of Azure, or the asset in full."""
+class Reference:
+    """What begins with `azureml:`, `azureml://`, `git+`, an address, or stands in `${{ }}`."""
 
-    full: Mapping[str, Any] | None = None
-    local: bool = False
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,13 @@ class Fields:
 
 
 @dataclass(frozen=True)
+class Named:
+    """The fields of a schema, by its name."""
+
+    schema: str
+
+
+@dataclass(frozen=True)
 class MapOf:
     """A mapping with names of one's own."""
 
@@ -69,17 +84,16 @@ class MapOf:
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list; with `single` one element may stand without brackets."""
+    """A list."""
 
     rule: Any = None
-    single: bool = False
 
 
 @dataclass(frozen=True)
 class Either:
-    """A mapping that is one kind or the other, by its `type`."""
+    """One of several."""
 
-    by_type: Mapping[str, Fields] = field(default_factory=dict)
+    rules: tuple[Any, ...]
 
 
 TEXT, WHOLE, FLAG = Text(), Number(), Flag()
@@ -90,193 +104,31 @@ ENDPOINT_NAME = Text(
     "letters, digits and `-`, a letter first and no `-` at the end",
     32,
 )
-VARIABLES = MapOf(TEXT)
-SWITCH = OneOf(("enabled", "disabled"))
-SECONDS = Number(least=1)
-PROBE = Fields(
-    {
-        "initial_delay": Number(least=0),
-        "period": SECONDS,
-        "timeout": SECONDS,
-        "success_threshold": Number(least=1),
-        "failure_threshold": Number(least=1),
-    }
+DEPLOYMENT_NAME = replace(
+    ENDPOINT_NAME,
+    pattern=r"[a-zA-Z](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?",
+    means="letters, digits, `-` and `_`, a letter first and no `-` at the end",
 )
-ASSET = {
-    "$schema": TEXT,
-    "name": NAME,
-    "version": None,
-    "description": TEXT,
-    "tags": MapOf(),
-    "id": TEXT,
-}
-ROUTE = Fields({"port": Number(least=1, most=65535), "path": TEXT}, ("port", "path"))
-ENVIRONMENT = {
-    "image": TEXT,
-    "conda_file": Local("file"),
-    "build": Fields({"path": Local("folder"), "dockerfile_path": TEXT}, ("path",)),
-    "inference_config": Fields(
-        {"liveness_route": ROUTE, "readiness_route": ROUTE, "scoring_route": ROUTE},
-        ("liveness_route", "readiness_route", "scoring_route"),
-    ),
-    "os_type": OneOf(("linux", "windows")),
-    "datastore": TEXT,
-}
-MODEL_TYPES = OneOf(("custom_model", "mlflow_model", "triton_model"))
-MODEL = {
-    "path": Local(),
-    "type": MODEL_TYPES,
-    "properties": MapOf(),
-    "stage": TEXT,
-    "flavors": MapOf(),
-    "datastore": TEXT,
-}
-IDENTITY = Fields(
-    {
-        "type": OneOf(
-            ("system_assigned", "user_assigned", "system_assigned,user_assigned", "none")
-        ),
-        "user_assigned_identities": ListOf(),
-        "principal_id": TEXT,
-        "tenant_id": TEXT,
-    },
-    ("type",),
+DATASTORE_NAME = Text(r"[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, `_` and `-`", 255)
+RESOURCE_NAME = Text(r"[A-Za-z0-9][A-Za-z0-9_-]{2,32}", "3 to 33 letters, digits, `_` and `-`")
+DURATION = Text(
+    r"P(?!$)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?",
+    "a duration such as P7D or PT12H",
 )
-ENDPOINT = {
-    "$schema": TEXT,
-    "name": ENDPOINT_NAME,
-    "description": TEXT,
-    "tags": MapOf(),
-    "properties": MapOf(),
-    "auth_mode": OneOf(("key", "aml_token", "aad_token")),
-    "identity": IDENTITY,
-    "location": TEXT,
-}
-SHARE = Number(least=0, most=100)
-DEPLOYMENT = {
-    "$schema": TEXT,
-    "name": ENDPOINT_NAME,
-    "endpoint_name": ENDPOINT_NAME,
-    "description": TEXT,
-    "tags": MapOf(),
-    "properties": MapOf(),
-    "model": Asset(ASSET | MODEL),
-    "code_configuration": Fields(
-        {"code": Local("folder"), "scoring_script": TEXT}, ("code", "scoring_script")
-    ),
-    "environment": Asset(ASSET | ENVIRONMENT),
-    "environment_variables": VARIABLES,
-}
-COLLECTION = Fields(
-    {"enabled": OneOf(("true", "false")), "data": None, "client_id": TEXT}, ("enabled",)
-)
-AMOUNTS = Fields({"cpu": TEXT, "memory": TEXT, "nvidia.com/gpu": TEXT, "gpu": TEXT})
-ONLINE_DEPLOYMENT = DEPLOYMENT | {
-    "type": OneOf(("managed", "kubernetes")),
-    "app_insights_enabled": FLAG,
-    "instance_type": TEXT,
-    "instance_count": Number(least=1),
-    "model_mount_path": TEXT,
-    "scale_settings": Either(
-        {
-            "default": Fields({"type": TEXT}),
-            "target_utilization": Fields(
-                {
-                    "type": TEXT,
-                    "polling_interval": SECONDS,
-                    "target_utilization_percentage": Number(least=1, most=100),
-                    "min_instances": Number(least=0),
-                    "max_instances": Number(least=1),
-                }
-            ),
-        }
-    ),
-    "request_settings": Fields(
-        {
-            "request_timeout_ms": Number(least=1, most=180000),
-            "max_concurrent_requests_per_instance": Number(least=1),
-            "max_queue_wait_ms": Number(least=0),
-        }
-    ),
-    "liveness_probe": PROBE,
-    "readiness_probe": PROBE,
-    "data_collector": Fields(
-        {
-            "collections": MapOf(COLLECTION),
-            "rolling_rate": OneOf(("minute", "hour", "day")),
-            "sampling_rate": Number(whole=False, least=0, most=1),
-            "request_logging": Fields({"capture_headers": ListOf(TEXT)}),
-        },
-        ("collections",),
-    ),
-    "egress_public_network_access": SWITCH,
-    "private_network_connection": FLAG,
-    "resources": Fields({"requests": AMOUNTS, "limits": AMOUNTS}),
-}
-BATCH_SETTINGS: dict[str, Any] = {
-    "mini_batch_size": Number(least=1),
-    "max_concurrency_per_instance": Number(least=1),
-    "error_threshold": Number(least=-1),
-    "output_action": OneOf(("append_row", "summary_only")),
-    "output_file_name": TEXT,
-    "logging_level": OneOf(("debug", "info", "warning", "error", "critical")),
-    "retry_settings": Fields({"max_retries": Number(least=0), "timeout": SECONDS}),
-}
-COUNT = Fields({"instance_count": Number(least=1), "instance_type": TEXT, "properties": MapOf()})
-JOB_SETTINGS: dict[str, Any] = {
-    "default_compute": TEXT,
-    "default_datastore": TEXT,
-    "continue_on_step_failure": FLAG,
-    "force_rerun": FLAG,
-}
-BATCH_DEPLOYMENT = (
-    DEPLOYMENT
-    | BATCH_SETTINGS
-    | {
-        "type": OneOf(("model", "pipeline")),
-        "compute": TEXT,
-        "resources": COUNT,
-        "settings": Fields(
-            BATCH_SETTINGS
-            | {"instance_count": Number(least=1), "environment_variables": VARIABLES}
-            | JOB_SETTINGS
-        ),
-        "component": None,
-        "job_definition": None,
-    }
-)
-HOURS, MINUTES = Number(least=0, most=23), Number(least=0, most=59)
-TRIGGER = {"type": TEXT, "start_time": TEXT, "end_time": TEXT, "time_zone": TEXT}
-DAYS = OneOf(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
-SCHEDULE = {
-    "$schema": TEXT,
-    "name": NAME,
-    "display_name": TEXT,
-    "description": TEXT,
-    "tags": MapOf(),
-    "properties": MapOf(),
-    "trigger": Either(
-        {
-            "cron": Fields(TRIGGER | {"expression": TEXT}, ("expression",)),
-            "recurrence": Fields(
-                TRIGGER
-                | {
-                    "frequency": OneOf(("minute", "hour", "day", "week", "month")),
-                    "interval": Number(least=1),
-                    "schedule": Fields(
-                        {
-                            "hours": ListOf(HOURS, single=True),
-                            "minutes": ListOf(MINUTES, single=True),
-                            "week_days": ListOf(DAYS, single=True),
-                            "month_days": ListOf(Number(least=1, most=31), single=True),
-                        },
-                        ("hours", "minutes"),
-                    ),
-                },
-                ("frequency", "interval"),
-            ),
-        }
-    ),
+LITERAL = Either((TEXT, Number(whole=False), FLAG))
+VARIABLES = MapOf(LITERAL)
+COUNT, COUNT0, PERCENT = Number(least=1), Number(least=0), Number(least=0, most=100)
+THRESHOLD = Number(least=-1)
+SHARES = MapOf(PERCENT)
+SHARE = Number(whole=False, least=0, most=1)
+SPREAD = {"sigma": Number(whole=False, above=0)}
+MEMORY = Text(r"[1-9][0-9]*[bkmgBKMG]?", "a size such as 2g")
+BATCH_SIZE = Text(r"[1-9][0-9]*(?:[kKmMgG][bB])?", "a number, or a size such as 10kb")
+LEVELS = OneOf(("debug", "info", "warning", "error", "critical"))
+SPARK_SIZES = OneOf(tuple(f"standard_e{cores}s_v3" for cores in (4, 8, 16, 32, 64)))
+SERVERLESS_SPARK = {  # which runtimes are retired, `retirements.yml` says
+    "instance_type": SPARK_SIZES,
+    "runtime_version": Text(r"3\.[1-5](\.\d+)?", "one of 3.5, 3.4, 3.3, 3.2"),
 }
 SPARK_NEEDS = (
     "spark.driver.cores",
@@ -284,88 +136,264 @@ SPARK_NEEDS = (
     "spark.executor.cores",
     "spark.executor.memory",
 )
-JOB = {"$schema": TEXT, "display_name": TEXT, "description": TEXT, "tags": MapOf()}
-PARALLEL = JOB | {
-    "type": TEXT,
-    "name": COMPONENT_NAME,
-    "version": None,
-    "is_deterministic": FLAG,
-    "inputs": MapOf(),
-    "outputs": MapOf(),
-    "resources": COUNT,
+RECURRENCE = {
+    "hours": Either((Number(least=0, most=23), ListOf(Number(least=0, most=23)))),
+    "minutes": Either((Number(least=0, most=59), ListOf(Number(least=0, most=59)))),
+    "month_days": Either((Number(least=1, most=31), ListOf(Number(least=1, most=31)))),
+}
+RESOURCES = {
+    "instance_count": COUNT,
+    "max_instance_count": COUNT,
+    "shm_size": MEMORY,
+}
+PARALLEL = {
+    "mini_batch_size": Either((BATCH_SIZE, Reference("binding"))),
+    "input_data": Text(r"\$\{\{\s*inputs\.\w+\s*\}\}", "${{inputs.NAME}}"),
+    "max_concurrency_per_instance": COUNT,
+    "error_threshold": THRESHOLD,
+    "mini_batch_error_threshold": THRESHOLD,
     "logging_level": OneOf(("debug", "info", "warning")),
-    "task": Fields(
-        {
-            "type": OneOf(("run_function", "model", "function")),
-            "code": Local("folder"),
-            "entry_script": TEXT,
-            "program_arguments": TEXT,
-            "environment": Asset(ASSET | ENVIRONMENT),
-            "model": None,
-            "append_row_to": TEXT,
-        },
-        ("type", "code", "entry_script", "environment"),
-    ),
-    "mini_batch_size": Text(
-        r"[1-9][0-9]*\s*(?:[kKmMgG]?[bB])?", "a number, or a size such as 10kb"
-    ),
-    "partition_keys": ListOf(TEXT),
-    "input_data": TEXT,
-    "retry_settings": Fields({"max_retries": Number(least=0), "timeout": SECONDS}),
-    "max_concurrency_per_instance": Number(least=1),
-    "error_threshold": Number(least=-1),
-    "mini_batch_error_threshold": Number(least=-1),
 }
-SPARK = JOB | {
-    "type": TEXT,
-    "name": COMPONENT_NAME,
-    "version": None,
-    "is_deterministic": FLAG,
-    "inputs": MapOf(),
-    "outputs": MapOf(),
-    "code": Local("folder"),
-    "entry": Fields({"file": TEXT, "class_name": TEXT, "spark_job_entry_type": TEXT}),
-    "py_files": ListOf(TEXT),
-    "jars": ListOf(TEXT),
-    "files": ListOf(TEXT),
-    "archives": ListOf(TEXT),
-    "conf": MapOf(),
-    "properties": MapOf(),
-    "environment": Asset(ASSET | ENVIRONMENT),
-    "args": TEXT,
-    "additional_includes": ListOf(Local()),
-    "resources": Fields({"instance_type": TEXT, "runtime_version": OneOf(("3.4", "3.5"))}),
-    "identity": None,
-    "compute": TEXT,
+AUTOML_LIMITS = dict.fromkeys(
+    (
+        "max_concurrent_trials",
+        "max_nodes",
+        "max_trials",
+        "timeout_minutes",
+        "trial_timeout_minutes",
+    ),
+    COUNT,
+)
+BATCH = {
+    "mini_batch_size": COUNT,
+    "max_concurrency_per_instance": COUNT,
+    "error_threshold": THRESHOLD,
+    "logging_level": LEVELS,
+    "environment_variables": VARIABLES,
+    "instance_count": COUNT,
 }
-KINDS: dict[str, Fields] = {
-    "environment": Fields(ASSET | ENVIRONMENT, ("name",)),
-    "data": Fields(
-        ASSET
-        | {
-            "type": OneOf(("uri_file", "uri_folder", "mltable")),
-            "path": Local(),
-            "datastore": TEXT,
-        },
-        ("name", "path"),
-    ),
-    "model": Fields(ASSET | MODEL, ("name", "path")),
-    "online endpoint": Fields(
-        ENDPOINT
-        | {
-            "traffic": MapOf(SHARE),
-            "mirror_traffic": MapOf(SHARE),
-            "public_network_access": SWITCH,
-            "compute": TEXT,
-        },
-        ("name",),
-    ),
-    "batch endpoint": Fields(
-        ENDPOINT | {"defaults": Fields({"deployment_name": ENDPOINT_NAME})}, ("name",)
-    ),
-    "online deployment": Fields(ONLINE_DEPLOYMENT, ("name", "endpoint_name")),
-    "batch deployment": Fields(BATCH_DEPLOYMENT, ("name", "endpoint_name")),
-    "schedule": Fields(SCHEDULE | {"create_job": None}, ("name", "trigger", "create_job")),
-    "parallel component": Fields(PARALLEL, ("name", "task", "mini_batch_size", "input_data")),
-    "spark component": Fields(SPARK, ("name", "code", "entry", "conf")),
+VM_SIZE = Text(
+    r"(?i)(standard|basic)_[a-z]+\d+(-\d+)?[a-z]*(_(?!v\d\d?(_|$))([a-z]{1,2}\d{1,3}x?|[a-z]{2}|\d+))?(_v\d+)?(_promo)?",
+    "a size such as Standard_D4as_v4",
+)
+DEPLOYMENT = {
+    "name": DEPLOYMENT_NAME,
+    "endpoint_name": ENDPOINT_NAME,
+    "environment_variables": VARIABLES,
+    "instance_count": COUNT,
 }
+ENDPOINT = {"name": ENDPOINT_NAME, "traffic": SHARES, "mirror_traffic": SHARES}
+NODE = dict.fromkeys(("display_name", "description", "experiment_name"), TEXT) | {
+    "name": NAME,
+    "tags": MapOf(TEXT),
+}
+PLACE = {"path": Local(), "path_on_compute": TEXT}
+POLICY = {"evaluation_interval": COUNT, "delay_evaluation": COUNT0}
+WINDOW = {"lookback_window_size": DURATION, "lookback_window_offset": DURATION}
+DATASTORE, COMPONENT = {"name": DATASTORE_NAME}, {"name": COMPONENT_NAME}
+
+
+def _compute(longest: int) -> dict[str, Any]:
+    """https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"""
+    means = f"3 to {longest} letters, digits and `-`, a letter first and no `-` at the end"
+    pattern = rf"[a-zA-Z](?=.{{2,{longest - 1}}}$)[-a-zA-Z0-9]*[a-zA-Z0-9]"
+    return {"name": Text(pattern, means)}
+
+
+CLOSER: dict[str, Mapping[str, Any]] = {
+    "Environment": {"name": NAME, "conda_file": Either((Local("file"), MapOf()))},
+    "AnonymousEnvironment": {"conda_file": Either((Local("file"), MapOf()))},
+    "BuildContext": {"path": Local("folder")},
+    "Route": {"port": Number(least=1, most=65535)},
+    "Data": {"name": NAME, "path": Local()},
+    "Model": {"name": NAME, "path": Local()},
+    "AnonymousModel": {"path": Local()},
+    "CommandComponent": COMPONENT,
+    "ParallelComponent": COMPONENT | PARALLEL,
+    "AnonymousParallelComponent": PARALLEL,
+    "SparkComponent": COMPONENT,
+    "PipelineComponent": COMPONENT | {"settings": Named("PipelineJobSettings")},
+    "ImportComponent": COMPONENT,
+    **{key: {"name": NAME} for key in ("CommandJob", "SweepJob", "SparkJob", "PipelineJob")},
+    "Command": NODE,
+    "PipelineCommandJob": NODE,
+    "Import": NODE,
+    "Sweep": NODE,
+    "Pipeline": NODE | {"settings": Named("PipelineJobSettings")},
+    "Parallel": NODE | PARALLEL,
+    "PipelineParallelJob": NODE | PARALLEL,
+    "Spark": NODE,
+    "ComponentResource": RESOURCES,
+    "JobResourceConfiguration": RESOURCES,
+    "CommandJobLimits": {"timeout": COUNT},
+    "ComponentParallelTask": {
+        "append_row_to": Text(r"\$\{\{\s*outputs\.\w+\s*\}\}", "${{outputs.NAME}}")
+    },
+    **dict.fromkeys(("Normal", "QNormal", "IntegerQNormal"), SPREAD),
+    **dict.fromkeys(("AutoMLTableLimits", "ImageLimits", "NlpLimits"), AUTOML_LIMITS),
+    "RetrySettings": {"max_retries": COUNT0, "timeout": COUNT},
+    "BatchRetrySettings": {"max_retries": COUNT0, "timeout": COUNT},
+    "SweepJobLimits": {
+        "max_total_trials": Number(least=1, most=1000),
+        "max_concurrent_trials": Number(least=1, most=1000),
+        "timeout": COUNT,
+        "trial_timeout": COUNT,
+    },
+    "BanditPolicy": POLICY,
+    "MedianStoppingPolicy": POLICY,
+    "TruncationSelectionPolicy": POLICY | {"truncation_percentage": Number(least=1, most=99)},
+    "MPIDistribution": {"process_count_per_instance": COUNT},
+    "PyTorchDistribution": {"process_count_per_instance": COUNT},
+    "TensorFlowDistribution": {"parameter_server_count": COUNT0, "worker_count": COUNT},
+    "SparkResourceConfiguration": SERVERLESS_SPARK,
+    "SparkResourceConfigurationForNode": SERVERLESS_SPARK,
+    "ManagedOnlineEndpoint": ENDPOINT,
+    "KubernetesOnlineEndpoint": ENDPOINT,
+    "BatchEndpoint": {"name": ENDPOINT_NAME, "auth_mode": OneOf(("aad_token",))},
+    "BatchEndpointsDefaults": {"deployment_name": DEPLOYMENT_NAME},
+    "ManagedOnlineDeployment": DEPLOYMENT | {"instance_type": VM_SIZE},
+    "KubernetesOnlineDeployment": DEPLOYMENT,
+    "ModelBatchDeployment": DEPLOYMENT,
+    "ModelBatchDeploymentSettings": BATCH,
+    "BatchDeployment": DEPLOYMENT | BATCH,
+    "PipelineComponentBatchDeployment": {
+        "name": DEPLOYMENT_NAME,
+        "endpoint_name": ENDPOINT_NAME,
+        "settings": Fields(
+            {
+                "default_compute": TEXT,
+                "default_datastore": TEXT,
+                "continue_on_step_failure": FLAG,
+                "force_rerun": FLAG,
+            }
+        ),
+    },
+    "CodeConfiguration": {"code": Local("folder")},
+    "DataInput": PLACE,
+    "ModelInput": PLACE,
+    "MLTableInput": PLACE,
+    "ResourceSettings": {"nvidia.com/gpu": TEXT},
+    "LivenessProbe": {
+        "initial_delay": COUNT0,
+        "period": COUNT,
+        "timeout": COUNT,
+        "success_threshold": COUNT,
+        "failure_threshold": COUNT,
+    },
+    "RequestSettings": {
+        "request_timeout_ms": Number(least=1, most=180000),
+        "max_concurrent_requests_per_instance": COUNT,
+        "max_queue_wait_ms": COUNT0,
+    },
+    "TargetUtilizationScaleSettings": {
+        "polling_interval": COUNT,
+        "target_utilization_percentage": Number(least=1, most=100),
+        "min_instances": COUNT0,
+        "max_instances": COUNT,
+    },
+    "DataCollector": {"sampling_rate": SHARE, "rolling_rate": OneOf(("minute", "hour", "day"))},
+    "JobSchedule": {"name": NAME},
+    "MonitorSchedule": {"name": NAME},
+    "ImportDataSchedule": {"name": NAME},
+    "RecurrenceTrigger": {"interval": COUNT},
+    "RecurrencePattern": RECURRENCE,
+    "ServerlessSparkCompute": SERVERLESS_SPARK,
+    "BaselineDataRange": WINDOW,
+    "ProductionData": {"data_window": Named("BaselineDataRange")},
+    "AmlCompute": _compute(32)
+    | {"size": VM_SIZE}
+    | {"min_instances": COUNT0, "max_instances": COUNT0, "idle_time_before_scale_down": COUNT0},
+    "ComputeInstance": _compute(24) | {"size": VM_SIZE},
+    "AzureBlob": DATASTORE,
+    "AzureFile": DATASTORE,
+    "AzureDataLakeGen2": DATASTORE,
+    "Registry": {"name": RESOURCE_NAME},
+    "Workspace": {"name": RESOURCE_NAME},
+}
+NEEDED: dict[str, tuple[str, ...]] = {
+    "Data": ("name",),
+    "Model": ("path",),
+    "BuildContext": ("path",),
+    "CodeConfiguration": ("code", "scoring_script"),
+    "DataCollector": ("collections",),
+    "ManagedOnlineDeployment": ("instance_count",),
+    "JobSchedule": ("trigger", "create_job"),
+    "ImportDataSchedule": ("trigger", "import_data"),
+    "MonitorSchedule": ("trigger", "create_monitor"),
+    "ParallelComponent": ("task", "input_data"),
+    "ComponentParallelTask": ("code", "entry_script"),
+    "SparkComponent": ("code", "conf"),
+    "SparkJob": ("code", "conf"),
+    "MonitorDefinition": ("compute",),
+    "PipelineComponentBatchDeployment": ("name", "endpoint_name"),
+    "Registry": ("name", "replication_locations"),
+}
+_WORDS: dict[str, Any] = {
+    "text": TEXT,
+    "version": Either((NAME, Number(whole=False))),
+    "whole": WHOLE,
+    "number": Number(whole=False),
+    "flag": FLAG,
+    "any": None,
+    "path": Local(),
+    "file": Local("file"),
+    "when": Text(
+        r"\d{4}-\d\d?-\d\d?[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?",
+        'a time such as "2026-05-01T03:00:00"',
+    ),
+}
+
+
+@cache
+def _content() -> dict[str, Any]:
+    text = (files("modelyard.pipelines") / "azure_schemas.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+@cache
+def schema_of(kind: str) -> str | None:
+    """The schema of a kind of file."""
+    found: str | None = _content()["kinds"].get(kind)
+    return found
+
+
+def time_zones() -> list[str]:
+    """The time zones that a schedule may have."""
+    return list(_content()["time zones"])
+
+
+def kinds() -> list[str]:
+    """The kinds of files that are known."""
+    return list(_content()["kinds"])
+
+
+@cache
+def fields_of(schema: str) -> Fields:
+    """The fields of a schema."""
+    found = _content()["schemas"][schema]
+    fields = {name: _rule(one) for name, one in found["fields"].items()} | dict(
+        CLOSER.get(schema, {})
+    )
+    return Fields(fields, (*found.get("needed", ()), *NEEDED.get(schema, ())))
+
+
+def _rule(found: Any) -> Any:
+    if isinstance(found, str):
+        return _WORDS[found] if found in _WORDS else Reference(found)
+    (name, value), *more = found.items()
+    match name:
+        case "is":
+            return Named(value)
+        case "list":
+            return ListOf(_rule(value))
+        case "map":
+            return MapOf(_rule(value))
+        case "either":
+            return Either(tuple(map(_rule, value)))
+        case "one":
+            return OneOf(tuple(value), exact=bool(more))
+        case "path":
+            return Local(value)
+        case "whole" | "number":
+            return Number(name == "whole", least=value[0], most=value[1])
+    raise NotImplementedError(found)

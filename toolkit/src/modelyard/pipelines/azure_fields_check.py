@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from modelyard.pipelines.azure_fields import (
-    Asset,
     Either,
     Fields,
     Flag,
     ListOf,
     Local,
     MapOf,
+    Named,
     Number,
     OneOf,
+    Reference,
     Text,
+    fields_of,
 )
 from modelyard.pipelines.documents import Problems
-from modelyard.yaml_files import LocatedMapping, did_you_mean
+from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, nearest
 
-REFERENCE = re.compile(r"azureml:(?:/.+|[A-Za-z0-9_.-]+(?::[A-Za-z0-9_.-]+|@[A-Za-z0-9_.-]+))")
+ASSET = re.compile(r"azureml:[\w.-]+(?::[\w.-]+|@[\w.-]+)|azureml:/.+")
+_REFERENCES = {  # kind → pattern, and what would pass
+    "arm": (re.compile(r"azureml:(?:[^:/]+|/.+)"), "azureml:NAME"),
+    "asset": (ASSET, "azureml:NAME:VERSION or azureml:NAME@latest"),
+    "asset or newest": (
+        re.compile(rf"azureml:AzureML-[\w.-]+|{ASSET.pattern}"),
+        "azureml:NAME:VERSION or azureml:NAME@latest",
+    ),
+    "registry": (
+        re.compile(r"azureml://registries/[^/]+/[a-zA-Z]+/[^/]+(?:/(?:versions|labels)/[^/]+)?"),
+        "azureml://registries/REGISTRY/KIND/NAME/versions/VERSION",
+    ),
+    "url": (re.compile(r"(?!azureml:)\w+://.+"), "an address"),
+    "git": (re.compile(r"git\+.+"), "git+ and an address"),
+    "binding": (re.compile(r".*\$\{\{.+\}\}.*", re.DOTALL), "${{ }} with what is bound"),
+}
+_PLACE = re.compile(
+    r"azureml://(?:datastores/[^/]+/paths/.*|(?:registries|subscriptions|jobs|locations|feeds)/.+)"
+)
+_FLAGS = re.compile(r"(?i)true|false|yes|no|on|off|[tfyn01]")
+_DISCRIMINATORS = ("type", "task", "spark_job_entry_type")
 
 
 class Checker:
@@ -29,25 +54,41 @@ class Checker:
 
     def __init__(self, file: Path, root: Path, problems: Problems) -> None:
         self.file, self.root, self.problems = file, root, problems
+        self.known: list[Problem] = []
+
+    def already(self, found: list[Problem]) -> None:
+        """Take what another check has found in this file; it is not said again in other words."""
+        here = self.file.resolve()
+        self.known = [one for one in found if one.file.resolve() == here]
 
     def wrong(self, line: int, where: str, message: str) -> None:
+        """Note a problem at a line."""
+        key = re.sub(r"\[\d+\]$", "", where.rpartition(".")[2])
+        missing = re.search(r"`(\w+)` is missing", message)
+        names = {key, missing[1] if missing else key, message} - {""}
+        names |= set(re.findall(r"\$\{\{[^}]*\}\}", message))
+        if any(one.line == line and any(n in one.message for n in names) for one in self.known):
+            return
         self.problems.add(self.file, line, f"{where}: {message}" if where else message)
 
     def fields(self, content: LocatedMapping, rule: Fields, where: str = "") -> None:
         """Check a mapping and everything below it."""
+        misspelt = set()
         for key in content:
             place = f"{where}.{key}" if where else str(key)
             line = content.line_of(key)
+            if key == "$schema":
+                continue
             if key not in rule.fields:
-                self.wrong(
-                    line, place, f"there is no such field{did_you_mean(str(key), rule.fields)}"
-                )
+                misspelt.add(nearest(str(key), rule.fields))
+                hint = did_you_mean(str(key), rule.fields)
+                self.wrong(line, place, f"there is no such field{hint}")
             elif content[key] is None and key in rule.needed:
                 self.wrong(line, place, "it is empty")
             elif content[key] is not None:
                 self.value(content[key], rule.fields[key], place, line, content.text_of(key))
         for key in rule.needed:
-            if key not in content:
+            if key not in content and key not in misspelt:
                 self.wrong(content.line, where, f"`{key}` is missing")
 
     def value(self, value: Any, rule: Any, where: str, line: int, text: str | None = None) -> None:
@@ -57,95 +98,231 @@ class Checker:
             self.wrong(line, where, message)
 
         match rule:
-            case Fields() | Either() | MapOf() if not isinstance(value, LocatedMapping):
+            case None:
+                return
+            case Either():
+                self.either(value, rule, where, line, text)
+            case Named() if isinstance(value, str) and value.startswith("file:"):
+                self.local(value, Local("file"), wrong)
+            case Fields() | Named() | MapOf() if not isinstance(value, LocatedMapping):
                 wrong(f"expected a mapping, found {value!r}")
             case Fields():
                 self.fields(value, rule, where)
-            case Either():
-                kind = str(value.get("type", "")).lower()
-                if kind in rule.by_type:
-                    self.fields(value, rule.by_type[kind], where)
-                else:
-                    found = repr(value["type"]) if "type" in value else "none"
-                    expected = ", ".join(rule.by_type)
-                    self.wrong(
-                        value.line_of("type"),
-                        f"{where}.type",
-                        f"expected one of {expected}; found {found}",
-                    )
+            case Named():
+                self.fields(value, fields_of(rule.schema), where)
             case MapOf():
-                for key in value if rule.rule else ():
-                    self.value(
-                        value[key],
-                        rule.rule,
-                        f"{where}.{key}",
-                        value.line_of(key),
-                        value.text_of(key),
-                    )
+                for key, one in value.items() if rule.rule else ():
+                    if one is not None:
+                        line_of, text_of = value.line_of(key), value.text_of(key)
+                        self.value(one, rule.rule, f"{where}.{key}", line_of, text_of)
+            case ListOf() if not isinstance(value, list):
+                wrong(f"expected a list, found {value!r}")
             case ListOf():
-                self.list(value, rule, where, line)
-            case Asset() if isinstance(value, LocatedMapping):
-                self.fields(value, Fields(rule.full or {}), where)
-            case Asset():
-                place = str(value)
-                if not REFERENCE.fullmatch(place) and not place.startswith("azureml://"):
-                    wrong(
-                        f"expected azureml:NAME:VERSION, azureml:NAME@latest or a mapping; found {place}"
-                    )
+                for index, one in enumerate(value):
+                    at = one.line if isinstance(one, LocatedMapping) else line
+                    self.value(one, rule.rule, f"{where}[{index}]", at)
             case Local() if not isinstance(value, (dict, list)):
                 self.local(str(value), rule, wrong)
             case _ if message := scalar_mismatch(value, rule, text):
                 wrong(message)
 
-    def list(self, value: Any, rule: ListOf, where: str, line: int) -> None:
-        """Check a list, and each of its elements."""
-        if not isinstance(value, list):
-            if rule.single and not isinstance(value, dict):
-                self.value(value, rule.rule, where, line)
-            else:
-                self.wrong(line, where, f"expected a list, found {value!r}")
+    def either(self, value: Any, rule: Either, where: str, line: int, text: str | None) -> None:
+        """Check a value that follows one of several rules; says what the nearest of them has against it."""
+        in_file = isinstance(value, str) and value.startswith("file:")
+        rules = [
+            one
+            for one in rule.rules
+            if _shape(one) == _shape_of(value) or (in_file and isinstance(one, Named))
+        ]
+        if None in rule.rules:
             return
-        for index, one in enumerate(value):
-            if rule.rule is not None:
-                self.value(one, rule.rule, f"{where}[{index}]", line)
+        if not rules:
+            message = f"expected {_choices(rule.rules)}; found {_shown(value)}"
+            self.wrong(line, where, message)
+        elif isinstance(value, LocatedMapping):
+            rules = self.of_kind(value, rules, where)
+            if rules:
+                best = min(rules, key=lambda one: len(self.against(value, one, where, line)))
+                self.value(value, best, where, line)
+        elif isinstance(value, list):
+            best = min(rules, key=lambda one: len(self.against(value, one, where, line)))
+            self.value(value, best, where, line, text)
+        elif not any(not self.against(value, one, where, line, text) for one in rules):
+            local = [one for one in rules if isinstance(one, (Local, Named))]
+            if len(rules) == 1 or (local and not re.match(r"azureml:|git\+|\w+://", str(value))):
+                self.value(value, (local or rules)[0], where, line, text)
+            elif (quotes := _unquoted(value, text)) and any(
+                scalar_mismatch(value, one, text) == quotes for one in rules
+            ):
+                self.wrong(line, where, quotes)
+            else:
+                self.wrong(line, where, f"expected {_choices(rules)}; found {text or value!r}")
 
-    def local(self, place: str, rule: Local, wrong: Any) -> None:
+    def of_kind(self, value: LocatedMapping, rules: list[Any], where: str) -> list[Any]:
+        """The rules that are for the `type` of a mapping; notes where there is none."""
+        for key in _DISCRIMINATORS:
+            words = {
+                index: one.fields[key]
+                for index, one in enumerate(map(_fields, rules))
+                if one and isinstance(one.fields.get(key), OneOf)
+            }
+            if key not in value or len(words) < 2:
+                continue
+            kept = [
+                one
+                for index, one in enumerate(rules)
+                if index not in words or scalar_mismatch(value[key], words[index]) is None
+            ]
+            if all(_fields(one) is None for one in kept) or not (
+                {id(rules[i]) for i in words} & {id(one) for one in kept}
+            ):
+                names = sorted({word for one in words.values() for word in one.words})
+                hint = did_you_mean(str(value[key]), names) if len(names) > 8 else ""
+                message = f"expected one of {', '.join(names)}; found {value[key]!r}{hint}"
+                self.wrong(value.line_of(key), f"{where}.{key}", message)
+                return []
+            rules = kept
+        return rules
+
+    def against(
+        self, value: Any, rule: Any, where: str, line: int, text: str | None = None
+    ) -> list[Problem]:
+        """What a rule has against a value."""
+        scratch = Checker(self.file, self.root, Problems())
+        scratch.value(value, rule, where, line, text)
+        return scratch.problems.found
+
+    def local(self, place: str, rule: Local, wrong: Callable[[str], None]) -> None:
         """Check a path; what is missing below the project's data folder may be written later."""
-        if place.startswith("azureml:") or "://" in place:
+        if re.match("azureml:(?!//)", place) and not ASSET.fullmatch(place):
+            wrong(
+                f"expected azureml:NAME:VERSION, azureml:NAME@latest or azureml://…; found {place!r}"
+            )
+        if place.startswith("azureml://") and not _PLACE.fullmatch(place):
+            wrong(
+                f"expected azureml://datastores/NAME/paths/PATH, or another address of Azure ML; found {place!r}"
+            )
+        if place.startswith(("azureml:", "git+", "wasbs:", "abfss:")) or re.search(
+            r"://|\$\{\{|^runs:", place
+        ):
             return
         path = (self.file.parent / place.removeprefix("file:")).resolve()
         if not path.exists():
-            siblings = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
-            near = did_you_mean(path.name, siblings)
-            if "did you mean" not in near and path.is_relative_to(self.root / "data"):
+            if any(c in place for c in "*?"):
+                if not any(self.file.parent.glob(place)):
+                    wrong(f"nothing fits {place}")
                 return
-            wrong(f"{place} does not exist{near if 'did you mean' in near else ''}")
+            siblings = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+            near = nearest(path.name, siblings)
+            if near is None and path.is_relative_to(self.root / "data"):
+                return
+            wrong(f"{place} does not exist" + (f"; did you mean `{near}`?" if near else ""))
         elif rule.kind == "folder" and path.is_file():
             wrong(f"expected a folder, {place} is a file")
         elif rule.kind == "file" and path.is_dir():
             wrong(f"expected a file, {place} is a folder")
 
 
+def _fields(rule: Any) -> Fields | None:
+    if isinstance(rule, Named):
+        return fields_of(rule.schema)
+    return rule if isinstance(rule, Fields) else None
+
+
+def _shape_of(value: Any) -> str:
+    return "map" if isinstance(value, dict) else "list" if isinstance(value, list) else "scalar"
+
+
+def _shape(rule: Any) -> str:
+    match rule:
+        case Fields() | Named() | MapOf():
+            return "map"
+        case ListOf():
+            return "list"
+    return "scalar"
+
+
+def _shown(value: Any) -> str:
+    return {"map": "a mapping", "list": "a list"}.get(_shape_of(value), repr(value))
+
+
+def _choices(rules: Any) -> str:
+    return " or ".join(dict.fromkeys(map(_means, rules)))
+
+
+def _means(rule: Any) -> str:
+    match rule:
+        case Text():
+            return rule.means
+        case Number():
+            return "a whole number" if rule.whole else "a number"
+        case OneOf():
+            return f"one of {', '.join(rule.words)}"
+        case Flag():
+            return "true or false"
+        case Reference():
+            return _REFERENCES[rule.kind][1]
+        case Local():
+            return f"a {rule.kind}"
+    return {"map": "a mapping", "list": "a list"}[_shape(rule)]
+
+
 def scalar_mismatch(value: Any, rule: Any, text: str | None = None) -> str | None:
     """Why a value without parts does not follow its rule; None where it does."""
     shown = text if isinstance(value, (int, float)) and text else value
     match rule:
-        case Text() if isinstance(value, (dict, list)):
-            return f"expected {rule.means}, found {value!r}"
+        case Flag() if _FLAGS.fullmatch(str(value)) is None or isinstance(value, (dict, list)):
+            return f"expected true or false, found {value!r}"
+        case Flag():
+            return None
+        case Number():
+            return _number_mismatch(value, rule)
+        case Text() | OneOf() | Reference() if isinstance(value, (dict, list)):
+            return f"expected {_means(rule)}; found {value!r}"
         case Text():
             if rule.pattern and not re.fullmatch(rule.pattern, str(shown)):
                 return f"expected {rule.means}; found {shown!r}"
             if rule.longest and len(str(shown)) > rule.longest:
                 return f"expected at most {rule.longest} characters, found {len(str(shown))}"
-        case Flag() if not isinstance(value, bool):
-            return f"expected true or false, found {value!r}"
-        case Number():
-            return _number_mismatch(value, rule)
+            return _unquoted(value, text)
         case OneOf():
-            expected = ", ".join(rule.words)
-            if isinstance(value, (dict, list)) or str(shown).lower() not in rule.words:
-                return f"expected one of {expected}; found {shown!r}"
+            if not is_word(str(shown), rule):
+                hint = did_you_mean(str(shown), rule.words) if len(rule.words) > 8 else ""
+                return f"expected one of {', '.join(rule.words)}; found {shown!r}{hint}"
+            return _unquoted(value, text)
+        case Reference():
+            pattern, means = _REFERENCES[rule.kind]
+            if not isinstance(value, str) or not pattern.fullmatch(value):
+                return f"expected {means}; found {shown!r}"
     return None
+
+
+def snake_case(word: str) -> str:
+    """A word as Azure ML compares it: `SystemAssigned` is `system_assigned`."""
+    word = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", word)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", word).lower()
+
+
+def is_word(word: str, rule: OneOf) -> bool:
+    """Whether a word is one of a rule's."""
+    if rule.exact:
+        return word in rule.words
+    words = {one.lower() for one in rule.words} | set(map(snake_case, rule.words))
+    return bool({word.lower(), snake_case(word)} & words)
+
+
+def _unquoted(value: Any, text: str | None) -> str | None:
+    """Azure ML reads YAML 1.1 and wants text as text: `1`, `true` and `yes` need quotes."""
+    if text is None or value is None:
+        return None
+    tag = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+    if tag == "str" and isinstance(value, str):
+        return None
+    words = {"bool": "true or false", "timestamp": "a date", "null": "nothing"}
+    return f'expected text, Azure ML reads {text} as {words.get(tag, "a number")}; write "{text}"'
+
+
+_YAML_1_1 = yaml.SafeLoader("")
 
 
 def _number_mismatch(value: Any, rule: Number) -> str | None:
@@ -154,6 +331,8 @@ def _number_mismatch(value: Any, rule: Number) -> str | None:
     kinds = (int,) if rule.whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):
         return f"expected a {'whole ' if rule.whole else ''}number, found {value!r}"
+    if rule.above is not None and value <= rule.above:
+        return f"expected more than {rule.above:g}, found {value}"
     if rule.least is not None and value < rule.least:
         return f"expected at least {rule.least:g}, found {value}"
     if rule.most is not None and value > rule.most:

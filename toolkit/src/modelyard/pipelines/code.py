@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import modelyard
 from modelyard.files import digest_files
 from modelyard.pipelines.snapshot import snapshot_digest
 
+# MLflow imports these, and SQLAlchemy with them, only at the first request.
+EMBEDDED_STORE = [
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+]
 TOOLKIT = Path(modelyard.__file__).resolve().parents[1]
 
 
@@ -32,11 +38,30 @@ class StepCode:
     later: tuple[str, ...] = ()
 
 
+def preload(codes: Sequence[StepCode], store: str, *, record: bool) -> list[str]:
+    """Libraries in the order in which steps need them; those imported inside functions come last.
+
+    Args:
+        codes: of the steps, in their order.
+        store: address of MLflow's.
+        record: whether the run is logged to it.
+    """
+    first = [name for code in codes for name in code.imports]
+    later = [name for code in codes for name in code.later]
+    if not store.startswith("azureml:"):
+        later = [name for name in later if not name.startswith("azure")]
+    recorder = ["mlflow"] if record else []
+    if record and store.startswith("sqlite:"):
+        recorder += EMBEDDED_STORE
+    return list(dict.fromkeys([*first, *recorder, *later]))
+
+
 def step_code(
     folder: Path | None,
     module: str | None,
     named: Iterable[str] = (),
     includes: Sequence[Path] = (),
+    digest_of: Callable[[Path | None, Sequence[Path]], str] = snapshot_digest,
 ) -> StepCode:
     """Compute a digest of all that a step can read of its code, and the libraries it imports.
 
@@ -49,8 +74,9 @@ def step_code(
         named: words of the command; those that are modules of `folder` are followed too, such as that of
             `--metrics package.metrics`.
         includes: the component's `additional_includes`.
+        digest_of: computes the digest of the snapshot; one that remembers, where steps share their code.
     """
-    own = snapshot_digest(folder, includes)
+    own = digest_of(folder, includes)
     places = [place for place in (folder, TOOLKIT) if place is not None]
     start = _first_source(places, module.split(".")) if module else None
     if module is None or start is None:
@@ -105,7 +131,7 @@ def _whole(folder: Path) -> list[Path]:
     )
 
 
-def _source(folder: Path, parts: list[str]) -> Path | None:
+def _source(folder: Path, parts: Sequence[str]) -> Path | None:
     base = folder.joinpath(*parts)
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
@@ -113,13 +139,18 @@ def _source(folder: Path, parts: list[str]) -> Path | None:
     return None
 
 
+@cache
+def _source_of_toolkit(toolkit: Path, parts: tuple[str, ...]) -> Path | None:
+    """Kept, as an installed toolkit does not change, and most of its modules import each other."""
+    # Its folder has the libraries too, which count by their version.
+    return _source(toolkit, parts) if parts[0] == modelyard.__name__ else None
+
+
 def _first_source(places: Sequence[Path], parts: list[str]) -> tuple[Path, Path] | None:
     """The first place that has a module, and its file."""
     for place in places:
-        # The folder of an installed toolkit has the libraries too, which count by their version.
-        if place == TOOLKIT and parts[0] != modelyard.__name__:
-            continue
-        if file := _source(place, parts):
+        find = _source_of_toolkit if place == TOOLKIT else _source
+        if file := find(place, tuple(parts)):
             return place, file
     return None
 
@@ -150,19 +181,30 @@ def _imported_names(
 ) -> Iterator[tuple[list[str], bool, bool]]:
     """Read the names from the syntax tree; `from a import b` gives a and a.b."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    top = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
-    for block in ast.walk(tree):
-        if isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef | ast.If):
-            # `if TYPE_CHECKING:` is not executed; a function's imports come later.
-            top -= {id(node) for node in ast.walk(block)}
-    for node in ast.walk(tree):
+    for node, top in _import_statements(tree.body):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name.split("."), id(node) in top, False
-        elif isinstance(node, ast.ImportFrom):
-            outer = package[: len(package) - node.level + 1] if node.level else []
-            base = outer + (node.module.split(".") if node.module else [])
-            if base:
-                yield base, id(node) in top, False
-            for alias in node.names:
-                yield [*base, alias.name], id(node) in top, bool(base)
+                yield alias.name.split("."), top, False
+            continue
+        outer = package[: len(package) - node.level + 1] if node.level else []
+        base = outer + (node.module.split(".") if node.module else [])
+        if base:
+            yield base, top, False
+        for alias in node.names:
+            yield [*base, alias.name], top, bool(base)
+
+
+def _import_statements(
+    body: Iterable[Any], top: bool = True
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Imports among statements and in their blocks, and whether they are executed at module level.
+
+    Expressions hold none and are most of a tree, which `ast.walk` would go through.
+    """
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, top
+        # `if TYPE_CHECKING:` is not executed; a function's imports come later.
+        within = top and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            yield from _import_statements(getattr(node, block, ()), within)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from modelyard.pipelines.documents import Problems
-from modelyard.pipelines.model import ANY, DATA_TYPES, LITERAL_TYPES, Component, Port
+from modelyard.pipelines.model import ANY, DATA_TYPES, LITERAL_TYPES, PATH, Component, Port
 from modelyard.pipelines.references import reference, references, required_references
+from modelyard.pipelines.step_environments import read_environment
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
 # What a component and a job have in common.
@@ -83,20 +86,15 @@ def read_inline(
         if kind is None and (place := reference(value)):
             kind = bound.get(place[-1])
         outputs[name] = Port(name, str(kind or "uri_folder"))
-    for ports, types in (
-        (inputs, DATA_TYPES | LITERAL_TYPES.keys() | {ANY}),
-        (outputs, DATA_TYPES),
+    for section, ports, types in (
+        ("inputs", inputs, DATA_TYPES | LITERAL_TYPES.keys() | {ANY}),
+        ("outputs", outputs, DATA_TYPES),
     ):
-        section = content.get("inputs" if ports is inputs else "outputs")
         for name, port in ports.items():
             if port.type not in types:
                 expected = ", ".join(sorted(types - {ANY}))
-                line = section[name].line_of("type")  # type: ignore[index]
-                problems.add(
-                    file,
-                    line,
-                    f"`{name}`: expected one of the types {expected}; found {port.type!r}",
-                )
+                message = f"`{name}`: expected one of the types {expected}; found {port.type!r}"
+                problems.add(file, content[section][name].line_of("type"), message)
     component = _read_command(content, file, problems, inputs, outputs)
     return component if len(problems.found) == before else None
 
@@ -120,18 +118,21 @@ def _read_command(
     if not isinstance(deterministic, bool):
         message = f"`is_deterministic`: expected true or false, found {deterministic!r}"
         problems.add(file, content.line_of("is_deterministic"), message)
+    environment, packages = read_environment(content, file, problems)
     return Component(
         name=str(content.get("name", file.stem)),
         file=file,
         command=command.strip(),
         code=_code(content, file, problems),
-        environment=_environment(content, file, problems),
+        environment=environment,
         inputs=inputs,
         outputs=outputs,
         deterministic=deterministic is True,
         tags={str(key): str(value) for key, value in tags.items()},
         includes=_includes(content, file, problems),
-        variables=read_variables(content, file, problems),
+        variables=read_distribution(content, file, problems)
+        | read_variables(content, file, problems),
+        packages=packages,
     )
 
 
@@ -146,8 +147,6 @@ def _code(content: LocatedMapping, file: Path, problems: Problems) -> Path | Non
     code = (file.parent / str(place)).resolve()
     if not code.exists():
         problems.add(file, line, f"code folder {place} does not exist")
-    elif code.is_file():
-        problems.add(file, line, f"code {place} is a file; name the folder that holds it")
     return code
 
 
@@ -168,18 +167,6 @@ def _includes(content: LocatedMapping, file: Path, problems: Problems) -> tuple[
     return tuple(found)
 
 
-def _environment(content: LocatedMapping, file: Path, problems: Problems) -> str:
-    """The environment as one text; a step runs in the one that `mlops` runs in."""
-    given = content.get("environment")
-    if given is None or given == "azureml:train@latest":
-        return str(given or "")
-    message = (
-        "`environment` is not built here: the step runs in the one that `mlops` is installed in"
-    )
-    problems.note(file, content.line_of("environment"), message)
-    return given if isinstance(given, str) else json.dumps(given, sort_keys=True)
-
-
 def read_variables(content: LocatedMapping, file: Path, problems: Problems) -> dict[str, str]:
     """Read `environment_variables`, each as it is written."""
     section = problems.section(content, "environment_variables", file)
@@ -194,6 +181,34 @@ def read_variables(content: LocatedMapping, file: Path, problems: Problems) -> d
         else:
             result[str(name)] = "" if value is None else text
     return result
+
+
+def read_distribution(content: LocatedMapping, file: Path, problems: Problems) -> dict[str, str]:
+    """The variables by which a distributed step knows that it is one process on one machine."""
+    section = problems.section(content, "distribution", file)
+    if not section:
+        return {}
+    kind = str(section.get("type", "")).lower()
+    # Steps at the same time need ports of their own; the same step has the same one, for its key.
+    about = [content.get(key) for key in ("name", "component", "command")]
+    port = str(20000 + crc32(repr(about).encode()) % 10000)
+    rank = {"RANK": "0", "LOCAL_RANK": "0", "NODE_RANK": "0", "WORLD_SIZE": "1"}
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    mpi = {f"OMPI_COMM_WORLD_{name.removeprefix('WORLD_')}": rank[name] for name in rank}
+    worker = {"type": "worker", "index": 0}
+    tensorflow = {"cluster": {"worker": [f"127.0.0.1:{port}"]}, "task": worker}
+    known = {
+        "mpi": mpi | here,
+        "pytorch": rank | here,
+        "ray": {},
+        "tensorflow": {"TF_CONFIG": json.dumps(tensorflow)},
+    }
+    if kind not in known:
+        message = (
+            f"distribution.type: expected one of {', '.join(known)}; found {section.get('type')!r}"
+        )
+        problems.add(file, section.line_of("type"), message)
+    return known.get(kind, {})
 
 
 def read_ports(
@@ -211,7 +226,7 @@ def read_ports(
     result = {}
     section = problems.section(content, f"{kind}s", file)
     for name, spec in section.items():
-        if not isinstance(spec, LocatedMapping) or spec.get("type") not in types:
+        if not isinstance(spec, LocatedMapping) or spec.get("type") not in {*types, PATH}:
             found = spec.get("type") if isinstance(spec, dict) else spec
             expected = ", ".join(sorted(types))
             message = f"{kind} `{name}` needs a type, one of {expected}; found {found!r}"
@@ -259,12 +274,11 @@ def with_limits(port: Port, spec: LocatedMapping, file: Path, problems: Problems
         for one in enum or []
         if (value := typed(bare, "enum", one, one if isinstance(one, str) else None)) is not None
     )
-    limited = Port(port.name, port.type, port.optional, None, values, low, high)
+    limited = replace(bare, enum=values, minimum=low, maximum=high)
     default = spec.get("default")
     if default is None:
         return limited
-    value = typed(limited, "default", default, spec.text_of("default"))
-    return Port(port.name, port.type, port.optional, value, values, low, high)
+    return replace(limited, default=typed(limited, "default", default, spec.text_of("default")))
 
 
 def check_mode(spec: LocatedMapping, kind: str, file: Path, problems: Problems) -> None:

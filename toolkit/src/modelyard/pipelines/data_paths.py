@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.data_assets import described_path
+from modelyard.files import relative
+from modelyard.pipelines.data_assets import LOCAL, described, mapped, parts_of
 from modelyard.pipelines.model import Data
 
 
@@ -14,7 +14,7 @@ def local_data(place: str, base: Path, kind: Any, data_assets: Path | None, how:
     """Find data on this machine.
 
     Args:
-        place: path, address, or `azureml:name@version`.
+        place: path, address, or reference of a data asset or a model.
         base: folder that a path is relative to.
         kind: type of the input.
         data_assets: folder of data asset YAML.
@@ -24,14 +24,19 @@ def local_data(place: str, base: Path, kind: Any, data_assets: Path | None, how:
         ValueError: why there is none.
     """
     hint = f"give a local one with {how}"
-    if place.startswith("azureml:") and "://" not in place:
-        asset = described_path(data_assets, re.split(r"[:@]", place)[1]) if data_assets else None
-        if asset is None:
-            raise ValueError(f"{place} is not described in {data_assets}; {hint}")
-        place, base = asset
-    if "://" in place:
-        raise ValueError(f"{place} is not on this machine; {hint}")
-    path = (base / place.removeprefix("file:")).resolve()
+    root = data_assets.parents[1] if data_assets else None
+    path = mapped(root, place) if root else None
+    if path is None and parts_of(place):
+        folders = [data_assets, data_assets.with_name("models")] if data_assets else []
+        try:
+            content, file = described([*folders, base], place)
+        except ValueError as error:
+            raise ValueError(f"{error}; {hint}, or name one in {LOCAL}") from None
+        place, base = str(content.get("path", "")), file.parent
+        path = mapped(root, place) if root else None
+    if path is None and "://" in place:
+        raise ValueError(f"{place} is not on this machine; {hint}, or name one in {LOCAL}")
+    path = path or (base / place.removeprefix("file:")).resolve()
     shown = relative(path)
     if not path.exists():
         sample = ", or write the sample with `make data`" if path.parent.name == "data" else ""
@@ -40,12 +45,6 @@ def local_data(place: str, base: Path, kind: Any, data_assets: Path | None, how:
         raise ValueError(f"expected a file, {shown} is a folder; {hint}")
     if kind == "uri_folder" and path.is_file():
         raise ValueError(f"expected a folder, {shown} is a file; {hint}")
+    if kind == "mltable" and not (path / "MLTable").is_file():
+        raise ValueError(f"expected a folder with a file MLTable, {shown} is none; {hint}")
     return Data(path)
-
-
-def relative(path: Path) -> Path:
-    """The path relative to the working folder where that is shorter to read."""
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path

@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
-from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, parse
+from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, located_like, parse
 
 WITHOUT_EFFECT = {
     "compute": "steps run on this machine",
     "default_compute": "steps run on this machine",
     "default_datastore": "outputs are written below .runs",
-    "distribution": "a step is one process on this machine",
+    "distribution": "a step is one process on this machine, of rank 0",
     "identity": "a step runs as you",
+    "logging_level": "the log has everything",
+    "max_concurrency_per_instance": "mini-batches come one after another, in one process",
     "mode": "data is read and written in place",
     "properties": "they are for Azure's own use",
     "queue_settings": "there is no queue",
     "resources": "a step takes what this machine has",
     "services": "nothing is opened beside the step",
 }
+
+
+# Jobs that are no pipeline; each is run, or refused, as a step.
+ONE_STEP = {"sweep", "spark", "automl", "import", "data_transfer", "finetuning"}
 
 
 class PipelineError(UsageError):
@@ -56,8 +62,8 @@ class Problems:
         """Note what is accepted and has no effect on this machine."""
         self.notes.append(Problem(file, line, message))
 
-    def document(self, path: Path, kind: str, fields: set[str]) -> LocatedMapping | None:
-        """Read a document of `type: kind` with no other fields; None where it is no such thing."""
+    def mapping(self, path: Path) -> LocatedMapping | None:
+        """Read a YAML file that is a mapping; None where it is none."""
         try:
             content = parse(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -71,10 +77,35 @@ class Problems:
             self.add(path, int(line), reason.strip())
             return None
         if not isinstance(content, LocatedMapping):
-            self.add(path, 1, f"expected a {kind} (a mapping), found {type(content).__name__}")
+            self.add(path, 1, f"expected a mapping, found {type(content).__name__}")
+            return None
+        return content
+
+    def document(
+        self, path: Path, kind: str, fields: Iterable[str] | None = None
+    ) -> LocatedMapping | None:
+        """Read a document of `type: kind`; None where it is no such thing.
+
+        Args:
+            path: of the file.
+            kind: expected.
+            fields: that it may have; None where they are checked elsewhere.
+        """
+        content = self.mapping(path)
+        if content is None:
+            return None
+        if kind == "pipeline" and "create_job" in content:
+            job = content["create_job"]
+            job = job.get("job") if isinstance(job, dict) else job
+            message = f"this is a schedule, and its job is what can be run: {job}"
+            self.add(path, content.line_of("create_job"), message)
             return None
         declared = content.get("type", "command")
-        if kind == "pipeline" and declared == "command" and "command" in content:
+        if (
+            kind == "pipeline"
+            and "jobs" not in content
+            and ("command" in content if declared == "command" else declared in ONE_STEP)
+        ):
             return _one_step(content, path, content)
         if (
             kind == "pipeline"
@@ -82,10 +113,11 @@ class Problems:
             and "component" in content
             and "jobs" not in content
         ):
-            self.unknown_fields(content, fields | {"component"}, path, kind)
+            self.unknown_fields(content, {*(fields or ()), "component"}, path, kind)
             shown = {"type", "component", "inputs", "outputs"}
             return _one_step(content, path, {key: content[key] for key in content.keys() & shown})
-        self.unknown_fields(content, fields, path, kind)
+        if fields is not None:
+            self.unknown_fields(content, fields, path, kind)
         if content.get("type") != kind:
             self.add(
                 path,
@@ -96,7 +128,7 @@ class Problems:
         return content
 
     def unknown_fields(
-        self, content: LocatedMapping, fields: set[str], path: Path, kind: str
+        self, content: LocatedMapping, fields: Iterable[str], path: Path, kind: str
     ) -> None:
         """Note every key that is not one of `fields`."""
         for key in content:
@@ -118,25 +150,21 @@ class Problems:
 
 def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:
     """A pipeline of one step, called like its file; its inputs are the step's, so `--input` gives others."""
-
-    def like(content: Mapping[str, Any], source: LocatedMapping) -> LocatedMapping:
-        result = LocatedMapping(content)
-        result.line, result.lines, result.texts = source.line, source.lines, source.texts
-        return result
-
-    step = like(node, job)
+    step = located_like(node, job)
     whole = {"experiment_name", "settings", "compute", "tags"}
     kept = job.keys() & (whole if node.get("type") == "pipeline" else {"experiment_name"})
-    pipeline = like({"type": "pipeline"} | {key: job[key] for key in kept}, job)
+    pipeline = located_like({"type": "pipeline"} | {key: job[key] for key in kept}, job)
     for section in ("inputs", "outputs"):
         given = job.get(section)
         if isinstance(given, LocatedMapping) and (
             section == "inputs" or node.get("type") == "pipeline"
         ):
             pipeline[section] = given
-            step[section] = like({key: f"${{{{parent.{section}.{key}}}}}" for key in given}, given)
+            step[section] = located_like(
+                {key: f"${{{{parent.{section}.{key}}}}}" for key in given}, given
+            )
             step[section].texts = {}
     name = re.sub(r"\W", "_", path.stem)
-    pipeline["jobs"] = like({name: step}, job)
+    pipeline["jobs"] = located_like({name: step}, job)
     pipeline["jobs"].lines = {}
     return pipeline

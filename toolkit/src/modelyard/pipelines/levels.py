@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelyard.files import relative
 from modelyard.pipelines.components import (
     COMMAND_FIELDS,
     COMPONENT_FIELDS,
@@ -15,12 +17,19 @@ from modelyard.pipelines.components import (
     read_inline,
     read_ports,
 )
-from modelyard.pipelines.data_paths import relative
+from modelyard.pipelines.data_assets import LOCAL, described, mapped
 from modelyard.pipelines.documents import Problems
 from modelyard.pipelines.model import ANY, Component, Port, StepOutput
-from modelyard.pipelines.references import reference
+from modelyard.pipelines.references import reference, references
+from modelyard.pipelines.tasks import (
+    TASK_SETTINGS,
+    as_command,
+    check_task,
+    missing_spark,
+    task_fields,
+)
 from modelyard.sweeps.model import SWEEP_FIELDS
-from modelyard.yaml_files import LocatedMapping, did_you_mean
+from modelyard.yaml_files import LocatedMapping, did_you_mean, located_like
 
 PIPELINE_FIELDS = {
     "$schema",
@@ -62,11 +71,18 @@ NODE_FIELDS = COMMON_FIELDS | {
 INLINE_FIELDS = COMMAND_FIELDS | NODE_FIELDS - {"component"} | {"experiment_name"}
 NESTED_NODE_FIELDS = COMMON_FIELDS | {"component", "jobs", "compute", "settings", "name"}
 SWEEP_NODE_FIELDS = NODE_FIELDS - {"component", "environment_variables", "distribution"} | (
-    SWEEP_FIELDS | {"trial"}
+    SWEEP_FIELDS | {"trial", "$schema", "experiment_name"}
 )
+TRIAL_FIELDS = {
+    "code",
+    "command",
+    "environment",
+    "environment_variables",
+    "distribution",
+    "resources",
+}
+RUN_HERE = ("command", "parallel", "pipeline", "spark", "sweep")
 NOT_HERE = {
-    "parallel": "its mini-batches are handed out by a service of Azure ML",
-    "spark": "it needs Spark, which this toolkit does not bring",
     "automl": "its algorithms are a service of Azure ML",
     "import": "it copies from a database or a bucket that Azure ML has the key of",
     "data_transfer": "it copies between stores that Azure ML has the keys of",
@@ -110,6 +126,7 @@ class Level:
         self.nested: dict[str, Level | None] = {}
         self.outputs: dict[str, tuple[StepOutput | None, str]] = {}
         self.is_component = is_component
+        self.is_whole = False  # whether all steps are known
         self.declared_inputs = (
             read_ports(document, "input", file, self.problems) if is_component else {}
         )
@@ -142,8 +159,12 @@ class Level:
                 self.components[name] = self.node_component(name, node)
         for name in [*self.components, *self.nested]:
             self.bind_outputs(name)
+        levels = [level for level in self.nested.values() if level is not None]
+        self.is_whole = all(self.declared(name) is not None for name in self.jobs) and all(
+            level.is_whole for level in levels
+        )
         for name, (found, _) in self.outputs.items():
-            if found is None and not self.problems.found:
+            if found is None and self.is_whole and not self.problems.found:
                 line = declared.line_of(name)
                 message = f"output `{name}`: no step is bound to it (outputs: …: ${{{{parent.outputs.{name}}}}})"
                 self.problem(line, message)
@@ -175,22 +196,26 @@ class Level:
             self.problem(self.jobs.line_of(name), f"step `{name}` must be a mapping")
             return None
         kind = str(node.get("type", "pipeline" if "jobs" in node else "command"))
-        if kind not in ("command", "sweep", "pipeline"):
-            why = NOT_HERE.get(kind)
-            runs = "`type: command`, `type: sweep` and `type: pipeline`"
-            message = f"step `{name}`: only {runs} run locally, found {kind!r}"
+        if kind not in RUN_HERE:
             line = node.line_of("type")
-            if why:
-                self.not_here(line, f"{message}; {why}")
+            if why := NOT_HERE.get(kind):
+                self.not_here(line, f"step `{name}` of type {kind} does not run here: {why}")
             else:
-                self.problem(line, message)
+                expected = ", ".join([*RUN_HERE, *NOT_HERE])
+                self.problem(
+                    line, f"step `{name}`, type: expected one of {expected}; found {kind!r}"
+                )
             return None
-        inline = kind == "command" and "command" in node and "component" not in node
-        fields = {
-            "command": INLINE_FIELDS if inline else NODE_FIELDS,
-            "sweep": SWEEP_NODE_FIELDS,
-            "pipeline": NESTED_NODE_FIELDS,
-        }[kind]
+        inline = "component" not in node and kind in ("command", *TASK_SETTINGS)
+        if kind in TASK_SETTINGS:
+            own = task_fields(kind) if inline else TASK_SETTINGS[kind]
+            fields = INLINE_FIELDS - {"command"} | NODE_FIELDS | set(own)
+        else:
+            fields = {
+                "command": INLINE_FIELDS if inline and "command" in node else NODE_FIELDS,
+                "sweep": SWEEP_NODE_FIELDS,
+                "pipeline": NESTED_NODE_FIELDS,
+            }[kind]
         self.problems.unknown_fields(node, fields, self.file, f"step of type {kind}")
         if not inline:  # what an inline job says is noted with its component
             self.problems.without_effect(node, self.file)
@@ -208,12 +233,17 @@ class Level:
         return [name for name in self.inputs if name in read]
 
     def node_component(self, name: str, node: LocatedMapping) -> Component | None:
-        key = "trial" if node.get("type") == "sweep" else "component"
+        kind = str(node.get("type", "command"))
+        if kind in TASK_SETTINGS:
+            return self.task_component(name, kind, node)
+        key = "trial" if kind == "sweep" else "component"
         if key not in node and key == "component" and "command" in node:
-            types = {key: kind for key, (_, kind) in self.outputs.items()}
-            return read_inline(node, self.file, self.problems, types)
+            return self.inline_component(node)
         named = node.get(key)
         if isinstance(named, LocatedMapping):
+            if kind == "sweep" and "inputs" not in named:  # as a job of its own has it
+                self.problems.unknown_fields(named, TRIAL_FIELDS, self.file, "trial")
+                return self.trial(named, node)
             self.problems.unknown_fields(named, COMPONENT_FIELDS, self.file, "component")
             return read_component(named, self.file, self.problems)
         file = self.component_file(name, key, node)
@@ -227,16 +257,77 @@ class Level:
             )
         return self.shared.components[file]
 
+    def inline_component(self, content: LocatedMapping) -> Component | None:
+        types = {key: kind for key, (_, kind) in self.outputs.items()}
+        return read_inline(content, self.file, self.problems, types)
+
+    def trial(self, trial: LocatedMapping, node: LocatedMapping) -> Component | None:
+        """The trial of a sweep job as a component: what is drawn is an input too."""
+        space = self.problems.section(node, "search_space", self.file)
+        command = str(trial.get("command", ""))
+        for kind, name in (found.partition(".")[::2] for found in references(command)):
+            if kind == "search_space" and name not in space:
+                message = f"the command names ${{{{search_space.{name}}}}}, which is not drawn"
+                self.problem(trial.line_of("command"), f"{message}{did_you_mean(name, space)}")
+                return None
+        content = located_like(trial, trial)
+        content["command"] = re.sub(r"(\$\{\{\s*)search_space\.", r"\1inputs.", command)
+        inputs = self.problems.section(node, "inputs", self.file)
+        content["inputs"] = located_like(dict.fromkeys(space, "drawn") | inputs, space)
+        content["outputs"] = node.get("outputs")
+        return self.inline_component(content)
+
+    def task_component(self, name: str, kind: str, node: LocatedMapping) -> Component | None:
+        """A parallel or Spark step as a command component."""
+        if kind == "spark" and self.shared.need_data and (missing := missing_spark()):
+            self.problem(node.line_of("type"), f"step `{name}` needs Spark: install {missing}")
+            return None
+        named = node.get("component", node)
+        file, content = self.file, named
+        if not isinstance(named, LocatedMapping):
+            place = self.component_file(name, "component", node)
+            if place is None:
+                return None
+            file = relative(place)
+            if re.search(r"^\$schema:.*promptflow", file.read_text("utf-8", "replace"), re.M):
+                message = (
+                    f"step `{name}`: {named} is a prompt flow, which a service of Azure ML runs"
+                )
+                self.not_here(node.line_of("component"), message)
+                return None
+            content = self.problems.document(file, kind)
+        if content is None:
+            return None
+        if content is not node:
+            what = f"component of type {kind}"
+            self.problems.unknown_fields(content, task_fields(kind), file, what)
+        if not check_task(content, kind, file, self.problems):
+            return None
+        if content is not node:
+            settings = {key: node[key] for key in TASK_SETTINGS[kind] & node.keys()}
+            content = located_like(content | settings, content)
+        inputs = self.problems.section(node, "inputs", self.file)
+        command = as_command(content, kind, inputs)
+        if content is node:
+            return self.inline_component(command)
+        return read_component(command, file, self.problems)
+
     def component_file(self, name: str, key: str, node: LocatedMapping) -> Path | None:
         named, line = node.get(key), node.line_of(key)
         if not isinstance(named, str):
             self.problem(line, f"step `{name}` needs `{key}: path/to/component.yml`")
             return None
-        if named.startswith("azureml:"):
-            message = f"step `{name}`: {named} is registered on Azure; name its file to run it here"
-            self.not_here(line, message)
-            return None
-        file = (self.file.parent / named.removeprefix("file:")).resolve()
+        assets = self.shared.data_assets
+        found = mapped(assets.parents[1], named) if assets else None
+        if found is None and named.startswith("azureml:"):
+            folders = [assets.with_name("components")] if assets else []
+            try:
+                _, found = described([*folders, self.file.parent], named)
+            except ValueError as error:
+                message = f"step `{name}`: {error}; name its file, here or in {LOCAL}"
+                self.not_here(line, message)
+                return None
+        file = found or (self.file.parent / named.removeprefix("file:")).resolve()
         if not file.is_file():
             near = [p.name for p in file.parent.glob("*.yml")] if file.parent.is_dir() else []
             hint = did_you_mean(file.name, near)
@@ -271,7 +362,7 @@ class Level:
         level.declare()
         return level
 
-    def declared(self, name: str, line: int) -> tuple[dict[str, Port], dict[str, Port], str] | None:
+    def declared(self, name: str) -> tuple[dict[str, Port], dict[str, Port], str] | None:
         """The inputs and outputs of a step, and what it is called; None where it is not known."""
         if (component := self.components.get(name)) is not None:
             return dict(component.inputs), dict(component.outputs), f"component {component.name}"
@@ -293,7 +384,7 @@ class Level:
     def bind_outputs(self, name: str) -> None:
         """Check the `outputs` of a node, and bind those of the pipeline to them."""
         node = self.jobs[name]
-        found = self.declared(name, self.jobs.line_of(name))
+        found = self.declared(name)
         if found is None:
             return
         _, outputs, what = found

@@ -21,6 +21,7 @@ LITERAL_TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
+PATH = "path"  # in components of the first years: a file or a folder
 ANY = "any"  # of an input of an inline job: the type is that of what is bound to it
 
 
@@ -67,13 +68,15 @@ class Port:
 
         Args:
             value: as YAML has it.
-            text: as it is written without quotes; None for any other value.
+            text: as it is written without quotes; None for any other value. A value in quotes counts as well:
+                Azure ML has them all as text.
 
         Raises:
             ValueError: why it cannot be given to this input.
         """
-        if text is not None and value is not None and self.type in (ANY, *LITERAL_TYPES):
-            value = _READ.get(self.type, _as_written)(text)
+        written = value if text is None else text
+        if isinstance(written, str) and value is not None and self.type in (ANY, *LITERAL_TYPES):
+            value = _READ.get(self.type, _as_written)(written)
         if message := self.mismatch(value):
             raise ValueError(message)
         return value
@@ -97,11 +100,26 @@ class Port:
 
     def accepts(self, produced: str) -> bool:
         """Whether data of a type can be bound to this input: files to files, folders to folders."""
-        if self.type == ANY:
+        if self.type == ANY or PATH in (self.type, produced):
             return True
         if "uri_file" in (self.type, produced):
             return produced == self.type
         return produced in FOLDER_TYPES and self.type in FOLDER_TYPES
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The pip packages of a step's environment.
+
+    Attributes:
+        requirements: lines for pip.
+        python: its version, such as 3.10, where the environment names one.
+        place: file and line that name the environment.
+    """
+
+    requirements: tuple[str, ...]
+    python: str | None
+    place: str
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,7 @@ class Component:
         deterministic: `is_deterministic` of the file.
         includes: files and folders that are put beside those of `code`.
         variables: `environment_variables`.
+        packages: of its environment; None where it runs in that of `mlops`.
     """
 
     name: str
@@ -127,6 +146,7 @@ class Component:
     tags: Mapping[str, str]
     includes: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    packages: Packages | None = None
 
     @property
     def reads_champion(self) -> bool:

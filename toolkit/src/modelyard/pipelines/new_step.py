@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
-from modelyard.files import replacing, write_text
+from modelyard.files import replacing
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.project import load_project
 from modelyard.reports.kinds import KINDS
@@ -124,6 +124,21 @@ def add_step(root: Path, name: str) -> list[Path]:
         UsageError: the name cannot be used or is taken, or the pipeline cannot be changed. Nothing
             was written.
     """
+    files = step_files(root, name)
+    if not files:
+        raise UsageError(f"`{name}` exists: {PIPELINE.as_posix()}; choose another name")
+    for path, content in files.items():
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+    return list(files)
+
+
+def step_files(root: Path, name: str) -> dict[Path, bytes]:
+    """Return the files that a step is made of and the project has not yet, the pipeline last.
+
+    Raises:
+        UsageError: the name cannot be used or is taken, or the pipeline cannot be changed.
+    """
     _check_name(name)
     package = load_project(root).package
     files = {
@@ -137,17 +152,11 @@ def add_step(root: Path, name: str) -> list[Path]:
     before = pipeline.read_bytes().decode()
     after = _with_node(root, before, name)
     taken = [path for path, text in files.items() if path.exists() and not _holds(path, text)]
-    missing = [path for path in files if not path.exists()]
-    if taken or (after == before and not missing):
-        where = ", ".join(path.relative_to(root).as_posix() for path in taken or [pipeline])
+    if taken:
+        where = ", ".join(path.relative_to(root).as_posix() for path in taken)
         raise UsageError(f"`{name}` exists: {where}; choose another name")
-    for path in missing:
-        write_text(path, files[path])
-    if after == before:
-        return missing
-    with replacing(pipeline) as partial:
-        partial.write_bytes(after.encode())
-    return [*missing, pipeline]
+    missing = {path: text.encode() for path, text in files.items() if not path.exists()}
+    return missing | ({} if after == before else {pipeline: after.encode()})
 
 
 def _check_name(name: str) -> None:

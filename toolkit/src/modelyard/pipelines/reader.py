@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.components import check_mode, read_variables, with_limits
+from modelyard.pipelines.components import (
+    PORT_FIELDS,
+    check_mode,
+    read_distribution,
+    read_variables,
+    with_limits,
+)
 from modelyard.pipelines.data_paths import local_data
 from modelyard.pipelines.documents import PipelineError, Problems
 from modelyard.pipelines.levels import NESTED_FIELDS, PIPELINE_FIELDS, Level, Shared
@@ -109,7 +115,7 @@ class _Bound(Level):
         self.given = given
         steps: list[Step] = []
         for name, node in self.jobs.items():
-            found = self.declared(name, self.jobs.line_of(name))
+            found = self.declared(name)
             if found is None:
                 continue
             inputs, _, what = found
@@ -120,7 +126,8 @@ class _Bound(Level):
             component = self.components[name]
             assert component is not None  # noqa: S101 (it is declared)
             is_sweep = node.get("type") == "sweep"
-            variables = read_variables(node, self.file, self.problems)
+            variables = read_distribution(node, self.file, self.problems)
+            variables |= read_variables(node, self.file, self.problems)
             steps.append(
                 Step(
                     self.prefix + name,
@@ -156,18 +163,7 @@ class _Bound(Level):
             )
             return self.literal(name, Port(name, ANY), value, text, line)
         kind = spec.get("type", "uri_folder")
-        fields = {
-            "type",
-            "description",
-            "optional",
-            "default",
-            "value",
-            "min",
-            "max",
-            "enum",
-            "path",
-            "mode",
-        }
+        fields = PORT_FIELDS["input"] | {"path", "value"}
         self.problems.unknown_fields(spec, fields, self.file, "pipeline's input")
         check_mode(spec, "input", self.file, self.problems)
         if kind in LITERAL_TYPES:
@@ -303,7 +299,7 @@ class _Bound(Level):
         if step not in self.jobs:
             wrong(f"there is no step `{step}`{did_you_mean(step, self.jobs)}")
             return None
-        found = self.declared(step, self.jobs.line_of(step))
+        found = self.declared(step)
         if found is None:
             return None
         outputs = found[1]

@@ -87,7 +87,7 @@ def shell_line(command: str, inputs: Mapping[str, str], outputs: Mapping[str, st
     return "".join(line)
 
 
-_PARTS = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}|\\.|.", re.DOTALL)
+_PARTS = re.compile(_REFERENCE.pattern + r"|\\.|.", re.DOTALL)
 _QUOTED: dict[str, Callable[[str], str]] = {
     "": shlex.quote,
     "'": lambda value: value.replace("'", "'\"'\"'"),

@@ -8,29 +8,41 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from modelyard.errors import CheckFailed, ModelyardError
-from modelyard.files import digest, link_tree, project_root, tail
+from modelyard.files import digest, link_tree, project_root
 from modelyard.models.registry import champion_number
-from modelyard.pipelines.code import StepCode, step_code
+from modelyard.pipelines.code import StepCode, preload, step_code
 from modelyard.pipelines.commit import PATCH, commit_of
-from modelyard.pipelines.jobs import component_job, make_outputs
+from modelyard.pipelines.documents import WITHOUT_EFFECT
+from modelyard.pipelines.failures import failure
+from modelyard.pipelines.jobs import (
+    CODE,
+    component_job,
+    keep_artifacts,
+    make_outputs,
+    tracked_apart,
+)
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.record import GAVE_UP
-from modelyard.pipelines.snapshot import copy_snapshot, is_changed_by_upload
+from modelyard.pipelines.snapshot import copy_snapshot, is_changed_by_upload, snapshot_digest
+from modelyard.pipelines.step_environments import step_pythons
 from modelyard.pipelines.store import (
+    INPUT_TAG,
     RunFolder,
     RunState,
     StepState,
     all_runs,
+    installed,
     interrupted_run,
     new_run,
     reusable,
     step_key,
     trials_folder,
 )
+from modelyard.pipelines.tasks import MINI_BATCHES, MINI_BATCHES_VARIABLE
 from modelyard.pipelines.warm import Job, Launcher, Running, environment
 from modelyard.project import load_project
 from modelyard.sweeps.model import Sweep
@@ -40,12 +52,6 @@ from modelyard.tracking import MLFLOW_SETTINGS, local_store, store_uri, tracking
 _POLL = 0.01
 PIPELINE_OUTPUTS = "pipeline.outputs"  # no step is called so: the dot parts a nested step's name
 _RECORDER_PATIENCE = 120.0
-CODE = ".code"  # in an attempt: the copy of the code that the step started in
-# MLflow imports these, and SQLAlchemy with them, only at the first request.
-EMBEDDED_STORE = [
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "mlflow.store.model_registry.sqlalchemy_workspace_store",
-]
 
 
 @dataclass(frozen=True)
@@ -60,15 +66,6 @@ class Result:
     run_id: str
     folder: Path
     unchanged: bool
-
-
-class RunFailed(ModelyardError):
-    """A step has failed; the exit code is 1 where a check has refused, else 2."""
-
-    def __init__(self, message: str, exit_code: int, folder: Path) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-        self.folder = folder
 
 
 @dataclass
@@ -88,6 +85,7 @@ def run_pipeline(
     jobs: int | None = None,
     experiment: str | None = None,
     record: bool = True,
+    here: bool = False,
     progress: Callable[[RunFolder], None] = lambda run: None,
 ) -> Result:
     """Execute a pipeline.
@@ -99,6 +97,7 @@ def run_pipeline(
         jobs: number of steps at once; default: one per core, at least two.
         experiment: MLflow experiment; default: the pipeline's `experiment_name`.
         record: log the run to MLflow.
+        here: run every step in the environment of this process.
         progress: called with the run whenever something may have changed.
 
     Raises:
@@ -107,15 +106,25 @@ def run_pipeline(
     """
     root = project_root(path.parent.resolve() if path.exists() else None)
     pipeline = load_pipeline(path, overrides=inputs, data_assets=root / "azureml" / "data")
+    said: dict[tuple[Path, str], list[int]] = {}
     for note in pipeline.notes:
-        if "`compute`" not in note.message and "`default_compute`" not in note.message:
-            print(f"note: {note}", file=sys.stderr)
+        if here and note.message.startswith("`environment`"):
+            continue
+        if not note.message.endswith(WITHOUT_EFFECT["compute"]):  # every pipeline names a compute
+            said.setdefault((note.file, note.message), []).append(note.line)
+    for (file, message), lines in said.items():
+        print(f"note: {file}:{','.join(map(str, sorted(lines)))}: {message}", file=sys.stderr)
+    pythons = {} if here else step_pythons(root, pipeline)
     runs = root / ".runs"
     name = experiment or pipeline.experiment or pipeline.name
     tags = dict(pipeline.tags) | ({"purpose": "exploration"} if experiment else {})
+    tags |= {f"{INPUT_TAG}{key}": value for key, value in (inputs or {}).items()}
     run = interrupted_run(runs, pipeline.name, name) or new_run(runs, pipeline.name, name, tags)
+    run.state.tags = tags
     try:
-        execution = _Execution(root, pipeline, run, reuse=reuse, record=record, progress=progress)
+        execution = _Execution(
+            root, pipeline, run, reuse=reuse, record=record, pythons=pythons, progress=progress
+        )
         return execution.run(jobs or max(2, os.cpu_count() or 2))
     except KeyboardInterrupt:
         run.state.status = "interrupted"
@@ -136,6 +145,7 @@ class _Execution:
         *,
         reuse: bool,
         record: bool,
+        pythons: Mapping[str, Path],
         progress: Callable[[RunFolder], None],
     ) -> None:
         self.root = root
@@ -144,15 +154,17 @@ class _Execution:
         self.runs = root / ".runs"
         self.progress = progress
         self.record = record
+        self.pythons = pythons
         self.store = tracking_uri(root)
         # Results belong to what was registered from them: without the store they are not reused.
         has_store = self.store != store_uri(local_store(root)) or local_store(root).exists()
         self.reuse = reuse and not pipeline.force_rerun and has_store
+        digest_of = cache(snapshot_digest)
         self.code: dict[str, StepCode] = {}
         for step in pipeline.steps:
             part = step.component
             self.code[step.name] = step_code(
-                part.code, part.module, part.command.split(), part.includes
+                part.code, part.module, part.command.split(), part.includes, digest_of
             )
         self.data_digests: dict[Path, str] = {}
         self.outputs: dict[str, dict[str, str]] = {}
@@ -167,6 +179,7 @@ class _Execution:
                 "MLOPS_ROOT": str(root),
                 "PYTHONUNBUFFERED": "1",
                 "COLUMNS": "110",
+                MINI_BATCHES_VARIABLE: str(MINI_BATCHES),
             }
         )
 
@@ -183,7 +196,8 @@ class _Execution:
             self.env["MLOPS_GIT_COMMIT"] = state.git_commit
         state.steps = {step.name: StepState() for step in self.pipeline.steps}
         run.save()
-        with Launcher(self._preload()) as launcher:
+        codes = [self.code[step.name] for step in self.pipeline.steps]
+        with Launcher(preload(codes, self.store, record=self.record)) as launcher:
             try:
                 self._steps(launcher, jobs)
             except KeyboardInterrupt:
@@ -203,11 +217,11 @@ class _Execution:
             self.progress(run)
             self._finish_recording()
         if failed:
-            raise self._failure(failed)
+            raise failure(self.run_folder, self.pipeline, failed)
         return Result(state.id, run.path, unchanged=False)
 
     def _bind_outputs(self) -> None:
-        """Link the outputs of the pipeline below `outputs` of the run's folder."""
+        """Link the outputs of the pipeline below `PIPELINE_OUTPUTS` of the run's folder."""
         for name, bound in self.pipeline.outputs.items():
             source = self.run_folder.path / bound.step / bound.output
             target = self.run_folder.path / PIPELINE_OUTPUTS / name
@@ -252,6 +266,7 @@ class _Execution:
             active.running.kill()
             state = self._state(name)
             state.status, state.finished = "interrupted", time.time()
+            keep_artifacts(active.attempt, "", ())
             self.run_folder.keep_failed(name, active.attempt)
         self.active.clear()
 
@@ -298,10 +313,9 @@ class _Execution:
             del self.active[name]
             state = self._state(name)
             state.finished, state.exit_code = time.time(), code
-            missing = [
-                o for o in active.step.component.outputs if not (active.attempt / o).exists()
-            ]
-            shutil.rmtree(active.attempt / CODE, ignore_errors=True)
+            component = active.step.component
+            keep_artifacts(active.attempt, component.command, component.outputs)
+            missing = [o for o in component.outputs if not (active.attempt / o).exists()]
             if active.timed_out:
                 code = state.exit_code = 2
             if code == 0 and missing:
@@ -311,10 +325,7 @@ class _Execution:
                 )
                 code = state.exit_code = 2
             if code == 0:
-                self.outputs[name] = {
-                    output: digest(active.attempt / output)
-                    for output in active.step.component.outputs
-                }
+                self.outputs[name] = {o: digest(active.attempt / o) for o in component.outputs}
                 self.run_folder.keep(
                     name, active.attempt, key=active.key, outputs=self.outputs[name]
                 )
@@ -334,14 +345,31 @@ class _Execution:
             imports=self.code[step.name].imports,
             inputs=inputs,
             outputs=outputs,
-            env=self.env | dict(step.variables),
+            env=self._environment(step, attempt),
             attempt=attempt,
+            python=self._python(step),
         )
 
+    def _python(self, step: Step) -> str | None:
+        python = self.pythons.get(step.name)
+        return str(python) if python else None
+
+    def _environment(self, step: Step, attempt: Path) -> dict[str, str]:
+        """Environment variables; an MLflow of another version cannot use the store of this one."""
+        apart = step.name in self.pythons and self.store.startswith("sqlite:")
+        return self.env | (tracked_apart(attempt) if apart else {}) | dict(step.variables)
+
+    def _libraries(self, step: Step) -> str:
+        return installed(self.pythons.get(step.name))
+
     def _code_folder(self, step: Step, attempt: Path) -> Path | None:
-        """The folder a step starts in; a copy where Azure ML would upload other files than there are."""
+        """The folder a step starts in; a copy where it may write there, or finds other files on Azure ML.
+
+        A module of a package writes where its arguments say.
+        """
         component = step.component
-        if not is_changed_by_upload(component.code, component.includes):
+        changed = is_changed_by_upload(component.code, component.includes)
+        if not changed and (component.code is None or component.module):
             return component.code
         return copy_snapshot(component.code, component.includes, attempt / CODE)
 
@@ -365,12 +393,14 @@ class _Execution:
                 "code": code.digest,
                 "environment": step.environment,
                 "store": self.store,
+                "libraries": self._libraries(step),
             },
             runs=str(self.runs),
             trials=str(trials_folder(self.run_folder.path, step.name)),
             attempt=str(attempt),
             at_once=min(limits.max_concurrent_trials or limits.max_total_trials, self.jobs),
             reuse=self.reuse,
+            python=self._python(step),
         )
         return Job(
             argv=[str(write_plan(plan))],
@@ -399,6 +429,7 @@ class _Execution:
             inputs=self._fingerprints(step),
             outputs=list(step.component.outputs),
             store=self.store,
+            libraries=self._libraries(step),
         )
 
     def _fingerprints(self, step: Step) -> dict[str, str]:
@@ -418,17 +449,6 @@ class _Execution:
         if binding.path not in self.data_digests:
             self.data_digests[binding.path] = digest(binding.path)
         return self.data_digests[binding.path]
-
-    def _preload(self) -> list[str]:
-        """Libraries in the order in which steps need them; those imported inside functions come last."""
-        first = [name for step in self.pipeline.steps for name in self.code[step.name].imports]
-        later = [name for step in self.pipeline.steps for name in self.code[step.name].later]
-        if not self.store.startswith("azureml:"):
-            later = [name for name in later if not name.startswith("azure")]
-        recorder = ["mlflow"] if self.record else []
-        if self.record and self.store.startswith("sqlite:"):
-            recorder += EMBEDDED_STORE
-        return list(dict.fromkeys([*first, *recorder, *later]))
 
     def _unchanged_since(self) -> str | None:
         """The newest earlier run with the same results in every step, if there is one."""
@@ -463,31 +483,6 @@ class _Execution:
         if code != 0:
             log = self.run_folder.path / "mlflow.log"
             print(f"warning: MLflow has no complete record of this run, see {log}", file=sys.stderr)
-
-    def _has_refused(self, name: str) -> bool:
-        """Whether a step said no; Python ends with the same exit code after an exception."""
-        log = (self.run_folder.path / name / "log.txt").read_text("utf-8", errors="replace")
-        code = self.run_folder.state.steps[name].exit_code
-        return code == CheckFailed.exit_code and "\nTraceback (most recent call" not in f"\n{log}"
-
-    def _failure(self, failed: list[str]) -> RunFailed:
-        state = self.run_folder.state
-        parts = []
-        for name in failed:
-            log = self.run_folder.path / name / "log.txt"
-            parts.append(
-                f"step `{name}` ended with {state.steps[name].ending}; the end of {log}:\n\n"
-                + tail(log)
-            )
-        skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
-        if skipped:
-            why = "they need it" if self.pipeline.continue_on_step_failure else "it failed"
-            parts.append(f"skipped, because {why}: {', '.join(skipped)}")
-        stopped = [name for name, step in state.steps.items() if step.status == "interrupted"]
-        if stopped:
-            parts.append(f"stopped (continue_on_step_failure: false): {', '.join(stopped)}")
-        refused = all(self._has_refused(name) for name in failed)
-        return RunFailed("\n".join(parts), 1 if refused else 2, self.run_folder.path)
 
 
 def _keys(run: RunState) -> dict[str, str | None]:

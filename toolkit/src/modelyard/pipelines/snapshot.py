@@ -28,6 +28,8 @@ IGNORE_FILES = (".amlignore", ".gitignore")  # the first that exists counts, as 
 
 def is_changed_by_upload(code: Path | None, includes: Sequence[Path]) -> bool:
     """Whether what a step finds on Azure ML differs from the code folder itself."""
+    if code is not None and code.is_file():
+        return True
     return bool(includes) or (code is not None and any((code / n).is_file() for n in IGNORE_FILES))
 
 
@@ -59,6 +61,9 @@ def snapshot_digest(code: Path | None, includes: Sequence[Path]) -> str:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    if folder.is_file():
+        yield folder.name, folder
+        return
     rules = _rules(folder)
     for place, folders, names in os.walk(folder, followlinks=True):
         at = Path(place).relative_to(folder)

@@ -48,6 +48,9 @@ class StepState:
         return f"exit code {code}"
 
 
+INPUT_TAG = "mlops.input."  # before the name of an input that was given instead of the file's
+
+
 @dataclass
 class RunState:
     """The content of run.json."""
@@ -216,19 +219,32 @@ def step_key(
     inputs: dict[str, str],
     outputs: list[str],
     store: str,
+    libraries: str = "",
 ) -> str:
-    """Compute a digest of everything that a step's result depends on."""
-    parts = [str(_FORMAT), command, code, environment, store, installed(), *sorted(outputs)]
+    """Compute a digest of everything that a step's result depends on.
+
+    `libraries` is of its own environment; by default they are those of this process.
+    """
+    libraries = libraries or installed()
+    parts = [str(_FORMAT), command, code, environment, store, libraries, *sorted(outputs)]
     parts += [f"{name}={value}" for name, value in sorted(inputs.items())]
     return sha256("\0".join(parts).encode()).hexdigest()
 
 
 @cache
-def installed() -> str:
+def installed(python: Path | None = None) -> str:
     """Compute a digest of the interpreter and of the names and versions of installed libraries.
 
     This toolkit is left out: its modules count by their content, see `step_code`.
+
+    Args:
+        python: of another environment than that of this process.
     """
-    site = Path(sysconfig.get_paths()["purelib"])
-    names = sorted(p.name for p in site.glob("*.dist-info") if not p.name.startswith("modelyard-"))
+    if python is None:
+        places = [Path(sysconfig.get_paths()["purelib"])]
+    else:
+        places = sorted(python.parents[1].glob("[lL]ib/**/site-packages"))
+    found = [p for place in places for p in place.glob("*.dist-info")]
+    names = sorted(p.name for p in found if not p.name.startswith("modelyard-"))
+    names += [place.parent.name for place in places if python is not None]
     return sha256("\0".join([sys.version, sys.platform, *names]).encode()).hexdigest()

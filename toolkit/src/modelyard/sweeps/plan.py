@@ -27,6 +27,7 @@ class Plan:
         runs, trials, attempt: `.runs`, the folder of the trials, and the step's attempt.
         at_once: trials side by side.
         reuse: use results of earlier sweeps.
+        python: of the environment of the trials; None for that of `mlops`.
     """
 
     step: str
@@ -45,6 +46,7 @@ class Plan:
     attempt: str
     at_once: int
     reuse: bool
+    python: str | None = None
 
 
 def write_plan(plan: Plan) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelyard.pipelines.model import LITERAL_TYPES, Port
+from modelyard.pipelines.model import ANY, LITERAL_TYPES, Port
 from modelyard.sweeps.model import SWEEP_FIELDS, Sweep
 from modelyard.sweeps.search_space import Choice, Quantile
 from modelyard.yaml_files import LocatedMapping, did_you_mean
@@ -57,7 +57,7 @@ def _mismatches(
     allowed = SAMPLED_BY.get(sampling)
     for name, distribution in sweep.search_space.items():
         if name not in inputs:
-            values = [key for key, port in inputs.items() if port.type in LITERAL_TYPES]
+            values = [key for key, port in inputs.items() if port.type in (ANY, *LITERAL_TYPES)]
             yield name, f"the trial has no such input{did_you_mean(name, values)}"
             continue
         if name in bound:
@@ -75,6 +75,8 @@ def _mismatches(
 
 def _mismatch(distribution: Choice | Quantile, port: Port) -> str | None:
     """Why drawn values cannot be given to an input; None where they can."""
+    if port.type == ANY:
+        return None
     if port.type not in LITERAL_TYPES:
         return f"the input is data ({port.type}), only values can be drawn"
     if isinstance(distribution, Choice):

@@ -21,7 +21,13 @@ from typing import Any
 
 from modelyard.errors import CheckFailed, ModelyardError, guarded
 from modelyard.files import digest, link_tree, tail, write_json
-from modelyard.pipelines.jobs import component_job, make_outputs
+from modelyard.pipelines.jobs import (
+    CODE,
+    component_job,
+    keep_artifacts,
+    make_outputs,
+    tracked_apart,
+)
 from modelyard.pipelines.store import (
     keep_result,
     link_result,
@@ -185,14 +191,18 @@ class _Execution:
         metrics.touch()
         trial.id = attempt.name
         write_json(attempt / "trial.json", {"id": trial.id, "params": trial.params})
+        code = Path(self.plan.code) if self.plan.code else None
+        if code is not None and code.name == CODE:  # a copy, in which each trial may write
+            code = shutil.copytree(code, attempt / CODE)
         job = component_job(
             self.plan.command,
-            code=Path(self.plan.code) if self.plan.code else None,
+            code=code,
             imports=tuple(self.plan.imports),
             inputs=self.plan.inputs | {name: str(v) for name, v in trial.params.items()},
             outputs=make_outputs(attempt, self.plan.outputs),
-            env=environment({METRICS_VARIABLE: str(metrics)}),
+            env=environment(tracked_apart(attempt) | {METRICS_VARIABLE: str(metrics)}),
             attempt=attempt,
+            python=self.plan.python,
         )
         trial.started, trial.folder = time.time(), attempt
         self.active.append(_Active(trial, self.launcher.start(job), attempt))
@@ -243,6 +253,7 @@ class _Execution:
         trial, attempt = active.trial, active.attempt
         place = self.folder / str(trial.number)
         trial.finished, trial.exit_code = time.time(), code
+        keep_artifacts(attempt, self.plan.command, self.plan.outputs)
         missing = [name for name in self.plan.outputs if not (attempt / name).exists()]
         if trial.stopped_by is not None:
             trial.state = "stopped"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from modelyard.files import read_json, write_json
+from modelyard.pipelines.jobs import TRACKED
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.search_space import Value
 
@@ -66,6 +68,7 @@ class Trial:
         Returns:
             Where the last whole line ends.
         """
+        _copy_tracked(folder)
         whole = added_lines(folder / METRICS_FILE, offset)
         metric = sweep.objective.primary_metric
         for step, metrics in _reports(whole):
@@ -89,6 +92,28 @@ class Trial:
             "started": self.started,
             "finished": self.finished,
         }
+
+
+def _copy_tracked(folder: Path) -> None:
+    """Add what a trial has logged with MLflow since the last call to its metrics."""
+    places = sorted((folder / TRACKED).glob("*/*/metrics"))
+    files = [
+        (file.relative_to(place).as_posix(), file) for place in places for file in place.rglob("*")
+    ]
+    seen_file = folder / f"{TRACKED}.json"
+    seen = read_json(seen_file) if seen_file.is_file() else {}
+    for name, file in files:
+        key = file.relative_to(folder).as_posix()
+        if not file.is_file() or not (lines := added_lines(file, seen.get(key, 0))):
+            continue
+        seen[key] = seen.get(key, 0) + len(lines)
+        with (folder / METRICS_FILE).open("a", encoding="utf-8") as target:
+            for line in lines.decode().splitlines():  # time, value, step
+                _, value, step = line.split()[:3]
+                target.write(
+                    json.dumps({"step": int(step), "metrics": {name: float(value)}}) + "\n"
+                )
+        write_json(seen_file, seen)
 
 
 def added_lines(file: Path, offset: int) -> bytes:

@@ -1,0 +1,419 @@
+"""Rules of Azure ML that take more than one field of a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from modelyard.pipelines.azure_fields import time_zones
+from modelyard.pipelines.azure_fields_check import Checker, snake_case
+from modelyard.pipelines.azure_files import AzureFile, empty
+from modelyard.pipelines.azure_steps import (
+    command_file,
+    ordered,
+    parallel_file,
+    script,
+    spark_file,
+    sweep_file,
+)
+from modelyard.yaml_files import LocatedMapping, did_you_mean
+
+_CRON = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_CRON_NAMES = re.compile(
+    "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
+)
+_SECRET = re.compile(
+    r"(?i)(secret|passw|pwd|token|api_?key|account_?key|access_?key|connection_?string|sas_)"
+)
+_SECRET_VALUE = re.compile(
+    r"(?i)AccountKey=|SharedAccessSignature=|[?&]sig=|://[^/:@ ]+:[^/@ ]+@|\b(?:password|pwd)=[^;$<{*]"
+    r"|(?<![\w-])(?:gh[pousr]_\w{16}|github_pat_\w{16}|hf_\w{24}|eyJ[\w-]{16,}\.|sk-\w{16}|xox[abps]-\w{8})"
+    r"|(?<!\w)AKIA\w{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+_OPEN = re.compile(r"[$]\{\{[^{}\n]{0,40}(?![^{}]*\}\})")
+_CONDA = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
+_CREDENTIALS = {
+    "account_key",
+    "sas_token",
+    "client_secret",
+    "secret_access_key",
+    "api_key",
+    "pat",
+    "key",
+    "password",
+    "admin_password",
+}
+
+
+def check_rules(file: AzureFile, checker: Checker) -> None:
+    """Check what takes more than one field, in a file of any kind."""
+    _secrets(file.content, checker)
+    _environments(file.content, file.path, checker)
+    _inputs(file.content, file.path, checker)
+    if rule := _RULES.get(file.kind):
+        rule(file, checker)
+
+
+def _environment(file: AzureFile, checker: Checker) -> None:
+    environment(file.content, file.path, checker)
+
+
+def _environments(content: Any, path: Path, checker: Checker) -> None:
+    """Check the environments that a file has in full."""
+    if isinstance(content, list):
+        for one in content:
+            _environments(one, path, checker)
+    for key, value in content.items() if isinstance(content, LocatedMapping) else ():
+        if key == "environment" and isinstance(value, LocatedMapping):
+            environment(value, path, checker, key)
+        _environments(value, path, checker)
+
+
+def environment(content: LocatedMapping, path: Path, checker: Checker, where: str = "") -> None:
+    """Check an environment, a file or one that another file has in full."""
+
+    def wrong(key: str, message: str, section: LocatedMapping = content) -> None:
+        checker.wrong(section.line_of(key), where or (key if key in section else ""), message)
+
+    if ("image" in content) == ("build" in content):
+        wrong("build", "an environment has either `image` or `build`")
+    if "conda_file" in content and "image" not in content:
+        wrong("conda_file", "it is installed on top of an `image`, which is missing")
+    build = content.get("build")
+    if isinstance(build, LocatedMapping) and "://" not in str(build.get("path")):
+        folder = path.parent / str(build.get("path", ""))
+        name = str(build.get("dockerfile_path", "Dockerfile"))
+        if folder.is_dir() and not (folder / name).is_file():
+            near = did_you_mean(name, [p.name for p in folder.iterdir() if "ocker" in p.name])
+            line = build.line_of("dockerfile_path")
+            checker.wrong(line, "build.dockerfile_path", f"{name} does not exist{near}")
+    conda = content.get("conda_file")
+    file = path.parent / conda.removeprefix("file:") if isinstance(conda, str) else None
+    if file is not None and file.is_file():
+        conda = checker.problems.mapping(file)
+    if isinstance(conda, LocatedMapping):
+        at = path if file is None else file.resolve()
+        wanted = conda.get("dependencies")
+        if not isinstance(wanted, list):
+            line = conda.line_of("dependencies")
+            checker.problems.add(at, line, "a conda file has a list of `dependencies`")
+        for one in wanted if isinstance(wanted, list) else ():
+            if isinstance(one, LocatedMapping) and "pip" in one:
+                _pip(one, at, checker)
+        for key in conda.keys() - set(_CONDA):
+            message = f"a conda file has no `{key}`{did_you_mean(key, _CONDA)}"
+            checker.problems.add(at, conda.line_of(key), message)
+
+
+def _pip(section: LocatedMapping, file: Path, checker: Checker) -> None:
+    names, line = section["pip"], section.line_of("pip")
+    if not isinstance(names, list):
+        checker.problems.add(file, line, f"pip: expected a list, found {names!r}")
+        return
+    for name in names:
+        if found := re.match(r"\s*[A-Za-z0-9][\w.-]*(?:\[[\w, .-]*\])?\s*=(?!=)", str(name)):
+            fixed = f"{found[0]}={str(name)[found.end() :]}"
+            checker.problems.add(file, line, f"pip: expected `{fixed}`, found `{name}`")
+
+
+def _data(file: AzureFile, checker: Checker) -> None:
+    _place(file.content, file.path, checker, "path")
+
+
+def _inputs(content: Any, path: Path, checker: Checker, where: str = "") -> None:
+    """Check the type of the files that jobs and their steps take."""
+    for key, value in content.items() if isinstance(content, LocatedMapping) else ():
+        at = f"{where}.{key}" if where else str(key)
+        if key == "inputs" and isinstance(value, LocatedMapping):
+            for name, one in value.items():
+                if isinstance(one, LocatedMapping) and "path" in one and "type" in one:
+                    _place(one, path, checker, f"{at}.{name}.path")
+        _inputs(value, path, checker, at)
+
+
+def _place(content: LocatedMapping, file: Path, checker: Checker, where: str) -> None:
+    place = content.get("path")
+    if not isinstance(place, str) or re.search(r"://|^azureml:|\$\{\{", place):
+        return
+    path, line = file.parent / place.removeprefix("file:"), content.line_of("path")
+    kind = str(content.get("type", "uri_folder")).lower()
+    if kind == "uri_file" and path.is_dir():
+        checker.wrong(line, where, f"a uri_file is a file, {place} is a folder")
+    if kind in ("uri_folder", "mltable") and path.is_file():
+        checker.wrong(line, where, f"a {kind} is a folder, {place} is a file")
+    if kind == "mltable" and path.is_dir() and not (path / "MLTable").is_file():
+        checker.wrong(line, where, f"a mltable is a folder with a file MLTable, {place} has none")
+
+
+def _model(file: AzureFile, checker: Checker) -> None:
+    model(file.content, file.path, checker, "path")
+
+
+def model(content: LocatedMapping, path: Path, checker: Checker, where: str) -> None:
+    """Check a model's type against its files."""
+    place = str(content.get("path", ""))
+    local = None if re.search(r"://|^azureml:", place) else path.parent / place
+    is_mlflow = snake_case(str(content.get("type", ""))) == "mlflow_model"
+    if is_mlflow and local and local.exists() and not (local / "MLmodel").is_file():
+        message = f"a mlflow_model is a folder with a file MLmodel, {place} has none"
+        checker.wrong(content.line_of("path"), where, message)
+
+
+def _deployment(file: AzureFile, checker: Checker) -> None:
+    content = file.content
+    inline = content.get("model")
+    if isinstance(inline, LocatedMapping):
+        model(inline, file.path, checker, "model.path")
+    code = content.get("code_configuration")
+    if isinstance(code, LocatedMapping):
+        needs = ("init", "run")
+        script(file, code, "scoring_script", "code_configuration", needs, checker)
+    if file.kind == "batch deployment" and "model" not in content:
+        checker.wrong(content.line, "", "`model` is missing")
+    scale = file.below("scale_settings")
+    if (
+        file.kind == "online deployment"
+        and snake_case(str(scale.get("type", ""))) == "target_utilization"
+    ):
+        message = (
+            "a managed deployment is scaled by Azure Monitor's autoscale; expected type default"
+        )
+        checker.wrong(scale.line_of("type"), "scale_settings.type", message)
+    low, high = scale.get("min_instances"), scale.get("max_instances")
+    ordered(checker, scale, "scale_settings.min_instances", low, high, "max_instances")
+
+
+def deployed_model(
+    file: AzureFile, declared: LocatedMapping, runs_in: LocatedMapping | None, checker: Checker
+) -> None:
+    """Check a deployment's script and environment against the type of its model.
+
+    Args:
+        file: of the deployment.
+        declared: the model, from its file or from the deployment.
+        runs_in: the environment, from its file or from the deployment; None where no file describes it.
+        checker: of the deployment's file.
+    """
+    content = file.content
+    kind = snake_case(str(declared.get("type", "custom_model")))
+    has_script, given = "code_configuration" in content, content.get("environment")
+    line = content.line_of("model")
+    if declared is content.get("model"):
+        line = declared.line_of("type")
+    has_server = given is not None and (runs_in is None or "inference_config" in runs_in)
+    if kind == "custom_model" and not has_script and not has_server:
+        message = "a custom_model needs `code_configuration` with a scoring script, or an environment with a server of its own (inference_config)"
+        checker.wrong(line, "model", message)
+    if has_script and given is None:
+        at = content.line_of("code_configuration")
+        message = "a scoring script needs an `environment` to run in"
+        checker.wrong(at, "code_configuration", message)
+    if kind == "triton_model" and has_script and "batch" in file.kind:
+        checker.wrong(line, "model", "a triton_model is served online, not by a batch deployment")
+
+
+def _endpoint(file: AzureFile, checker: Checker) -> None:
+    content = file.content
+    traffic, mirror = file.below("traffic"), file.below("mirror_traffic")
+    shares = [share for share in traffic.values() if isinstance(share, int)]
+    if sum(shares) not in (0, 100):
+        message = f"the shares add up to {sum(shares)}; expected 100, or 0 for none"
+        checker.wrong(content.line_of("traffic"), "traffic", message)
+    mirrored = {name: share for name, share in mirror.items() if isinstance(share, int) and share}
+    line = content.line_of("mirror_traffic")
+    if len(mirrored) > 1:
+        checker.wrong(line, "mirror_traffic", "one deployment at most gets a copy of the traffic")
+    for name, share in mirrored.items():
+        if share > 50:
+            checker.wrong(
+                mirror.line_of(name),
+                f"mirror_traffic.{name}",
+                f"expected at most 50, found {share}",
+            )
+        if traffic.get(name):
+            checker.wrong(
+                mirror.line_of(name),
+                f"mirror_traffic.{name}",
+                "it gets live traffic already, which excludes a copy",
+            )
+    if mirrored and "kubernetes" in file.kind:
+        checker.wrong(line, "mirror_traffic", "a Kubernetes endpoint copies no traffic")
+    identity(file.below("identity"), checker)
+
+
+def identity(section: LocatedMapping, checker: Checker) -> None:
+    """Check that a user-assigned identity is named."""
+    kind = snake_case(str(section.get("type", "")))
+    names = section.get("user_assigned_identities")
+    if kind == "user_assigned" and not names:
+        checker.wrong(
+            section.line_of("type"), "identity.type", "`user_assigned_identities` is missing"
+        )
+    if kind == "system_assigned" and names:
+        line = section.line_of("user_assigned_identities")
+        checker.wrong(
+            line, "identity.user_assigned_identities", "the identity's type is system_assigned"
+        )
+
+
+def _schedule(file: AzureFile, checker: Checker) -> None:
+    trigger = file.below("trigger")
+    expression = trigger.get("expression")
+    if expression is not None and (message := cron_mismatch(str(expression))):
+        checker.wrong(trigger.line_of("expression"), "trigger.expression", message)
+    zone = trigger.get("time_zone")
+    known = {one.lower() for one in time_zones()}
+    if isinstance(zone, str) and zone.lower() not in known:
+        near = did_you_mean(zone, time_zones())
+        example = near or "; Azure ML has Windows' names, such as UTC or W. Europe Standard Time"
+        checker.wrong(
+            trigger.line_of("time_zone"), "trigger.time_zone", f"{zone} is no time zone{example}"
+        )
+    for key in ("start_time", "end_time"):
+        if re.match(r"\d{4}-", str(trigger.get(key))) and _time(trigger[key]) is None:
+            message = f"there is no such day or time: {trigger[key]}"
+            checker.wrong(trigger.line_of(key), f"trigger.{key}", message)
+    start, end = (_time(trigger.get(key)) for key in ("start_time", "end_time"))
+    if start and end and start >= end:
+        checker.wrong(
+            trigger.line_of("end_time"),
+            "trigger.end_time",
+            f"it is before start_time, {trigger['start_time']}",
+        )
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(value)).replace(tzinfo=None)
+    except ValueError:
+        return None
+
+
+def cron_mismatch(expression: str) -> str | None:
+    """Why a text is no cron expression of five fields; None where it is one."""
+    parts = expression.lower().split()
+    shape = "minutes hours days months weekdays, such as `15 3 * * 1`"
+    if len(parts) != 5:
+        return f"expected five fields ({shape}), found {expression!r}"
+    for part, (low, high) in zip(parts, _CRON, strict=True):
+        for one in part.split(","):
+            found = re.fullmatch(r"(\*|\w+(?:-\w+)?)(?:/(\d+))?", one)
+            ends = found[1].split("-") if found and found[1] != "*" else []
+            numbers = [int(end) for end in ends if end.isdigit()]
+            named = all(end.isdigit() or _CRON_NAMES.fullmatch(end) for end in ends)
+            step = found[2] if found else None
+            if (
+                found is None
+                or not named
+                or step == "0"
+                or any(not low <= n <= high for n in numbers)
+            ):
+                return f"expected {low} to {high} in this place ({shape}), found {one!r}"
+            if len(numbers) == 2 and numbers[0] > numbers[1]:
+                return f"expected a range that goes up, found {one!r}"
+    days, months = parts[2].split(","), parts[3].split(",")
+    if parts[4] == "*" and all(one.isdigit() for one in (*days, *months)):
+        longest = max(_DAYS[int(month) - 1] for month in months)
+        if min(map(int, days)) > longest:
+            return f"it never comes: no day {parts[2]} in month {parts[3]}"
+    return None
+
+
+def _compute(file: AzureFile, checker: Checker) -> None:
+    content = file.content
+    low, high = content.get("min_instances"), content.get("max_instances")
+    ordered(checker, content, "min_instances", low, high, "max_instances")
+    identity(file.below("identity"), checker)
+
+
+def _registry(file: AzureFile, checker: Checker) -> None:
+    places = file.content.get("replication_locations")
+    home = file.content.get("location")
+    if isinstance(places, list) and home:
+        names = [
+            str(one.get("location")).lower().replace(" ", "")
+            for one in places
+            if isinstance(one, dict)
+        ]
+        if str(home).lower().replace(" ", "") not in names:
+            message = (
+                f"{home} has to be one of `replication_locations` as well ({', '.join(names)})"
+            )
+            checker.wrong(file.content.line_of("location"), "location", message)
+
+
+def _secrets(content: Any, checker: Checker) -> None:
+    """Find secrets that stand in a file, in variables and in credentials."""
+    if isinstance(content, list):
+        for one in content:
+            _secrets(one, checker)
+    if not isinstance(content, LocatedMapping):
+        return
+    given = content.get("environment_variables")
+    variables = given if isinstance(given, LocatedMapping) else empty()
+    for name, value in variables.items():
+        text = str(value or "")
+        if _SECRET_VALUE.search(text) or (_SECRET.search(str(name)) and _looks_secret(text)):
+            _secret(variables.line_of(name), f"environment_variables.{name}", checker)
+    for key, value in content.items():
+        if isinstance(value, str) and _SECRET_VALUE.search(value):
+            _secret(content.line_of(key), str(key), checker)
+        if isinstance(value, str) and _OPEN.search(value):
+            found = _OPEN.search(value)
+            message = (
+                f"a placeholder is not closed: expected }}}} after {found[0] if found else ''}"
+            )
+            checker.wrong(content.line_of(key), str(key), message)
+        named = key in ("credentials", "ssh_settings") and isinstance(value, LocatedMapping)
+        for name in value.keys() & _CREDENTIALS if named else ():
+            if _looks_secret(str(value[name])) and not re.search(
+                r"(?i)[x*]{4}|<.*>", str(value[name])
+            ):
+                _secret(value.line_of(name), f"{key}.{name}", checker)
+        if key != "environment_variables":
+            _secrets(value, checker)
+
+
+def _secret(line: int, where: str, checker: Checker) -> None:
+    message = "a secret in a file is a secret no more; keep it in Key Vault, or use the identity"
+    checker.wrong(line, where, message)
+
+
+def _looks_secret(text: str) -> bool:
+    """Whether a value could be a secret: no number, switch, address of a vault or reference."""
+    is_plain = re.fullmatch(
+        r"|true|false|[0-9.]+|\$\{.*\}|<.*>|(keyvaultref:)?https?://[^?@]*|.*\.vault\.azure\.net.*|/[^ ]*",
+        text,
+        re.IGNORECASE,
+    )
+    return is_plain is None
+
+
+_RULES: dict[str, Callable[[AzureFile, Checker], None]] = {
+    "environment": _environment,
+    "data": _data,
+    "model": _model,
+    "online deployment": _deployment,
+    "kubernetes deployment": _deployment,
+    "batch deployment": _deployment,
+    "plain batch deployment": _deployment,
+    "online endpoint": _endpoint,
+    "kubernetes endpoint": _endpoint,
+    "batch endpoint": _endpoint,
+    "schedule": _schedule,
+    "import schedule": _schedule,
+    "monitor": _schedule,
+    "spark component": spark_file,
+    "spark job": spark_file,
+    "parallel component": parallel_file,
+    "sweep job": sweep_file,
+    "command job": command_file,
+    "command component": command_file,
+    "amlcompute": _compute,
+    "compute instance": _compute,
+    "registry": _registry,
+}

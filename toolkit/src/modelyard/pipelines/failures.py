@@ -1,0 +1,53 @@
+"""Why a run has failed: the ends of the logs, and what was not run because of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelyard.errors import CheckFailed, ModelyardError
+from modelyard.files import tail
+from modelyard.pipelines.model import Pipeline
+from modelyard.pipelines.store import RunFolder
+
+
+class RunFailed(ModelyardError):
+    """A step has failed; the exit code is 1 where a check has refused, else 2."""
+
+    def __init__(self, message: str, exit_code: int, folder: Path) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.folder = folder
+
+
+def failure(run: RunFolder, pipeline: Pipeline, failed: list[str]) -> RunFailed:
+    """Describe the failure of a run.
+
+    Args:
+        run: that has ended.
+        pipeline: that was run.
+        failed: names of the steps that have failed.
+    """
+    state = run.state
+    parts = []
+    for name in failed:
+        log = run.path / name / "log.txt"
+        parts.append(
+            f"step `{name}` ended with {state.steps[name].ending}; the end of {log}:\n\n"
+            + tail(log)
+        )
+    skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
+    if skipped:
+        why = "they need it" if pipeline.continue_on_step_failure else "it failed"
+        parts.append(f"skipped, because {why}: {', '.join(skipped)}")
+    stopped = [name for name, step in state.steps.items() if step.status == "interrupted"]
+    if stopped:
+        parts.append(f"stopped (continue_on_step_failure: false): {', '.join(stopped)}")
+    refused = all(_has_refused(run, name) for name in failed)
+    return RunFailed("\n".join(parts), 1 if refused else 2, run.path)
+
+
+def _has_refused(run: RunFolder, name: str) -> bool:
+    """Whether a step said no; Python ends with the same exit code after an exception."""
+    log = (run.path / name / "log.txt").read_text("utf-8", errors="replace")
+    code = run.state.steps[name].exit_code
+    return code == CheckFailed.exit_code and "\nTraceback (most recent call" not in f"\n{log}"

@@ -1,0 +1,1 @@
+"""What a parallel step is run with."""

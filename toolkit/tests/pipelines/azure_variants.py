@@ -1,0 +1,239 @@
+"""Other ways in which sound files of Azure ML are written; azure-ai-ml 1.35.2 loads each of them."""
+
+from __future__ import annotations
+
+VARIANTS = {
+    "jobs/v1.yml": """type: command
+command: echo ${{inputs.a}} ${{inputs.b}}
+environment: azureml://registries/azureml/environments/sklearn-1.5/labels/latest
+inputs: {a: 1, b: {type: uri_folder, path: azureml:table@latest, mode: download}}
+environment_variables: {A: 1, B: true, C: 1.5, D: "yes"}
+outputs: {out: {type: uri_folder, path: azureml://datastores/lake/paths/x/, name: out, version: "1"}, o2: {type: custom_model}}
+services: {s: {type: ssh, ssh_public_keys: ssh-rsa AAA}, j: {type: jupyter_lab}, v: {type: vs_code}}
+queue_settings: {job_tier: Spot}
+identity: {type: aml_token}
+resources: {instance_count: 1, docker_args: --cpus 1, properties: {x: 1}}
+distribution: {type: tensorflow, worker_count: 2, parameter_server_count: 0}
+""",
+    "jobs/v2.yml": """command: |
+  echo 1
+environment: file:../environments/own.yml
+compute: local
+""",
+    "jobs/v3.yml": """type: command
+command: echo
+environment: {build: {path: ../environments, dockerfile_path: serve.dockerfile}}
+compute: azureml:serverless
+distribution: {type: ray, port: 6379}
+""",
+    "pipelines/v4.yml": """type: pipeline
+compute: azureml:cpu-cluster
+settings: {default_compute: azureml:serverless, force_rerun: true}
+inputs: {n: 3, s: text, f: 1e-4, b: true, rows: {path: azureml:table:1, type: uri_file}, m: {type: mlflow_model, path: azureml://registries/azureml/models/m/versions/1}}
+outputs: {o: , p: {mode: rw_mount}}
+jobs:
+  a:
+    component:
+      command: echo ${{inputs.n}} > ${{outputs.o}}/x
+      environment: azureml:train@latest
+      inputs: {n: {type: integer}}
+      outputs: {o: {type: uri_folder}}
+    inputs: {n: '${{parent.inputs.n}}'}
+    outputs: {o: '${{parent.outputs.o}}'}
+  b:
+    type: pipeline
+    component: ../components/both.yml
+    inputs: {n: 4}
+  c:
+    type: command
+    component: azureml:registered@latest
+    inputs: {anything: 1}
+    outputs: {p: {path: '${{parent.outputs.p}}', mode: rw_mount}}
+  d:
+    type: command
+    component: azureml://registries/azureml/components/x/versions/1
+    inputs: {q: '${{parent.jobs.c.outputs.whatever}}'}
+    distribution: {type: pytorch}
+    resources: {instance_count: 2, shm_size: 16g}
+  e:
+    type: sweep
+    trial: azureml:registered:1
+    sampling_algorithm: {type: random, rule: sobol}
+    objective: {goal: Maximize, primary_metric: x}
+    search_space: {r: {type: choice, values: [1, 2.5, a]}, q: {type: quniform, min_value: 1, max_value: 9, q: 1}, t: {type: lognormal, mu: 1, sigma: 2}, i: {type: randint, upper: 5}}
+    limits: {max_total_trials: 3}
+    early_termination: {type: median_stopping, delay_evaluation: 0}
+  f:
+    type: parallel
+    component: ../components/batches.yml
+    inputs: {rows: '${{parent.jobs.a.outputs.o}}'}
+    mini_batch_size: "5"
+    error_threshold: -1
+  g:
+    type: spark
+    component: ../components/spark.yml
+    inputs: {rows: {type: uri_folder, path: '${{parent.jobs.a.outputs.o}}', mode: direct}}
+    compute: azureml:pool
+  h:
+    type: command
+    command: echo ${{inputs.x}}
+    environment: azureml:AzureML-sklearn-1.5
+    inputs: {x: '${{parent.inputs.s}}'}
+    limits: {timeout: 60}
+""",
+    "endpoints/v5-endpoint.yml": """name: second
+auth_mode: key
+identity: {type: user_assigned, user_assigned_identities: [{resource_id: /subscriptions/x}]}
+traffic: {one: 0}
+mirror_traffic: {one: 10}
+public_network_access: disabled
+tags: {a: b}
+""",
+    "endpoints/v6-deployment.yml": """$schema: https://azuremlschemas.azureedge.net/latest/managedOnlineDeployment.schema.json
+name: one
+endpoint_name: second
+type: managed
+model: {path: ../code, name: mm, version: 1, type: custom_model}
+environment:
+  image: docker.io/tensorflow/serving:latest
+  inference_config:
+    liveness_route: {port: 8501, path: /v1}
+    readiness_route: {port: 8501, path: /v1}
+    scoring_route: {port: 8501, path: /v1:predict}
+model_mount_path: /var/m
+environment_variables: {MODEL_BASE_PATH: /var, N: 3}
+instance_type: STANDARD_NC4AS_T4_V3
+instance_count: 1
+data_collector:
+  collections: {model_inputs: {enabled: 'True', client_id: x}, custom: {enabled: 'false'}}
+  sampling_rate: 0.5
+  request_logging: {capture_headers: [a]}
+tags: {}
+""",
+    "endpoints/v7-deployment.yml": """$schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnlineDeployment.schema.json
+name: kube
+endpoint_name: kub
+type: kubernetes
+model: azureml:best@latest
+code_configuration: {code: ../code, scoring_script: score.py}
+environment: azureml:serve:2
+instance_type: defaultinstancetype
+resources: {requests: {cpu: "0.1", memory: 0.5Gi}, limits: {cpu: "1", memory: 1Gi, nvidia.com/gpu: "1"}}
+scale_settings: {type: target_utilization, min_instances: 1, max_instances: 3, polling_interval: 10, target_utilization_percentage: 70}
+""",
+    "endpoints/v7-endpoint.yml": """$schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnlineEndpoint.schema.json
+name: kub
+compute: azureml:aks
+auth_mode: aml_token
+traffic: {kube: 100}
+""",
+    "endpoints/v8-batch-deployment.yml": """$schema: https://azuremlschemas.azureedge.net/latest/batchDeployment.schema.json
+name: eight
+endpoint_name: shop-b
+model: azureml:best:1
+compute: azureml:cpu-cluster
+resources: {instance_count: 2}
+max_concurrency_per_instance: 2
+mini_batch_size: 10
+output_action: append_row
+output_file_name: x.csv
+retry_settings: {max_retries: 3, timeout: 30}
+error_threshold: -1
+logging_level: info
+""",
+    "endpoints/v9-batch-deployment.yml": """$schema: https://azuremlschemas.azureedge.net/latest/pipelineComponentBatchDeployment.schema.json
+type: pipeline
+name: nine
+endpoint_name: shop-b
+job_definition: azureml:some_job
+settings: {default_compute: c}
+""",
+    "schedules/v10.yml": """name: ten
+trigger: {type: cron, expression: "*/10 * * * *", start_time: "2026-01-01T00:00:00", time_zone: UTC}
+create_job: azureml:job_name
+""",
+    "schedules/v11.yml": """name: eleven
+trigger: {type: recurrence, frequency: day, interval: 2}
+create_job: {type: pipeline, job: azureml:job_name, experiment_name: x, inputs: {a: 1}}
+""",
+    "schedules/v12.yml": """name: twelve
+trigger: {type: recurrence, frequency: hour, interval: 2, start_time: "2026-01-01T00:00:00Z"}
+create_job: ./job.yml
+""",
+    "schedules/job.yml": """type: command
+command: echo
+environment: azureml:train@latest
+""",
+    "components/v13.yml": """$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json
+name: v13
+type: command
+version: 0.0.1
+inputs: {b: {type: boolean, default: True}, i: {type: integer, default: 3, optional: true, min: 1}, s: {type: string, default: "1"}, d: {type: mltable}}
+outputs: {o: {type: uri_file}, m: {type: triton_model, mode: upload}}
+command: >-
+  python x.py --b ${{inputs.b}} $[[--i ${{inputs.i}}]] --s ${{inputs.s}} ${{inputs.d}} ${{outputs.o}} ${{outputs.m}}
+environment: azureml:AzureML-sklearn-1.5@latest
+additional_includes: [../code/score.py]
+""",
+    "environments/v14.yml": """name: v14
+image: python:3.12
+version: 1.0
+conda_file: {channels: [conda-forge], dependencies: [python=3.12]}
+""",
+    "data/v15.yml": """name: v15
+type: uri_folder
+path: https://account.blob.core.windows.net/c/x
+version: 1
+""",
+    "data/v16.yml": """name: v16
+path: wasbs://c@a.blob.core.windows.net/x
+type: uri_file
+properties: {a: b}
+""",
+    "models/v17.yml": """name: v17
+path: runs:/abc/model
+type: mlflow_model
+version: 2
+flavors: {python_function: {a: b}}
+stage: Production
+""",
+    "compute/v18.yml": """$schema: https://azuremlschemas.azureedge.net/latest/computeInstance.schema.json
+name: ci-1
+type: computeinstance
+size: STANDARD_D4AS_V4
+idle_time_before_shutdown_minutes: 30
+schedules: {compute_start_stop: [{action: stop, trigger: {type: cron, start_time: "2026-01-01T00:00:00", time_zone: UTC, expression: 0 18 * * *}}]}
+""",
+    "datastores/v19.yml": """$schema: https://azuremlschemas.azureedge.net/latest/azureBlob.schema.json
+name: v19
+type: azure_blob
+account_name: a
+container_name: c
+""",
+    "jobs/v20.yml": """$schema: https://azuremlschemas.azureedge.net/latest/autoMLJob.schema.json
+type: automl
+task: forecasting
+compute: azureml:cpu-cluster
+primary_metric: normalized_root_mean_squared_error
+target_column_name: y
+training_data: {path: ../code, type: mltable}
+n_cross_validations: 5
+forecasting: {time_column_name: t, forecast_horizon: auto, target_lags: [1, 2]}
+limits: {timeout_minutes: 10, trial_timeout_minutes: 5, max_trials: 2}
+training: {enable_stack_ensemble: false, allowed_training_algorithms: [AutoArima, prophet]}
+featurization: {mode: auto}
+""",
+    "components/v21.yml": """$schema: https://azuremlschemas.azureedge.net/latest/sparkComponent.schema.json
+name: v21
+type: spark
+code: ../code
+entry: {class_name: com.x.Main}
+jars: [x.jar]
+py_files: [score.py]
+conf: {spark.driver.cores: 1, spark.driver.memory: 1g, spark.executor.cores: 1, spark.executor.memory: 1g, spark.executor.instances: 1}
+environment: azureml:train@latest
+inputs: {r: {type: uri_file}}
+outputs: {o: {type: uri_folder, mode: direct}}
+args: --r ${{inputs.r}} --o ${{outputs.o}}
+""",
+}

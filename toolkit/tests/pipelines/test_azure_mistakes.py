@@ -1,0 +1,402 @@
+"""Each planted mistake in a file of Azure ML is found with its file, its line and what would pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modelyard.cli.check import check_files
+
+from tests.pipelines.azure_project import FILES, write_project
+from tests.pipelines.azure_variants import VARIANTS
+
+
+@pytest.fixture(scope="module")
+def azureml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project") / "azureml"
+    write_project(folder, FILES | VARIANTS)
+    return folder
+
+
+@contextmanager
+def planted(azureml: Path, texts: Mapping[str, str]) -> Iterator[None]:
+    for name, text in texts.items():
+        (azureml / name).write_text(text, encoding="utf-8")
+    yield
+    write_project(azureml, {name: (FILES | VARIANTS)[name] for name in texts})
+
+
+def found(azureml: Path, *names: str) -> list[str]:
+    everything = [azureml / name for name in FILES | VARIANTS]
+    named = [azureml / name for name in names] or everything
+    checked = check_files(azureml.parent, named, beside=everything)
+    return [
+        f"{problem.file.relative_to(azureml).as_posix()}:{problem.line}: {problem.message}"
+        for problem in (*checked.problems, *checked.warnings)
+    ]
+
+
+def test_sound_files_of_all_kinds_and_fields_are_fine(azureml: Path) -> None:
+    assert found(azureml) == []
+
+
+ALL, TRAIN, SWEEP, CLEAN = "pipelines/all.yml", "jobs/train.yml", "jobs/sweep.yml", "jobs/clean.yml"
+ONLINE, GREEN = "endpoints/online-deployment.yml", "endpoints/green-deployment.yml"
+CLUSTER = "compute/cpu-cluster.yml"
+BATCH, MONITOR = "endpoints/batch-deployment.yml", "monitoring/monitor.yml"
+# fmt: off
+MISTAKES = [
+    ("environments/train.yml", "image:", "imgae:", 2, "did you mean `image`?"),
+    ("environments/train.yml", "conda.yml", "conad.yml", 3, "did you mean `conda.yml`?"),
+    ("environments/train.yml", "name: train\n", "", 1, "`name` is missing"),
+    ("environments/train.yml", "image: mcr/x:1\n", "", 2, "on top of an `image`"),
+    ("environments/serve.yml", "serve.dockerfile", "srve.dockerfile", 4, "did you mean"),
+    ("environments/serve.yml", "path: .", "path: gone", 3, "gone does not exist"),
+    ("environments/serve.yml", "build:", "image: x\nbuild:", 3, "either `image` or `build`"),
+    ("data/table.yml", "uri_file", "uri_fiel", 2, "expected one of uri_file"),
+    ("data/table.yml", "score.py", "scroe.py", 3, "did you mean `score.py`?"),
+    ("data/table.yml", "name: table", "name: ta/ble", 1, "letters, digits"),
+    ("models/m.yml", "custom_model", "pickle", 2, "expected one of custom_model"),
+    ("models/m.yml", "../code", "../cod", 3, "does not exist"),
+    ("components/c.yml", "name: c", "name: C-1", 2, "lower-case letters"),
+    ("components/c.yml", "inputs.n}", "inputs.m}", 7, "not declared"),
+    ("components/c.yml", "code: ../code", "code: ../cod", 5, "code folder ../cod does not exist"),
+    ("components/c.yml", "train@latest", "a:b:1", 6, "azureml:NAME:VERSION"),
+    ("components/c.yml", "train@latest", "trian@latest", 6, "did you mean `train`?"),
+    ("components/c.yml", "environment: azureml:train@latest\n", "", 1, "`environment` is missing"),
+    ("components/c.yml", "default: 1", "default: many", 4, "type integer, found 'many'"),
+    ("components/c.yml", "type: integer", "type: int", 4, "needs a type, one of"),
+    ("components/c.yml", "code:", "timeout: 3\ncode:", 5, "timeout: there is no such field"),
+    ("components/batches.yml", "'10'", "lots", 5, "a size such as 10kb"),
+    ("components/batches.yml", "  entry_script: score.py\n", "", 8, "`entry_script` is missing"),
+    ("components/batches.yml", "entry_script: score", "entry_script: sc", 10, "did you mean"),
+    ("components/batches.yml", "inputs.rows}", "inputs.row}", 6, "did you mean `rows`?"),
+    ("components/spark.yml", "entry:\n  file: score.py\n", "", 1, "`entry` is missing"),
+    ("components/spark.yml", "  spark.driver.cores: 1\n", "", 6, "`spark.driver.cores` is missing"),
+    ("components/both.yml", "inputs.n}", "inputs.m}", 10, "no input `m`"),
+    ("components/both.yml", "type: integer", "type: int", 4, "needs a type, one of"),
+    ("components/both.yml", "force_rerun", "force_return", 6, "did you mean `force_rerun`?"),
+    ("pipelines/p.yml", "settings:\n  default_compute: azureml:cpu\n", "", 3, "no `compute`"),
+    ("pipelines/p.yml", "default_compute", "default_computer", 3, "no field `default_computer`"),
+    ("pipelines/p.yml", "c.yml}", "d.yml}", 5, "does not exist"),
+    ("pipelines/p.yml", "    environment: azureml:train@latest\n", "", 7, "no `environment`"),
+    ("endpoints/online-endpoint.yml", "aad_token", "pw", 2, "expected one of aml_token, key, aad_token"),
+    ("endpoints/online-endpoint.yml", "100", "150", 4, "expected at most 100"),
+    ("endpoints/online-endpoint.yml", "100", "50", 3, "add up to 50"),
+    ("endpoints/online-endpoint.yml", "blue", "bleu", 4, "did you mean `blue`?"),
+    ("endpoints/online-endpoint.yml", "shop", "shop!", 1, "letters, digits and `-`"),
+    ("endpoints/online-endpoint.yml", "shop", "s" * 33, 1, "at most 32 characters, found 33"),
+    ("endpoints/online-endpoint.yml", "shop", "other", 1, "nothing is deployed to"),
+    ("endpoints/online-endpoint.yml", "auth_mode", "auth", 2, "there is no such field"),
+    (ONLINE, "instance_count: 1", "instance_count: two", 9, "expected a whole number, found 'two'"),
+    (ONLINE, "instance_type: Standard_E2s_v3\n", "", 1, "`instance_type` is missing"),
+    (ONLINE, "endpoint_name: shop\n", "", 1, "`endpoint_name` is missing"),
+    (ONLINE, "endpoint_name: shop", "endpoint_name: shpo", 2, "did you mean `shop`?"),
+    (ONLINE, "type: default", "type: foo", 13, "expected one of default, target_utilization"),
+    (ONLINE, "sampling_rate: 1.0", "sampling_rate: 7", 15, "expected at most 1, found 7"),
+    (ONLINE, "rolling_rate: hour", "rolling_rate: century", 16, "expected one of minute"),
+    (ONLINE, "{enabled: 'true'}", "{enable: 'true'}", 18, "did you mean `enabled`?"),
+    (ONLINE, "scoring_script: score", "scoring_script: scroe", 6, "did you mean `score.py`?"),
+    (ONLINE, "code: ../code", "code: ../cod", 5, "../cod does not exist"),
+    (ONLINE, "ROWS: '9'", "API_KEY: s3cr3t", 11, "a secret in a file"),
+    (
+        ONLINE,
+        "model: azureml:m@latest\ncode_configuration:\n  code: ../code\n  scoring_script: score.py\n",
+        "model:\n  type: custom_model\n  path: ../code\n",
+        4,
+        "a custom_model needs `code_configuration`",
+    ),
+    (ONLINE, "model: azureml:m@latest", "model: azureml:m:1:2", 3, "azureml:NAME:VERSION"),
+    (ONLINE, "environment_variables:", "environment_variable:", 10, "did you mean"),
+    (ONLINE, "serve@latest", "srve@latest", 7, "did you mean `serve`?"),
+    ("endpoints/batch-endpoint.yml", "auth_mode", "auth_mod", 2, "did you mean `auth_mode`?"),
+    ("endpoints/batch-endpoint.yml", "nightly", "nihgtly", 4, "did you mean `nightly`?"),
+    (BATCH, "summary_only", "foo", 14, "expected one of append_row, summary_only"),
+    (BATCH, "mini_batch_size: 1", "mini_batch_size: 0", 13, "expected at least 1"),
+    (BATCH, "max_retries: 3", "max_retry: 3", 15, "did you mean `max_retries`?"),
+    (BATCH, "compute: azureml:cpu\n", "", 1, "`compute` is missing"),
+    (BATCH, "instance_count: 1", "instance_count: many", 11, "expected a whole number"),
+    ("schedules/nightly.yml", "15 3 * * 1-5", "every day", 4, "expected five fields"),
+    ("schedules/nightly.yml", "15 3 * * 1-5", "75 3 * * 1", 4, "expected 0 to 59"),
+    ("schedules/nightly.yml", "type: cron", "type: corn", 3, "expected one of cron, recurrence"),
+    ("schedules/nightly.yml", "p.yml", "pp.yml", 5, "did you mean `p.yml`?"),
+    ("schedules/nightly.yml", "create_job: ../pipelines/p.yml\n", "", 1, "`create_job` is missing"),
+    (
+        "schedules/weekly.yml",
+        "frequency: week",
+        "frequency: fortnight",
+        4,
+        "expected one of minute",
+    ),
+    ("schedules/weekly.yml", "hours: [3]", "hours: [25]", 7, "expected at most 23, found 25"),
+    ("schedules/weekly.yml", "[monday]", "[mon]", 9, "expected one of monday"),
+    ("schedules/weekly.yml", "interval: 1", "intervall: 1", 5, "did you mean `interval`?"),
+    ("schedules/weekly.yml", "  job: ../", "  jop: ../", 10, "`job` is missing"),
+    (
+        "schedules/weekly.yml",
+        "name: weekly",
+        "name: nightly",
+        1,
+        "is described in nightly.yml as well",
+    ),
+    # jobs and pipelines
+    (ALL, "settings:\n  default_compute: azureml:cpu-cluster\n", "settings:\n", 26, "step `search` has no `compute`"),
+    (ALL, "experiment_name: all", "experiment: all", 3, "did you mean `experiment_name`?"),
+    (ALL, "fit.yml\n    compute", "fti.yml\n    compute", 16, "did you mean `fit.yml`?"),
+    (ALL, "inputs:\n      rows: ${{parent.inputs.rows}}\n      rate", "inputs:\n      rwos: ${{parent.inputs.rows}}\n      rate", 19, "no input `rwos`"),
+    (ALL, "rate: ${{parent.inputs.rate}}", "rate: ${{parent.inputs.rat}}", 20, "no input `rat`; did you mean `rate`?"),
+    (ALL, "${{parent.outputs.model}}", "${{parent.outputs.modle}}", 22, "no output `modle`"),
+    (ALL, "rate: ${{parent.inputs.rate}}", "rate: 7", 20, "expects at most 1"),
+    (ALL, "rate: ${{parent.inputs.rate}}", "rate: much", 20, "type number, found 'much'"),
+    (ALL, "rate: ${{parent.inputs.rate}}", "how: slow", 20, "expects one of fast, exact"),
+    (ALL, "jobs.fit.outputs.model", "jobs.fti.outputs.model", 63, "no step `fti`; did you mean `fit`?"),
+    (ALL, "jobs.fit.outputs.model", "jobs.fit.outputs.modl", 63, "no output `modl`; did you mean `model`?"),
+    (ALL, "limits: {timeout: 600}", "limits: {timeout: soon}", 25, "timeout"),
+    (ALL, "limits: {timeout: 600}", "limit: {timeout: 600}", 25, "did you mean `limits`?"),
+    (ALL, "identity: {type: user_identity}", "identity: {type: me}", 26, "expected one of"),
+    (ALL, "instance_count: 1}", "instance_count: one}", 23, "expected a whole number, found 'one'"),
+    (ALL, "sampling_algorithm: random", "sampling_algorithm: magic", 31, "sampling_algorithm"),
+    (ALL, "goal: minimize", "goal: smaller", 34, "goal"),
+    (ALL, "      rate: {type: uniform", "      rtae: {type: uniform", 33, "`rtae`"),
+    (ALL, "evaluation_interval: 1", "evaluation_interval: -1", 36, "evaluation_interval"),
+    (ALL, "min_value: 0.1", "min_value: 0.95", 33, "max_value"),
+    (ALL, "max_concurrent_trials: 2", "max_concurrent_trials: 20", 35, "20 is above max_total_trials, 8"),
+    (ALL, 'standard_e4s_v3, runtime_version: "3.5"', 'standard_e4s_v3, runtime_version: "2.1"', 42, "runtime_version: expected one of 3.5"),
+    (ALL, "{instance_type: standard_e4s_v3", "{instance_type: foo", 42, "expected one of standard_e4s_v3"),
+    (ALL, "spark.executor.cores: 2", "spark.executor.cores: two", 51, "expected a whole number above 0; found 'two'"),
+    (ALL, "      spark.dynamicAllocation.minExecutors: 1\n", "", 48, "minExecutors` is missing"),
+    (ALL, "minExecutors: 1", "minExecutors: 9", 54, "9 is above"),
+    (ALL, "{file: score.py}", "{file: scroe.py}", 47, "did you mean `score.py`?"),
+    (ALL, '    mini_batch_size: "2"', "    mini_batch_size: lots", 59, "a size such as 10kb"),
+    (ALL, "input_data: ${{inputs.rows}}", "input_data: ${{inputs.row}}", 61, "did you mean `rows`?"),
+    (ALL, "entry_script: score.py", "entry_script: scor.py", 69, "did you mean `score.py`?"),
+    (ALL, "task: classification", "task: clasification", 73, "did you mean `classification`?"),
+    (ALL, "primary_metric: accuracy", "primary_metric: acuracy", 74, "found 'acuracy'"),
+    (ALL, "default_datastore: azureml:lake", "default_datastore: lake", 6, "expected azureml:NAME"),
+    (ALL, "pipelineJob.schema", "pipelineJbo.schema", 1, "is no schema; did you mean"),
+    (TRAIN, "compute: azureml:cpu-cluster", "compute: azureml:cpu-clustr", 9, "did you mean `cpu-cluster`?"),
+    (TRAIN, "environment: azureml:train@latest", "environment: azureml:trainn@latest", 8, "did you mean `train`?"),
+    (TRAIN, "environment: azureml:train@latest", "environment: train", 8, "azureml:NAME:VERSION"),
+    (TRAIN, "environment: azureml:train@latest", "environment: azureml://registries/azureml/models/m/versions/1", 8, "registries/REGISTRY/environments/"),
+    (TRAIN, "outputs.model}}", "outputs.modle}}", 7, "did you mean `outputs.model`?"),
+    (TRAIN, "../code/score.py, mode", "../code/scroe.py, mode", 11, "did you mean `score.py`?"),
+    (TRAIN, "mode: ro_mount", "mode: mounted", 11, "expected one of"),
+    (TRAIN, 'tags: {a: "1"}', "tags: {a: 1}", 5, 'write "1"'),
+    (TRAIN, "type: pytorch", "type: torch", 17, "expected one of mpi, pytorch"),
+    (TRAIN, "shm_size: 2g", "shm_size: plenty", 16, "a size such as 2g"),
+    (TRAIN, "type: tensor_board, nodes", "type: tensor_board, node", 21, "did you mean `nodes`?"),
+    (TRAIN, "{ROWS: 9}", "{STORE_CONNECTION_STRING: DefaultEndpoints}", 15, "a secret in a file"),
+    (SWEEP, "search_space.rate}}", "search_space.raet}}", 5, "did you mean `search_space.rate`?"),
+    (SWEEP, " --kind ${{search_space.kind}}", "", 12, "does not use ${{search_space.kind}}"),
+    (SWEEP, "inputs.n}}", "inputs.m}}", 5, "${{inputs.m}} is not declared"),
+    (SWEEP, "values: [a, b]", "valeus: [a, b]", 12, "did you mean `values`?"),
+    (SWEEP, "goal: maximize", "goal: max", 13, "expected one of"),
+    (SWEEP, "truncation_percentage: 20", "truncation_percentage: 120", 15, "expected at most 99"),
+    (SWEEP, "type: truncation_selection", "type: truncation", 15, "expected one of bandit"),
+    (CLEAN, '"3.5"', '"9"', 14, "expected one of 3.5"),
+    (CLEAN, '"3.5"', '"3.3"', 14, "was retired on 2025-03-31"),
+    (CLEAN, "  spark.executor.instances: 2\n", "", 5, "`spark.executor.instances` is missing"),
+    (CLEAN, "inputs.rows}}", "inputs.row}}", 13, "did you mean `inputs.rows`?"),
+    (CLEAN, "driver.memory: 2g", "driver.memory: two", 7, "a size such as 2g"),
+    ("jobs/automl.yml", "task: regression", "task: regresion", 2, "did you mean"),
+    ("jobs/automl.yml", "max_trials", "max_trial", 9, "did you mean `max_trials`?"),
+    ("jobs/automl.yml", "[knn]", "[knm]", 10, "did you mean `knn`?"),
+    # components
+    ("components/fit.yml", "enum: [fast, exact], default: fast", "enum: [fast, exact], default: slow", 11, "expects one of fast, exact"),
+    ("components/fit.yml", "min: 0, max: 1", "min: 2, max: 1", 10, "min 2 is above max 1"),
+    ("components/fit.yml", "$[[${{inputs.more}}]]", "${{inputs.more}}", 19, "optional: put its argument inside $[[ ]]"),
+    ("components/fit.yml", "  conda_file: ../environments/conda.yml", "  conda_file: ../environments/conad.yml", 18, "did you mean `conda.yml`?"),
+    ("components/fit.yml", "is_deterministic: true", "is_deterministic: sometimes", 6, "expected true or false"),
+    ("components/fit.yml", "type: mpi", "type: mpp", 21, "expected one of"),
+    ("components/batches.yml", "--rows ${{inputs.rows}}", "--rows ${{inputs.rosw}}", 12, "did you mean `inputs.rows`?"),
+    ("components/batches.yml", "outputs.scored}}", "outputs.score}}", 13, "did you mean `outputs.scored`?"),
+    ("components/batches.yml", "logging_level: INFO", "logging_level: CHATTY", 17, "expected one of debug"),
+    ("components/batches.yml", "max_retries: 2", "max_retries: -2", 21, "expected at least 0"),
+    ("components/batches.yml", "type: run_function", "type: run", 8, "expected one of"),
+    ("components/batches.yml", "mini_batch_size: '10'\n", "", 1, "`mini_batch_size` is missing"),
+    ("components/spark.yml", "inputs.rows}}", "inputs.rwos}}", 14, "did you mean `inputs.rows`?"),
+    ("components/spark.yml", "file: score.py", "file: scroe.py", 5, "did you mean `score.py`?"),
+    # environments, data, models
+    ("environments/own.yml", "port: 5001}\n  readiness", "port: 99999}\n  readiness", 13, "expected at most 65535"),
+    ("environments/own.yml", "  scoring_route: {path: /score, port: 5001}\n", "", 13, "`scoring_route` is missing"),
+    ("environments/own.yml", "ubuntu22.04", "ubuntu20.04", 7, "was retired on 2025-05-31"),
+    ("environments/own.yml", "python=3.11", "python=3.8", 11, "was retired on 2024-10-07"),
+    ("environments/own.yml", "[mlflow]", "[azureml-core]", 11, "the SDK v1"),
+    ("environments/own.yml", "dependencies:", "packages:", 9, "a list of `dependencies`"),
+    ("environments/own.yml", "os_type: linux", "os_type: macos", 6, "expected one of"),
+    ("data/table.yml", "uri_file", "uri_folder", 3, "a uri_folder is a folder"),
+    ("data/table.yml", "path: ../code/score.py", "paht: ../code/score.py", 3, "did you mean `path`?"),
+    ("data/table.yml", "type: uri_file\npath: ../code/score.py", "type: mltable\npath: ../code", 3, "has none"),
+    ("models/m.yml", "custom_model", "mlflow_model", 3, "a folder with a file MLmodel"),
+    ("models/m.yml", "type:", "stage: 1\ntyp:", 3, "did you mean `type`?"),
+    # endpoints and deployments
+    ("endpoints/online-endpoint.yml", "  blue: 100\n", "  blue: 100\nmirror_traffic:\n  green: 60\n", 6, "expected at most 50"),
+    ("endpoints/online-endpoint.yml", "auth_mode: aad_token", "identity: {type: user_assigned}", 2, "`user_assigned_identities` is missing"),
+    ("endpoints/batch-endpoint.yml", "aad_token", "key", 2, "expected one of aad_token"),
+    (ONLINE, "enabled: 'true'", "enabled: true", 18, 'write "true"'),
+    (ONLINE, "type: default", "type: target_utilization", 13, "expected type default"),
+    (ONLINE, "environment: azureml:serve@latest\n", "", 4, "a scoring script needs an `environment`"),
+    (ONLINE, "name: blue", "name: blue!", 1, "letters, digits"),
+    (ONLINE, "Standard_E2s_v3", "Standard_NC6s_v3", 8, "was retired on 2025-09-30"),
+    (GREEN, "request_timeout_ms: 5000", "request_timeout_ms: 500000", 9, "expected at most 180000"),
+    (GREEN, "azureml:best:1", "azureml:m:1", 4, "a custom_model needs `code_configuration`"),
+    (GREEN, "failure_threshold: 30}", "failure_treshold: 30}", 10, "did you mean `failure_threshold`?"),
+    (GREEN, "app_insights_enabled: true", "app_insights_enabled: perhaps", 7, "expected true or false"),
+    (GREEN, "disabled", "off limits", 8, "expected one of"),
+    (GREEN, "period: 10", "period: 0", 10, "expected at least 1"),
+    (BATCH, "scoring_script: score", "scoring_script: scroe", 7, "did you mean `score.py`?"),
+    (BATCH, "model: azureml:m:1\n", "", 1, "`model` is missing"),
+    ("endpoints/whole-batch-deployment.yml", "both.yml", "bott.yml", 5, "did you mean `both.yml`?"),
+    ("endpoints/whole-batch-deployment.yml", "component:", "componet:", 5, "did you mean `component`?"),
+    # schedules and monitors
+    ("schedules/nightly.yml", "1-5", "5-1", 4, "a range that goes up"),
+    ("schedules/from.yml", "W. Europe Standard Time", "Europe/Berlin", 10, "is no time zone"),
+    ("schedules/from.yml", '"2027-12-01', '"2025-12-01', 9, "before start_time"),
+    ("schedules/from.yml", "inputs: {rate", "inputs: {rat", 15, "no such input; did you mean `rate`?"),
+    ("schedules/from.yml", '"2026-12-01T03:00:00"', "tomorrow", 8, "a time such as"),
+    (MONITOR, "type: data_drift", "type: data_drfit", 12, "'data_drift', 'data_quality'"),
+    (MONITOR, "          jensen_shannon_distance", "          jensen_distance", 28, "jensen_shannon_distance"),
+    (MONITOR, '"3.5"', '"9"', 9, "'3.4' or '3.5'"),
+    (MONITOR, "P30D", "30 days", 18, "a duration such as P7D"),
+    (MONITOR, "alert_enabled", "alert_enable", 25, "alert_enable"),
+    (MONITOR, "azureml:shop:blue", "azureml:shop:bleu", 10, "did you mean `blue`?"),
+    (MONITOR, "azureml:shop:blue", "azureml:shpo:blue", 10, "did you mean `shop`?"),
+    (MONITOR, "mounted@latest", "mouted@latest", 21, "did you mean `mounted`?"),
+    (MONITOR, "  interval: 1", "  interval: 0", 6, "greater than or equal to 1"),
+    (MONITOR, "[a@example.com]", "[a.example.com]", 32, "a.example.com"),
+    # compute, datastores, registries, workspaces
+    ("compute/cpu-cluster.yml", "min_instances: 0", "min_instances: 5", 5, "5 is above max_instances, 4"),
+    ("compute/cpu-cluster.yml", "tier: dedicated", "tier: low_priority", 8, "retired on 2026-03-31"),
+    ("compute/cpu-cluster.yml", "max_instances", "max_nodes", 6, "there is no such field"),
+    ("compute/cpu-cluster.yml", "name: cpu-cluster", "name: 1-cluster", 3, "a letter first"),
+    ("datastores/lake.yml", "<from the vault>", "s3cr3t~value", 5, "a secret in a file"),
+    ("datastores/lake.yml", "filesystem: rows\n", "", 1, "`filesystem` is missing"),
+    ("registries/shared.yml", "location: westeurope\nrep", "location: eastus\nrep", 2, "has to be one of `replication_locations`"),
+    ("registries/shared.yml", "standard_lrs", "cheap", 5, "expected one of"),
+    ("workspaces/dev.yml", "Disabled", "none", 4, "expected one of"),
+    ("workspaces/dev.yml", "allow_only_approved_outbound", "closed", 5, "expected one of"),
+    # and what is harder to see
+    ("components/batches.yml", "'10'", "10", 5, 'write "10"'),
+    ("schedules/weekly.yml", "pipelines/p.yml", "pipelines/pp.yml", 11, "did you mean `p.yml`?"),
+    (SWEEP, "values: [a, b]", "values: []", 12, "a choice needs `values`"),
+    (TRAIN, "train@latest", "train@lastest", 8, "expected the label `latest`"),
+    (TRAIN, "commandJob.schema.json", "commandJob.schema.jsn", 1, "ends in .schema.json"),
+    (ONLINE, "Standard_E2s_v3", "Standard_E2s_v3s", 8, "a size such as"),
+    (ALL, "azureml:serverless", "azureml:serverles", 17, "did you mean `serverless`?"),
+    (ALL, "      rows: {type: uri_folder, path: ../code, mode: direct}", "      rosw: {type: uri_folder, path: ../code, mode: direct}", 41, "no input `rosw`; did you mean `rows`?"),
+    (ALL, "    inputs:\n      rows: {type: uri_folder, path: ../code, mode: direct}\n", "", 37, "is not given"),
+    (CLEAN, "spark.driver.cores", "spark.drivers.cores", 6, "did you mean `spark.driver.cores`?"),
+    ("datastores/lake.yml", "type:", "tpye:", 1, "add `$schema` or `type`"),
+    (ALL, "path: ../code, mode: direct}", "path: ../code, mode: ro_mount}", 41, "expected `mode: direct`, found 'ro_mount'"),
+    (ALL, "trial: ../components/fit.yml", "trial: azureml:fti:1", 29, "did you mean `fit`?"),
+    (CLEAN, "mode: direct", "mode: download", 12, "expected `mode: direct`"),
+    (CLEAN, "resources:", "compute: azureml:pool\nresources:", 14, "either `resources`"),
+    ("environments/own.yml", "channels:", "channel:", 10, "did you mean `channels`?"),
+    ("data/mounted.yml", "datastores/lake/paths", "datastores/lake", 4, "azureml://datastores/NAME/paths/PATH"),
+    ("data/mounted.yml", "datastores/lake/", "datastores/laek/", 4, "did you mean `lake`?"),
+    ("data/mounted.yml", "version: '3'", "description: 2026-01-01", 2, 'write "2026-01-01"'),
+    (ONLINE, "Standard_E2s_v3", "E2s_v3", 8, "a size such as Standard_D4as_v4"),
+    ("endpoints/whole-batch-deployment.yml", "both.yml", "c.yml", 5, "expected a pipeline component"),
+    ("endpoints/whole-batch-deployment.yml", "{default_compute", "{default_computer", 6, "did you mean `default_compute`?"),
+    ("schedules/nightly.yml", "pipelines/p.yml", "components/fit.yml", 5, "expected a job"),
+    ("schedules/from.yml", '"2026-12-01T03:00:00"', "2026-12-01T03:00:00", 8, "as a date; write"),
+    ("registries/shared.yml", "replication_locations", "replication_location", 3, "did you mean"),
+    ("components/fit.yml", "name: fit", "name: fit-it", 3, "lower-case letters"),
+    (TRAIN, "rate: 0.1", "rate: {type: numbr, value: 1}", 12, "numbr"),
+    # sizes and regions that do not exist
+    (CLUSTER, "Standard_D4as_v4", "Standard_D5as_v4", 4, "its series has standard_d2as_v4"),
+    (CLUSTER, "Standard_D4as_v4", "Standard_D4as_v2", 4, "there is no size Standard_D4as_v2; did you mean"),
+    (CLUSTER, "Standard_D4as_v4", "Standard_Q8s_v3", 4, "no size that is known as of"),
+    (ONLINE, "Standard_E2s_v3", "Standard_E3s_v3", 8, "there is no size Standard_E3s_v3"),
+    (TRAIN, "instance_type: Standard_D4as_v4", "instance_type: Standard_NC24_A100_v4", 16, "did you mean `standard_nc24ads_a100_v4`?"),
+    ("registries/shared.yml", "northeurope", "northeurop", 6, "did you mean `northeurope`?"),
+    ("workspaces/dev.yml", "westeurope", "West Eurpe", 3, "did you mean `westeurope`?"),
+    (CLUSTER, "tier: dedicated", "location: mars", 8, "no region that is known as of"),
+    # times, names, types
+    ("schedules/from.yml", '"2026-12-01T03:00:00"', '"2026-13-01T03:00:00"', 8, "no such day or time"),
+    ("schedules/from.yml", '"2027-12-01T03:00:00"', '"2027-02-30T03:00:00"', 9, "no such day or time"),
+    ("schedules/nightly.yml", "15 3 * * 1-5", "15 3 31 2,4 *", 4, "it never comes"),
+    (TRAIN, "display_name: train", "name: train/1", 3, "letters, digits"),
+    ("components/fit.yml", "version: 1", "version: v 1", 4, "letters, digits"),
+    (TRAIN, "type: uri_file, path", "type: uri_folder, path", 11, "a uri_folder is a folder"),
+    (ALL, "path: ../code, mode: direct", "path: ../code/score.py, mode: direct", 41, "a uri_folder is a folder"),
+    ("jobs/automl.yml", "timeout_minutes: 60", "timeout_minutes: 0", 9, "expected at least 1"),
+    # scripts, samplings, packages
+    (TRAIN, "python score.py", "python scroe.py", 7, "did you mean `score.py`?"),
+    (SWEEP, "python score.py", "python -u scroe.py", 5, "did you mean `score.py`?"),
+    ("components/fit.yml", "python score.py", "python3 scroe.py", 19, "did you mean `score.py`?"),
+    (SWEEP, "{type: loguniform, min_value: -6, max_value: -1}", "{type: normal, mu: 0, sigma: 0}", 11, "expected more than 0"),
+    (SWEEP, "{type: random, seed: 1}", "grid", 11, "sampling_algorithm grid has choice; found loguniform"),
+    (ALL, "sampling_algorithm: random", "sampling_algorithm: grid", 33, "sampling_algorithm grid has choice; found uniform"),
+    ("environments/own.yml", "{pip: [mlflow]}", "{pip: mlflow}", 11, "pip: expected a list"),
+    ("environments/own.yml", "{pip: [mlflow]}", "{pip: [numpy, 'mlflow=2.1']}", 11, "expected `mlflow==2.1`"),
+    ("components/batches.yml", "append_row_to: ${{outputs.scored}}", "append_row_to: scored", 13, "expected ${{outputs.NAME}}"),
+    ("components/spark.yml", "mode: direct", "mode: ro_mount", 13, "expected `mode: direct`"),
+    # references
+    (TRAIN, "train@latest", "train:latest", 8, "write azureml:train@latest"),
+    (TRAIN, "train@latest", "train", 8, "azureml:NAME:VERSION"),
+    (ONLINE, "azureml:m@latest", "azureml:m", 3, "azureml:NAME:VERSION"),
+    (TRAIN, "path: ../code/score.py, mode", "path: azureml:table, mode", 11, "expected azureml:NAME:VERSION"),
+    ("data/mounted.yml", "azureml://datastores", "azureml:datastores", 4, "expected azureml:NAME:VERSION"),
+    ("components/both.yml", "component: c.yml", "component: azureml:c", 9, "azureml:NAME:VERSION"),
+    (TRAIN, "${{outputs.model}}", "${{outputs.model", 7, "a placeholder is not closed"),
+    # secrets
+    (ONLINE, "ROWS: '9'", "DB: Server=tcp:x.database.windows.net;User ID=a;Password=hunter2;", 11, "a secret in a file"),
+    (TRAIN, "{ROWS: 9}", "{OWNER: AKIAIOSFODNN7EXAMPLE}", 15, "a secret in a file"),
+    (TRAIN, "command: python", "command: HF_HOME=/tmp HF=hf_abcdefghijklmnopqrstuvwxyz python", 7, "a secret in a file"),
+    ("data/table.yml", "../code/score.py", "https://a.blob.core.windows.net/c/f.csv?sv=2022&sig=abc%3D", 3, "a secret in a file"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("file", "old", "new", "line", "message"), MISTAKES)
+def test_a_planted_mistake_is_found(
+    azureml: Path, file: str, old: str, new: str, line: int, message: str
+) -> None:
+    text = FILES[file]
+    assert old in text
+    with planted(azureml, {file: text.replace(old, new, 1)}):
+        problems = found(azureml, file)
+    assert any(p.startswith(f"{file}:{line}: ") and message in p for p in problems), problems
+
+
+def test_all_mistakes_of_all_files_are_found_at_once(azureml: Path) -> None:
+    first: dict[str, tuple[str, str, int]] = {}
+    for file, old, new, line, _ in MISTAKES:
+        first.setdefault(file, (old, new, line))
+    texts = {file: FILES[file].replace(old, new, 1) for file, (old, new, _) in first.items()}
+    with planted(azureml, texts):
+        places = {":".join(problem.split(":")[:2]) for problem in found(azureml)}
+    assert {f"{file}:{line}" for file, (_, _, line) in first.items()} <= places
+
+
+# Names that a project chooses: of steps, outputs, variables, collections, signals, services and points of a search space.
+OWN = {
+    "first", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "m", "q", "t", "v", "search", "tidy", "count", "score", "best", "scored",
+    "best_model", "look", "ROWS", "model_inputs", "drift", "A", "B", "C", "D", "N", "o2", "custom",
+}  # fmt: skip
+KEY = re.compile(r"(?<![\w$.{-])([A-Za-z_][\w.]*)(?=:(?: |\n))")
+KEYS = [
+    (file, match.span(1))
+    for file, text in (FILES | VARIANTS).items()
+    for match in KEY.finditer(text)
+    if match[1] not in OWN
+]
+
+
+@given(place=st.sampled_from(KEYS))
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+)
+def test_any_misspelt_key_is_found(azureml: Path, place: tuple[str, tuple[int, int]]) -> None:
+    file, (begin, end) = place
+    text = (FILES | VARIANTS)[file]
+    with planted(azureml, {file: text[: end - 1] + "zz" + text[end:]}):
+        assert found(azureml, file), text[begin:end]
