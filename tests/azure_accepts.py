@@ -36,6 +36,8 @@ def load_validated(load: Callable[[Path], Any]) -> Callable[[Path], None]:
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "pipelines": load_validated(load_job),
     "components": load_validated(load_component),
+    "jobs": load_validated(load_job),
+    "schedules": lambda file: load_schedule(file)._to_rest_object(),
     "environments": load_environment,
     "data": load_data,
     "monitoring": lambda file: load_schedule(file)._to_rest_object(),

@@ -169,7 +169,9 @@ def events_become_jobs_of_the_pipeline_files(store: BlobStore, blobs: Blobs) -> 
     test, retraining = workspace.held.values()
     assert test.inputs["model"].path == f"{model}:3"
     assert test.inputs["prepared"].path.endswith("/ExperimentRun/dcid.brave_bear_x1/prepared")
-    assert retraining.inputs["data"].path
+    (step,) = retraining.jobs.values()
+    assert "--refresh" in step.command and "train.yml" in step.command
+    assert step.environment_variables == {"MLOPS_ENVIRONMENT": "prod"}, "where it runs"
     assert retraining.tags["monitor_run"] == "calm_cat_y2"
     states = {name: json.loads(content)["by"] for name, (content, _) in blobs.held.items()}
     assert sorted(name.partition("/")[0] for name in states) == [
@@ -192,7 +194,7 @@ def made(store: BlobStore) -> tuple[reactions.Services, Workspace]:
         subscription_id="s",
         resource_group="g",
         workspace="w",
-        environment="dev",
+        environment="prod",
         state=STATE,
         project=Path.cwd(),
     )

@@ -28,7 +28,6 @@ WORKSPACE = (
 TRACKING_URI = f"azureml://westeurope.api.azureml.ms/mlflow/v1.0{WORKSPACE}"
 # Whoever has these is let in: what azure-identity takes for a service principal.
 SIGNED_IN = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "any"}
-BLOBS = "https://fakeaccount.blob.core.windows.net/artifacts/"
 
 
 class Crash(BaseException):
@@ -53,6 +52,8 @@ class FakeAzure:
     """The store, and the answers from it.
 
     Attributes:
+        workspace: its resource id.
+        store: name of the storage account that has the artifacts of runs.
         models: name → version → properties, as Resource Manager has them.
         runs: run id → tags.
         artifacts: run id → path → content.
@@ -61,6 +62,8 @@ class FakeAzure:
         before_write: called before a write with its description; may raise.
     """
 
+    workspace: str = WORKSPACE
+    store: str = "fakeaccount"
     models: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     runs: dict[str, dict[str, str]] = field(default_factory=dict)
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -68,6 +71,11 @@ class FakeAzure:
     missed: list[str] = field(default_factory=list)
     before_write: Callable[[str], None] = lambda what: None
     down: bool = False
+
+    @property
+    def tracking_uri(self) -> str:
+        """The address of its MLflow server."""
+        return f"azureml://westeurope.api.azureml.ms/mlflow/v1.0{self.workspace}"
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[FakeAzure]:
@@ -93,7 +101,7 @@ class FakeAzure:
         if host == "login.microsoftonline.com":
             return self.login(request, path)
         if host == "management.azure.com":
-            return self.manager(request, path.removeprefix(WORKSPACE), content)
+            return self.manager(request, path.removeprefix(self.workspace), content)
         if host.endswith(".blob.core.windows.net"):
             return self.blob(request, path.removeprefix("/artifacts/"), content, query)
         if path.startswith("/mlflow/"):
@@ -147,7 +155,7 @@ class FakeAzure:
         return _answer(
             request,
             200,
-            {"id": f"{WORKSPACE}/models/{name}", "name": name, "properties": properties},
+            {"id": f"{self.workspace}/models/{name}", "name": name, "properties": properties},
         )
 
     def mlflow(
@@ -167,7 +175,7 @@ class FakeAzure:
             "experiment_id": "e1",
             "status": "RUNNING",
             "lifecycle_stage": "active",
-            "artifact_uri": f"{TRACKING_URI}/experiments/training/runs/{run}/artifacts",
+            "artifact_uri": f"{self.tracking_uri}/experiments/training/runs/{run}/artifacts",
         }
         tags = [{"key": key, "value": value} for key, value in self.runs[run].items()]
         return _answer(request, 200, {"run": {"info": info, "data": {"tags": tags}}})
@@ -187,7 +195,12 @@ class FakeAzure:
         held = self.artifacts.setdefault(run, {})
 
         def information(one: str) -> dict[str, str]:
-            return {"path": one, "container": run, "origin": "r", "contentUri": _blob(run, one)}
+            return {
+                "path": one,
+                "container": run,
+                "origin": "r",
+                "contentUri": self._blob(run, one),
+            }
 
         if verb == "/batch/metadata":
             paths = [one["path"] for one in json.loads(content)["paths"]]
@@ -233,8 +246,12 @@ class FakeAzure:
         return _answer(request, 206 if "Content-Range" in headers else 200, held, headers)
 
     def _model(self, name: str, version: str) -> dict[str, Any]:
-        identity = f"{WORKSPACE}/models/{name}/versions/{version}"
+        identity = f"{self.workspace}/models/{name}/versions/{version}"
         return {"id": identity, "name": version, "properties": self.models[name][version]}
+
+    def _blob(self, run: str, name: str) -> str:
+        place = f"https://{self.store}.blob.core.windows.net/artifacts"
+        return f"{place}/{run}/{name}?sv=fake&sig=fake"
 
     def _write(self, what: str) -> None:
         self.before_write(what)
@@ -242,10 +259,6 @@ class FakeAzure:
 
 
 _NOW = "Mon, 02 Nov 2026 10:00:00 GMT"
-
-
-def _blob(run: str, name: str) -> str:
-    return f"{BLOBS}{run}/{name}?sv=fake&sig=fake"
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

@@ -23,9 +23,9 @@ sys.path.insert(1, str(Path.cwd()))
 from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure_fake import SIGNED_IN, TRACKING_URI, Crash, FakeAzure
+from modelyard.azure import credential
 from modelyard.cli.models import models
 from modelyard.errors import UsageError
-from modelyard.models.azure_registry import credential
 from modelyard.models.champion import fetch_champion
 from modelyard.models.registry import Registry, RegistryError
 from modelyard.models.version import CHALLENGER, CHAMPION

@@ -1,260 +1,413 @@
-"""Drives a release against a managed endpoint through azure-ai-ml, with Azure's answers made up.
+"""Releases to a managed endpoint of Azure ML, with Azure's own SDKs and its answers made up.
 
-Run in a generated project, where its requirements/cloud.txt is installed. No account, no network: the
-SDK's own transport is replaced, so that what is checked is the body of every request that would leave.
-Prints what changed, one line per change.
+Run in a generated project, where its requirements/cloud.txt is installed. No account, no network, no
+waiting: the clock is the fake's. Prints `ok` and the name of each check. With a number as argument, a
+release is killed at so many moments.
 """
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import io
 import json
 import logging
-import re
+import os
+import pickle
+import random
+import signal
 import sys
-import time
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from unittest import mock
 
-sys.path.insert(0, str(Path.cwd()))
-logging.disable(logging.WARNING)
+sys.path.insert(1, str(Path.cwd()))
 
-import requests  # noqa: E402
-from azure.ai.ml import MLClient  # noqa: E402
-from azure.core.credentials import AccessToken  # noqa: E402
-from azure.core.pipeline.transport import RequestsTransport  # noqa: E402
-from azure.core.pipeline.transport._requests_basic import RequestsTransportResponse  # noqa: E402
-from azure.core.rest import HttpRequest  # noqa: E402
-from azure.core.rest._requests_basic import RestRequestsTransportResponse  # noqa: E402
-from modelyard.gates import Release  # noqa: E402
-from modelyard.models.reasons import Reason  # noqa: E402
-from modelyard.project import load_project  # noqa: E402
-from modelyard.releases import rollout  # noqa: E402
-from modelyard.releases.azure_endpoint import AzureEndpoint  # noqa: E402
-from modelyard.releases.release import drive  # noqa: E402
+import pandas as pd
+import yaml
+from azure_fake import SIGNED_IN, SUBSCRIPTION, TRACKING_URI
+from azure_service import Service
+from modelyard.cli.releases import status
+from modelyard.errors import CheckFailed, UsageError
+from modelyard.gates import Release
+from modelyard.models.registry import Registry
+from modelyard.models.version import CHAMPION
+from modelyard.project import load_project
+from modelyard.releases import release_checks
+from modelyard.releases.azure_endpoint import AzureEndpoint
+from modelyard.releases.release import ReleaseResult, force_rollback, run_release
+from modelyard.releases.rollout import REFUSED, RELEASED, ROLLED_BACK, Limits
 
-WORKSPACE = (
-    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers"
-    "/Microsoft.MachineLearningServices/workspaces/mlw"
-)
-STARTED = time.time()
-
-
-class Credential:
-    """Gives a token that reads like one of Azure ML's."""
-
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        def part(content: dict[str, str]) -> str:
-            return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
-
-        token = f"{part({'alg': 'none'})}.{part({'aud': 'https://ml.azure.com'})}.x"
-        return AccessToken(token, int(STARTED) + 10**6)
+ROOT = Path.cwd()
+PROJECT = load_project(ROOT)
+NAMES = PROJECT.environments["prod"]
+SETTINGS = Release(requests=100, seconds=0, keep_old_hours=24)
+LIMITS = Limits(error_rate=0.01, p95_ms=50.0)
+CONTRACT = {
+    "version": 1,
+    "target": {"column": "y", "kind": "regression"},
+    "columns": {"x": {"type": "number"}, "y": {"type": "number", "role": "target"}},
+}
 
 
-def Answer(request: Any, content: Any) -> Any:
-    """What the service might say, as the SDK's two generations of clients expect it."""
-    told = requests.Response()
-    told.status_code, told.reason, told.url = 200, "OK", request.url
-    told.headers["content-type"] = "application/json"
-    told.raw = io.BytesIO(json.dumps(content).encode())
-    if isinstance(request, HttpRequest):
-        answer = RestRequestsTransportResponse(request=request, internal_response=told)
-        answer.read()
-        return answer
-    told._content = told.raw.read()
-    return RequestsTransportResponse(request, told)
-
-
-class Service:
-    """One endpoint and its deployments."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.endpoint: dict[str, Any] = {
-            "location": "westeurope",
-            "identity": {"type": "SystemAssigned"},
-            "tags": {"kept": "yes"},
-            "properties": {
-                "authMode": "AADToken",
-                "traffic": {},
-                "mirrorTraffic": {},
-                "provisioningState": "Succeeded",
-                "scoringUri": f"https://{name}.example/score",
-                "properties": {},
-            },
+def promoted(service: Service, *, like: str | None = None) -> str:
+    """Register a version in the workspace, and make it the champion."""
+    run = f"run-{len(service.runs) + 1}"
+    service.runs[run] = {}
+    registry = Registry(PROJECT.model, TRACKING_URI)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "test.parquet"
+        pd.DataFrame({"x": [float(n) for n in range(200)], "y": [0.0] * 200}).to_parquet(rows)
+        signature = {"signature": {"inputs": '[{"type": "double", "name": "x"}]'}}
+        service.artifacts[run] = {
+            "prepared/test.parquet": rows.read_bytes(),
+            "model/contract.yml": yaml.safe_dump(CONTRACT).encode(),
+            "model/MLmodel": json.dumps(signature).encode(),
         }
-        self.deployments: dict[str, dict[str, Any]] = {}
-        self.changes: list[str] = []
-
-    def send(self, transport: Any, request: Any, **options: Any) -> Any:
-        path = urlsplit(request.url).path
-        place = f"{WORKSPACE}/onlineEndpoints/{self.name}"
-        body = json.loads(request.data or request.content) if request.method == "PUT" else {}
-        if path == place:
-            if request.method == "PUT":
-                before, self.endpoint = self.endpoint, self._stored(body)
-                told = self.endpoint["properties"]
-                assert self.endpoint["tags"] == before["tags"], "an update keeps the rest"
-                assert told["authMode"] == before["properties"]["authMode"]
-                self._check(told["traffic"], told["mirrorTraffic"])
-                self.changes.append(f"traffic {told['traffic']} mirror {told['mirrorTraffic']}")
-            return Answer(request, {"id": place, "name": self.name, **self.endpoint})
-        if path == f"{place}/deployments":
-            return Answer(request, {"value": list(self.deployments.values())})
-        if found := re.fullmatch(rf"{re.escape(place)}/deployments/(\w+)", path):
-            return self._deployment(request, found[1], body)
-        if path == f"{place}/token":
-            return Answer(request, {"accessToken": "t"})
-        if path.endswith("/workspaces/mlw"):
-            told = {"mlFlowTrackingUri": "azureml://westeurope.example/mlflow/v1.0"}
-            known = {"id": WORKSPACE, "name": "mlw", "location": "westeurope", "properties": told}
-            return Answer(request, known)
-        return self._asset(request, path, body)
-
-    def _stored(self, body: dict[str, Any]) -> dict[str, Any]:
-        told = body["properties"]
-        told["provisioningState"] = "Succeeded"
-        told["scoringUri"] = f"https://{self.name}.example/score"
-        told.setdefault("traffic", {})
-        told.setdefault("mirrorTraffic", {})
-        return body
-
-    def _check(self, traffic: dict[str, int], mirror: dict[str, int]) -> None:
-        """What the service would refuse."""
-        assert sum(traffic.values()) in (0, 100), traffic
-        assert len(mirror) <= 1 and sum(mirror.values()) <= 50, mirror
-        assert not set(traffic) & set(mirror), "live or mirrored traffic, not both"
-        assert set(traffic) | set(mirror) <= set(self.deployments)
-
-    def _deployment(self, request: Any, name: str, body: dict[str, Any]) -> Any:
-        if request.method == "DELETE":
-            assert not self.endpoint["properties"]["traffic"].get(name)
-            del self.deployments[name]
-            self.changes.append(f"delete {name}")
-            return Answer(request, {})
-        if request.method == "PUT":
-            told = body["properties"]
-            variables = told["environmentVariables"]
-            model = told["model"]
-            assert model.endswith(f"/versions/{variables['MODEL_VERSION']}"), model
-            assert told["codeConfiguration"]["scoringScript"] == "score.py"
-            told |= {"provisioningState": "Succeeded", "scaleSettings": {"scaleType": "Default"}}
-            for collection in told["dataCollector"]["collections"].values():
-                collection["dataCollectionMode"] = collection["dataCollectionMode"].capitalize()
-            self.deployments[name] = {"id": urlsplit(request.url).path, "name": name, **body}
-            self.changes.append(f"deploy {name} v{variables['MODEL_VERSION']}")
-        return Answer(request, self.deployments[name])
-
-    def _asset(self, request: Any, path: str, body: dict[str, Any]) -> Any:
-        """Code, environments and models: there is whatever is asked for."""
-        if found := re.search(r"/(models|environments|codes|data)/([^/]+)/versions/([^/]+)$", path):
-            kind, _, version = found.groups()
-            properties = body.get("properties") or {"isAnonymous": False}
-            if kind == "models":
-                properties |= {
-                    "modelUri": "azureml://x",
-                    "modelType": "mlflow_model",
-                    "flavors": {},
-                }
-            if kind == "codes":
-                properties |= {"codeUri": "https://store.example/container/code"}
-            content = {"id": path, "name": version, "properties": properties}
-            return Answer(request, content)
-        if found := re.search(r"/(models|environments|codes)/([^/]+)(/versions)?$", path):
-            latest = {"id": f"{path}/1", "name": "1", "properties": {"latestVersion": "1"}}
-            if path.endswith("/versions"):
-                return Answer(request, {"value": [latest]})
-            return Answer(request, {"id": path, "name": found[2], **latest})
-        if "comp=metadata" in request.url:
-            return Answer(request, {})
-        raise AssertionError(f"unexpected: {request.method} {request.url}")
+    version = registry.register(
+        run_id=run, source=registry.source(run, "model"), tags={"model_digest": run}
+    )
+    registry.set_champion(version, registry.holder(CHAMPION))
+    registry.tag(version, "decision", "promoted")
+    return version.number
 
 
-class Monitor:
-    """Azure Monitor and the scoring address."""
+def release(environment: str = "prod", **options: Any) -> ReleaseResult:
+    """Release the champion as another runner would: nothing is left here of the release before."""
+    options = {"settings": SETTINGS, "limits": LIMITS, **options}
+    return run_release(_runner(), endpoint=environment, **options)
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.failing: set[str] = set()
 
-    def __call__(self, method: str, url: str, headers: Any, body: bytes | None) -> Any:
-        parts = urlsplit(url)
-        if parts.path == "/score":
-            assert headers["Authorization"].startswith("Bearer ey")
-            told = {"predictions": [1], "from": headers["azureml-model-deployment"]}
-            return 200, {}, json.dumps(told).encode()
-        asked = {key: value[0] for key, value in parse_qs(parts.query).items()}
-        assert parts.path.endswith(
-            f"/onlineEndpoints/{self.service.name}/providers/Microsoft.Insights/metrics"
+def refusal(kind: type[Exception], call: Callable[[], object]) -> str:
+    """The message of an error that is expected."""
+    try:
+        call()
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"expected {kind.__name__}")
+
+
+def undo(environment: str = "prod") -> ReleaseResult:
+    return force_rollback(_runner(), endpoint=environment, settings=SETTINGS)
+
+
+def _runner() -> Path:
+    """A machine with the project's files alone."""
+    root = Path(tempfile.mkdtemp(prefix="runner-", dir=_PLACE))
+    for name in ("azureml", "conf", "src", "requirements"):
+        (root / name).symlink_to(ROOT / name)
+    return root
+
+
+_PLACE = tempfile.mkdtemp(prefix="azure-release-")
+
+
+@contextlib.contextmanager
+def started(**options: Any) -> Iterator[Service]:
+    """A workspace with one version that was promoted."""
+    with Service(**options).serving() as service:
+        promoted(service)
+        yield service
+
+
+def served(service: Service) -> str:
+    """The version that has all traffic."""
+    (name,) = service.traffic
+    return str(service.version(name))
+
+
+# --- checks ---
+
+
+def a_version_takes_over_step_by_step_and_a_bad_one_goes_back() -> None:
+    with started() as service:
+        assert release().released
+        promoted(service)
+        assert release().released
+        assert release().unchanged
+        bad = promoted(service)
+        service.failing.add(bad)
+        assert not release().released
+    assert service.changes == [
+        f"endpoint {NAMES.endpoint}",
+        "deploy blue v1",
+        "traffic {'blue': 100} mirror {}",
+        "deploy green v2",
+        "traffic {'blue': 100} mirror {'green': 20}",
+        "traffic {'blue': 100} mirror {}",
+        "traffic {'blue': 90, 'green': 10} mirror {}",
+        "traffic {'blue': 50, 'green': 50} mirror {}",
+        "traffic {'green': 100} mirror {}",
+        "deploy blue v3",
+        "traffic {'green': 100} mirror {'blue': 20}",
+        "traffic {'green': 100} mirror {}",
+        "delete blue",
+    ], service.changes
+
+
+def the_endpoint_is_created_with_the_scoring_identity() -> None:
+    with started() as service:
+        assert release().released
+    assert service.endpoint is not None
+    (identity,) = service.endpoint["identity"]["userAssignedIdentities"]
+    place = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{NAMES.resource_group}/providers"
+    wanted = f"{place}/Microsoft.ManagedIdentity/userAssignedIdentities/{NAMES.scoring_identity}"
+    assert identity == wanted, identity
+
+
+def a_deployment_that_scales_serves_and_is_waited_for() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+        service.passing["blue"] = ["Scaling"] * 40  # the old one, all the time
+        service.after = lambda what: (
+            service.passing.update(green=["Scaling"] * 6) if "50" in what else None
         )
-        deployment = re.search(r"deployment eq '(\w+)'", asked["$filter"])
-        assert deployment is not None
-        if asked["metricnames"].startswith("RequestLatency"):
-            series = [{"metadatavalues": [], "data": [{"average": 12.0}, {}]}]
-        else:
-            code = "500" if deployment[1] in self.failing else "200"
-            series = [self._series("200", "200", 90), self._series("424", code, 60)]
-            if code == "200":
-                series[1] = self._series("200", "200", 60)
-        return 200, {}, json.dumps({"value": [{"timeseries": series}]}).encode()
+        assert release().released
+        assert "traffic {'blue': 90, 'green': 10} mirror {}" in service.changes
 
-    @staticmethod
-    def _series(status: str, model_status: str, count: int) -> dict[str, Any]:
-        named = {"statuscode": status, "modelstatuscode": model_status}
-        return {
-            "metadatavalues": [{"name": {"value": k}, "value": v} for k, v in named.items()],
-            "data": [{"average": float(count)}],
+
+def a_rollback_waits_until_the_old_one_has_been_scaled() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+        release()
+        service.passing["green"] = ["Scaling"] * 3
+        assert undo().state.stage == ROLLED_BACK  # type: ignore[union-attr]
+        assert served(service) == "1" and service.changes[-1] == "delete green"
+
+
+def the_way_to_azure_is_not_the_models_latency() -> None:
+    quick = Limits(error_rate=0.01, p95_ms=20.0)
+    with started(slow={"1": 15.0}) as service:
+        assert release(limits=quick).released
+        service.slow[promoted(service)] = 25.0
+        result = release(limits=quick)
+    assert result.state is not None
+    (failed,) = [one for one in result.state.reasons if not one.passed]
+    assert (failed.gate, failed.found) == (
+        "integration tests: fast enough",
+        "25.0 ms, without a round trip of 30.0 ms",
+    ), failed
+
+
+def throttling_is_waited_for_as_long_as_azure_says() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+        service.throttled = [17, 23]
+        service.slept.clear()
+        assert release().released
+    assert {17, 23} <= set(service.slept), service.slept
+
+
+def metrics_that_are_away_roll_nothing_back() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+        service.metrics_down = True
+        assert "cannot be measured (mirror)" in refusal(CheckFailed, release)
+        assert "delete green" not in service.changes and service.traffic == {"blue": 100}
+        service.metrics_down = False
+        assert release().released
+
+
+def a_new_deployment_has_the_instances_and_the_rules_of_the_old_one() -> None:
+    with started() as service:
+        release()
+        service.deployments["blue"]["sku"]["capacity"] = 4
+        target = service.deployments["blue"]["id"]
+        rules = [{"metricTrigger": {"metricResourceUri": target}}]
+        service.autoscale["one"] = {
+            "location": "westeurope",
+            "tags": {"owner": "o"},
+            "properties": {"targetResourceUri": target, "profiles": [{"rules": rules}]},
         }
+        promoted(service)
+        release()
+    assert "deploy green v2 x4" in service.changes
+    at = service.changes.index("autoscale green")
+    assert not any("'green'" in change for change in service.changes[:at])
+    made = service.autoscale[f"autoscale-{NAMES.endpoint}-green"]
+    trigger = made["properties"]["profiles"][0]["rules"][0]["metricTrigger"]
+    assert trigger["metricResourceUri"].endswith("/deployments/green") and made["tags"]
+
+
+def another_runner_is_told_who_holds_the_lock_and_goes_on_after_it() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+        told: list[str] = []
+
+        def second(what: str) -> None:
+            if "'green': 10}" in what:
+                told.extend(refusal(UsageError, call) for call in (release, undo))
+
+        service.after = second
+        with mock.patch.dict(os.environ, {"GITHUB_ACTOR": "ada", "GITHUB_RUN_ID": "7"} | _GITHUB):
+            assert release().released
+        service.after = None
+        assert len(told) == 2, told
+        for message in told:
+            assert (
+                "is running (v2, 10%), by ada at https://github.com/o/r/actions/runs/7" in message
+            )
+        service.changes.clear()
+        assert undo().state.stage == ROLLED_BACK  # type: ignore[union-attr]
+    assert service.changes[0] == "traffic {'blue': 100} mirror {}", "at once: the old one was kept"
+
+
+_GITHUB = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r"}
+
+
+def everybody_sees_what_serves_and_how_far_a_release_is() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+        service.metrics_down = True
+        refusal(CheckFailed, release)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.chdir(_runner()):
+            status("prod", as_json=True)
+    found = json.loads(said.getvalue())
+    assert found["release"] == "mirror" and found["endpoint"] == NAMES.endpoint
+    assert [
+        (one["name"], one["version"], one["traffic"], one["mirror"]) for one in found["deployments"]
+    ] == [
+        ("blue", "1", 100, 0),
+        ("green", "2", 0, 20),
+    ], found
+
+
+def what_is_kept_longer_than_its_time_is_seen_by_a_reader() -> None:
+    with started() as service:
+        release()
+        endpoint = AzureEndpoint.of_environment(_runner(), "prod")
+        now, later = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=25)
+        assert endpoint.kept_too_long(24, later) == []
+        promoted(service)
+        release()
+        assert endpoint.kept_too_long(24, now) == []
+        assert endpoint.kept_too_long(24, later) == ["blue"]
+        service.endpoint = None
+        assert endpoint.kept_too_long(24, later) == []
+
+
+def who_has_lost_the_lock_changes_nothing_any_more() -> None:
+    with started() as service:
+        release()
+        promoted(service)
+
+        def lose(what: str) -> None:
+            if "'green': 10}" in what:
+                (path,) = service.leases
+                service.leases[path] = "another's"
+
+        service.after = lose
+        assert "was lost: this machine could not renew it" in refusal(UsageError, release)
+        assert service.changes[-1] == "traffic {'blue': 90, 'green': 10} mirror {}"
+
+
+def held_out_rows_are_sent_outside_prod_only() -> None:
+    for environment, sent in (("test", True), ("prod", False)):
+        said: list[str] = []
+        with started():
+            assert release(environment, say=said.append).released
+        assert any("held-out rows" in one for one in said) is sent, (environment, said)
+
+
+def a_release_killed_at_any_moment_goes_on(moments: int) -> None:
+    """Kill a release before or after one of its requests; let others go on, or roll back."""
+    file = Path(_PLACE) / "service"
+    with started() as service:
+        release()
+        promoted(service)
+        ready = pickle.dumps(service)
+    bad = pickle.loads(ready)
+    bad.failing = {"2"}
+
+    lengths = {}
+    for good in (True, False):
+        service = pickle.loads(ready) if good else pickle.loads(pickle.dumps(bad))
+        service.count = 0
+        assert service.in_a_process(file, release) == 0
+        lengths[good] = pickle.loads(file.read_bytes()).count
+    rng = random.Random(7)
+    stopped = 0
+    for _ in range(moments):
+        good, undone = rng.random() < 0.6, rng.random() < 0.3
+        service = pickle.loads(ready if good else pickle.dumps(bad))
+        service.count, moment = 0, rng.randrange(lengths[good])
+        service.kill = (moment, rng.choice(["before", "after"]))
+        what = f"good={good} undone={undone} kill={service.kill}"
+        code = service.in_a_process(file, release)
+        stopped += code == -signal.SIGKILL
+        service = pickle.loads(file.read_bytes())
+        assert sum(service.traffic.values()) == 100, what
+        with service.serving():
+            holders = Registry(PROJECT.model, TRACKING_URI)
+            assert holders.holder(CHAMPION).number == "2", what  # type: ignore[union-attr]
+        service.leases.clear()  # a minute later
+        state = json.loads(service.blobs[_RECORD])["state"] or {}
+        begun = state.get("version") == "2" and state["stage"] != ROLLED_BACK
+        code = service.in_a_process(file, undo if undone and begun and code else release)
+        assert code == 0, what
+        service = pickle.loads(file.read_bytes())
+        ended = json.loads(service.blobs[_RECORD])["state"]
+        assert ended["stage"] in (RELEASED, ROLLED_BACK, REFUSED), what
+        assert sum(service.traffic.values()) == 100 and not service.leases, what
+        assert served(service) == ("2" if ended["stage"] == RELEASED else "1"), what
+        assert good or ended["stage"] != RELEASED, what
+    # How often metrics are read depends on the minute, so some moments are after the end.
+    assert stopped >= moments * 0.6, stopped
+
+
+_RECORD = f"/container/releases/{NAMES.endpoint}.json"
+
+CHECKS: list[Callable[[], None]] = [
+    a_version_takes_over_step_by_step_and_a_bad_one_goes_back,
+    the_endpoint_is_created_with_the_scoring_identity,
+    a_deployment_that_scales_serves_and_is_waited_for,
+    a_rollback_waits_until_the_old_one_has_been_scaled,
+    the_way_to_azure_is_not_the_models_latency,
+    throttling_is_waited_for_as_long_as_azure_says,
+    metrics_that_are_away_roll_nothing_back,
+    a_new_deployment_has_the_instances_and_the_rules_of_the_old_one,
+    another_runner_is_told_who_holds_the_lock_and_goes_on_after_it,
+    everybody_sees_what_serves_and_how_far_a_release_is,
+    what_is_kept_longer_than_its_time_is_seen_by_a_reader,
+    who_has_lost_the_lock_changes_nothing_any_more,
+    held_out_rows_are_sent_outside_prod_only,
+]
+
+
+@contextlib.contextmanager
+def signed_in() -> Iterator[None]:
+    """Sign in to the Azure of this process, and predict without a model."""
+    logging.disable(logging.WARNING)
+    os.environ.update(SIGNED_IN, AZURE_SUBSCRIPTION_ID=SUBSCRIPTION)
+    predictions: Any = lambda folder: lambda records: [row["x"] for row in records]  # noqa: E731
+    with mock.patch.object(release_checks, "predictor", predictions):
+        yield
+
+
+def run_checks(checks: list[Callable[[], None]], wanted: list[str]) -> None:
+    """Run the checks of these names; without names, all."""
+    for check in checks:
+        if check.__name__ in (wanted or [check.__name__]):
+            check()
+            print(f"ok {check.__name__}", flush=True)
 
 
 def main() -> None:
-    """Release v1, then v2, then a v3 that fails."""
-    project = load_project(Path.cwd())
-    service = Service(project.environments["dev"].endpoint)
-    monitor = Monitor(service)
-    RequestsTransport.send = lambda transport, request, **more: service.send(transport, request)
-    credential = Credential()
-    client = MLClient(credential, WORKSPACE.split("/")[2], "rg", "mlw")
-    endpoint = AzureEndpoint(
-        client,
-        credential,
-        service.name,
-        model=project.model,
-        deployment_file=Path.cwd() / "azureml" / "endpoints" / "online-deployment.yml",
-        send=monitor,
-    )
-    settings = Release(requests=100, seconds=0)
-
-    def check(stage: str, state: Any, endpoint: Any) -> tuple[Reason, ...]:
-        if stage == rollout.SMOKE:
-            answer = endpoint.invoke(state.new, {"input_data": []})
-            assert answer.body["from"] == state.new
-        return (Reason(stage, "", "", True),)
-
-    for version in ("1", "2", "3"):
-        if version == "3":
-            monitor.failing.add("blue")
-        state = rollout.begin(
-            endpoint.view(),
-            id=version,
-            endpoint=service.name,
-            model=project.model,
-            version=version,
-            now=time.time(),
-            settings=settings,
-        )
-        state = drive(
-            state,
-            endpoint,
-            check,
-            settings=settings,
-            limits=rollout.Limits(error_rate=0.01, p95_ms=100.0),
-            save=lambda found: None,
-        )
-        service.changes.append(f"v{version} {state.stage}")
-    print("\n".join(service.changes))
+    """Run every check, and kill a release at as many moments as the argument says."""
+    with signed_in():
+        run_checks(CHECKS, sys.argv[2:])
+        if moments := int(sys.argv[1]) if len(sys.argv) > 1 else 0:
+            a_release_killed_at_any_moment_goes_on(moments)
+            print(f"ok killed at {moments} moments")
 
 
 if __name__ == "__main__":

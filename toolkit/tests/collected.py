@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from modelyard.serving.collected_files import keep_contract, new_name
 
 
 def write_collected(
@@ -18,8 +19,12 @@ def write_collected(
     endpoint: str,
     deployment: str = "blue",
     ids: list[str] | None = None,
+    contract: Path | None = None,
 ) -> list[str]:
-    """Write rows of inputs and outputs below `root`; returns their correlation ids."""
+    """Write rows of inputs and outputs below `root`; returns their correlation ids.
+
+    Without the contract of the model that answered, the files are as if from elsewhere.
+    """
     ids = ids or [f"{uuid.UUID(int=i)}" for i in range(len(inputs))]
     stamps = pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]").reset_index(drop=True)
     for collection, rows in (("model_inputs", inputs), ("model_outputs", outputs)):
@@ -28,7 +33,8 @@ def write_collected(
             folder = root / endpoint / deployment / collection / f"{hour:%Y/%m/%d/%H}"
             folder.mkdir(parents=True, exist_ok=True)
             name = uuid.uuid5(uuid.NAMESPACE_OID, f"{collection} {hour}")
-            part.to_parquet(folder / f"{name}.parquet", index=False)
+            file = new_name(keep_contract(root, contract)) if contract else f"{name}.parquet"
+            part.to_parquet(folder / file, index=False)
     return ids
 
 

@@ -26,6 +26,9 @@ class FakeEndpoint:
 
     name = "fake"
     pause = 1.0
+    rehearses = True
+    keeps_old = True
+    record = None
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -90,6 +93,18 @@ class FakeEndpoint:
 
     def invoke(self, deployment: str, payload: Any) -> Answer:
         raise NotImplementedError
+
+    def ask(self, payload: Any) -> Answer:
+        raise NotImplementedError
+
+    def round_trip(self) -> float:
+        return 0.0
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def attach_autoscale(self, name: str) -> None:
+        """Do nothing."""
 
     def live_metrics(self, deployment: str, since: float) -> Metrics:
         self._call("metrics", lambda: None)

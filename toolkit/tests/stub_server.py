@@ -18,7 +18,6 @@ from typing import Any
 class StubServer:
     url: str
     pid: int
-    folder: Path | None = None
 
     def wait_ready(self) -> None:
         """Do nothing: it listened before it was returned."""

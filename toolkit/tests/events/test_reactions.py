@@ -64,7 +64,7 @@ def test_a_breach_starts_the_training_pipeline(azure: Azure) -> None:
     handle(breach(), azure.services)
     ((name, job),) = azure.jobs.started.items()
     assert name.startswith("retraining-")
-    assert (job.pipeline, job.inputs) == ("train", {})
+    assert (job.pipeline, job.inputs) == ("retrain", {})
     assert job.tags["monitor_run"] == "calm_cat_y2"
 
 

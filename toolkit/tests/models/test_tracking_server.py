@@ -9,13 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import pytest
 from modelyard.cli.models import models
@@ -176,6 +178,71 @@ def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_p
     for secret in (word, "pass%20word%2F7"):
         assert secret not in capture.out + capture.err
         assert secret.encode() not in written
+
+
+@pytest.fixture
+def without_logged_models(server: Server) -> Iterator[tuple[str, list[str]]]:
+    """The server behind one that answers 404 to MLflow 3's API of logged models, as Azure ML does.
+
+    azure-sdk-for-python#44896. Yields the address, and the paths that were asked for and are not there.
+    """
+    asked: list[str] = []
+
+    class Forward(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length) if length else None
+            if "logged-models" in self.path:
+                asked.append(self.path)
+                status, content = 404, b"{}"
+            else:
+                kept = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+                request = Request(f"{server.url}{self.path}", body, kept, method=self.command)
+                try:
+                    with urlopen(request, timeout=60) as answer:
+                        status, content = answer.status, answer.read()
+                except HTTPError as error:
+                    status, content = error.code, error.read()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Log nothing."""
+
+    front = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
+    threading.Thread(target=front.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{front.server_address[1]}", asked
+    front.shutdown()
+    front.server_close()
+
+
+def test_nothing_on_the_way_of_a_model_needs_logged_models(
+    without_logged_models: tuple[str, list[str]],
+    run_and_register: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, asked = without_logged_models
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    run_and_register()
+    promote(tmp_path)
+    run_and_register()
+    promote(tmp_path)
+    assert rollback(tmp_path)[0].number == "1"
+    assert fetch_champion("test", url, tmp_path / "champion") == "1"
+    registry = Registry("test", url)
+    registry.download(registry.version("2"), "evidence", tmp_path / "evidence")
+    registry.keep(registry.version("2").run_id, tmp_path / "evidence", "release/1")
+    assert asked == []
+    with pytest.raises(HTTPError):  # so that the server would have noticed
+        urlopen(f"{url}/api/2.0/mlflow/logged-models/m-1")
+    assert asked
 
 
 def test_a_server_that_dies_during_a_promotion_keeps_its_champion(

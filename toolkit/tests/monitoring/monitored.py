@@ -147,6 +147,7 @@ class Monitored:
         prefix: str = "",
         right: float = 1.0,
         known_after: float = 1.0,
+        contract: Path | None = None,
     ) -> None:
         """Spread rows evenly over the days before `end`; the truth is known some hours later."""
         random = np.random.default_rng(3)
@@ -158,7 +159,7 @@ class Monitored:
         outputs = pd.DataFrame({"prediction": label, "probability": chance})
         ids = [f"{prefix}{i}" for i in range(len(inputs))]
         folder = self.root / ".collected"
-        write_collected(folder, inputs, outputs, times, endpoint="shop", ids=ids)
+        write_collected(folder, inputs, outputs, times, endpoint="shop", ids=ids, contract=contract)
         truth = label ^ (random.random(len(inputs)) >= right)
         known = times + pd.Timedelta(hours=known_after)
         write_truth(folder, ids, truth.rename("late"), known, name=f"truth{prefix}{end:%Y%m%d}")

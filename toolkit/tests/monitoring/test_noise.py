@@ -46,6 +46,19 @@ def test_unchanged_counts_exceed_the_noise_as_rarely_as_promised(metric: str, ro
     assert low <= alarms(window, 300) <= high
 
 
+@pytest.mark.parametrize("alarms", [0.05, 0.01, 0.0005])
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [((568_153, 2, 3), (273, 0, 0)), ((4, 1), (60_459, 0)), ((1_000, 1), (100, 0))],
+)
+@pytest.mark.parametrize("metric", sorted(drift.COUNTED))
+def test_rare_categories_have_a_noise(
+    metric: str, before: tuple[int, ...], now: tuple[int, ...], alarms: float
+) -> None:
+    found = noise.categorical_noise(metric, np.array(before), np.array(now), alarms)
+    assert 0 <= found < math.inf
+
+
 @pytest.mark.parametrize("rows", [113, 5_000])
 @pytest.mark.parametrize("skewed", [False, True])
 def test_unchanged_numbers_exceed_the_noise_as_rarely_as_promised(rows: int, skewed: bool) -> None:

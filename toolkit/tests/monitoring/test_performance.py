@@ -31,9 +31,10 @@ labels = st.lists(
 @pytest.mark.filterwarnings("ignore")
 def test_hits_are_scikit_learns(rows: list[tuple[str, str]]) -> None:
     made, was = (list(side) for side in zip(*rows, strict=True))
-    found = measured.hits(pa.array(made), pa.array(was))
+    found = measured.hits(pa.array(made), pa.array(was), 0.01)
     macro = {"average": "macro", "zero_division": 0}
-    assert found == {
+    assert all(one.low <= one.value <= one.high for one in found.values())
+    assert {name: one.value for name, one in found.items()} == {
         "accuracy": pytest.approx(sklearn_metrics.accuracy_score(was, made)),
         "precision": pytest.approx(sklearn_metrics.precision_score(was, made, **macro)),
         "recall": pytest.approx(sklearn_metrics.recall_score(was, made, **macro)),
@@ -43,10 +44,41 @@ def test_hits_are_scikit_learns(rows: list[tuple[str, str]]) -> None:
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=40))
 def test_errors_are_scikit_learns(rows: list[tuple[float, float]]) -> None:
     made, was = np.array(rows).T
-    found = measured.errors(made, was)
+    found = {name: one.value for name, one in measured.errors(made, was, 0.01).items()}
     assert found["mae"] == pytest.approx(sklearn_metrics.mean_absolute_error(was, made))
     assert found["mse"] == pytest.approx(sklearn_metrics.mean_squared_error(was, made))
     assert found["rmse"] == pytest.approx(sklearn_metrics.root_mean_squared_error(was, made))
+
+
+def exceeded(count: int, of: int) -> bool:
+    """Whether more than 1 of 100 experiments miss, beyond three standard errors."""
+    return count > 0.01 * of + 3 * np.sqrt(0.01 * of)
+
+
+@pytest.mark.parametrize("rows", [100, 1_000])
+@pytest.mark.parametrize("rare", [0.5, 0.05])
+def test_true_shares_lie_beyond_an_end_as_rarely_as_promised(rows: int, rare: float) -> None:
+    random, experiments = np.random.default_rng(0), 400
+    missed = dict.fromkeys(("accuracy", "recall"), np.zeros(2))
+    for _ in range(experiments):
+        was = random.random(rows) < rare
+        right = random.random(rows) < np.where(was, 0.4, 0.9)
+        found = measured.hits(pa.array(was == right), pa.array(was), 0.01)
+        for name, true in (("accuracy", rare * 0.4 + (1 - rare) * 0.9), ("recall", 0.65)):
+            missed[name] = missed[name] + [found[name].low > true, found[name].high < true]
+    assert not [m for m in np.concatenate([*missed.values()]) if exceeded(m, experiments)], missed
+
+
+@pytest.mark.parametrize("rows", [100, 1_000])
+def test_true_errors_lie_below_an_interval_as_rarely_as_promised(rows: int) -> None:
+    random, experiments = np.random.default_rng(0), 400
+    below = dict.fromkeys(("mae", "mse", "rmse"), 0)
+    true = {"mae": 1.0, "mse": 2.0, "rmse": np.sqrt(2)}  # of a Laplace distribution
+    for _ in range(experiments):
+        for name, one in measured.errors(random.laplace(size=rows), np.zeros(rows), 0.01).items():
+            below[name] += one.low > true[name]
+            assert one.value < one.high
+    assert not [count for count in below.values() if exceeded(count, experiments)], below
 
 
 def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[str, Any]:

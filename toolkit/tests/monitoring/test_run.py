@@ -19,6 +19,7 @@ import pytest
 from modelyard.errors import UsageError
 from modelyard.monitoring import run as monitor_run
 from modelyard.monitoring.run import MonitorResult
+from modelyard.serving.collected_files import keep_contract
 
 from tests.collected import write_collected, write_truth
 from tests.monitoring.monitored import AT, CONTRACT, MONITOR, Monitored
@@ -48,6 +49,54 @@ def test_the_same_distribution_is_fine_and_another_one_a_breach(project: Monitor
     assert "Breach: inputs, data quality and predictions" in page.text
     assert "east 0% before, 100% now" in page.text
     assert [attributes for tag, attributes in page.tags if "src" in attributes] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("late", "lost", 'it predicts "lost", and the contract asks for "late"'),
+        ("shop: {type: category}", "shop: {type: number}", "another type now: shop"),
+        ("  shop: {type: category}\n", "", "it does not take shop"),
+        ("  items:", "  size: {type: number}\n  items:", "the contract does not have: size"),
+    ],
+)
+def test_rows_that_another_line_of_versions_answered_are_left_out_and_counted(
+    project: Monitored, old: str, new: str, why: str
+) -> None:
+    contract = project.root / "former.yml"
+    contract.write_text(CONTRACT.replace(old, new))
+    project.collect(project.rows(800, seed=4), end=AT - timedelta(days=10), prefix="before")
+    project.collect(project.rows(800))
+    moved = project.rows(600, shift=1.5).assign(shop="east")
+    project.collect(moved, prefix="former", right=0.0, contract=contract)
+    result = project.monitor()
+    assert (result.verdict, result.breaches) == ("fine", ())
+    inputs, outputs = result.notes
+    assert inputs.startswith("600 rows of model_inputs from 2026-05-21 to 2026-05-31 are left out")
+    assert outputs.startswith("600 rows of model_outputs")
+    assert why in inputs
+    assert details(result)["signals"]["inputs"]["rows"]["production"] == 800
+
+
+def test_rows_that_an_earlier_version_of_the_line_answered_are_judged(project: Monitored) -> None:
+    contract = project.root / "former.yml"
+    contract.write_text(f"# other bytes\n{CONTRACT}")
+    project.collect(project.rows(800, shift=1.5), contract=contract)
+    result = project.monitor()
+    assert "inputs" in result.signals
+    assert not [note for note in result.notes if "left out" in note]
+
+
+def test_a_breach_does_not_go_on_from_another_line_of_versions(project: Monitored) -> None:
+    project.collect(project.rows(800, shift=1.5))
+    first = project.monitor(at=AT - timedelta(days=1))
+    assert project.monitor().breaches[0].since == AT - timedelta(days=1)
+    other = project.root / "former.yml"
+    other.write_text(CONTRACT.replace("late", "lost"))
+    content = json.loads(first.evidence.read_text(encoding="utf-8"))
+    content["details"]["contract"] = keep_contract(project.root / ".collected", other)
+    first.evidence.write_text(json.dumps(content), encoding="utf-8")
+    assert project.monitor().breaches[0].since == AT
 
 
 @pytest.mark.parametrize(
@@ -131,6 +180,29 @@ def test_of_few_rows_only_a_shift_beyond_their_noise_is_a_breach(project: Monito
     [breach] = [b for b in result.breaches if b.signal == "inputs"]
     assert breach.feature == "amount"
     assert breach.value > breach.noise > breach.threshold
+
+
+@pytest.mark.parametrize(
+    ("count", "right", "verdict"),
+    [(200, 0.55, "not judged"), (4_000, 0.55, "breach"), (200, 0.65, "not judged")],
+)
+def test_accuracy_is_judged_on_its_interval(
+    project: Monitored, count: int, right: float, verdict: str
+) -> None:
+    project.collect(project.rows(count), right=right)
+    result = project.monitor()
+    found = details(result)["signals"]["truth"]
+    assert found["verdict"] == verdict
+    [measure] = found["measures"]
+    low, high = measure["interval"]
+    assert low < measure["value"] < high
+    if verdict == "not judged":
+        assert low < 0.6 < high
+        said = (
+            rf"truth was not judged: Accuracy \({low:.3g} to {high:.3g}, threshold 0.6\): too few"
+        )
+        assert [note for note in result.notes if re.match(said, note)]
+        assert "truth" in result.unjudged
 
 
 @pytest.mark.parametrize("count", [20, 400])

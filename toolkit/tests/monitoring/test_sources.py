@@ -25,7 +25,7 @@ def test_ground_truth_of_another_target_is_passed_over_with_a_note(tmp_path: Pat
             {"correlationid": ["a"], target: [True], "known_at": [datetime(2026, 1, 1)]}
         )
         pq.write_table(table, folder / f"{name}.parquet")
-    sources = Sources(tmp_path, None, datetime.now(UTC), tmp_path, None, None)  # type: ignore[arg-type]
+    sources = Sources(tmp_path, None, datetime.now(UTC), tmp_path, None, None, None, "")  # type: ignore[arg-type]
     assert sources.ground_truth("churn").files == (str(folder / "new.parquet"),)
     [note] = sources.notes
     assert note == 'old.parquet is ground truth of late, not of "churn": passed over'

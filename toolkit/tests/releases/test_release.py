@@ -22,7 +22,7 @@ from modelyard.models.version import CHAMPION
 from modelyard.releases import release_checks
 from modelyard.releases.local_endpoint import LocalEndpoint
 from modelyard.releases.release import force_rollback, run_release
-from modelyard.releases.release_record import load_state, release_lock
+from modelyard.releases.release_record import FileRecord
 from modelyard.releases.rollout import RELEASED, ROLLED_BACK, Limits
 
 from tests.releases.test_promotion import registry_of
@@ -243,7 +243,7 @@ def test_a_version_that_was_not_promoted_is_not_released(project: Path) -> None:
 
 def test_of_two_releases_at_once_one_is_told(project: Path) -> None:
     promoted(project)
-    with release_lock(project / ".endpoints" / "local"):
+    with FileRecord(project / ".endpoints" / "local").lock():
         with pytest.raises(UsageError, match="another release to `local` is running"):
             run_release(project, settings=QUICK)
         with pytest.raises(UsageError, match="another release to `local` is running"):
@@ -296,7 +296,7 @@ def test_a_release_that_was_killed_is_taken_up_or_rolled_back(
         view = local(project).view()
         assert sum(view.traffic.values()) == 100
         assert all(view.deployments[name].healthy for name in view.traffic)
-        state = load_state(project / ".endpoints" / "local")
+        state = FileRecord(project / ".endpoints" / "local").load()
         assert state is not None and not state.ended
         if action == "resume":
             with pytest.raises(UsageError, match="a release of v2 to `local` has not ended"):

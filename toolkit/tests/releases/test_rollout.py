@@ -22,7 +22,7 @@ from modelyard.models.reasons import Reason
 from modelyard.releases import rollout
 from modelyard.releases.endpoint import Deployment, Endpoint, EndpointError
 from modelyard.releases.release import drive
-from modelyard.releases.release_record import evidence, load_state, save_state
+from modelyard.releases.release_record import FileRecord, evidence
 from modelyard.releases.rollout import (
     REFUSED,
     RELEASED,
@@ -170,13 +170,99 @@ def test_a_version_slower_than_the_limit_is_rolled_back_however_slow_the_old_one
     assert [one.gate for one in ended.reasons if not one.passed] == ["mirror: fast enough"]
 
 
-def test_without_requests_nothing_is_judged_and_patience_ends(serving: FakeEndpoint) -> None:
+@pytest.mark.parametrize(
+    ("quiet", "end", "found"),
+    [
+        ("release", RELEASED, "3 with 0 errors; its tests decide (release.quiet)"),
+        ("roll back", ROLLED_BACK, "3"),
+    ],
+)
+def test_a_quiet_endpoint_is_decided_about_when_patience_ends(
+    serving: FakeEndpoint, quiet: str, end: str, found: str
+) -> None:
+    def pass_time(seconds: float) -> None:
+        serving.now += 301
+        for name in (*serving.traffic, *serving.mirror):
+            serving.requests.setdefault(name, []).append((serving.now, 1))
+
+    settings = SETTINGS.model_copy(update={"quiet": quiet})
+    ended = go(serving, begun(serving, "2"), sleep=pass_time, settings=settings)
+    assert ended.stage == end
+    reason = next(one for one in ended.reasons if one.gate == "mirror: enough requests to judge")
+    assert (reason.found, reason.passed) == (found.replace("3", "2"), end == RELEASED)
+
+
+def test_a_quiet_endpoint_is_not_released_to_with_errors(serving: FakeEndpoint) -> None:
+    def pass_time(seconds: float) -> None:
+        serving.now += 301
+        for name in (*serving.traffic, *serving.mirror):
+            serving.requests.setdefault(name, []).append((serving.now, 5))
+
+    serving.wrong = {"2": 1.0}
+    assert go(serving, begun(serving, "2"), sleep=pass_time).stage == ROLLED_BACK
+
+
+@pytest.mark.parametrize(("new", "end"), [(0.205, RELEASED), (0.22, ROLLED_BACK)])
+def test_what_fails_for_the_old_deployment_too_is_not_held_against_the_new_one(
+    serving: FakeEndpoint, new: float, end: str
+) -> None:
+    def pass_time(seconds: float) -> None:
+        serving.now += 1
+        for name in (*serving.traffic, *serving.mirror):
+            serving.requests.setdefault(name, []).append((serving.now, 1000))
+
+    serving.wrong = {"1": 0.2, "2": new}
+    assert go(serving, begun(serving, "2"), sleep=pass_time).stage == end
+
+
+def test_metrics_that_cannot_be_read_are_no_reason_to_roll_back(
+    serving: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def pass_time(seconds: float) -> None:
         serving.now += 100
 
-    ended = go(serving, begun(serving, "2"), sleep=pass_time)
-    assert ended.stage == ROLLED_BACK
-    assert ended.reasons[-1].gate == "mirror: enough requests to judge"
+    def refuse(deployment: str, since: float) -> None:
+        raise EndpointError("Azure Monitor answers 503")
+
+    saved: list[State] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(serving, "live_metrics", refuse)
+        with pytest.raises(CheckFailed, match=r"cannot be measured \(mirror\): Azure Monitor"):
+            go(serving, begun(serving, "2"), save=saved.append, sleep=pass_time)
+    assert serving.traffic == {"blue": 100} and serving.mirror == {"green": 20}
+    assert go(serving, rollout.resume(saved[-1], serving.now)).stage == RELEASED
+
+
+def test_an_old_deployment_that_is_kept_makes_a_rollback_a_matter_of_traffic(
+    serving: FakeEndpoint,
+) -> None:
+    keeping = SETTINGS.model_copy(update={"keep_old_hours": 24})
+    state = go(serving, begun(serving, "2", keeping), settings=keeping)
+    assert state.stage == RELEASED and set(serving.deployments) == {"blue", "green"}
+    serving.log.clear()
+    back = go(serving, rollout.reopen(state, serving.now), settings=keeping)
+    assert back.stage == ROLLED_BACK
+    assert changes(serving) == ["traffic {'blue': 100}", "delete green"]
+    # The next release takes the place of what was kept.
+    go(serving, begun(serving, "2", keeping), settings=keeping)
+    go(serving, begun(serving, "3", keeping), settings=keeping)
+    assert {name: one.version for name, one in serving.deployments.items()} == {
+        "green": "2",
+        "blue": "3",
+    }
+
+
+def test_a_deployment_that_is_being_updated_is_waited_for_before_its_tests(
+    serving: FakeEndpoint,
+) -> None:
+    state = replace(begun(serving, "2"), stage="deploy")
+    serving.deployments["green"] = Deployment("green", "2", changing=True)
+    seen = rollout.Observation(serving.view(), serving.now)
+    assert rollout.step(state, seen, SETTINGS, LIMITS)[1] == (rollout.Deploy("green", "2"),)
+    old = replace(serving.deployments["blue"], changing=True)
+    serving.deployments |= {"green": Deployment("green", "2"), "blue": old}
+    seen = rollout.Observation(serving.view(), serving.now)
+    assert rollout.step(state, seen, SETTINGS, LIMITS)[0].stage == "smoke tests"
 
 
 @pytest.mark.parametrize(
@@ -287,12 +373,13 @@ def test_cleaning_up_that_fails_again_and_again_is_left_to_the_next_call(
 
 def test_a_state_survives_the_disk(serving: FakeEndpoint, tmp_path: Path) -> None:
     state = go(serving, begun(serving, "2"))
-    save_state(tmp_path, state)
-    assert load_state(tmp_path) == state
+    record = FileRecord(tmp_path)
+    record.save(state)
+    assert record.load() == state
     assert evidence(state)["details"]["verdict"] == "release"
     (tmp_path / "release.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match="is not the state of a release"):
-        load_state(tmp_path)
+        record.load()
 
 
 @pytest.mark.parametrize("traffic", [(10, 50), (50, 10, 100), (10, 10, 100), (0, 100), ()])
@@ -313,10 +400,12 @@ class Releases(RuleBasedStateMachine):
         self.number = 0
         self.live: str | None = None
         self.state: State | None = None
-        self.folder = Path(tempfile.mkdtemp(prefix="releases-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="releases-")
+        self.record = FileRecord(Path(self._folder.name))
 
-    @initialize(first=st.booleans())
-    def start(self, first: bool) -> None:
+    @initialize(first=st.booleans(), keep=st.sampled_from([0.0, 24.0]))
+    def start(self, first: bool, keep: float) -> None:
+        self.settings = SETTINGS.model_copy(update={"keep_old_hours": keep})
         if not first:
             self._release(bad=None)
             self._run(cancelled=False)
@@ -341,8 +430,8 @@ class Releases(RuleBasedStateMachine):
         self.endpoint.faults.clear()
         for name in self.endpoint.traffic:  # as an endpoint does when it is opened
             self.endpoint.deployments[name] = replace(self.endpoint.deployments[name], healthy=True)
-        self.state = begun(self.endpoint, version)
-        save_state(self.folder, self.state)
+        self.state = begun(self.endpoint, version, self.settings)
+        self.record.save(self.state)
 
     @rule(offset=st.integers(0, 40), fault=st.sampled_from(FAULTS))
     def disturb(self, offset: int, fault: str) -> None:
@@ -354,13 +443,14 @@ class Releases(RuleBasedStateMachine):
         self._run(cancelled=cancelled)
 
     def _run(self, *, cancelled: bool) -> None:
-        state = load_state(self.folder)
+        state = self.record.load()
         assert state is not None
         try:
             state = go(
                 self.endpoint,
                 rollout.resume(state, self.endpoint.now),
-                save=lambda found: save_state(self.folder, found),
+                save=self.record.save,
+                settings=self.settings,
                 cancelled=cancelled,
             )
         except (Killed, EndpointError, CheckFailed):
@@ -375,7 +465,8 @@ class Releases(RuleBasedStateMachine):
         if state.stage == RELEASED:
             assert not self.bad, "a bad version must never get through"
             assert traffic == {state.new: 100}
-            assert set(self.endpoint.deployments) == {state.new}
+            kept = {state.old} if self.settings.keep_old_hours and state.old else set()
+            assert set(self.endpoint.deployments) - kept == {state.new}
             self.live = state.version
         else:
             assert traffic == ({state.old: 100} if state.old else {})
@@ -395,6 +486,7 @@ class Releases(RuleBasedStateMachine):
         if self.state is not None:
             self._run(cancelled=False)
             assert self.state is None
+        self._folder.cleanup()
 
 
 Releases.TestCase.settings = hypothesis_settings(max_examples=80, stateful_step_count=12)

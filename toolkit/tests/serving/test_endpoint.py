@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -300,6 +301,7 @@ serving.serve(Path({str(project)!r}), port=port, version=None, workers=1, host="
     assert process.poll() is None, said
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 2
+    folder = Path(children[0].cwd())
     command = shlex.split(re.findall("curl .*", said)[0])
     answer = httpx.post(command[2], content=command[-1].encode())
     assert answer.json()["model"]["version"] == "7"
@@ -307,4 +309,5 @@ serving.serve(Path({str(project)!r}), port=port, version=None, workers=1, host="
     assert process.wait(60) == code
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
+    assert not folder.exists()
     assert "Traceback" not in log.read_text()

@@ -21,9 +21,8 @@ def quick():
 
 
 @pytest.fixture
-def trained(mixed_bench, quick):
-    assert mixed_bench.train() == 0
-    return mixed_bench
+def trained(trained_bench, quick):
+    return trained_bench
 
 
 def test_challenger_and_champion_are_measured_alike(trained, capfd):

@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from modelyard.errors import UsageError
+from modelyard.serving.collected_files import contract_file, digest_of
 from modelyard.serving.receiver import Receiver
 
 CONTRACT = """
@@ -60,6 +61,8 @@ def test_rows_are_kept_by_the_hour_with_the_contracts_types(contract, tmp_path):
     with Receiver(tmp_path / "kept", contract, clock=lambda: moment) as receiver:
         assert post(receiver, [ROW, empty]) == 200
     (file,) = (tmp_path / "kept").rglob("*.parquet")
+    known = contract_file(tmp_path / "kept", digest_of(str(file)))
+    assert known.read_text(encoding="utf-8") == CONTRACT
     assert file.parent == tmp_path / "kept/local/blue/model_inputs/2013/03/01/01"
     table = pq.read_table(file)
     assert [f"{item.name}: {item.type}" for item in table.schema] == [
@@ -92,7 +95,7 @@ def test_each_deployment_has_a_folder_and_none_leads_out_of_it(contract, tmp_pat
         assert post(receiver, [ROW], **names) == 200
         assert post(receiver, [ROW], **{"ce-endpoint-name": "../.."}) == 400
         assert post(receiver, [ROW], "../../model_inputs") == 400
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["flights"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["contracts", "flights"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"x", [{**ROW, "n": "many"}], [{"at": "x"}]])

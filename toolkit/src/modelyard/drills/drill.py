@@ -30,6 +30,7 @@ from modelyard.drills.project_copy import (
     copy_project,
     own_registry,
     required_column,
+    share_environments,
     training_table,
 )
 from modelyard.drills.record import Event, PeriodRecord, Plan
@@ -41,7 +42,7 @@ from modelyard.gates import Release, load_gates
 from modelyard.models.registry import Registry
 from modelyard.models.version import CHAMPION
 from modelyard.monitoring.run import run_monitor
-from modelyard.own_code import metrics_module
+from modelyard.own_code import own_module
 from modelyard.pipelines.run import run_pipeline
 from modelyard.project import load_project
 from modelyard.releases.held_out_traffic import HeldOutTraffic
@@ -100,7 +101,7 @@ class _Drill:
         self.root = root
         self.project = load_project(root)
         self.contract = load_contract(root / "conf" / "contract.yml")
-        self.own_metrics = load_metrics(metrics_module(root), self.contract.kind)
+        self.own_metrics = load_metrics(own_module(root, "metrics"), self.contract.kind)
         gates = load_gates(root / "conf" / "gates.yml")
         self.metric = metric_of(gates, self.contract, self.own_metrics)
         self.periods_since_training = 0
@@ -122,6 +123,7 @@ class _Drill:
             )
         records = self._until(records, unit)
         copy_project(self.root, self.copy)
+        share_environments(self.root, self.copy)
         accept_fewer_rows(self.copy, len(periods[0].positions))
         history = list(known)
         with self._endpoint():
@@ -247,7 +249,7 @@ class _Drill:
             version,
             endpoint=self.endpoint,
             settings=QUICK,
-            traffic=lambda address: HeldOutTraffic(address, rows),
+            traffic=lambda ask: HeldOutTraffic(ask, rows),
         )
         if result.released:
             self.serving = version

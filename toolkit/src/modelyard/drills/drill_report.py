@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.drills.timeline import not_judged, timeline, timeline_width
 from modelyard.reports.labels import metric_label
 from modelyard.reports.pages import page
@@ -85,11 +86,8 @@ def standalone(content: Mapping[str, Any]) -> str:
 
 def _row(period: Mapping[str, Any]) -> dict[str, Any]:
     live = period["live"]
-    breached = period["monitor"]["breached"] if period["monitor"] else []
-    verdict = period["monitor"]["verdict"] if period["monitor"] else "–"
-    unjudged = period["monitor"]["unjudged"] if period["monitor"] else []
-    tone = {"breach": "bad", "fine": "good"}.get(verdict, "warn")
-    moved = list(dict.fromkeys(one["feature"] for one in breached))
+    monitor = period["monitor"] or {"breached": [], "verdict": "–", "unjudged": [], "report": None}
+    breached, verdict = monitor["breached"], monitor["verdict"]
     return {
         "name": period["name"],
         "served": f"{period['rows']:,}",
@@ -100,12 +98,11 @@ def _row(period: Mapping[str, Any]) -> dict[str, Any]:
         if live is None or live["low"] is None
         else span(round(live["low"], 3), round(live["high"], 3)),
         "monitor": plural(len(breached), "breach", "breaches") if breached else verdict,
-        "monitor_tone": tone,
-        "unjudged": ", ".join(unjudged),
-        "moved": ", ".join(f"{one['feature']} ({number(one['value'])})" for one in breached[:3])
-        + (f" and {len(breached) - 3} more" if len(breached) > 3 else "")
-        if moved
+        "monitor_tone": {"breach": "bad", "fine": "good"}.get(verdict, "warn"),
+        "unjudged": ", ".join(monitor["unjudged"]),
+        "moved": listed((f"{one['feature']} ({number(one['value'])})" for one in breached), 3)
+        if breached
         else "",
-        "report": period["monitor"]["report"] if period["monitor"] else None,
+        "report": monitor["report"],
         "events": [{**event, "tone": _TONES[event["kind"]]} for event in period["events"]],
     }

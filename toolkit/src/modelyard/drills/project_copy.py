@@ -26,7 +26,10 @@ def copy_project(root: Path, copy: Path) -> None:
             shutil.copytree(source, copy / name, ignore=ignore)
         else:
             shutil.copy2(source, copy / name)
-    # The serving environment is large and the same.
+
+
+def share_environments(root: Path, copy: Path) -> None:
+    """Let a copy use the project's serving environment, which is large and the same."""
     environments = root / ".environments"
     environments.mkdir(exist_ok=True)
     with contextlib.suppress(OSError):  # Windows asks for a privilege; then it is made again

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from modelyard.azure import WHERE
+
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.ai.ml.entities import Job
@@ -27,7 +29,7 @@ class Jobs(Protocol):
         """Start a pipeline unless there is a job of this name.
 
         Args:
-            pipeline: name of the file in azureml/pipelines, without its suffix.
+            pipeline: name of the file in azureml/jobs or azureml/pipelines, without its suffix.
             name: of the job; names are unique in a workspace.
             inputs: paths that replace those of the file, by name of the input.
             tags: added to those of the file.
@@ -73,6 +75,10 @@ class AzureJobs:
         if self.exists(name):
             return
         job = load_pipeline(self._settings.project, pipeline, name, inputs, tags)
+        steps: Any = getattr(job, "jobs", {})
+        for step in steps.values():
+            if WHERE in (step.environment_variables or {}):
+                step.environment_variables[WHERE] = self._settings.environment
         try:
             self._client.jobs.create_or_update(job)
         except HttpResponseError:
@@ -89,4 +95,6 @@ def load_pipeline(
     changes: list[dict[str, Any]] = [{"name": name}]
     changes += [{f"inputs.{key}.path": path} for key, path in inputs.items()]
     changes += [{f"tags.{key}": value} for key, value in tags.items()]
-    return load_job(project / "azureml" / "pipelines" / f"{pipeline}.yml", params_override=changes)
+    folders = (project / "azureml" / folder for folder in ("jobs", "pipelines"))
+    files = [folder / f"{pipeline}.yml" for folder in folders]
+    return load_job(next((f for f in files if f.is_file()), files[-1]), params_override=changes)

@@ -120,7 +120,7 @@ def _retrain(event: Event, run: Run, services: Services) -> str:
     if isinstance(turn, Last):
         return f"the breach found by {run.name} is answered by retraining {turn.job}"
     try:
-        services.jobs.submit("train", job, {}, {"monitor_run": run.name, "event": event.id})
+        services.jobs.submit("retrain", job, {}, {"monitor_run": run.name, "event": event.id})
     except Exception:
         with contextlib.suppress(Exception):  # else the turn expires
             release_turn(services.store, turn)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+    from azure.core.exceptions import HttpResponseError
+    from azure.storage.blob import BlobClient, BlobLeaseClient
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,34 @@ class Found:
 
     content: bytes
     etag: str
+
+
+class Lease(Protocol):
+    """The right to write a record, which ends by itself unless it is renewed."""
+
+    def write(self, content: bytes) -> bool:
+        """Replace the record; return False if another has the right by now."""
+        ...
+
+    def renew(self) -> None:
+        """Keep the right for its whole length again, unless another has it by now."""
+        ...
+
+    def release(self) -> None:
+        """Give the right back."""
+        ...
+
+
+class Leases(Protocol):
+    """Records of which one writer at a time has the right to write; everybody reads them."""
+
+    def read(self, name: str) -> Found | None:
+        """Return the record; None if there is none."""
+        ...
+
+    def lease(self, name: str, seconds: int) -> Lease | None:
+        """Take the right for 15 to 60 seconds, and make the record if there is none; None: it is taken."""
+        ...
 
 
 class Store(Protocol):
@@ -96,6 +127,58 @@ class BlobStore:
         except (ResourceModifiedError, ResourceNotFoundError):
             return
 
+    def lease(self, name: str, seconds: int) -> Lease | None:
+        """See `Leases`."""
+        from azure.core.exceptions import HttpResponseError
+
+        self.create(name, b"")
+        blob = self._container.get_blob_client(name)
+        try:
+            return BlobLease(blob, blob.acquire_lease(lease_duration=seconds))
+        except HttpResponseError as error:
+            if _code(error) == "LeaseAlreadyPresent":
+                return None
+            raise
+
     def _own(self, name: str, content: bytes) -> str | None:
         found = self.read(name)
         return found.etag if found is not None and found.content == content else None
+
+
+class BlobLease:
+    """The lease of a blob; see `Lease`."""
+
+    def __init__(self, blob: BlobClient, lease: BlobLeaseClient) -> None:
+        self._blob, self._lease = blob, lease
+
+    def write(self, content: bytes) -> bool:
+        """See `Lease`."""
+        return self._held(
+            lambda: self._blob.upload_blob(content, overwrite=True, lease=self._lease)
+        )
+
+    def renew(self) -> None:
+        """See `Lease`."""
+        self._held(self._lease.renew)
+
+    def release(self) -> None:
+        """See `Lease`."""
+        self._held(self._lease.release)
+
+    @staticmethod
+    def _held(action: Callable[[], object]) -> bool:
+        from azure.core.exceptions import HttpResponseError
+
+        try:
+            action()
+        except HttpResponseError as error:
+            if (_code(error) or "").startswith("Lease"):
+                return False
+            raise
+        return True
+
+
+def _code(error: HttpResponseError) -> str | None:
+    """Return the storage service's code of an error."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code)) if code else None

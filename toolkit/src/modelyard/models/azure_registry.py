@@ -7,17 +7,16 @@ write, and at no moment do two versions have it or none.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from modelyard.azure import credential
 from modelyard.errors import UsageError
 from modelyard.models.version import Version
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model
-    from azure.core.credentials import TokenCredential
     from mlflow.tracking import MlflowClient
 
 _RUN = "mlops.run_id"  # a property, which unlike a tag is not edited
@@ -82,7 +81,9 @@ class AzureModels:
     def source(self, run_id: str, artifact: str) -> str:
         return f"azureml://jobs/{run_id}/outputs/artifacts/paths/{artifact}/"
 
-    def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+    def create(
+        self, *, run_id: str, source: str, tags: Mapping[str, str], number: str | None = None
+    ) -> Version:
         from azure.ai.ml.entities import Model
         from azure.ai.ml.exceptions import AssetPathException
         from azure.core.exceptions import HttpResponseError
@@ -91,6 +92,7 @@ class AzureModels:
         while True:
             asked = Model(
                 name=self.model,
+                version=number,
                 path=source,
                 type="mlflow_model",
                 tags=dict(tags),
@@ -101,7 +103,12 @@ class AzureModels:
             except (AssetPathException, HttpResponseError):
                 # The SDK reads the next number, then uses it; another process may have been faster.
                 attempts -= 1
-                if not attempts or not asked.version or self.version(str(asked.version)) is None:
+                if (
+                    number
+                    or not attempts
+                    or not asked.version
+                    or self.version(str(asked.version)) is None
+                ):
                     raise
 
     def tag(self, number: str, tags: Mapping[str, str]) -> None:
@@ -127,19 +134,6 @@ class AzureModels:
     def _by_number(self) -> list[Version]:
         """Versions, oldest first: of two with the same turn the later one counts."""
         return sorted(self.versions(), key=lambda version: int(version.number))
-
-
-def credential() -> TokenCredential:
-    """The credential for Azure: in a job that of the user or the compute, else azure-identity's default."""
-    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
-
-    if os.environ.get("OBO_ENDPOINT"):  # the job has `identity: {type: user_identity}`
-        from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
-
-        return AzureMLOnBehalfOfCredential()
-    if client := os.environ.get("DEFAULT_IDENTITY_CLIENT_ID"):
-        return ManagedIdentityCredential(client_id=client)
-    return DefaultAzureCredential()
 
 
 def _tag(role: str) -> str:

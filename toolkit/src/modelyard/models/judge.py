@@ -14,10 +14,13 @@ from modelyard.models.reasons import (
     at_least,
     exceptions,
     fairness_reasons,
+    figure_text,
     footprint_reasons,
     number,
     signed,
 )
+
+UNDEFINED = "not defined on these rows"
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,14 @@ class Decision:
         return "refuse" if False in outcomes else "open" if None in outcomes else "promote"
 
     @property
+    def is_asked(self) -> bool:
+        """Whether somebody may accept what is open."""
+        return self.verdict == "open" and self.open_gates == "ask"
+
+    @property
     def promotable(self) -> bool:
         """Whether every gate has passed, or what is open may be accepted and was."""
-        accepted = self.open_gates == "ask" and self.accepted_by is not None
-        return self.passed or (self.verdict == "open" and accepted)
+        return self.passed or (self.is_asked and self.accepted_by is not None)
 
     def evidence(self) -> dict[str, Any]:
         """The content of decision.json."""
@@ -188,7 +195,7 @@ def _floor(metric: str, figure: Mapping[str, Any], floor: float, *, higher: bool
     return Reason(
         gate="good enough on its own",
         expected=f"{metric} {'≥' if higher else '≤'} {floor:g}",
-        found=_interval(figure, number),
+        found=figure_text(figure, number, UNDEFINED),
         passed=passed,
         advice=advice,
     )
@@ -204,7 +211,7 @@ def _baseline(metric: str, difference: Mapping[str, Any], margin: float) -> Reas
     return Reason(
         gate=f"{'better' if margin >= 0 else 'not clearly worse'} than the baseline",
         expected=f"{metric} better by more than {margin:g}, with confidence",
-        found=_interval(difference),
+        found=figure_text(difference, signed, UNDEFINED),
         passed=passed,
         advice=advice,
     )
@@ -234,7 +241,7 @@ def _champion(
         False: "the challenger is worse: keep the champion",
         None: f"{MORE_ROWS}, or accept a wider margin in conf/gates.yml",
     }[passed]
-    return Reason(name, expected, _interval(difference), passed, advice)
+    return Reason(name, expected, figure_text(difference, signed, UNDEFINED), passed, advice)
 
 
 def _new_line(former: Mapping[str, str]) -> Reason:
@@ -254,13 +261,3 @@ def _negative(figure: Mapping[str, Any]) -> dict[str, float | None]:
     value, low, high = figure["value"], figure["low"], figure["high"]
     ends = {"value": value, "low": high, "high": low}
     return {key: None if end is None else -end for key, end in ends.items()}
-
-
-def _interval(figure: Mapping[str, Any], write: Any = signed) -> str:
-    value = figure["difference"] if "difference" in figure else figure["value"]
-    low, high = figure["low"], figure["high"]
-    if value is None:
-        return "not defined on these rows"
-    if low is None or high is None:
-        return str(write(value))
-    return f"{write(value)} [{write(low)}, {write(high)}]"

@@ -45,7 +45,9 @@ class MlflowModels:
     def source(self, run_id: str, artifact: str) -> str:
         return f"{self.client.get_run(run_id).info.artifact_uri}/{artifact}"
 
-    def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+    def create(
+        self, *, run_id: str, source: str, tags: Mapping[str, str], number: str | None = None
+    ) -> Version:
         from mlflow.exceptions import MlflowException
 
         try:

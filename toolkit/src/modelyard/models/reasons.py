@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.gates import Budget, Disparity, FairnessGate, FootprintGate, Gates
 
 MEGABYTE = 1e6
@@ -48,7 +49,7 @@ def at_least(figure: Mapping[str, Any], limit: float, *, strictly: bool = False)
     Returns:
         None where the limit lies inside the interval, or the figure is not defined.
     """
-    value = figure["difference"] if "difference" in figure else figure["value"]
+    value = _value(figure)
     if value is None:
         return None
     low = value if figure["low"] is None else figure["low"]
@@ -118,14 +119,26 @@ def footprint_reasons(gate: FootprintGate, evidence: Mapping[str, Any] | None) -
         yield _cost(label, sign, budget, own, other, champion.get("version"))
 
 
-def number(value: float | None) -> str:
+def number(value: float) -> str:
     """A figure as a decision prints it."""
-    return "nothing" if value is None else f"{value:.4g}"
+    return f"{value:.4g}"
 
 
 def signed(value: float) -> str:
     """A difference with its sign."""
     return f"{value:+.4f}" if abs(value) < 10 else f"{value:+.5g}"
+
+
+def figure_text(
+    figure: Mapping[str, Any], write: Callable[[float], str], undefined: str = "nothing"
+) -> str:
+    """A figure with its interval, where it has one; `undefined` where it has no value."""
+    value, low, high = _value(figure), figure["low"], figure["high"]
+    if value is None:
+        return undefined
+    if low is None or high is None:
+        return write(value)
+    return f"{write(value)} [{write(low)}, {write(high)}]"
 
 
 def _apart(
@@ -150,22 +163,23 @@ def _apart(
     difference = {end: _scaled(apart["difference"][end], scale) for end in ENDS}
     outcomes, said = [], []
     if limit.difference is not None:
-        said.append(f"difference {_figure_text(difference)}")
+        said.append(f"difference {figure_text(difference, number)}")
         outcomes.append(at_most(difference, limit.difference))
     if limit.ratio is not None:
         ratio = apart.get("ratio") or dict.fromkeys(ENDS)
-        said.append(f"ratio {_figure_text(ratio)}")
+        said.append(f"ratio {figure_text(ratio, number)}")
         outcomes.append(at_least(ratio, limit.ratio))
         negligible = at_most(difference, limit.negligible) if limit.negligible else False
         if outcomes[-1] is not True and negligible is not False:
             outcomes[-1] = negligible
-            if negligible:
+            if negligible and difference["value"] is not None:
                 said[-1] += f", of figures {number(difference['value'])}{unit} apart"
     found = f"{', '.join(said)} ({apart['lowest']} to {apart['highest']}, {apart['groups']} groups)"
     small = apart.get("small") or {}
     if small.get("groups"):
-        named = ", ".join(small["groups"][:5]) + (", …" if len(small["groups"]) > 5 else "")
-        found += f"; not judged in full: {named}, {small['share']:.1%} of the rows"
+        found += (
+            f"; not judged in full: {listed(small['groups'])}, {small['share']:.1%} of the rows"
+        )
         if small["share"] > small_groups:
             outcomes.append(None)
     passed = every(outcomes)
@@ -178,12 +192,6 @@ def _apart(
     return Reason(gate, expected, found, passed, advice)
 
 
-def _figure_text(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None or figure["low"] is None or figure["high"] is None:
-        return number(figure["value"])
-    return f"{number(figure['value'])} [{number(figure['low'])}, {number(figure['high'])}]"
-
-
 def _more_apart(
     column: Mapping[str, Any],
     metric: str,
@@ -192,15 +200,12 @@ def _more_apart(
     version: str | None,
     scale: float | None,
 ) -> Reason:
-    value, low, high = (_scaled(more[key], scale) for key in ("value", "low", "high"))
-    passed = None if low is None else low <= margin
-    found = "not judged: too few held-out rows" if value is None else signed(value)
-    if value is not None and low is not None and high is not None:
-        found += f" [{signed(low)}, {signed(high)}]"
+    scaled = {end: _scaled(more[end], scale) for end in ENDS}
+    passed = None if scaled["low"] is None else scaled["low"] <= margin
     return Reason(
         gate=f'fair by "{column["column"]}", against champion v{version}: {metric}',
         expected=f"difference not clearly larger by more than {margin:g}",
-        found=found,
+        found=figure_text(scaled, signed, "not judged: too few held-out rows"),
         passed=passed,
         advice={
             True: "",
@@ -246,6 +251,10 @@ def _cost(
         return Reason(label, expected, found, passed=True)
     advice = "it grew beyond the champion: a smaller model, or more growth in conf/gates.yml"
     return Reason(label, expected, found, passed=False, advice=advice)
+
+
+def _value(figure: Mapping[str, Any]) -> float | None:
+    return figure["difference"] if "difference" in figure else figure["value"]
 
 
 def _figure(model: Mapping[str, Any] | None, key: str, unit: float) -> float | None:

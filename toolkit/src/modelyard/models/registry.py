@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -62,8 +62,10 @@ class Backend(Protocol):
         """The address of a run's artifact, as `create` takes it."""
         ...
 
-    def create(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        """Create a version."""
+    def create(
+        self, *, run_id: str, source: str, tags: Mapping[str, str], number: str | None = None
+    ) -> Version:
+        """Create a version; with a number of its own only in a workspace of Azure ML."""
         ...
 
     def tag(self, number: str, tags: Mapping[str, str]) -> None:
@@ -347,19 +349,40 @@ def champion_in_sqlite(uri: str, model: str) -> tuple[str, Path] | None:
     Raises:
         sqlite3.Error: the tables are others; use MLflow.
     """
+    row = _champion_row(uri, model, "COALESCE(v.storage_location, v.source)")
+    return row and (str(row[0]), _local_path(row[1]))
+
+
+def champion_decision(uri: str, model: str) -> tuple[str, float, str] | None:
+    """Number of the champion, when it was registered (seconds since 1970) and what was decided of it.
+
+    Returns:
+        None where there is no champion.
+
+    Raises:
+        sqlite3.Error: the tables are others.
+    """
+    decided = (
+        "(SELECT t.value FROM model_version_tags t WHERE t.name = v.name AND t.version = v.version"
+        " AND t.key = 'decision')"
+    )
+    row = _champion_row(uri, model, f"v.creation_time / 1000.0, COALESCE({decided}, '')")
+    return row and (str(row[0]), float(row[1]), str(row[2]))
+
+
+def _champion_row(uri: str, model: str, columns: str) -> tuple[Any, ...] | None:
+    """Read the champion's version number and further columns; None where there is no champion."""
     path = store_file(uri)
     if not path.is_file():
         return None
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
-        row = store.execute(
-            "SELECT v.version, COALESCE(v.storage_location, v.source)"
+        found: tuple[Any, ...] | None = store.execute(
+            f"SELECT v.version, {columns}"  # noqa: S608 (columns are ours)
             " FROM registered_model_aliases a JOIN model_versions v"
             " ON v.name = a.name AND v.version = a.version WHERE a.name = ? AND a.alias = ?",
             (model, CHAMPION),
         ).fetchone()
-    if row is None:
-        return None
-    return str(row[0]), _local_path(row[1])
+    return found
 
 
 def champion_number(model: str, uri: str) -> str | None:

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from modelyard.contract.model import Contract
 from modelyard.data.cells import Cells, parse
 from modelyard.modelling.predicting import predict, threads_for
-from modelyard.monitoring.drift import normalized_discounted_cumulative_gain
+from modelyard.monitoring.drift import Floats, normalized_discounted_cumulative_gain
 from modelyard.monitoring.measure import FEWEST_ROWS
+from modelyard.monitoring.noise import FALSE_ALARMS, gamma_quantile
 from modelyard.monitoring.plan import Attribution
 from modelyard.monitoring.windows import Window, raw_tables
 
 ROWS = 2_000  # of each window, drawn with equal chances
+DRAWS = 500  # splits of the sampled rows, for the noise
 SEED = 0
 
 
@@ -41,10 +43,7 @@ def measure(signal: Attribution, model: Any, contract: Contract) -> dict[str, An
         short = [f"the {s} window has {n:,} rows" for s, n in rows.items() if n < FEWEST_ROWS]
         said = f"{' and '.join(short)}; at least {FEWEST_ROWS} are needed"
         return {"rows": rows, "measures": [], "unmeasured": said}
-    names = contract.features
-    value = normalized_discounted_cumulative_gain(
-        [sides["reference"][name] for name in names], [sides["production"][name] for name in names]
-    )
+    before, now = (sides[side].mean(axis=1) for side in ("reference", "production"))
     return {
         "rows": rows,
         "measures": [
@@ -52,18 +51,40 @@ def measure(signal: Attribution, model: Any, contract: Contract) -> dict[str, An
                 "feature": "",
                 "kind": "",
                 "metric": "normalized_discounted_cumulative_gain",
-                "value": value,
+                "value": normalized_discounted_cumulative_gain(before, now),
+                "noise": ranking_noise(sides["reference"], sides["production"]),
             }
         ],
-        "attributions": sides,
+        "attributions": {
+            side: dict(zip(contract.features, map(float, means), strict=True))
+            for side, means in (("reference", before), ("production", now))
+        },
         "sample": ROWS,
     }
 
 
-def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> dict[str, float]:
-    """Return the mean change of the predictions when a column takes another row's value.
+def ranking_noise(reference: Floats, production: Floats) -> float:
+    """Return by how much the NDCG of unchanged rows falls below 1 by chance, as `noise` says.
 
-    The mean absolute difference between a prediction and that for the same row with the column's
+    Args:
+        reference: attribution of each feature in each row (features, rows).
+        production: likewise.
+    """
+    pooled, rows = np.concatenate([reference, production], axis=1), production.shape[1]
+    random = np.random.default_rng(SEED)
+    total, drawn = pooled.sum(axis=1), np.empty(DRAWS)
+    for number in range(DRAWS):
+        there = pooled[:, random.permutation(pooled.shape[1])[:rows]].sum(axis=1)
+        drawn[number] = 1 - normalized_discounted_cumulative_gain(
+            (total - there) / reference.shape[1], there / rows
+        )
+    return gamma_quantile(drawn, FALSE_ALARMS)
+
+
+def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> Floats:
+    """Return the change of each row's prediction when a column takes another row's value (features, rows).
+
+    The absolute difference between a prediction and that for the same row with the column's
     value of a random other row of the window: the attribution of a single column by replacement
     from the background (Štrumbelj & Kononenko 2014, Knowl. Inf. Syst. 41:647, coalitions of all
     others). In the unit of the score: probability, or the target's unit.
@@ -75,8 +96,7 @@ def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> dict[str
     with threads_for(len(rows) * (len(changed) + 1)):
         score = predict(model, pd.concat([rows, *changed], ignore_index=True), contract).score
     parts: NDArray[np.float64] = score.reshape(len(changed) + 1, len(rows), -1)
-    apart = np.abs(parts[1:] - parts[0]).mean(axis=(1, 2))
-    return {name: float(value) for name, value in zip(contract.features, apart, strict=True)}
+    return np.abs(parts[1:] - parts[0]).mean(axis=2)
 
 
 def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:

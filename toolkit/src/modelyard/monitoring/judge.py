@@ -10,17 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.errors import UsageError
 from modelyard.files import read_json
 from modelyard.monitoring.metrics import METRICS
-from modelyard.monitoring.monitor_file import Monitor
 from modelyard.monitoring.plan import Performance, Plan
 from modelyard.monitoring.schedule import AttributionDrift, Signal
+from modelyard.monitoring.sources import Sources
 
 FINE, BREACH, NOT_JUDGED = "fine", "breach", "not judged"
 MOST_PAST_RESULTS = 24
-MOST_NAMED = 5
 TOO_FEW = "too few rows, their noise is above the threshold"
+INSIDE = "too few rows, the threshold is inside the interval"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Breach:
 
     Attributes:
         feature: empty for a metric of the whole model.
-        noise: what `value` may reach by chance, above the reference's own rate; None: nothing is drawn.
+        noise: by how much `value` may by chance exceed the reference's own rate, or fall below 1 where that
+            is the best; None: nothing is drawn.
+        interval: the ends of that of `value`, where it has one.
         since: end of the first window of the unbroken series of breaches up to this one.
     """
 
@@ -39,6 +42,7 @@ class Breach:
     value: float
     threshold: float
     noise: float | None
+    interval: tuple[float, float] | None
     since: datetime
 
 
@@ -100,6 +104,7 @@ def breaches_of(signals: Mapping[str, Any]) -> tuple[Breach, ...]:
             measure["value"],
             measure["limit"],
             measure.get("noise"),
+            tuple(measure["interval"]) if measure.get("interval") else None,
             datetime.fromisoformat(measure["since"]),
         )
         for name, signal in signals.items()
@@ -116,28 +121,38 @@ def _threshold(signal: Signal, kind: str, metric: str) -> float:
 
 
 def _judged(measure: Mapping[str, Any], threshold: float) -> dict[str, Any]:
-    """Return a measurement with its verdict.
-
-    Data quality is judged against the reference's own rate plus the threshold. A breach exceeds both
-    this limit and the noise. Where the noise alone exceeds the threshold, a smaller value is not judged:
-    on so few rows it says nothing about a change of the threshold's size.
-    """
-    value, is_worse_below = measure["value"], METRICS[measure["metric"]].is_worse_below
-    base = measure.get("reference") or 0.0
-    limit = threshold + base
-    noise = measure.get("noise")
-    reason = None
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        verdict, reason = NOT_JUDGED, "it is not defined on these rows"
-    elif is_worse_below:
-        verdict = BREACH if value < limit else FINE
-    elif value > limit and (noise is None or value - base > noise):
-        verdict = BREACH
-    elif noise is not None and noise > threshold:
-        verdict, reason = NOT_JUDGED, TOO_FEW
-    else:
-        verdict = FINE
+    """Return a measurement with its verdict; that of data quality adds the reference's own rate to the limit."""
+    limit = threshold + (measure.get("reference") or 0.0)
+    verdict, reason = _verdict(measure, threshold, limit)
     return {**measure, "threshold": threshold, "limit": limit, "verdict": verdict, "reason": reason}
+
+
+def _verdict(measure: Mapping[str, Any], threshold: float, limit: float) -> tuple[str, str | None]:
+    """Return the verdict on a measurement, with the reason where it is not judged.
+
+    An interval is a breach where all of it is beyond the limit, and is not judged where the limit lies
+    inside. A value with noise is a breach beyond both. Where the noise alone exceeds the threshold, a smaller
+    value is not judged: on so few rows it says nothing about a change of the threshold's size.
+    """
+    value, noise, ends = measure["value"], measure.get("noise"), measure.get("interval") or []
+    if any(one is None or math.isnan(one) for one in (value, *ends)):
+        return NOT_JUDGED, "it is not defined on these rows"
+    sign = -1 if METRICS[measure["metric"]].is_worse_below else 1
+    if ends:
+        low, high = sorted(sign * end for end in ends)
+        if low <= sign * limit < high:
+            return NOT_JUDGED, INSIDE
+        return (BREACH if low > sign * limit else FINE), None
+    is_beyond = sign * value > sign * limit
+    if noise is None:
+        return (BREACH if is_beyond else FINE), None
+    # Distances from the reference's own rate, or from 1, the best ranking.
+    apart, room = value - (measure.get("reference") or 0.0), threshold
+    if sign < 0:
+        apart, room = 1 - value, 1 - threshold
+    if is_beyond and apart > noise:
+        return BREACH, None
+    return (NOT_JUDGED, TOO_FEW) if noise > room else (FINE, None)
 
 
 def _without_values(measure: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,29 +176,37 @@ def _reasons(unjudged: Sequence[Mapping[str, Any]]) -> str | None:
     for measure in unjudged:
         name = measure["feature"] or METRICS[measure["metric"]].label
         if measure["reason"] == TOO_FEW:
-            name += f" (noise {measure['noise']:.2g}, threshold {measure['threshold']:.2g})"
+            noise = f"noise {measure['noise']:.2g}"
+            if METRICS[measure["metric"]].is_worse_below:
+                noise = f"{1 - measure['noise']:.2g} by chance"
+            name += f" ({noise}, threshold {measure['threshold']:.2g})"
+        if measure["reason"] == INSIDE:
+            low, high = measure["interval"]
+            name += f" ({low:.3g} to {high:.3g}, threshold {measure['threshold']:.3g})"
         by_reason.setdefault(measure["reason"], []).append(name)
-    said = []
-    for reason, names in by_reason.items():
-        names = list(dict.fromkeys(names))
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        said.append(f"{', '.join(names[:MOST_NAMED])}{more}: {reason}")
+    said = (f"{listed(dict.fromkeys(names))}: {reason}" for reason, names in by_reason.items())
     return "; ".join(said) or None
 
 
-def past_results(folder: Path, monitor: Monitor, at: datetime) -> list[dict[str, Any]]:
-    """Read earlier results of the same monitor and endpoint beside a result's folder, oldest first.
+def past_results(folder: Path, sources: Sources) -> list[dict[str, Any]]:
+    """Read earlier results of the same monitor, endpoint and line of versions, oldest first.
 
+    They are beside the folder of the result.
     Files that are damaged or something else are left out.
     """
-    found = {}
+    found, monitor = {}, sources.monitor
     for file in folder.parent.glob("*/monitor.json"):
         with suppress(UsageError, KeyError, TypeError, ValueError):
             content = read_json(file)
             details = content["details"]
             is_same = (details["monitor"], details["endpoint"]) == (monitor.name, monitor.endpoint)
             when = datetime.fromisoformat(details["at"])
-            if content["evidence"] == "monitor" and is_same and when < at:
+            if (
+                content["evidence"] == "monitor"
+                and is_same
+                and when < sources.at
+                and not sources.why_other(details["contract"])
+            ):
                 found[when] = details
     return [found[when] for when in sorted(found)][-MOST_PAST_RESULTS:]
 

@@ -24,6 +24,7 @@ from modelyard.yaml_files import Problem, line_of, model_problems, parse, read_y
 # refuses them all; until it takes them, the signal stands in the schedule's properties, which it
 # sends as they are.
 LOCAL_PERFORMANCE = "model_performance"
+_ONLY_AZURE = ("custom", "generation_safety_quality", "generation_token_statistics")
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,36 @@ def load_monitor(path: Path) -> Monitor:
         lines=lines,
         content=content,
     )
+
+
+def only_azure_monitors(path: Path) -> list[Problem]:
+    """Note what Azure ML monitors and this toolkit does not: other signals, or none named."""
+    content = read_yaml(path)
+    signals: Any = content
+    for key in ("create_monitor", "monitoring_signals"):
+        signals = signals.get(key) if isinstance(signals, dict) else None
+    if (
+        signals is None
+        and isinstance(content, dict)
+        and isinstance(content.get("create_monitor"), dict)
+    ):
+        line = line_of(content, ("create_monitor",))
+        return [
+            Problem(
+                path,
+                line,
+                "names no signals: Azure ML takes its own; `mlops monitor` has none to compute",
+            )
+        ]
+    return [
+        Problem(
+            path,
+            line_of(content, ("create_monitor", "monitoring_signals", name)),
+            f"signal `{name}`: `mlops monitor` does not compute {signal['type']}; Azure ML does",
+        )
+        for name, signal in (signals.items() if isinstance(signals, dict) else ())
+        if isinstance(signal, dict) and signal.get("type") in _ONLY_AZURE
+    ]
 
 
 class MonitorError(UsageError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from modelyard import console
 from modelyard.monitoring.metrics import BEST_AT_ONE, METRICS, SIGNALS
 from modelyard.reports import charts
 from modelyard.reports.charts import Moment
@@ -129,8 +130,7 @@ def _verdict(details: Mapping[str, Any], signals: Mapping[str, Any]) -> Section:
                 f"{_joined([*names[:3], f'{len(names) - 3} more'])} moved beyond their thresholds."
             )
         if never:
-            more = f" and {len(never) - 4} more" if len(never) > 4 else ""
-            said = f"{', '.join(never[:4])}{more}" if more else _joined(never)
+            said = console.listed(never, 4) if len(never) > 4 else _joined(never)
             lead = f"{said} never came. {lead}".strip()
         elif not names:
             lead = " ".join(_finding(m) + "." for m in beyond[:2])
@@ -265,10 +265,12 @@ def _signal_label(signal: Mapping[str, Any]) -> str:
 
 def _finding(measure: Mapping[str, Any]) -> str:
     metric = METRICS[measure["metric"]]
-    beyond = measure["verdict"] == "breach"
+    value, limit = measure["value"], measure["limit"]
     below = metric.is_worse_below
+    beyond = value is not None and (value < limit if below else value > limit)
     side = ("below" if below else "above") if beyond else ("at least" if below else "at most")
-    return f"{metric.label} {number(measure['value'])}, {side} {number(measure['limit'])}"
+    ends = " to ".join(map(number, measure.get("interval") or []))
+    return f"{metric.label} {number(value)}{f' ({ends})' if ends else ''}, {side} {number(limit)}"
 
 
 def _drift(name: str, signal: Mapping[str, Any], details: Mapping[str, Any]) -> Section:

@@ -32,6 +32,9 @@ MOST_CELLS = (
     100_000  # draws x categories; with many categories their sum varies little between draws
 )
 RATE_DRAWS = 20_000
+# A gamma distribution of a smaller shape is nearly always 0, as the distances are where all that can
+# differ is a category of a few rows; the draws themselves say how far the exceptions go.
+SPARSE = 0.1
 NODES, EXTREMES = 64, 16  # of a window's different numbers: quantiles, and the ends as they are
 MOST_ROWS = 10**9 - 1  # that NumPy splits; larger windows are scaled down to it
 SEED = 0
@@ -53,8 +56,8 @@ def categorical_noise(metric: str, reference: Counts, production: Counts, alarms
         def squared(first: Counts, second: Counts) -> Floats:
             return np.square(COUNTED[metric](first, second))
 
-        return math.sqrt(_quantile(_drawn(squared, reference, production), alarms))
-    return _quantile(_drawn(COUNTED[metric], reference, production), alarms)
+        return math.sqrt(gamma_quantile(_drawn(squared, reference, production), alarms))
+    return gamma_quantile(_drawn(COUNTED[metric], reference, production), alarms)
 
 
 def numerical_noise(metric: str, reference: Numbers, production: Numbers, alarms: float) -> float:
@@ -73,7 +76,7 @@ def numerical_noise(metric: str, reference: Numbers, production: Numbers, alarms
         return np.abs(shares[0] - shares[1]) @ widths
 
     counts = [np.diff(np.append(side.below(nodes), side.rows)) for side in (reference, production)]
-    return _quantile(_drawn(distance, counts[0], counts[1]), alarms)
+    return gamma_quantile(_drawn(distance, counts[0], counts[1]), alarms)
 
 
 def rate_noise(
@@ -136,7 +139,7 @@ def _splits(pooled: Counts, rows: int, draws: int) -> Counts:
     return found * shrink
 
 
-def _quantile(drawn: Floats, alarms: float) -> float:
+def gamma_quantile(drawn: Floats, alarms: float) -> float:
     """Return what a share `alarms` of a gamma distribution with the moments of the draws exceeds.
 
     By the cube of a normal quantile (Wilson & Hilferty 1931, PNAS 17:684): SciPy's takes as long to
@@ -148,6 +151,8 @@ def _quantile(drawn: Floats, alarms: float) -> float:
     # A distance is not negative, so its gamma distribution begins at 0 or, if more skewed, above.
     skewness = max(float((((drawn - mean) / deviation) ** 3).mean()), 2 * deviation / mean)
     shape = 4 / skewness**2
+    if shape < SPARSE:
+        return _rate_quantile(drawn, alarms)
     reach = NormalDist().inv_cdf(1 - alarms) / (3 * math.sqrt(shape))
     cube = (1 - 1 / (9 * shape) + reach) ** 3
     return mean + deviation * math.sqrt(shape) * (cube - 1)

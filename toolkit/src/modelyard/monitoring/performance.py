@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from modelyard.errors import UsageError
 from modelyard.monitoring.drift import Floats
 from modelyard.monitoring.measure import FEWEST_ROWS, Measurement
+from modelyard.monitoring.noise import FALSE_ALARMS
 from modelyard.monitoring.plan import Performance
 from modelyard.monitoring.windows import (
     STORED,
@@ -25,9 +29,15 @@ from modelyard.monitoring.windows import (
     microseconds,
     within,
 )
+from modelyard.serving.collect import ID, KNOWN_AT
 
-CORRELATION_ID = "correlationid"
-KNOWN_AT = "known_at"
+
+class Estimate(NamedTuple):
+    """A metric and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def measure(signal: Performance, types: Mapping[str, str]) -> Measurement:
@@ -39,7 +49,7 @@ def measure(signal: Performance, types: Mapping[str, str]) -> Measurement:
     kind = types[signal.target]
     made = _identified(signal.production, {"prediction": kind})
     truth = _truth(signal.reference, signal.target, kind)
-    place = pc.index_in(made.column(CORRELATION_ID), value_set=truth.column(CORRELATION_ID))
+    place = pc.index_in(made.column(ID), value_set=truth.column(ID))
     predicted = made.column("prediction").combine_chunks()
     actual = truth.column("truth").combine_chunks().take(place.combine_chunks())
     both = pc.and_(predicted.is_valid(), actual.is_valid())
@@ -49,28 +59,41 @@ def measure(signal: Performance, types: Mapping[str, str]) -> Measurement:
     if len(predicted) < FEWEST_ROWS:
         said = f"the truth of {len(predicted):,} of {len(made):,} predictions is known"
         return result | {"unmeasured": f"{said}; at least {FEWEST_ROWS} are needed"}
+    alarms = FALSE_ALARMS / len(signal.metrics)
     if signal.kind == "regression":
-        found = errors(predicted.to_numpy(), actual.to_numpy())
+        found = errors(predicted.to_numpy(), actual.to_numpy(), alarms)
     else:
-        found = hits(predicted, actual)
+        found = hits(predicted, actual, alarms)
     for metric in signal.metrics:
+        value, *ends = found[metric]
         result["measures"].append(
-            {"feature": "", "kind": "", "metric": metric, "value": found[metric]}
+            {"feature": "", "kind": "", "metric": metric, "value": value, "interval": ends}
         )
     return result
 
 
-def errors(predicted: Floats, actual: Floats) -> dict[str, float]:
-    """Return mean absolute, mean squared and root mean squared error, in the target's unit."""
-    apart = predicted - actual
-    squared = float((apart**2).mean())
-    return {"mae": float(np.abs(apart).mean()), "mse": squared, "rmse": math.sqrt(squared)}
+def errors(predicted: Floats, actual: Floats, alarms: float) -> dict[str, Estimate]:
+    """Return mean absolute, mean squared and root mean squared error, in the target's unit.
+
+    Args:
+        predicted: predictions (rows,).
+        actual: the truth (rows,).
+        alarms: chance that the true value lies beyond either end of an interval.
+    """
+    apart = np.abs(predicted - actual)
+    squared = _mean(apart**2, alarms)
+    return {
+        "mae": _mean(apart, alarms),
+        "mse": squared,
+        "rmse": Estimate(*map(math.sqrt, squared)),
+    }
 
 
-def hits(predicted: pa.Array, actual: pa.Array) -> dict[str, float]:
+def hits(predicted: pa.Array, actual: pa.Array, alarms: float) -> dict[str, Estimate]:
     """Return accuracy, and precision and recall averaged over all classes in either column.
 
-    A class that is never predicted has precision 0, one that never happens recall 0.
+    A class that is never predicted has precision 0, one that never happens recall 0; either may be anything
+    as far as these rows tell, and its interval says so.
     """
     both = pa.chunked_array([predicted, actual]).combine_chunks().dictionary_encode()
     codes, size = both.indices.to_numpy().astype(np.int64), len(both.dictionary)
@@ -78,19 +101,48 @@ def hits(predicted: pa.Array, actual: pa.Array) -> dict[str, float]:
     confusion = np.bincount(was * size + made, minlength=size * size).reshape(size, size)
     right, by_actual, by_made = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     return {
-        "accuracy": float(right.sum() / confusion.sum()),
-        "precision": float(np.mean(right / np.maximum(by_made, 1))),
-        "recall": float(np.mean(right / np.maximum(by_actual, 1))),
+        "accuracy": _mean_share(np.array([right.sum()]), np.array([len(predicted)]), alarms),
+        "precision": _mean_share(right, by_made, alarms),
+        "recall": _mean_share(right, by_actual, alarms),
     }
+
+
+def _mean_share(right: NDArray[np.int64], rows: NDArray[np.int64], alarms: float) -> Estimate:
+    """Return the mean of independent shares, of `rows` of each class.
+
+    Wilson's interval of each share (Brown, Cai & DasGupta 2001, Statist. Sci. 16:101), combined by the
+    method of variance estimates recovery (Zou & Donner 2008, Statist. Med. 27:1693).
+    """
+    reach = NormalDist().inv_cdf(1 - alarms)
+    counted = np.maximum(rows, 1)
+    share = right / counted
+    centre = (share + reach**2 / (2 * counted)) / (1 + reach**2 / counted)
+    spread = np.sqrt(share * (1 - share) / counted + reach**2 / (4 * counted**2))
+    half = reach / (1 + reach**2 / counted) * spread
+    low = np.where(rows > 0, centre - half, 0)
+    high = np.where(rows > 0, centre + half, 1)
+    value, classes = float(share.mean()), len(share)
+    below, above = (math.sqrt(((share - end) ** 2).sum()) / classes for end in (low, high))
+    return Estimate(value, value - below, value + above)
+
+
+def _mean(sizes: Floats, alarms: float) -> Estimate:
+    """Return the mean of positive numbers with long tails; its logarithm is nearer to normal."""
+    value = float(sizes.mean())
+    error = float(sizes.std(ddof=1)) / math.sqrt(len(sizes)) if len(sizes) > 1 else math.inf
+    if not value > 0:
+        return Estimate(value, value, value)
+    factor = math.exp(min(NormalDist().inv_cdf(1 - alarms) * error / value, 700))
+    return Estimate(value, value / factor, value * factor)
 
 
 def _identified(window: Window, types: Mapping[str, str]) -> pa.Table:
     """Read columns with their correlation ids; rows without one are left out."""
-    wanted = {CORRELATION_ID: "text", **types}
+    wanted = {ID: "text", **types}
     parts = [pa.table(dict(batch.columns)) for batch in batches(window, wanted)]
     none = {name: pa.nulls(0, STORED.get(kind, pa.string())) for name, kind in wanted.items()}
     table = pa.concat_tables([pa.table(none), *parts])
-    return table.filter(pc.is_valid(table.column(CORRELATION_ID)))
+    return table.filter(pc.is_valid(table.column(ID)))
 
 
 def _truth(window: Window, target: str, kind: str) -> pa.Table:
@@ -103,10 +155,10 @@ def _truth(window: Window, target: str, kind: str) -> pa.Table:
             raise UsageError(
                 f"{file} cannot be read as Parquet ({error}): write it again."
             ) from None
-        lacking = {CORRELATION_ID, target, KNOWN_AT} - set(part.column_names)
+        lacking = {ID, target, KNOWN_AT} - set(part.column_names)
         if lacking:
             raise UsageError(
-                f"{file}: ground truth needs the columns {CORRELATION_ID}, {target} and {KNOWN_AT}; "
+                f"{file}: ground truth needs the columns {ID}, {target} and {KNOWN_AT}; "
                 f"found {', '.join(part.column_names)}."
             )
         times = part.column(KNOWN_AT)
@@ -116,7 +168,7 @@ def _truth(window: Window, target: str, kind: str) -> pa.Table:
             )
         table = pa.table(
             {
-                CORRELATION_ID: part.column(CORRELATION_ID).cast(pa.string()),
+                ID: part.column(ID).cast(pa.string()),
                 "truth": canonical(part.column(target), kind)[0],
                 KNOWN_AT: times.cast(pa.timestamp("us"), safe=False),
             }
@@ -124,7 +176,7 @@ def _truth(window: Window, target: str, kind: str) -> pa.Table:
         known = within(times, None, window.end)
         parts.append(table if known is None else table.filter(known))
     none = {
-        CORRELATION_ID: pa.nulls(0, pa.string()),
+        ID: pa.nulls(0, pa.string()),
         "truth": pa.nulls(0, STORED.get(kind, pa.string())),
         KNOWN_AT: pa.nulls(0, pa.timestamp("us")),
     }

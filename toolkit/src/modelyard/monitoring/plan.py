@@ -84,8 +84,9 @@ class Plan:
     readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
-def make_plan(sources: Sources, contract: Contract) -> Plan:
+def make_plan(sources: Sources) -> Plan:
     """Plan the signals of a monitor whose columns are those of the contract."""
+    contract = sources.contract
     answer = "number" if contract.kind == "regression" else "category"
     types: dict[str, str] = {name: contract.columns[name].type for name in contract.features}
     types |= dict.fromkeys(output_names(contract), "number")
@@ -93,7 +94,7 @@ def make_plan(sources: Sources, contract: Contract) -> Plan:
     signals: dict[str, Planned] = {}
     skipped: dict[str, str] = {}
     for name, signal in sources.monitor.signals.items():
-        planned = _planned(signal, sources, contract)
+        planned = _planned(signal, sources)
         if isinstance(planned, str):
             skipped[name] = planned
         else:
@@ -107,8 +108,9 @@ def task_of(contract: Contract) -> str:
     return "regression" if contract.kind == "regression" else "classification"
 
 
-def _planned(signal: Signal, sources: Sources, contract: Contract) -> Planned | str:
+def _planned(signal: Signal, sources: Sources) -> Planned | str:
     """Plan a signal, or return why it cannot be measured."""
+    contract = sources.contract
     if isinstance(signal, AttributionDrift):
         if sources.champion is None:
             return "there is no champion here whose attributions could be compared"
@@ -137,7 +139,7 @@ def _planned(signal: Signal, sources: Sources, contract: Contract) -> Planned | 
         return Comparison(*windows, output_names(contract), metrics_by_kind, {})
     return Comparison(
         *_windows(sources, signal.production_data, signal.reference_data, "model_inputs"),
-        _chosen_features(signal, sources, contract),
+        _chosen_features(signal, sources),
         metrics_by_kind,
         dict(signal.feature_type_override),
         is_quality=isinstance(signal, DataQuality),
@@ -153,14 +155,12 @@ def _windows(
     )
 
 
-def _chosen_features(
-    signal: DataDrift | DataQuality, sources: Sources, contract: Contract
-) -> list[str]:
+def _chosen_features(signal: DataDrift | DataQuality, sources: Sources) -> list[str]:
     """Names of the features of a signal; where it names none, Azure ML's default.
 
     That is the ten most important ones against a training table, all of them against other data.
     """
-    wanted = signal.features
+    wanted, contract = signal.features, sources.contract
     if isinstance(wanted, list):
         return wanted
     reference = signal.reference_data

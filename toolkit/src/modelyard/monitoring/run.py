@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from modelyard.monitoring.monitor_report import render
 from modelyard.monitoring.plan import Attribution, Performance, Plan, make_plan
 from modelyard.monitoring.sources import Sources
 from modelyard.project import Project, load_project
+from modelyard.serving.collected_files import contract_digest
 from modelyard.tracking import tracking_uri
 
 COLLECTED, RESULTS = ".collected", ".monitor"
@@ -70,6 +71,8 @@ def run_monitor(
     collected: Path | None = None,
     reference: Path | None = None,
     output: Path | None = None,
+    target: tuple[str, str] | None = None,
+    champion: Located | None = None,
 ) -> MonitorResult:
     """Measure every signal of a monitor's file on collected data, judge it, and write the result.
 
@@ -82,6 +85,8 @@ def run_monitor(
             champion, without a champion the file of the data asset.
         output: folder for monitor.json and report.html; default: `.monitor/<time>` of the project.
             Earlier results beside it give the trend.
+        target: endpoint and deployment, instead of those of the file.
+        champion: as the caller has found it; default: it is looked up.
 
     Raises:
         UsageError: the file has problems, it does not fit the contract, or data is damaged.
@@ -89,19 +94,30 @@ def run_monitor(
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     project = load_project(root)
     monitor = load_monitor(file)
+    if target is not None:
+        monitor = replace(monitor, endpoint=target[0], deployment=target[1])
     with tempfile.TemporaryDirectory(prefix="monitor-") as temporary:
-        champion = locate_champion(root, project, Path(temporary))
-        contract = _contract(root, champion)
-        check_agreement(monitor, contract)
-        sources = Sources(root, monitor, at, collected or root / COLLECTED, reference, champion)
-        plan = make_plan(sources, contract)
-        measured = _measure(plan, champion, contract)
+        champion = champion or locate_champion(root, project, Path(temporary))
+        rules = _contract_file(root, champion)
+        sources = Sources(
+            root,
+            monitor,
+            at,
+            collected or root / COLLECTED,
+            reference,
+            champion,
+            load_contract(rules),
+            contract_digest(rules),
+        )
+        check_agreement(monitor, sources.contract)
+        plan = make_plan(sources)
+        measured = _measure(plan, champion, sources.contract)
     folder = output or root / RESULTS / at.strftime("%Y%m%dT%H%M%SZ")
     signals = {
         name: judge_signal(name, signal, plan, measured.get(name, {}))
         for name, signal in monitor.signals.items()
     }
-    add_trends(signals, past_results(folder, monitor, at), at)
+    add_trends(signals, past_results(folder, sources), at)
     return _write(folder, project, sources, signals)
 
 
@@ -111,10 +127,10 @@ def locate_champion(root: Path, project: Project, place: Path) -> Located | None
     return locate(project.model, tracking_uri(root), None, wanted, place)
 
 
-def _contract(root: Path, champion: Located | None) -> Contract:
-    """Read the contract of the champion, without one the project's."""
+def _contract_file(root: Path, champion: Located | None) -> Path:
+    """Return the file of the champion's contract, without one the project's."""
     own = champion.paths["model"] / "contract.yml" if champion is not None else None
-    return load_contract(own if own and own.is_file() else root / "conf" / "contract.yml")
+    return own if own and own.is_file() else root / "conf" / "contract.yml"
 
 
 def _measure(plan: Plan, champion: Located | None, contract: Contract) -> dict[str, Any]:
@@ -156,6 +172,7 @@ def _write(
             "endpoint": monitor.endpoint,
             "deployment": monitor.deployment,
             "model": {"name": project.model, "version": champion.number if champion else None},
+            "contract": sources.digest,
             "at": sources.at.isoformat(),
             "file": monitor.file.name,
             "notes": sources.notes,

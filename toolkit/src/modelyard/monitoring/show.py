@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from modelyard.files import relative
 from modelyard.monitoring.judge import BREACH, FINE, NOT_JUDGED
 from modelyard.monitoring.run import MonitorResult
 from modelyard.reports.wording import number
@@ -25,13 +24,17 @@ SUMMARY = {
 def show(result: MonitorResult, console: Console) -> None:
     """Print a result for a person: breaches as a table, notes, verdict, and where the report is."""
     if result.breaches:
-        table = Table("signal", "feature", "metric", "found", "threshold", "noise", "since")
+        table = Table(
+            "signal", "feature", "metric", "found", "threshold", "noise or interval", "since"
+        )
         for breach in result.breaches:
             table.add_row(
                 *map(Text, (breach.signal, breach.feature, breach.metric)),
                 Text(number(breach.value), "bold red"),
                 number(breach.threshold),
-                number(breach.noise),
+                " to ".join(map(number, breach.interval))
+                if breach.interval
+                else number(breach.noise),
                 f"{breach.since:%Y-%m-%d}",
             )
         console.print(table)
@@ -41,10 +44,7 @@ def show(result: MonitorResult, console: Console) -> None:
     named = result.signals if result.verdict == BREACH else result.unjudged
     words = words.format(", ".join(named) or "no signal has alert_enabled")
     console.print(Text(words, style))
-    report = result.report
-    with suppress(ValueError):
-        report = report.resolve().relative_to(Path.cwd())
-    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+    console.print(f"report: {relative(result.report)}", soft_wrap=True, highlight=False)
 
 
 def as_json(result: MonitorResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,12 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelyard.console import listed
+from modelyard.contract.line import another_line
+from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
 from modelyard.models.registry import Located
 from modelyard.monitoring.monitor_file import Monitor
 from modelyard.monitoring.schedule import MonitorData
-from modelyard.monitoring.windows import CORRELATION_ID, KNOWN_AT, Window
+from modelyard.monitoring.windows import Window, batches
 from modelyard.pipelines.data_assets import local_path
+from modelyard.serving.collect import ID, KNOWN_AT
+from modelyard.serving.collected_files import contract_file, digest_of
 
 LOCAL_ENDPOINT = "local"
 PARTS = ("train", "validation", "test")
@@ -32,6 +37,8 @@ class Sources:
         collected: folder of collected data.
         reference: a table, or a folder of prepared parts, instead of the champion's.
         champion: None where the project has none.
+        contract: that of the champion, without one the project's.
+        digest: of the contract's file.
         notes: remarks on what was found, added while windows are looked up.
     """
 
@@ -41,8 +48,11 @@ class Sources:
     collected: Path
     reference: Path | None
     champion: Located | None
+    contract: Contract
+    digest: str
     notes: list[str] = field(default_factory=list)
     _files: dict[tuple[str, datetime, datetime], list[str]] = field(default_factory=dict)
+    _others: dict[str, str | None] = field(default_factory=dict)
 
     def production_window(self, data: MonitorData | None, context: str) -> Window:
         """Return the production window of a signal; `context` where its data names none."""
@@ -68,7 +78,7 @@ class Sources:
                 known = set(pq.read_schema(file).names)
             except (pa.ArrowException, OSError):  # reading the window raises the error
                 known = {target}
-            others = known - {CORRELATION_ID, KNOWN_AT}
+            others = known - {ID, KNOWN_AT}
             if target not in known and len(known) == len(others) + 2:
                 note = f'{file.name} is ground truth of {listed(sorted(others))}, not of "{target}": passed over'
                 self.notes.append(note)
@@ -76,10 +86,28 @@ class Sources:
                 files.append(str(file))
         return Window(tuple(files), None, self.at)
 
+    def why_other(self, digest: str) -> str | None:
+        """Say why rows answered under a contract are not compared; None where they are."""
+        if digest not in self._others:
+            self._others[digest] = self._why_other(digest)
+        return self._others[digest]
+
+    def _why_other(self, digest: str) -> str | None:
+        if digest == self.digest:
+            return None
+        file = contract_file(self.collected, digest)
+        if not file.is_file():
+            return f"its contract, {file}, is gone"
+        old = load_contract(file)
+        if why := another_line(old, self.contract):
+            return why
+        lacking = [name for name in self.contract.features if name not in old.features]
+        return f"it does not take {listed(lacking)}" if lacking else None
+
     def _collected(self, context: str, start: datetime, end: datetime) -> Window:
         key = (context, start, end)
         if key not in self._files:
-            self._files[key] = self._collected_files(*key)
+            self._files[key] = self._of_this_line(self._collected_files(*key), *key)
         return Window(tuple(self._files[key]), start, end)
 
     def _collected_files(self, context: str, start: datetime, end: datetime) -> list[str]:
@@ -107,6 +135,24 @@ class Sources:
         if others and note not in self.notes:
             self.notes.append(note)
         return files
+
+    def _of_this_line(
+        self, files: list[str], context: str, start: datetime, end: datetime
+    ) -> list[str]:
+        """Leave out the rows that a model of another line of versions has answered; note how many."""
+        kept: list[str] = []
+        others = defaultdict[str, list[str]](list)
+        for file in files:
+            known = digest_of(file)
+            why = known and self.why_other(known)
+            (others[why] if why else kept).append(file)
+        for why, left_out in others.items():
+            rows = sum(batch.rows for batch in batches(Window(tuple(left_out), start, end), {}))
+            self.notes.append(
+                f"{rows:,} rows of {context} from {start:%Y-%m-%d} to {end:%Y-%m-%d} are left out, another "
+                f"line of versions answered them: {why}"
+            )
+        return kept
 
     def _table(self, data: MonitorData, context: str) -> list[Path]:
         """Find the files of a table; all parts of a split together are the training table."""

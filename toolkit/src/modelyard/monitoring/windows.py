@@ -16,15 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from modelyard.errors import UsageError
+from modelyard.serving.collect import COLLECTED_AT
 
 if TYPE_CHECKING:
     from modelyard.data.cells import Reading
 
 ROWS_AT_ONCE = 1 << 17
-COLLECTED_AT = "collected_at"
 NUMERIC = ("number", "integer")
-CORRELATION_ID = "correlationid"
-KNOWN_AT = "known_at"
 STORED = dict.fromkeys(NUMERIC, pa.float64())  # in a batch; all other types are strings there
 
 

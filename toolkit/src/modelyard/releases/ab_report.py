@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from modelyard.evidence import read_evidence, write_evidence
 from modelyard.files import read_json
 from modelyard.gates import Evaluation, load_gates
 from modelyard.modelling.predicting import Floats
-from modelyard.own_code import metrics_module
+from modelyard.own_code import own_module
 from modelyard.project import endpoint_folder
 from modelyard.releases.collected_answers import Joined, join, pair, read_side, read_truth
 from modelyard.releases.sequential_test import (
@@ -58,7 +59,14 @@ class Difference:
 
 
 def ab_report(
-    root: Path, a: str, b: str, *, endpoint: str = "local", minimal_difference: float | None = None
+    root: Path,
+    a: str,
+    b: str,
+    *,
+    endpoint: str = "local",
+    minimal_difference: float | None = None,
+    collected: Path | None = None,
+    periods_of: Callable[[str], list[str]] | None = None,
 ) -> dict[str, Any]:
     """Compare two versions or deployments; write ab.json, and return its details.
 
@@ -68,6 +76,8 @@ def ab_report(
         b: likewise.
         endpoint: of both.
         minimal_difference: smallest difference that matters; default: `below_champion` of the gates.
+        collected: collected rows and ground truth; default: `.collected` of the project.
+        periods_of: gives the periods in which deployments served a version; default: of this machine.
 
     Raises:
         UsageError: a version was never deployed there, there is nothing to compare, or the smallest
@@ -76,7 +86,7 @@ def ab_report(
     rules = load_contract(root / "conf" / "contract.yml")
     gates_file = root / "conf" / "gates.yml"
     gates = load_gates(gates_file)
-    own = load_metrics(metrics_module(root), rules.kind)
+    own = load_metrics(own_module(root, "metrics"), rules.kind)
     metric = deciding_metric(gates, rules, gates_file, own)
     minimal = minimal_difference
     if minimal is None:
@@ -86,8 +96,9 @@ def ab_report(
             f"expected a smallest difference above 0, found {minimal:g}; give --minimal-difference, or "
             f"set promotion.{rules.kind}.below_champion in {gates_file}"
         )
-    periods = {"A": _periods(root, endpoint, a), "B": _periods(root, endpoint, b)}
-    collected = root / ".collected"
+    find = periods_of or functools.partial(deployed, root, endpoint)
+    periods = {"A": _periods(find, a), "B": _periods(find, b)}
+    collected = collected or root / ".collected"
     truth = read_truth(collected / "ground_truth", rules)
     paired, sides = pair(
         {
@@ -174,9 +185,9 @@ def deployed(root: Path, endpoint: str, version: str) -> list[str]:
     return periods
 
 
-def _periods(root: Path, endpoint: str, given: str) -> list[str]:
+def _periods(find: Callable[[str], list[str]], given: str) -> list[str]:
     number = _version(given)
-    return deployed(root, endpoint, number) if number else [given]
+    return find(number) if number else [given]
 
 
 def _name(given: str) -> str:

@@ -6,20 +6,33 @@ packages are imported inside functions: they are in requirements/cloud.txt, not 
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
-import os
+import math
 import re
+import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modelyard.errors import UsageError
+from modelyard.azure import (
+    MANAGEMENT,
+    AzureFailed,
+    Send,
+    Workspace,
+    azure_errors,
+    patiently,
+    send_patiently,
+    sender,
+    storage_container,
+    use_workspace,
+)
+from modelyard.events.store import BlobStore
+from modelyard.models.adoption import ENVIRONMENT
+from modelyard.models.assets import pin_environment
 from modelyard.project import load_project
 from modelyard.releases.endpoint import (
     DEPLOYMENT_HEADER,
@@ -30,104 +43,98 @@ from modelyard.releases.endpoint import (
     Metrics,
     View,
 )
+from modelyard.releases.release_record import BlobRecord, Record
+from modelyard.yaml_files import read_yaml
 
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-    from azure.core.credentials import TokenCredential
-
-DEPLOYMENT_FILE = Path("azureml") / "endpoints" / "online-deployment.yml"
-VERSION_TAG = "model_version"
-MANAGEMENT = "https://management.azure.com"
-METRICS_API = "2023-10-01"
-_TIMEOUT = 120.0
-
-# Sends a request: method, address, headers, body. Gives status, headers in lower case, body.
-Send = Callable[[str, str, Mapping[str, str], bytes | None], tuple[int, Mapping[str, str], bytes]]
-
-
-def send(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request with the standard library.
-
-    Raises:
-        EndpointError: no answer came.
-    """
-    request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
-    except OSError as error:
-        raise EndpointError(
-            f"{urllib.parse.urlsplit(url).netloc} does not answer: {error}"
-        ) from None
+FOLDER = Path("azureml") / "endpoints"
+VERSION_TAG, SINCE_TAG = "model_version", "deployed_since"
+METRICS_API, AUTOSCALE_API = "2023-10-01", "2022-10-01"
+PROD = "prod"  # the environment in which only real requests count
+# A deployment in any other state answers (azure.ai.ml: DeploymentProvisioningState).
+_DOWN = ("Failed", "Creating", "Deleting")
+_CHANGING = ("Creating", "Deleting", "Scaling", "Updating")
+_SETTLING = 3600.0  # seconds until a deployment that changes is given up
+_ACCESS = 600.0  # seconds for which a token and an address are used again
+_ROUND_TRIPS = 10
 
 
 class AzureEndpoint:
     """See `endpoint.Endpoint`."""
 
     pause = 20.0  # seconds; the service has metrics per minute
+    keeps_old = True
 
     def __init__(
         self,
-        client: MLClient,
-        credential: TokenCredential,
-        name: str,
+        root: Path,
+        workspace: Workspace,
         *,
-        model: str,
-        deployment_file: Path,
-        send: Send = send,
+        send: Send | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.name, self.model = name, model
-        self._client, self._credential = client, credential
-        self._file, self._send = deployment_file, send
+        self.name = workspace.names.endpoint
+        self.model = load_project(root).model
+        self.rehearses = workspace.environment != PROD
+        self._root, self.workspace, self._folder = root, workspace, root / FOLDER
+        self._client, self._send, self._sleep = workspace.client, send or sender(), sleep
+        self._access: tuple[float, str, str] | None = None
 
     @classmethod
     def of_environment(cls, root: Path, environment: str) -> AzureEndpoint:
-        """Connect to the endpoint of an environment of conf/project.yml, with this machine's login.
+        """Connect to the endpoint of an environment, and use the registry of its workspace.
 
         Raises:
-            UsageError: Azure's packages are not installed, or no subscription is set.
+            UsageError: see `open_workspace`.
         """
-        project = load_project(root)
-        there = project.environments[environment]
-        subscription = os.environ.get("AZURE_SUBSCRIPTION_ID")
-        if not subscription:
-            raise UsageError(
-                f"AZURE_SUBSCRIPTION_ID is not set; set it to the subscription of {there.workspace}"
-            )
-        try:
-            from azure.ai.ml import MLClient
-            from azure.identity import DefaultAzureCredential
-        except ImportError:
-            raise UsageError(
-                "azure-ai-ml is not installed; install requirements/cloud.txt to release to Azure"
-            ) from None
-        credential = DefaultAzureCredential()
-        client = MLClient(credential, subscription, there.resource_group, there.workspace)
-        return cls(
-            client,
-            credential,
-            there.endpoint,
-            model=project.model,
-            deployment_file=root / DEPLOYMENT_FILE,
-        )
+        workspace = use_workspace(root, environment)
+        assert workspace is not None  # noqa: S101 (an environment was named)
+        return cls(root, workspace)
+
+    @functools.cached_property
+    def record(self) -> Record | None:
+        """The record of releases, in the storage of the workspace."""
+        store = BlobStore(storage_container(self.workspace), self.workspace.credential)
+        return BlobRecord(store, self.name)
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Resource id of the endpoint; a release asks for metrics often, and it never changes."""
+        return str(self._do(self._get).id)
 
     def open(self) -> None:
-        """Do nothing: the service keeps the endpoint running."""
+        """Create the endpoint of the file where there is none, with the identity of conf/project.yml."""
+        from azure.ai.ml import load_online_endpoint
+        from azure.core.exceptions import ResourceNotFoundError
 
-    def test_traffic_url(self) -> None:
-        return None
+        try:
+            patiently(self._get, self._sleep)
+            return
+        except AzureFailed as error:
+            if not isinstance(error.__cause__, ResourceNotFoundError):
+                raise EndpointError(str(error)) from error
+        changes: list[dict[str, Any]] = [{"name": self.name}]
+        if identity := self.workspace.names.scoring_identity:
+            place = f"{self.workspace.group_id}/providers/Microsoft.ManagedIdentity"
+            assigned = [{"resource_id": f"{place}/userAssignedIdentities/{identity}"}]
+            changes.append(
+                {"identity": {"type": "user_assigned", "user_assigned_identities": assigned}}
+            )
+        endpoint = load_online_endpoint(
+            self._folder / "online-endpoint.yml", params_override=changes
+        )
+        self._do(lambda: self._client.online_endpoints.begin_create_or_update(endpoint).result())
 
     def view(self) -> View:
-        with _azure_errors():
-            endpoint = self._client.online_endpoints.get(self.name)
-            found = list(self._client.online_deployments.list(self.name))
+        endpoint = self._do(self._get)
+        found = self._do(lambda: list(self._client.online_deployments.list(self.name)))
         return View(
             {
-                one.name: Deployment(one.name, _version(one), one.provisioning_state == "Succeeded")
+                one.name: Deployment(
+                    one.name,
+                    _version(one),
+                    one.provisioning_state not in _DOWN,
+                    one.provisioning_state == "Updating",
+                )
                 for one in found
             },
             _without_zeros(endpoint.traffic),
@@ -137,34 +144,124 @@ class AzureEndpoint:
     def deploy(self, name: str, version: str) -> None:
         from azure.ai.ml import load_online_deployment
 
-        known = self.view().deployments.get(name)
-        if known is not None and known.healthy and known.version == version:
+        known = self.settled(name)
+        if (
+            known is not None
+            and known.provisioning_state not in _DOWN
+            and _version(known) == version
+        ):
             return
-        with _azure_errors():
-            deployment = load_online_deployment(
-                self._file,
-                params_override=[
-                    {"name": name},
-                    {"endpoint_name": self.name},
-                    {"model": f"azureml:{self.model}:{version}"},
-                    {f"tags.{VERSION_TAG}": version},
-                    {"environment_variables.MODEL_NAME": self.model},
-                    {"environment_variables.MODEL_VERSION": version},
-                ],
-            )
-            self._client.online_deployments.begin_create_or_update(deployment).result()
+        deployment = load_online_deployment(
+            self._folder / "online-deployment.yml",
+            params_override=[
+                {"name": name},
+                {"endpoint_name": self.name},
+                {"model": f"azureml:{self.model}:{version}"},
+                {"environment": self._environment(version)},
+                {f"tags.{VERSION_TAG}": version},
+                {f"tags.{SINCE_TAG}": datetime.now(UTC).isoformat(timespec="seconds")},
+                {"environment_variables.MODEL_NAME": self.model},
+                {"environment_variables.MODEL_VERSION": version},
+            ],
+        )
+        names = self.workspace.names
+        deployment.instance_type = names.instance_type or deployment.instance_type
+        deployment.instance_count = max(
+            names.instance_count or deployment.instance_count or 1, self._scaled_to(name)
+        )
+        self._do(
+            lambda: self._client.online_deployments.begin_create_or_update(deployment).result()
+        )
+
+    def _environment(self, version: str) -> str:
+        """Return what a version is served in: what was shared with it, else the file's environment."""
+        tags = self._do(lambda: self._client.models.get(self.model, version)).tags or {}
+        if tags.get(ENVIRONMENT):
+            return str(tags[ENVIRONMENT])
+        reference = str(read_yaml(self._folder / "online-deployment.yml")["environment"])
+        return pin_environment(self._root, self.workspace, reference, _say)
+
+    def deployed_since(self) -> dict[str, tuple[str, str]]:
+        """Return version and time of each deployment; an empty time where it was not released from here."""
+        found = self._do(lambda: list(self._client.online_deployments.list(self.name)))
+        return {
+            one.name: (_version(one), str((one.tags or {}).get(SINCE_TAG, ""))) for one in found
+        }
+
+    def kept_too_long(self, hours: float, now: datetime) -> list[str]:
+        """Return deployments without traffic whose successor has served for longer than so many hours.
+
+        It takes the right to read, and not the record of releases. Without an endpoint there are none.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            view, since = self.view(), self.deployed_since()
+        except EndpointError as error:
+            if isinstance(error.__cause__, AzureFailed) and isinstance(
+                error.__cause__.__cause__, ResourceNotFoundError
+            ):
+                return []
+            raise
+        live = [since[name][1] for name in view.traffic]
+        if not live or any(not time for time in live):
+            return []
+        served = now - max(datetime.fromisoformat(time) for time in live)
+        old = set(view.deployments) - set(view.traffic) - set(view.mirror)
+        return sorted(old) if served > timedelta(hours=hours) else []
+
+    def attach_autoscale(self, name: str) -> None:
+        """Give a deployment the rules of another one of this endpoint, unless it has some.
+
+        infra/endpoint.bicep makes the first ones.
+        """
+        place = f"{self.id}/deployments/"
+        known = {target.lower(): (target, one) for target, one in self.autoscales()}
+        if not known or name.lower() in known:
+            return
+        other, rules = next(iter(known.values()))
+        text = re.sub(
+            re.escape(place + other) + r"(?![\w-])",
+            place + name,
+            json.dumps({"location": rules["location"], "properties": rules["properties"]}),
+            flags=re.IGNORECASE,
+        )
+        body = json.loads(text) | {"tags": rules.get("tags") or {}}
+        title = f"autoscale-{self.name}-{name}"
+        body["properties"]["name"] = title
+        self.put_autoscale(title, body)
+
+    def autoscales(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the autoscale settings of this endpoint, each with the name of its deployment."""
+        place = f"{self.id}/deployments/"
+        for one in self.management("GET", f"{self._rules}?api-version={AUTOSCALE_API}")["value"]:
+            target = str(one["properties"].get("targetResourceUri", ""))
+            if target.lower().startswith(place.lower()):
+                yield target[len(place) :], one
+
+    def put_autoscale(self, title: str, body: Mapping[str, Any]) -> None:
+        """Write an autoscale setting."""
+        self.management("PUT", f"{self._rules}/{title}?api-version={AUTOSCALE_API}", body)
+
+    @property
+    def _rules(self) -> str:
+        return (
+            f"{MANAGEMENT}{self.workspace.group_id}/providers/Microsoft.Insights/autoscalesettings"
+        )
 
     def set_traffic(self, percent: Mapping[str, int]) -> None:
-        with _azure_errors():
-            endpoint = self._client.online_endpoints.get(self.name)
-            endpoint.traffic = dict(percent)
-            self._client.online_endpoints.begin_create_or_update(endpoint).result()
+        self._share("traffic", percent)
 
     def set_mirror(self, percent: Mapping[str, int]) -> None:
-        with _azure_errors():
-            endpoint = self._client.online_endpoints.get(self.name)
-            endpoint.mirror_traffic = dict(percent)
+        self._share("mirror_traffic", percent)
+
+    def _share(self, field: str, percent: Mapping[str, int]) -> None:
+        def change() -> None:
+            endpoint = self._get()
+            setattr(endpoint, field, dict(percent))
             self._client.online_endpoints.begin_create_or_update(endpoint).result()
+
+        self._do(change)
 
     def invoke(self, deployment: str, payload: Any) -> Answer:
         """Send a request without the SDK's `invoke`.
@@ -172,31 +269,35 @@ class AzureEndpoint:
         That one takes only files of valid JSON, hides the status, and keeps the deployment's header
         for all later calls (it changes its dictionary of default headers).
         """
-        with _azure_errors():
-            endpoint = self._client.online_endpoints.get(self.name)
-            keys = self._client.online_endpoints.get_keys(self.name)
-        key = getattr(keys, "access_token", None) or getattr(keys, "primary_key", None)
-        headers = {
-            "Content-Type": "application/json",
-            "Authorization": f"Bearer {key}",
-            DEPLOYMENT_HEADER: deployment,
-        }
-        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        started = time.perf_counter()
-        status, given, text = self._send("POST", str(endpoint.scoring_uri), headers, body)
-        took = (time.perf_counter() - started) * 1000
-        try:
-            content = json.loads(text)
-        except ValueError:
-            content = text.decode(errors="replace")
-        return Answer(int(given.get(STATUS_HEADER, status)), content, took)
+        return self._answer(payload, {DEPLOYMENT_HEADER: deployment})
+
+    def ask(self, payload: Any) -> Answer:
+        return self._answer(payload, {})
+
+    def round_trip(self) -> float:
+        """Measure requests without a token, which the endpoint refuses before any deployment."""
+        address = self._scoring()[0]
+        times = []
+        for _ in range(_ROUND_TRIPS):
+            started = time.perf_counter()
+            try:
+                status, given, _ = self._send("POST", address, {}, b"{}")
+            except AzureFailed as error:
+                raise EndpointError(str(error)) from error
+            if status == 401 and given.get("connection", "").lower() != "close":
+                times.append((time.perf_counter() - started) * 1000)
+        return min(times, default=0.0)
 
     def live_metrics(self, deployment: str, since: float) -> Metrics:
         """Read Azure Monitor, which is some minutes behind.
 
-        Requests are counted per minute; latencies are means over minutes (supported metrics of
+        Requests are counted per minute, from the first whole one: what came before `since` was another
+        stage's, or a test's. Latencies are means over minutes (supported metrics of
         Microsoft.MachineLearningServices/workspaces/onlineEndpoints).
         """
+        since = math.ceil(since / 60) * 60
+        if since >= time.time():
+            return Metrics()
         counts = self._query(
             "RequestsPerMinute",
             f"deployment eq '{deployment}' and statusCode eq '*' and modelStatusCode eq '*'",
@@ -222,10 +323,110 @@ class AzureEndpoint:
         return Metrics(requests, errors, refused, p50, p95)
 
     def delete(self, name: str) -> None:
-        if name not in self.view().deployments:
+        if self.settled(name) is None:
             return
-        with _azure_errors():
-            self._client.online_deployments.begin_delete(name, self.name).result()
+        self._do(lambda: self._client.online_deployments.begin_delete(name, self.name).result())
+
+    def _do(self, action: Callable[[], Any]) -> Any:
+        """Do something with the SDK, patiently."""
+        try:
+            return patiently(action, self._sleep)
+        except AzureFailed as error:
+            raise EndpointError(str(error)) from error
+
+    def _get(self) -> Any:
+        with azure_errors():
+            return self._client.online_endpoints.get(self.name)
+
+    def _deployment(self, name: str) -> Any:
+        """Read a deployment; None: there is none."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        def read() -> Any:
+            try:
+                return self._client.online_deployments.get(name, self.name)
+            except ResourceNotFoundError:
+                return None
+
+        return self._do(read)
+
+    def settled(self, name: str) -> Any:
+        """Wait until a deployment neither changes nor scales; return it, None where there is none."""
+        waited = 0.0
+        while True:
+            found = self._deployment(name)
+            if found is None or found.provisioning_state not in _CHANGING:
+                return found
+            if waited >= _SETTLING:
+                raise EndpointError(
+                    f"deployment {name} has been {found.provisioning_state} for an hour"
+                )
+            self._sleep(self.pause)
+            waited += self.pause
+
+    def _scaled_to(self, new: str) -> int:
+        """Return the instances of the deployment with the most live requests; 0 without one."""
+        traffic = {name: share for name, share in self.view().traffic.items() if name != new}
+        if not traffic:
+            return 0
+        old = self._deployment(max(traffic, key=lambda name: traffic[name]))
+        return int(old.instance_count or 0) if old is not None else 0
+
+    def _scoring(self) -> tuple[str, str]:
+        """Return the address for requests, and a token."""
+        if self._access is None or time.monotonic() > self._access[0]:
+            endpoint = self._do(self._get)
+            keys = self._do(lambda: self._client.online_endpoints.get_keys(self.name))
+            key = getattr(keys, "access_token", None) or getattr(keys, "primary_key", None)
+            self._access = time.monotonic() + _ACCESS, str(endpoint.scoring_uri), str(key)
+        return self._access[1:]
+
+    def _answer(self, payload: Any, headers: Mapping[str, str]) -> Answer:
+        address, key = self._scoring()
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {key}",
+            **headers,
+        }
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        took = 0.0
+
+        def timed(*request: Any) -> Any:
+            nonlocal took
+            started = time.perf_counter()
+            found = self._send(*request)
+            took = (time.perf_counter() - started) * 1000
+            return found
+
+        try:
+            status, given, text = send_patiently(
+                timed, "POST", address, headers, body, sleep=self._sleep
+            )
+        except AzureFailed as error:
+            raise EndpointError(str(error)) from error
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = text.decode(errors="replace")
+        return Answer(int(given.get(STATUS_HEADER, status)), content, took)
+
+    def management(self, method: str, url: str, body: Any = None) -> Any:
+        """Send a request to Azure Resource Manager."""
+        token = self.workspace.credential.get_token(f"{MANAGEMENT}/.default").token
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            status, _, text = send_patiently(
+                self._send, method, url, headers, content, sleep=self._sleep
+            )
+        except AzureFailed as error:
+            raise EndpointError(str(error)) from error
+        if status not in (200, 201, 202):
+            raise EndpointError(
+                f"{method} {urllib.parse.urlsplit(url).path}: Azure answers {status}: "
+                f"{text[:300].decode(errors='replace')}"
+            )
+        return json.loads(text or b"null")
 
     def _mean(self, metric: str, deployment: str, since: float) -> float | None:
         found = self._query(metric, f"deployment eq '{deployment}'", since)
@@ -238,9 +439,6 @@ class AzureEndpoint:
         return sum(values) / len(values) if values else None
 
     def _query(self, metric: str, condition: str, since: float) -> list[dict[str, Any]]:
-        with _azure_errors():
-            endpoint = self._client.online_endpoints.get(self.name)
-            token = self._credential.get_token(f"{MANAGEMENT}/.default").token
         period = (datetime.fromtimestamp(at, UTC) for at in (since, max(time.time(), since + 60)))
         parameters = {
             "api-version": METRICS_API,
@@ -250,28 +448,13 @@ class AzureEndpoint:
             "aggregation": "Average",
             "$filter": condition,
         }
-        url = f"{MANAGEMENT}{endpoint.id}/providers/Microsoft.Insights/metrics"
-        status, _, text = self._send(
-            "GET",
-            f"{url}?{urllib.parse.urlencode(parameters)}",
-            {"Authorization": f"Bearer {token}"},
-            None,
-        )
-        if status != 200:
-            raise EndpointError(f"Azure Monitor answers {status}: {text[:300].decode()}")
-        return [series for one in json.loads(text)["value"] for series in one["timeseries"]]
+        url = f"{MANAGEMENT}{self.id}/providers/Microsoft.Insights/metrics"
+        found = self.management("GET", f"{url}?{urllib.parse.urlencode(parameters)}")
+        return [series for one in found["value"] for series in one["timeseries"]]
 
 
-@contextlib.contextmanager
-def _azure_errors() -> Iterator[None]:
-    """Raise errors of Azure's packages as EndpointError."""
-    from azure.ai.ml.exceptions import MlException
-    from azure.core.exceptions import AzureError
-
-    try:
-        yield
-    except (AzureError, MlException) as error:
-        raise EndpointError(f"Azure ML: {error}") from error
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _version(deployment: Any) -> str:

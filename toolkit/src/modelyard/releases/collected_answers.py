@@ -19,8 +19,8 @@ from modelyard.contract.model import Contract
 from modelyard.data.parts import target_of
 from modelyard.errors import UsageError, first_line
 from modelyard.modelling.predicting import Prediction
+from modelyard.serving.collect import COLLECTED_AT, ID, KNOWN_AT
 
-ID, COLLECTED_AT, KNOWN_AT = "correlationid", "collected_at", "known_at"
 PAIRED_SHARE = 0.5  # of the smaller side, that both must have answered
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelyard.errors import ModelyardError
+
+if TYPE_CHECKING:
+    from modelyard.releases.release_record import Record
 
 # Azure ML's headers: the deployment that should answer or has answered, and the status of a model's
 # answer other than 200.
@@ -23,11 +26,16 @@ class EndpointError(ModelyardError):
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment, the version it serves, and whether it answers."""
+    """A deployment, the version it serves, and whether it answers.
+
+    Attributes:
+        changing: it is being updated; until that has ended it may answer with the version before.
+    """
 
     name: str
     version: str
     healthy: bool = True
+    changing: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,18 +92,24 @@ class Endpoint(Protocol):
 
     name: str
     pause: float  # seconds between two readings of live metrics
+    rehearses: bool  # whether held-out rows may be sent where there are no live requests
+    keeps_old: bool  # whether the old deployment may stay for a while after a release
+
+    @property
+    def record(self) -> Record | None:
+        """The record of its releases, where others find it; None: on this machine."""
 
     def open(self) -> None:
-        """Start the endpoint, if it runs on this machine."""
-
-    def test_traffic_url(self) -> str | None:
-        """Return the address for generated requests; None: only real requests count."""
+        """Start the endpoint, if it runs on this machine; create it, if there is none on Azure."""
 
     def view(self) -> View:
         """Read the endpoint's state."""
 
     def deploy(self, name: str, version: str) -> None:
         """Make a deployment serve a model version; it answers when this returns."""
+
+    def attach_autoscale(self, name: str) -> None:
+        """Let a deployment scale as the one that serves, before it gets traffic."""
 
     def set_traffic(self, percent: Mapping[str, int]) -> None:
         """Split live requests over deployments; the percentages sum to 100, or there are none."""
@@ -105,6 +119,12 @@ class Endpoint(Protocol):
 
     def invoke(self, deployment: str, payload: Any) -> Answer:
         """Send a request to one deployment, whatever the traffic."""
+
+    def ask(self, payload: Any) -> Answer:
+        """Send a request as clients do; the traffic decides which deployment answers."""
+
+    def round_trip(self) -> float:
+        """Measure a request that no deployment answers: milliseconds that are not the model's."""
 
     def live_metrics(self, deployment: str, since: float) -> Metrics:
         """Measure a deployment's live and mirrored requests since a moment (Unix time)."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from modelyard.releases.endpoint import Answer, EndpointError
 from modelyard.serving.sample_rows import Rows
 
 CLIENTS = 2
@@ -24,8 +24,10 @@ class HeldOutTraffic:
     the two deployments.
     """
 
-    def __init__(self, url: str, rows: Rows, *, ground_truth: Path | None = None) -> None:
-        self._url, self._rows, self._ground_truth = url, rows, ground_truth
+    def __init__(
+        self, ask: Callable[[Any], Answer], rows: Rows, *, ground_truth: Path | None = None
+    ) -> None:
+        self._ask, self._rows, self._ground_truth = ask, rows, ground_truth
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._sent: list[tuple[str, Any]] = []
@@ -47,20 +49,19 @@ class HeldOutTraffic:
 
     def _send(self, number: int) -> None:
         at = number
-        with httpx.Client(timeout=60, trust_env=False) as client:
-            while not self._stop.is_set():
-                row = at % len(self._rows.records)
-                id = f"rehearsal-{self.name}-{at}"
-                payload = {"input_data": [self._rows.records[row]], "correlation_ids": [id]}
-                try:
-                    answer = client.post(f"{self._url}/score", json=payload)
-                except httpx.HTTPError:
-                    time.sleep(_RETRY)
-                    continue
-                # Ground truth for the first request of each row only: later ones repeat it.
-                if answer.status_code == 200 and at < len(self._rows.records):
-                    self._sent.append((id, self._rows.truth[row]))
-                at += CLIENTS
+        while not self._stop.is_set():
+            row = at % len(self._rows.records)
+            id = f"rehearsal-{self.name}-{at}"
+            payload = {"input_data": [self._rows.records[row]], "correlation_ids": [id]}
+            try:
+                answer = self._ask(payload)
+            except EndpointError:
+                time.sleep(_RETRY)
+                continue
+            # Ground truth for the first request of each row only: later ones repeat it.
+            if answer.status == 200 and at < len(self._rows.records):
+                self._sent.append((id, self._rows.truth[row]))
+            at += CLIENTS
 
     def _write_truth(self, folder: Path) -> None:
         import pyarrow as pa

@@ -50,10 +50,6 @@ class Server(Protocol):
     def pid(self) -> int:
         """Process id."""
 
-    @property
-    def folder(self) -> Path | None:
-        """Folder to delete when it is stopped."""
-
     def wait_ready(self) -> None:
         """Wait until it answers; raise, with the end of its log, if it ends or takes too long."""
 
@@ -72,6 +68,7 @@ class Start(Protocol):
         endpoint: str,
         collect_to: str | None,
         log: Path,
+        folder: Path,
         detached: bool,
         environment: Mapping[str, str],
     ) -> Server: ...
@@ -94,6 +91,9 @@ class LocalEndpoint:
     """See `endpoint.Endpoint`."""
 
     pause = 0.25
+    rehearses = True
+    record = None
+    keeps_old = False
 
     def __init__(
         self,
@@ -171,13 +171,10 @@ class LocalEndpoint:
         control = self._control()
         self._processes.stop(_ROUTER)
         for name, known in control["deployments"].items():
-            self._stop_deployment(name, known)
+            self._stop_deployment(name)
             known.update(url=None, pid=None)
         if control["deployments"]:
             self._write(control)
-
-    def test_traffic_url(self) -> str:
-        return self.url
 
     def view(self) -> View:
         control = self._control()
@@ -201,7 +198,7 @@ class LocalEndpoint:
             )
         control["deployments"][name] = {"version": version, "url": None, "pid": None}
         self._write(control)
-        self._stop_deployment(name, known)
+        self._stop_deployment(name)
         try:
             folder = self._download(version, self.folder / "models" / f"v{version}")
             server = self._start(
@@ -213,12 +210,13 @@ class LocalEndpoint:
                 endpoint=self.name,
                 collect_to=self._start_receiver(name, folder) if self._collect else None,
                 log=self._processes.log(name),
+                folder=self._server_folder(name),
                 detached=True,
                 environment={MARK: self._processes.mark(name)},
             )
             server.wait_ready()
         except Exception as error:  # of any kind: the release is rolled back
-            self._stop_deployment(name, None)
+            self._stop_deployment(name)
             raise EndpointError(
                 f"deployment {name} with v{version} does not start: {error}"
             ) from error
@@ -227,9 +225,11 @@ class LocalEndpoint:
             "version": version,
             "url": server.url.rstrip("/"),
             "pid": server.pid,
-            "folder": str(server.folder) if server.folder else None,
         }
         self._write(control)
+
+    def attach_autoscale(self, name: str) -> None:
+        """Do nothing: a server here has one process."""
 
     def set_traffic(self, percent: Mapping[str, int]) -> None:
         control = self._control()
@@ -259,13 +259,22 @@ class LocalEndpoint:
         self._write({**control, "mirror": mirror})
 
     def invoke(self, deployment: str, payload: Any) -> Answer:
+        return self._answer(payload, {DEPLOYMENT_HEADER: deployment})
+
+    def ask(self, payload: Any) -> Answer:
+        return self._answer(payload, {})
+
+    def round_trip(self) -> float:
+        return 0.0
+
+    def _answer(self, payload: Any, headers: Mapping[str, str]) -> Answer:
         started = time.perf_counter()
         try:
             found = self._http.post(
                 f"{self.url}/score",
                 json=payload if not isinstance(payload, bytes) else None,
                 content=payload if isinstance(payload, bytes) else None,
-                headers={DEPLOYMENT_HEADER: deployment},
+                headers=dict(headers),
                 timeout=ANSWER_SECONDS,
             )
         except httpx.HTTPError as error:
@@ -289,14 +298,14 @@ class LocalEndpoint:
             raise EndpointError(f"deployment {name} has traffic; send it to another one first")
         known = control["deployments"].get(name)
         if known is None:
-            self._stop_deployment(name, None)
+            self._stop_deployment(name)
             return
         # It stays listed, without an address, until its processes have ended: if this command is killed
         # in between, the next one deletes it.
         known["url"] = None
         self._write(control)
         self._drain(name)
-        self._stop_deployment(name, known)
+        self._stop_deployment(name)
         del control["deployments"][name]
         if known["version"] not in {one["version"] for one in control["deployments"].values()}:
             shutil.rmtree(self.folder / "models" / f"v{known['version']}", ignore_errors=True)
@@ -406,12 +415,14 @@ class LocalEndpoint:
         )
         return str(read_json(file)["address"])
 
-    def _stop_deployment(self, name: str, known: Mapping[str, Any] | None) -> None:
+    def _server_folder(self, name: str) -> Path:
+        return self.folder / "servers" / name
+
+    def _stop_deployment(self, name: str) -> None:
         """Stop a server, then its receiver, which gets the last rows when the server ends."""
         self._processes.stop(name)
         self._processes.stop(f"{name}{_RECEIVER}")
-        if known and known.get("folder"):
-            shutil.rmtree(known["folder"], ignore_errors=True)
+        shutil.rmtree(self._server_folder(name), ignore_errors=True)
 
 
 def _empty() -> dict[str, Any]:

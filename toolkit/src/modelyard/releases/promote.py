@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import io
 import os
 import secrets
-import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +21,8 @@ from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry, RegistryError, promotion_lock
 from modelyard.models.version import CHALLENGER, CHAMPION, Version
 from modelyard.own_code import own_module
-from modelyard.project import Project, load_project
+from modelyard.principles import Principles, load_principles
+from modelyard.project import Project, author, load_project
 from modelyard.reports import report
 from modelyard.reports.card import write_card
 from modelyard.steps.assess import assess
@@ -102,23 +100,23 @@ def promote(
             fairness=evidence.get("fairness"),
             footprint=evidence.get("footprint"),
         )
-        if decision.verdict == "open" and decision.open_gates == "ask":
+        if decision.is_asked:
             decision = replace(decision, accepted_by=accepted_by)
         if not dry_run:
-            is_asked = decision.verdict == "open" and decision.open_gates == "ask"
-            otherwise = "open" if is_asked else "refused"
+            otherwise = "open" if decision.is_asked else "refused"
             decision = replace(
                 decision,
                 stage="promoted" if decision.promotable else otherwise,
                 decided={
-                    "by": _author(root),
+                    "by": author(root),
                     "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 },
             )
         evidence["decision"] = decision.evidence()
         for kind in {*COMPARED, "decision"} & evidence.keys():
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
-        cards = _write_pages(folder, evidence, project, registry, challenger)
+        principles = load_principles(root / "conf" / "principles.yml")
+        cards = _write_pages(folder, evidence, project, principles, registry, challenger)
         if not dry_run:
             former = (evidence["evaluation"]["details"].get("champion") or {}).get("former")
             _record(decision, registry, challenger, champion, former, [evidence_folder, *cards])
@@ -156,13 +154,7 @@ def retire(root: Path) -> Version:
     Raises:
         UsageError: there is no champion.
     """
-    project = load_project(root)
-    with promotion_lock(root):
-        registry = Registry(project.model, tracking_uri(root))
-        registry.reconcile()
-        champion = registry.holder(CHAMPION)
-        if champion is None:
-            raise UsageError(f"model `{project.model}` has no champion; nothing to retire")
+    with _champion_held(root, "retire") as (registry, champion):
         registry.retire_champion(champion)
         registry.tag(champion, "decision", "retired")
     return champion
@@ -174,25 +166,30 @@ def rollback(root: Path) -> tuple[Version, Version]:
     Raises:
         UsageError: there is no champion, or no champion before it.
     """
-    project = load_project(root)
-    with promotion_lock(root):
-        registry = Registry(project.model, tracking_uri(root))
-        registry.reconcile()
-        champion = registry.holder(CHAMPION)
-        if champion is None:
-            raise UsageError(
-                f"model `{project.model}` has no champion; nothing to roll back: "
-                "`mlops promote --version N` judges a version again"
-            )
+    nothing = "roll back: `mlops promote --version N` judges a version again"
+    with _champion_held(root, nothing) as (registry, champion):
         if champion.previous_champion is None:
             raise UsageError(
-                f"{project.model} v{champion.number} is the first champion; there is no champion before it. "
+                f"{registry.model} v{champion.number} is the first champion; there is no champion before it. "
                 "`mlops retire` leaves the project without one"
             )
         previous = registry.version(champion.previous_champion)
         registry.set_champion(previous)
         registry.tag(champion, "decision", "rolled back")
     return previous, champion
+
+
+@contextlib.contextmanager
+def _champion_held(root: Path, nothing: str) -> Iterator[tuple[Registry, Version]]:
+    """Lock promotion, and read the champion; `nothing` ends the message where there is none."""
+    project = load_project(root)
+    with promotion_lock(root):
+        registry = Registry(project.model, tracking_uri(root))
+        registry.reconcile()
+        champion = registry.holder(CHAMPION)
+        if champion is None:
+            raise UsageError(f"model `{project.model}` has no champion; nothing to {nothing}")
+        yield registry, champion
 
 
 def _compare_again(
@@ -233,6 +230,7 @@ def _write_pages(
     folder: Path,
     evidence: dict[str, dict[str, object]],
     project: Project,
+    principles: Principles,
     registry: Registry,
     version: Version,
 ) -> list[Path]:
@@ -245,21 +243,4 @@ def _write_pages(
         "pipeline": "train",
     }
     write_text(folder / "report.html", report.render(evidence, about))
-    return write_card(folder, evidence, project, about)
-
-
-def _author(root: Path) -> str:
-    """Return who decides: the actor of the CI run, else the author in git's settings, else the user."""
-    for name in ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR"):
-        if os.environ.get(name):
-            return os.environ[name]
-    if git := shutil.which("git"):
-        done = subprocess.run(  # noqa: S603 (git with fixed arguments)
-            [git, "config", "user.name"], cwd=root, capture_output=True, text=True, check=False
-        )
-        if done.stdout.strip():
-            return done.stdout.strip()
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
-        return "unknown"
+    return write_card(folder, evidence, project, about, principles)

@@ -10,24 +10,25 @@ import contextlib
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import write_json
 from modelyard.gates import Gates, Release, load_gates
+from modelyard.models.adoption import adopt
 from modelyard.models.reasons import Reason
 from modelyard.models.registry import Registry
 from modelyard.models.version import CHAMPION
-from modelyard.project import endpoint_folder, load_project
+from modelyard.project import author, endpoint_folder, load_project, origin
 from modelyard.releases import release_checks, rollout
-from modelyard.releases.endpoint import Endpoint, EndpointError, Metrics, View
+from modelyard.releases.endpoint import Answer, Endpoint, EndpointError, Metrics, View
 from modelyard.releases.endpoints import LOCAL, open_endpoint
-from modelyard.releases.release_record import evidence, load_state, release_lock, save_state
+from modelyard.releases.release_record import FileRecord, LockLost, evidence
 from modelyard.releases.rollout import Action, Limits, Observation, State
 from modelyard.tracking import tracking_uri
 
@@ -46,6 +47,7 @@ class Checks(Protocol):
 
 # Sends requests while the context is open.
 Traffic = contextlib.AbstractContextManager[object]
+Ask = Callable[[Any], Answer]
 Progress = Callable[[State, Observation], None]
 
 
@@ -80,8 +82,9 @@ def run_release(
     progress: Progress | None = None,
     settings: Release | None = None,
     limits: Limits | None = None,
-    traffic: Callable[[str], Traffic] | None = None,
+    traffic: Callable[[Ask], Traffic] | None = None,
     approved_by: str | None = None,
+    approval: Path | None = None,
     say: Callable[[str], None] = _silent,
 ) -> ReleaseResult:
     """Release a version, or resume an interrupted release.
@@ -93,17 +96,25 @@ def run_release(
         progress: gets each state with its observation.
         settings: default: section `release` of conf/gates.yml.
         limits: default: from section `serving` of conf/gates.yml.
-        traffic: sends live requests to the given address during the stages that need them; default:
+        traffic: sends live requests with the given function during the stages that need them; default:
             held-out rows are sent if there are no live requests.
-        approved_by: name of the person who approved this release.
+        approved_by: name of the person who approved this release; on this machine only.
+        approval: file with the approval of the CI provider; see `read_approval`.
         say: gets messages for the user.
 
     Raises:
-        UsageError: there is no such version; another release to the endpoint is running or interrupted.
+        UsageError: there is no such version; another release to the endpoint is running or interrupted;
+            an approval of a name alone, for an endpoint on Azure.
         ModelyardError: the endpoint cannot be cleaned up; the next call tries again.
     """
     context = _ReleaseContext(root, endpoint, settings, limits, say)
-    with release_lock(context.folder):
+    if approved_by and context.endpoint.record is not None:
+        raise UsageError(
+            "--approved-by is a word that anybody can write, and counts on this machine only: on Azure an "
+            "approval is that of the CI provider, and comes with --approval FILE (`mlops ci approval`)"
+        )
+    given = release_checks.read_approval(approval) if approval else None
+    with context.lock():
         state = context.last()
         context.endpoint.open()
         if state is None or state.ended:
@@ -128,7 +139,9 @@ def run_release(
         else:
             say(f"resuming the release of v{state.version} at: {state.stage}")
             state = rollout.resume(state, time.time())
-        if approved_by:
+        if given:
+            state = replace(state, approved_by=given["by"], approval=given)
+        elif approved_by:
             state = replace(state, approved_by=approved_by)
         released = state.version
         state = context.drive(
@@ -150,7 +163,7 @@ def force_rollback(
         UsageError: there is nothing to roll back.
     """
     context = _ReleaseContext(root, endpoint, settings, None, _silent)
-    with release_lock(context.folder):
+    with context.lock():
         state = context.last()
         if state is None:
             raise UsageError(f"there was no release to `{context.endpoint.name}`")
@@ -159,6 +172,23 @@ def force_rollback(
         context.endpoint.open()
         state = context.drive(state, progress, cancelled=True)
         return ReleaseResult(state, context.write_evidence(state))
+
+
+def tidy(root: Path, endpoint: str | Endpoint) -> str:
+    """Delete the old deployment that a release has kept, if its time is over; say what was done."""
+    context = _ReleaseContext(root, endpoint, None, None, _silent)
+    with context.lock():
+        state = context.last()
+        if state is None or state.stage != rollout.RELEASED or state.old is None:
+            return f"`{context.endpoint.name}` keeps no old deployment"
+        view = context.endpoint.view()
+        if state.old not in view.deployments or state.old in (*view.traffic, *view.mirror):
+            return f"`{context.endpoint.name}` keeps no old deployment"
+        left = state.entered + context.settings.keep_old_hours * 3600 - time.time()
+        if left > 0:
+            return f"{state.old} (v{state.old_version}) is kept for {left / 3600:.1f} hours more"
+        context.endpoint.delete(state.old)
+        return f"{state.old} (v{state.old_version}) is deleted"
 
 
 def drive(
@@ -205,12 +235,20 @@ def drive(
                     f"`{state.endpoint}` cannot be cleaned up ({state.stage}): {seen.error}\n"
                     "its traffic is unchanged; the same command tries again"
                 )
+            if seen.blind is not None and seen.now - state.resumed > settings.patience:
+                raise CheckFailed(
+                    f"the requests of `{state.endpoint}` cannot be measured ({state.stage}): {seen.blind}\n"
+                    "its traffic is unchanged, nothing is rolled back for that; the same command goes on, "
+                    "`mlops release --rollback` takes it back"
+                )
             if not is_sending and any(isinstance(one, rollout.Wait) for one in actions):
                 sending.enter_context(traffic())
                 is_sending = True
             for action in actions:
                 try:
                     found = _perform(action, state, endpoint, checks, sleep)
+                except LockLost:
+                    raise
                 except (ModelyardError, OSError) as problem:
                     if state.stage == rollout.REGISTER:
                         raise
@@ -232,7 +270,7 @@ def _observe(
         if state.old is not None and state.old in view.deployments:
             old = endpoint.live_metrics(state.old, state.started)
     except EndpointError as error:
-        return Observation(view, clock(), error=str(error))
+        return Observation(view, clock(), blind=str(error))
     return Observation(view, clock(), new=new, old=old)
 
 
@@ -296,6 +334,9 @@ class _ReleaseContext:
         self.limits = limits or serving_limits(gates)
         self.endpoint = open_endpoint(root, endpoint) if isinstance(endpoint, str) else endpoint
         self.folder = endpoint_folder(root, self.endpoint.name)
+        self.record = self.endpoint.record or FileRecord(self.folder)
+        if not self.endpoint.keeps_old:
+            self.settings = self.settings.model_copy(update={"keep_old_hours": 0.0})
         self._rows: tuple[str, Rows] | None = None
 
     @cached_property
@@ -305,13 +346,21 @@ class _ReleaseContext:
 
     def last(self) -> State | None:
         """Read the present or last release; write its evidence if a kill has prevented that."""
-        state = load_state(self.folder)
-        if state is not None and state.ended and not self._evidence_file(state).is_file():
+        state = self.record.load()
+        if state is not None and state.ended and not state.recorded:
             self.write_evidence(state)
         return state
 
-    def _evidence_file(self, state: State) -> Path:
-        return self.folder / "releases" / state.id / "release.json"
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the endpoint, which is not parked; see `Record.lock`."""
+        with self.record.lock(f"{author(self.root)} at {origin()}"):
+            if parked := self.record.parked():
+                raise UsageError(
+                    f"`{self.endpoint.name}` is parked since {parked.at}, by {parked.by}; "
+                    "bring it back first: mlops unpark ENVIRONMENT --apply"
+                )
+            yield
 
     def champion(self) -> str:
         """Return the champion's number."""
@@ -337,7 +386,7 @@ class _ReleaseContext:
             self.checks,
             settings=self.settings,
             limits=self.limits,
-            save=lambda found: save_state(self.folder, found),
+            save=self.record.save,
             progress=progress,
             traffic=traffic,
             cancelled=cancelled,
@@ -347,20 +396,22 @@ class _ReleaseContext:
         """Run the checks of a stage; see `Checks`."""
         if stage == rollout.REGISTER:
             version = self.registry.version(state.version)
-            return release_checks.registration(version, self.settings.approval, state.approved_by)
+            return release_checks.registration(
+                version, self.settings.approval, state.approved_by, state.approval
+            )
         rows = self.rows(state.version)
         if stage == rollout.SMOKE:
+            endpoint.attach_autoscale(state.new)
             return release_checks.smoke(endpoint, state, rows)
         predict = release_checks.predictor(self.model_folder(state.version))
         return release_checks.integration(endpoint, state, rows, predict, self.limits)
 
-    def traffic(self, version: str, given: Callable[[str], Traffic] | None) -> Traffic:
+    def traffic(self, version: str, given: Callable[[Ask], Traffic] | None) -> Traffic:
         """Return the caller's traffic, or held-out rows if there are no live requests."""
-        url = self.endpoint.test_traffic_url()
-        if url is None:
+        if not self.endpoint.rehearses:
             return contextlib.nullcontext()
         if given is not None:
-            return given(url)
+            return given(self.endpoint.ask)
         recent = time.time() - _RECENT
         serving = self.endpoint.view().traffic
         if any(self.endpoint.live_metrics(name, recent).requests for name in serving):
@@ -369,8 +420,8 @@ class _ReleaseContext:
         self.say(f"no live requests: held-out rows of v{version} are sent")
         from modelyard.releases.held_out_traffic import HeldOutTraffic
 
-        truth = self.root / ".collected" / "ground_truth"
-        return HeldOutTraffic(url, self.rows(version), ground_truth=truth)
+        truth = None if self.endpoint.record else self.root / ".collected" / "ground_truth"
+        return HeldOutTraffic(self.endpoint.ask, self.rows(version), ground_truth=truth)
 
     def model_folder(self, version: str) -> Path:
         """Copy a version's model from the registry; return its folder."""
@@ -392,14 +443,21 @@ class _ReleaseContext:
         return rows
 
     def write_evidence(self, state: State) -> Path:
-        """Write the evidence, and tag the version with the result; return the evidence's folder."""
-        file = self._evidence_file(state)
+        """Write the evidence, and tag the version with the result; return the evidence's folder.
+
+        A version that was taken from another workspace is the champion of this one once it serves.
+        """
+        if state.stage == rollout.RELEASED:
+            adopt(self.registry, state.version)
+        file = self.folder / "releases" / state.id / "release.json"
         version = self.registry.version(state.version)
         self.registry.tag(version, "release", f"{state.stage} ({state.endpoint})")
         if state.approved_by:
             self.registry.tag(version, "release_approved_by", state.approved_by)
         write_json(file, evidence(state))
-        self.registry.keep(version.run_id, file, f"release/{state.id}")
+        # In a folder of its own if it was interrupted: Azure ML does not replace artifacts.
+        self.registry.keep(version.run_id, file, f"release/{state.id}/{secrets.token_hex(2)}")
+        self.record.save(replace(state, recorded=True))
         return file.parent
 
 

@@ -1,70 +1,226 @@
-"""The record of a release on disk: its state, the lock of its endpoint, and its evidence."""
+"""The record of a release: its state, the lock of its endpoint, and its evidence."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from modelyard.azure import azure_errors
 from modelyard.errors import UsageError
+from modelyard.events.store import Lease, Leases
 from modelyard.files import read_json, write_json
 from modelyard.releases import rollout
 from modelyard.releases.endpoint import Metrics
 from modelyard.releases.rollout import State
 
-_STATE = TypeAdapter(State)
 
+@dataclass(frozen=True)
+class Parked:
+    """What an endpoint had when it was parked, as Azure Resource Manager has it: all that is needed to bring it back.
 
-def load_state(folder: Path) -> State | None:
-    """Read the state of an endpoint's present or last release; None: there was none.
-
-    Raises:
-        UsageError: the file is damaged.
+    Attributes:
+        at: when, and `by`: who.
+        traffic: percent by deployment; `mirror` likewise.
+        deployments: their bodies, by name.
+        digests: of the models, by deployment.
+        autoscale: the autoscale settings of the deployments, by their names.
     """
-    file = folder / "release.json"
-    if not file.is_file():
-        return None
+
+    at: str
+    by: str
+    traffic: Mapping[str, int]
+    mirror: Mapping[str, int]
+    deployments: Mapping[str, Mapping[str, Any]]
+    digests: Mapping[str, str]
+    autoscale: Mapping[str, Mapping[str, Any]]
+
+
+_STATE, _PARKED = TypeAdapter(State), TypeAdapter(Parked)
+
+LEASE_SECONDS = 60  # after a kill, a release can be taken up so much later
+_RENEW_SECONDS = 15.0
+
+
+class Record(Protocol):
+    """The state of an endpoint's present or last release, and the lock of the endpoint."""
+
+    def load(self) -> State | None:
+        """Read the state; None: there was no release.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+
+    def parked(self) -> Parked | None:
+        """Read what a parked endpoint had; None: it is not parked."""
+
+    def save(self, state: State) -> None:
+        """Write the state, whole or not at all; the lock is held.
+
+        Raises:
+            UsageError: the lock was lost, so that another process may go on with this release.
+        """
+
+    def lock(self, holder: str) -> contextlib.AbstractContextManager[None]:
+        """Lock the endpoint for one release; the lock ends with the process.
+
+        Args:
+            holder: who takes it and where, for those who are refused meanwhile.
+
+        Raises:
+            UsageError: another process holds it.
+        """
+
+
+class FileRecord:
+    """A record in a folder of this machine; see `Record`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self) -> State | None:
+        file = self._folder / "release.json"
+        return _state(read_json(file), str(file)) if file.is_file() else None
+
+    def parked(self) -> Parked | None:
+        return None  # an endpoint of this machine is stopped instead
+
+    def save(self, state: State) -> None:
+        write_json(self._folder / "release.json", asdict(state))
+
+    @contextlib.contextmanager
+    def lock(self, holder: str = "") -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._folder / "release.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise _held(self._folder.name, self.load(), "") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class BlobRecord:
+    """A record in a workspace's storage, where every runner and colleague finds it; see `Record`.
+
+    State and lock are one leased blob: whoever has lost the lease cannot write the state any more, and
+    changes nothing without having written it.
+    """
+
+    def __init__(self, store: Leases, endpoint: str) -> None:
+        self._store, self._endpoint = store, endpoint
+        self._name = f"releases/{endpoint}.json"
+        self._lease: Lease | None = None
+        self._held: dict[str, Any] = {}  # the content, while the lock is held
+
+    def load(self) -> State | None:
+        content = self._content()
+        return _state(content["state"], f"blob {self._name}") if content.get("state") else None
+
+    def parked(self) -> Parked | None:
+        content = self._content().get("parked")
+        return _valid(_PARKED, content, f"blob {self._name}") if content else None
+
+    def save(self, state: State) -> None:
+        self._write(state=asdict(state))
+
+    def keep(self, parked: Parked | None) -> None:
+        """Write what a parked endpoint had; None: it is back. See `save`."""
+        self._write(parked=asdict(parked) if parked else None)
+
+    @contextlib.contextmanager
+    def lock(self, holder: str) -> Iterator[None]:
+        with azure_errors():
+            self._lease = self._store.lease(self._name, LEASE_SECONDS)
+        if self._lease is None:
+            known = self._content()
+            raise _held(self._endpoint, self.load(), known.get("holder", "somebody"))
+        ended = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(self._lease, ended), daemon=True)
+        try:
+            self._held = self._content()
+            self._write(holder=holder)
+            renewing.start()
+            yield
+        finally:
+            ended.set()
+            with contextlib.suppress(Exception):  # else it ends by itself
+                self._lease.release()
+            self._lease = None
+
+    def _content(self) -> dict[str, Any]:
+        with azure_errors():
+            found = self._store.read(self._name)
+        if found is None or not found.content:
+            return {}
+        try:
+            return dict(json.loads(found.content))
+        except (ValueError, TypeError):
+            raise UsageError(
+                f"blob {self._name} is not the state of a release; {_DAMAGED}"
+            ) from None
+
+    def _write(self, **changed: Any) -> None:
+        self._held |= changed
+        content = json.dumps(self._held, indent=1).encode()
+        with azure_errors():
+            is_held = self._lease is not None and self._lease.write(content)
+        if not is_held:
+            raise LockLost(
+                f"the lock of `{self._endpoint}` was lost: this machine could not renew it in time. Its "
+                "traffic is as the release left it; `mlops release` goes on, from here or elsewhere"
+            )
+
+    @staticmethod
+    def _renew(lease: Lease, ended: threading.Event) -> None:
+        while not ended.wait(_RENEW_SECONDS):
+            with contextlib.suppress(
+                Exception
+            ):  # tried again; without it the next write is refused
+                lease.renew()
+
+
+class LockLost(UsageError):
+    """Another process may have taken the release over."""
+
+
+_DAMAGED = "move it away, and look at the endpoint with `mlops endpoint status`"
+
+
+_T = TypeVar("_T")
+
+
+def _state(content: Any, place: str) -> State:
+    return _valid(_STATE, content, place)
+
+
+def _valid(kind: TypeAdapter[_T], content: Any, place: str) -> _T:
     try:
-        return _STATE.validate_python(read_json(file))
+        return kind.validate_python(content)
     except ValidationError as error:
+        problems = f"{error.error_count()} problems"
         raise UsageError(
-            f"{file} is not the state of a release ({error.error_count()} problems); move it away, and "
-            "look at the endpoint with `mlops endpoint status`"
+            f"{place} is not the state of a release ({problems}); {_DAMAGED}"
         ) from None
 
 
-def save_state(folder: Path, state: State) -> None:
-    """Write a state, whole or not at all."""
-    write_json(folder / "release.json", asdict(state))
-
-
-@contextlib.contextmanager
-def release_lock(folder: Path) -> Iterator[None]:
-    """Lock an endpoint for one release; the lock ends with the process.
-
-    Raises:
-        UsageError: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "release.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        state = load_state(folder)
-        stage = f" (v{state.version}, {state.stage})" if state else ""
-        raise UsageError(
-            f"another release to `{folder.name}` is running{stage}; wait until it has ended"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+def _held(endpoint: str, state: State | None, holder: str) -> UsageError:
+    stage = f" (v{state.version}, {state.stage})" if state and not state.ended else ""
+    who = f", by {holder}" if holder else ""
+    return UsageError(
+        f"another release to `{endpoint}` is running{stage}{who}; wait until it has ended"
+    )
 
 
 def evidence(state: State) -> dict[str, Any]:
@@ -91,6 +247,7 @@ def evidence(state: State) -> dict[str, Any]:
             "before": {"version": state.old_version} if state.old_version else None,
             "deployments": {"new": state.new, "old": state.old},
             "approved_by": state.approved_by,
+            "approval": dict(state.approval) if state.approval else None,
             "started": _iso(state.started),
             "ended": _iso(state.entered),
             "stages": [

@@ -15,20 +15,12 @@ from numpy.typing import NDArray
 
 from modelyard.console import listed, shown
 from modelyard.contract.model import Column, Contract
-from modelyard.data.cells import Cells, Parsed, described, parse
+from modelyard.data.cells import ARROW, Cells, Parsed, described, is_number, parse
 from modelyard.data.stream import Chunk, Stream
 from modelyard.errors import UsageError
 from modelyard.modelling.predicting import Prediction, predict
 from modelyard.serving.deployed import Deployed
 
-ARROW = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "boolean": pa.bool_(),
-    "category": pa.string(),
-    "text": pa.string(),
-    "datetime": pa.timestamp("ns"),
-}
 ROW, REASON, PREDICTION, PROBABILITY, VERSION = (
     "row",
     "reason",
@@ -72,7 +64,7 @@ def check_types(stream: Stream, contract: Contract) -> None:
         if not _can_hold(found, contract.columns[name])
     ]
     if complaints:
-        raise UsageError(listed(complaints, lines=True))
+        raise UsageError(listed(complaints, separator="\n"))
 
 
 def _can_hold(found: pa.DataType, rule: Column) -> bool:
@@ -83,12 +75,7 @@ def _can_hold(found: pa.DataType, rule: Column) -> bool:
         return True
     if kind == "datetime" and not rule.format:  # with one, 20200705 may be a number
         return bool(pa.types.is_date(found) or pa.types.is_timestamp(found))
-    return bool(
-        pa.types.is_integer(found)
-        or pa.types.is_floating(found)
-        or pa.types.is_boolean(found)
-        or pa.types.is_decimal(found)
-    )
+    return is_number(found)
 
 
 def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:

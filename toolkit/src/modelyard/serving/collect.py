@@ -34,7 +34,8 @@ BATCH_SECONDS = 0.5
 MOST_BATCHES = 250  # in the queue; more are dropped, and counted
 # Ids that a client sent with its rows are in this column, of inputs and outputs.
 OWN_ID = "client_correlation_id"
-ID, COLLECTED_AT = "correlationid", "collected_at"
+# Columns that collected data has of its own, and the time of ground truth.
+ID, COLLECTED_AT, KNOWN_AT = "correlationid", "collected_at", "known_at"
 
 log = logging.getLogger("azmlinfsrv.collect")
 

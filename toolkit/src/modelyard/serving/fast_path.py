@@ -6,8 +6,8 @@ look-up, and all trees are evaluated at once (see `forest`), or all weights are 
 
 A model that `assemble` made of the encoder of `modelling.encoding` has a fast path: histogram gradient
 boosting and the template's linear model are evaluated here, any other learner is asked about the encoded
-rows, and a correction of probabilities is applied to either. A project's derived features are computed by its own function on a
-frame of the rows. Any other model has none.
+rows, and a correction of probabilities is applied to either. A project's derived features are computed by
+its own function on a frame of the rows. Any other model has none.
 """
 
 from __future__ import annotations

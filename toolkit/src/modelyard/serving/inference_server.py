@@ -8,15 +8,20 @@ systemd passes sockets.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
+from pathlib import Path
 
 FIRST_FD = 3  # of the sockets that systemd passes to a process
 
 
 def main() -> None:
-    """`inference_server.py FD HOST PORT WORKERS SCRIPT ATTACHED`; with FD -1 the server opens a socket."""
+    """`inference_server.py FD HOST PORT WORKERS SCRIPT ATTACHED`; with FD -1 the server opens a socket.
+
+    An attached server ends with the process that started it, and then deletes the folder it runs in.
+    """
     fd, host, port, workers, script, attached = sys.argv[1:]
     sys.argv = ["azmlinfsrv", "--entry_script", script, "--port", port, "--worker_count", workers]
     if int(fd) >= 0:
@@ -27,7 +32,12 @@ def main() -> None:
     from azureml_inference_server_http import amlserver
 
     amlserver.DEFAULT_HOST = host
-    amlserver.run()
+    here = os.getpid()
+    try:
+        amlserver.run()
+    finally:  # forked workers come by here too
+        if attached == "yes" and os.getpid() == here:
+            shutil.rmtree(Path.cwd(), ignore_errors=True)
 
 
 def _end_with_parent() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeCV
@@ -20,7 +21,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 Floats = NDArray[np.float64]
-LARGEST = 700.0  # logarithm of odds; beyond it a probability is 0 or 1
 
 
 def linear_of(learner: Any) -> Linear | None:
@@ -50,7 +50,7 @@ class Linear:
         self._is_classifier = hasattr(model, "predict_proba")
         self._numbers: list[int] = []
         self._fill: list[float] = []
-        self._number_weights: list[Floats] = []
+        self._number_weights: Floats = np.empty((0, len(self.offset)))  # (numbers, outputs)
         self._lookups: list[tuple[int, bool, dict[float | None, Floats]]] = []
 
     def add(self, block: Any, columns: list[int], weights: Floats) -> bool:
@@ -77,7 +77,7 @@ class Linear:
             self.offset -= scaled @ second.mean_
             self._numbers += columns
             self._fill += fill.tolist()
-            self._number_weights += list(scaled.T)
+            self._number_weights = np.vstack([self._number_weights, scaled.T])
             return True
         return False
 
@@ -87,7 +87,7 @@ class Linear:
         if self._numbers:
             numbers = np.array(rows, dtype=np.float64)[:, self._numbers]
             numbers = np.where(np.isnan(numbers), self._fill, numbers)
-            sums += numbers @ np.array(self._number_weights)
+            sums += numbers @ self._number_weights
         for at, row in enumerate(rows):
             for column, floored, table in self._lookups:
                 value: float | None = row[column]
@@ -101,10 +101,9 @@ class Linear:
         if not self._is_classifier:
             return sums[:, 0]
         if sums.shape[1] == 1:
-            second = 1 / (1 + np.exp(-np.clip(sums[:, 0], -LARGEST, LARGEST)))
+            second = expit(sums[:, 0])
             return np.column_stack([1 - second, second])
-        raised = np.exp(sums - sums.max(axis=1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(sums, axis=1))
 
     def _add_categories(
         self, encoder: Any, columns: list[int], weights: Floats, *, floored: bool

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.contract.model import Contract, load_contract
 from modelyard.files import write_json
 from modelyard.serving.collect import COLLECTED_AT, ID, OWN_ID, collected_features, output_names
+from modelyard.serving.collected_files import keep_contract, new_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +72,7 @@ class Receiver:
         self.folder = folder
         self.rows: Counter[str] = Counter()
         self._schemas = schemas(load_contract(contract))
+        self._contract = keep_contract(folder, contract)
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: dict[Place, list[dict[str, Any]]] = {}
@@ -122,7 +124,7 @@ class Receiver:
         for place, row in enumerate(records):
             row[ID] = row.get(OWN_ID) or f"{batch}_{place}"
             row[COLLECTED_AT] = now
-        _table(records, schema)  # refuse what could not be written later
+        table_of(records, schema)  # refuse what could not be written later
         hour = now.replace(minute=0, second=0, microsecond=0)
         with self._lock:
             if sum(map(len, self._waiting.values())) >= FLUSH_ROWS:
@@ -146,8 +148,8 @@ class Receiver:
             folder.mkdir(parents=True, exist_ok=True)
             partial = folder / f".{secrets.token_hex(8)}.part"
             try:
-                pq.write_table(_table(records, self._schemas[str(names[2])]), partial)
-                partial.replace(folder / f"{uuid.uuid4()}.parquet")
+                pq.write_table(table_of(records, self._schemas[str(names[2])]), partial)
+                partial.replace(folder / new_name(self._contract))
             finally:
                 partial.unlink(missing_ok=True)
             del self._waiting[place]
@@ -197,20 +199,14 @@ def schemas(contract: Contract) -> dict[str, pa.Schema]:
     """Make the schema of each collection: types of its columns."""
     import pyarrow as pa
 
-    types = {
-        "number": pa.float64(),
-        "integer": pa.int64(),
-        "boolean": pa.bool_(),
-        "category": pa.string(),
-        "text": pa.string(),
-        "datetime": pa.timestamp("ns"),
-    }
-    features = [(name, types[contract.columns[name].type]) for name in collected_features(contract)]
+    from modelyard.data.cells import ARROW
+
+    features = [(name, ARROW[contract.columns[name].type]) for name in collected_features(contract)]
     prediction, *probabilities = output_names(contract)
     is_regression = contract.kind == "regression"
     label = contract.columns[contract.target.column].type
     outputs = [
-        (prediction, pa.float64() if is_regression else types[label]),
+        (prediction, pa.float64() if is_regression else ARROW[label]),
         *((name, pa.float64()) for name in probabilities),
     ]
     both = [(ID, pa.string()), (COLLECTED_AT, pa.timestamp("us", tz="UTC"))]
@@ -220,7 +216,7 @@ def schemas(contract: Contract) -> dict[str, pa.Schema]:
     }
 
 
-def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def table_of(records: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """Make a table of records, in which datetimes are ISO 8601 text."""
     import pyarrow as pa
 

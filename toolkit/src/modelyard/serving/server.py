@@ -148,6 +148,7 @@ def start_server(
     endpoint: str = "local",
     collect_to: str | None = None,
     log: Path | None = None,
+    folder: Path | None = None,
     detached: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Server:
@@ -165,6 +166,7 @@ def start_server(
         endpoint: likewise.
         collect_to: "HOST:PORT" of a receiver; None collects nothing.
         log: file for the server's output; None for this process's own output.
+        folder: new root of the server; None for a temporary one.
         detached: let the server outlive this process; otherwise it ends when this process does.
         environment: variables in addition to those of the deployment file.
 
@@ -175,7 +177,12 @@ def start_server(
     python = environment_python(root, "serve")
     script = (root / DEPLOYMENT).parent / settings.code_configuration.code
     script = script.resolve() / settings.code_configuration.scoring_script
-    folder = Path(tempfile.mkdtemp(prefix="mlops-serve-"))
+    listening = _listen(host, port)
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="mlops-serve-"))
+    else:
+        folder = folder.resolve()
+        folder.mkdir(parents=True)
     variables = {
         **settings.environment_variables,
         **(_collecting(collect_to, settings) if collect_to else {}),
@@ -192,7 +199,6 @@ def start_server(
         for key, value in os.environ.items()
         if key not in NOT_INHERITED and not key.startswith(("AZUREML_", "AML_"))
     }
-    listening = _listen(host, port)
     port = listening.getsockname()[1]
     by_socket = os.name == "posix"
     if not by_socket:  # the server takes no socket there, and opens the port itself

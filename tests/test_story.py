@@ -1,0 +1,442 @@
+"""One change from pull request to production and beyond, on both providers, with one Azure behind every command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.baked import ROOT, BakedProject
+from tests.rehearsal import STUB, AzureDevOps, Event, GitHub
+
+sys.path.insert(0, str(ROOT / "tests"))  # scripts of the packages for Azure import each other so
+
+from azure_cloud import Asked, Cloud, Workspace, run_in
+from azure_fake import SUBSCRIPTION
+from azure_processes import BEGIN, CLIENT, ORDINARY, SERVER
+
+pytestmark = pytest.mark.slow
+
+Bake = Callable[..., BakedProject]
+Provider = type[GitHub] | type[AzureDevOps]
+ANSWERS = {"serving": "online-and-batch", "release_approval": "model-validator"}
+WRITE_TABLE = """
+import sys
+from sklearn import datasets
+datasets.load_breast_cancer(as_frame=True).frame.to_csv(sys.argv[1], index=False)
+"""
+
+
+@pytest.fixture(scope="session")
+def azure(baked: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the packages for Azure."""
+    if given := os.environ.get("STORY_AZURE"):
+        return Path(given)
+    uv, environment = Path(sys.executable).parent / "uv", tmp_path_factory.mktemp("azure") / "e"
+    python = environment / "bin" / "python"
+    requirements = baked(serving="online-and-batch").path / "requirements"
+    place = ["--quiet", "--python", python]
+    for words in (
+        ["venv", "--quiet", "--python", sys.executable, environment],
+        ["pip", "sync", *place, "--require-hashes", requirements / "cloud.txt"],
+        ["pip", "install", *place, "--no-deps", *requirements.glob("wheels/*.whl")],
+    ):
+        subprocess.run([uv, *map(str, words)], check=True)
+    return python
+
+
+@dataclass
+class Story:
+    """A project on a provider, its cloud, and a process that runs its commands."""
+
+    provider: Provider
+    folder: Path
+    cloud: Cloud
+    surroundings: Mapping[str, str]
+    clients: Mapping[str, str]
+    commands: list[str] = field(default_factory=list)
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def happens(self, workflow: str, event: Event) -> str:
+        """Run a workflow for an event; returns its result."""
+        story = self
+
+        class Played(self.provider):  # type: ignore[name-defined]
+            def surroundings(self, identity: str) -> Mapping[str, str]:
+                return {**story.surroundings, **story.about(identity, event)}
+
+            def run(self, script: str, identity: str, *rest: Any) -> str:
+                began, before = time.time(), len(story.cloud.asked)
+                try:
+                    said = str(super().run(script, identity, *rest))
+                    print(f"{time.time() - began:5.1f} s {identity} {script}\n{said}")
+                    return said
+                except subprocess.CalledProcessError as error:
+                    print(f"{script}: {error.returncode}\n{error.stdout}\n{error.stderr}")
+                    raise
+                finally:
+                    story.asked.append((script, requests_of(story.cloud.asked[before:])))
+
+        played = Played(BakedProject(self.folder), self.folder, event, self.clients)
+        before = len(played.calls)
+        result: str = played.start(workflow)
+        self.commands += [f"{one.identity} {one.command}" for one in played.calls[before:]]
+        return result
+
+    def about(self, identity: str, event: Event) -> dict[str, str]:
+        """What a provider tells a step of a job with an identity on Azure."""
+        pull, url = event.name == "pull_request", self.cloud.url
+        place = self.folder / ".venv"
+        if self.provider is GitHub:
+            found = {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_API_URL": url,
+                "GITHUB_SERVER_URL": "https://github.test",
+                "GITHUB_REPOSITORY": "acme/it",
+                "GITHUB_REF": "refs/pull/3/merge" if pull else "refs/heads/main",
+                "GITHUB_RUN_ID": event.run,
+                "GITHUB_SHA": event.run,
+                "GITHUB_ACTOR": "ada",
+                "GITHUB_STEP_SUMMARY": str(place / "summary.md"),
+            }
+            if identity:
+                found["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{url}/oidc?identity={identity}"
+                found["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "token"
+            return found
+        found = {
+            "TF_BUILD": "True",
+            "SYSTEM_COLLECTIONURI": f"{url}/acme/",
+            "SYSTEM_TEAMPROJECTID": "p1",
+            "SYSTEM_STAGENAME": identity,
+            "BUILD_BUILDID": event.run,
+            "BUILD_REQUESTEDFOR": "ada",
+            "AGENT_TEMPDIRECTORY": str(place),
+            "SYSTEM_PULLREQUEST_PULLREQUESTID": "3" if pull else "",
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+        }
+        if identity:
+            found["SYSTEM_OIDCREQUESTURI"] = "https://dev.azure.com/acme/oidc"
+            for name, value in (
+                ("CLIENT", identity),
+                ("TENANT", "t"),
+                ("SERVICE_CONNECTION", identity),
+            ):
+                found[f"AZURESUBSCRIPTION_{name}_ID"] = value
+        return found
+
+
+@contextmanager
+def begun(
+    provider: Provider, project: Path, azure: Path, tmp_path: Path, table: Path
+) -> Iterator[Story]:
+    """Make a project for a provider, its cloud, and the process for its commands."""
+    jobs = tmp_path / "jobs"
+    shutil.copytree(table, jobs)
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    for part in ("data", "conf/contract.yml", "conf/gates.yml", "azureml"):
+        if (jobs / part).is_dir():
+            shutil.copytree(jobs / part, folder / part, dirs_exist_ok=True)
+        else:
+            shutil.copy(jobs / part, folder / part)
+    paths = [tmp_path / "site", folder / "src", ROOT / "toolkit" / "src", ROOT / "tests"]
+    (tmp_path / "site").mkdir()
+    patch = "import os\nif 'STORY_SERVER' in os.environ:\n    import azure_processes\n    azure_processes.redirect()\n"
+    (tmp_path / "site" / "sitecustomize.py").write_text(patch)
+
+    def execute(workspace: Workspace, job: str) -> bool:
+        """Run a job of Azure ML as its workspace's own identity, on this machine."""
+        environment = dict(surroundings) | {
+            "AZURE_TENANT_ID": "t",
+            "AZURE_CLIENT_ID": f"{workspace.environment}-job",
+            "AZURE_CLIENT_SECRET": "any",
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "MLFLOW_TRACKING_URI": workspace.tracking_uri,
+            "PATH": f"{folder / '.venv' / 'bin'}:/usr/bin:/bin",
+            "HOME": str(tmp_path),
+        }
+        if workspace.jobs[job]["properties"]["experimentName"] == "training":
+            shutil.copytree(folder / "azureml", jobs / "azureml", dirs_exist_ok=True)
+            table = workspace.table(job, tmp_path)
+            environment |= {ORDINARY: "1"}
+            words = ["run", "azureml/pipelines/train.yml", "--here", "--input", f"data={table}"]
+            done = run_in(jobs, [str(azure), "-m", "modelyard", *words], environment)
+        else:
+            command, variables = workspace.command(job)
+            environment |= variables | {
+                "MLFLOW_RUN_ID": job,
+                "IDENTITY": f"{workspace.environment}-job",
+            }
+            done = run_in(folder, ["bash", "-c", command], environment)
+        print(f"job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return bool(done.returncode == 0)
+
+    cloud = Cloud(folder, execute)
+    socket = tmp_path / "processes"
+    client = {
+        "python": sys.executable,
+        "azure_python": azure,
+        "socket": socket,
+        "client_python": folder / ".venv" / "bin" / "python",
+    }
+    mlops = CLIENT.format(**client, record=folder / ".venv" / "bin" / "record.txt")
+    clients = {"mlops": mlops, "python": CLIENT.format(**client, record="")}
+    clients |= dict.fromkeys(("az", "gh"), STUB)
+    # Each job of a pipeline begins with a clone, and no job sees what another one left there.
+    clients["make"] = f"{STUB}\ncd {folder} && rm -rf build .mlflow .endpoints .monitor .runs\n"
+    with cloud.serving() as url:
+        surroundings = {
+            SERVER: url.removeprefix("http://"),
+            BEGIN: str(cloud.begin),
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PYTHONWARNINGS": "ignore",
+            "AZUREML_ARTIFACTS_DEFAULT_TIMEOUT": "100000",  # seconds pass at once here
+        }
+        script = ROOT / "tests" / "azure_processes.py"
+        process = subprocess.Popen(
+            [azure, "-W", "ignore", script, socket], env=os.environ | dict(surroundings)
+        )
+        try:
+            while not socket.exists():
+                assert process.poll() is None
+                time.sleep(0.05)
+            yield Story(provider, folder, cloud, surroundings, clients)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+@pytest.fixture
+def table(baked: Bake, azure: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a table of its own, and gates that are quick to judge."""
+    folder = tmp_path_factory.mktemp("jobs") / "project"
+    shutil.copytree(baked(**ANSWERS).path, folder)
+    (folder / "data").mkdir(exist_ok=True)
+    table = folder / "data" / "table.csv"
+    subprocess.run([azure, "-c", WRITE_TABLE, table], check=True)
+    words = ["contract", "--data", table, "--target", "target"]
+    found = os.environ | {"PYTHONPATH": f"{folder / 'src'}:{ROOT / 'toolkit' / 'src'}"}
+    subprocess.run([azure, "-m", "modelyard", *map(str, words)], cwd=folder, env=found, check=True)
+    for file, old, new in (
+        ("conf/gates.yml", "resamples: 500", "resamples: 50"),
+        ("azureml/pipelines/train.yml", "learner: auto", "learner: linear"),
+    ):
+        change(folder / file, old, new)
+    return folder
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def requests_of(asked: list[Asked]) -> list[str]:
+    """The different requests of a command: how often one is repeated depends on the minute, and azure-ai-ml sends
+    those of a job's components and files in threads, in any order.
+    """
+    lines = set()
+    for one in asked:
+        if not one.identity.endswith("-job") and one.path != "/score":
+            path = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "#", one.path)
+            path = re.sub("[0-9a-f]*[0-9][0-9a-f]*", "#", path)
+            path = re.sub("^(/artifacts|/container/[^/]+)/.*", r"\1", path)
+            lines.add(f"{one.identity} {one.method} {one.environment}{path}")
+    return sorted(lines)
+
+
+PUSH = Event("push")
+REACT = """
+import sys
+from pathlib import Path
+from modelyard.events.receive import azure_services, receive
+assert receive("monitor-breached", sys.argv[1].encode(), 1, lambda: azure_services(Path.cwd()))
+"""
+
+
+def drifted(story: Story, deployment: str, number: int = 200) -> None:
+    """Let a deployment of prod collect rows that are unlike the training data, and their truth become known."""
+    prod, now = story.cloud.workspaces["prod"], datetime.now(UTC) - timedelta(days=2)
+    rows = pd.read_csv(story.folder / "data" / "table.csv").nlargest(number, "mean area")
+    features = rows.drop(columns="target") * 0.999  # no copies
+    names = [f"r{n}" for n in range(number)]
+    lines = []
+    for name, row in zip(names, features.to_dict("records"), strict=True):
+        event = {"specversion": "1.0", "type": "azureml.inference.inputs", "time": now.isoformat()}
+        data = [{**row, "client_correlation_id": name}]
+        lines.append(json.dumps({**event, "correlationid": name, "xrequestid": name, "data": data}))
+    place = f"modelDataCollector/{story.cloud.project.environments['prod'].endpoint}/{deployment}"
+    file = f"/container/{place}/model_inputs/{now:%Y/%m/%d/%H}/instance.jsonl"
+    prod.blobs[file] = "\n".join(lines).encode()
+    truth = pd.DataFrame({"correlationid": names, "target": rows["target"] == 1})
+    truth["known_at"] = pd.Timestamp(now)
+    target = io.BytesIO()
+    truth.to_parquet(target)
+    prod.blobs["/container/ground_truth/first.parquet"] = target.getvalue()
+
+
+def react(story: Story, azure: Path, job: str) -> None:
+    """Let the function app of prod read what Event Grid says of a job."""
+    names, prod = story.cloud.project.environments["prod"], story.cloud.workspaces["prod"]
+    tags = prod.runs[job]
+    data = {"runId": job, "runStatus": "Failed", "runTags": tags, "experimentName": "monitoring"}
+    kind = "Microsoft.MachineLearningServices.RunStatusChanged"
+    event = {
+        "id": "e1",
+        "eventType": kind,
+        "eventTime": datetime.now(UTC).isoformat(),
+        "data": data,
+    }
+    environment = dict(story.surroundings) | {
+        "IDENTITY_ENDPOINT": "https://identity.example/token",
+        "IDENTITY_HEADER": "h",
+        "EVENTS_CLIENT_ID": "prod-events",
+        "EVENTS_SUBSCRIPTION_ID": SUBSCRIPTION,
+        "EVENTS_RESOURCE_GROUP": names.resource_group,
+        "EVENTS_WORKSPACE": names.workspace,
+        "EVENTS_ENVIRONMENT": "prod",
+        "EVENTS_STATE": f"https://{prod.account}.blob.core.windows.net/event-state",
+    }
+    done = run_in(story.folder, [str(azure), "-c", REACT, json.dumps(event)], environment)
+    assert done.returncode == 0, done.stderr
+
+
+def digest_of(workspace: Workspace, version: str) -> str:
+    (versions,) = workspace.models.values()
+    return str(versions[version]["tags"]["model_digest"])
+
+
+def champion(workspace: Workspace) -> str | None:
+    """The version with the highest turn."""
+    versions = workspace.models.get("flight-delay", {})
+    turns = {int(one["tags"].get("champion_turn", 0)): number for number, one in versions.items()}
+    return turns[max(turns)] if max(turns, default=0) else None
+
+
+def evidence(workspace: Workspace, version: str) -> list[dict[str, Any]]:
+    """What releases of a version have left, oldest first."""
+    (versions,) = workspace.models.values()
+    run = versions[version]["modelUri"].partition("/jobs/")[2].partition("/")[0]
+    found = workspace.artifacts[run].items()
+    return [json.loads(text)["details"] for name, text in found if name.endswith("/release.json")]
+
+
+def serves(workspace: Workspace) -> dict[str, int]:
+    """Live requests in percent, by version."""
+    return {workspace.version(name): share for name, share in workspace.traffic.items()}
+
+
+def test_a_change_goes_to_production_and_a_worse_one_comes_back_on_both_providers(
+    baked: Bake, azure: Path, tmp_path: Path, table: Path
+) -> None:
+    def play(provider: Provider) -> Story:
+        place = tmp_path / provider.__name__
+        with begun(provider, projects[provider], azure, place, table) as story:
+            tell(story, azure)
+        return story
+
+    projects = {
+        provider: baked(ci_provider=name, **ANSWERS).path
+        for provider, name in ((GitHub, "github-actions"), (AzureDevOps, "azure-devops"))
+    }
+    with ThreadPoolExecutor(2) as both:
+        one, other = both.map(play, projects)
+    assert one.commands == other.commands
+    for mine, theirs in zip(one.asked, other.asked, strict=True):
+        assert mine == theirs
+    for environment, workspace in one.cloud.workspaces.items():
+        assert workspace.changes == other.cloud.workspaces[environment].changes
+
+
+def tell(story: Story, azure: Path) -> None:
+    """Let the story happen, and look at each station."""
+    cloud = story.cloud
+    dev, test, prod = (cloud.workspaces[one] for one in ("dev", "test", "prod"))
+
+    # merged: trained and promoted in dev, taken to test; nobody has approved prod
+    cloud.approved = {"test": "grace"}
+    cloud.busy = ["/jobs/train-42-1", "metricnames=RequestsPerMinute"]
+    assert story.happens("train", PUSH) == "failure"
+    assert champion(dev) == "1"
+    first = digest_of(dev, "1")
+    assert (serves(test), test.served) == ({"1": 100}, {first})
+    assert prod.endpoint is None and champion(prod) is None
+    (release,) = evidence(test, "1")
+    assert (release["approved_by"], release["approval"]["digest"]) == ("grace", first)
+
+    # approved: the same bytes
+    cloud.approved["prod"] = "edsger"
+    by_hand = Event("workflow_dispatch", inputs={"version": "1"})
+    assert story.happens("deliver", by_hand) == "success"
+    assert digest_of(prod, "1") == digest_of(test, "1") == first
+    assert (serves(prod), prod.served, champion(prod)) == ({"1": 100}, {first}, "1")
+    (release,) = evidence(prod, "1")
+    assert (release["approved_by"], release["approval"]["digest"]) == ("edsger", first)
+    for one in (test, prod):
+        scoring = [body for path, body in one.batch.items() if path.endswith("/champion")]
+        assert [body["properties"]["model"]["assetId"].rpartition("/")[2] for body in scoring] == [
+            "1"
+        ]
+
+    # a week later nothing is new
+    assert story.happens("train", Event("schedule")) == "success"
+    assert story.commands[-1] == "dev mlops ci refresh --environment dev"
+
+    # what prod collects is unlike the training data: a breach, and dev trains with the rows
+    drifted(story, "blue")
+    job = prod.fire("monitor")
+    assert [(queue, run) for queue, run in prod.events] == [("monitor-breached", job)]
+    react(story, azure, job)
+    for workspace in (prod, dev):
+        for one in list(workspace.jobs):
+            workspace.wait_for(one)
+            assert workspace.status(one) != "Failed" or one == job, one
+    assert champion(dev) == "1" and set(dev.models["flight-delay"]) == {"1", "2"}
+
+    # the next schedule judges what the breach has trained, and delivers it past a deployment that scales
+    prod.passing["blue"] = ["Scaling"] * 4
+    assert story.happens("train", Event("schedule")) == "success"
+    assert not [one for one in story.commands if "--name train-42-1" in one][1:]
+    second = digest_of(dev, "2")
+    assert second != first
+    assert (serves(prod), champion(prod)) == ({"2": 100}, "2")
+    assert prod.served == test.served == {first, second}
+
+    # a version that fails in prod only
+    prod.failing = {"3"}
+    change(
+        story.folder / "azureml/pipelines/train.yml", "max_iterations: 500", "max_iterations: 400"
+    )
+    assert story.happens("train", Event("push", run="43")) == "failure"
+    assert (champion(dev), serves(test)) == ("3", {"3": 100})
+    assert (serves(prod), champion(prod)) == ({"2": 100}, "2")
+    (release,) = evidence(prod, "3")
+    assert (release["stage"], release["before"]["version"]) == ("rolled back", "2")
+
+    # one button
+    back = Event("workflow_dispatch", inputs={"environment": "test"})
+    assert story.happens("rollback", back) == "success"
+    assert (serves(test), champion(test)) == ({"2": 100}, "2")
+
+    assert cloud.refused == []
+    assert cloud.busy == []
+    for one in (dev, test, prod):
+        assert not [path for path in one.missed if "logged-models" in path]
+        assert {sum(shares.values()) for shares in one.seen_traffic} <= {0, 100}

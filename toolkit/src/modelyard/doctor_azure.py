@@ -1,0 +1,241 @@
+"""What a project needs on Azure, asked of the Azure CLI as the person who is signed in; nothing is changed.
+
+Addresses and commands: Microsoft.MachineLearningServices 2024-10-01 (usages, vmSizes), azure-cli 2.91 (account show, group exists,
+role assignment list --include-groups --include-inherited).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from modelyard.doctor import Finding
+from modelyard.errors import CheckFailed, ModelyardError, UsageError
+from modelyard.infra.before import SUBSCRIPTION, Az, taken
+from modelyard.infra.snapshot import Planned
+from modelyard.project import Project, load_project
+from modelyard.retirements import retirements
+from modelyard.yaml_files import read_yaml
+
+TIMEOUT = 60  # seconds, of one question
+API = "2024-10-01"
+LOCATION = f"{SUBSCRIPTION}/providers/Microsoft.MachineLearningServices/locations"
+ALL_RIGHTS = {"Owner", "Contributor"}
+# Fields of conf/project.yml with names that are unique in the whole of Azure.
+NAMES = {
+    "storage_account": ("Microsoft.Storage/storageAccounts", "2025-01-01"),
+    "key_vault": ("Microsoft.KeyVault/vaults", "2024-11-01"),
+    "container_registry": ("Microsoft.ContainerRegistry/registries", "2025-04-01"),
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster of an environment, as its parameter file has it."""
+
+    environment: str
+    size: str
+    nodes: int
+    is_dedicated: bool
+
+
+def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
+    """Look at sign-in, subscription, and per environment roles, sizes, quota and names.
+
+    Args:
+        root: of the project.
+        role: who one is, such as `data-scientist`; None: any persona's role will do.
+
+    Raises:
+        UsageError: there is no such role.
+    """
+    program = shutil.which("az")
+    if program is None:
+        return [Finding("Azure", False, "az is not on the PATH: https://aka.ms/azure-cli")]
+
+    def az(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 (the installed Azure CLI)
+            [program, *words], capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+
+    personas = _personas(root, role)
+    try:
+        account = _asked(az, "account", "show", "--output", "json")
+    except CheckFailed:
+        return [Finding("sign-in", False, "nobody is signed in", "az login")]
+    who = account["user"]["name"]
+    findings = [Finding("sign-in", True, who), _subscription(account)]
+    try:
+        region = str(read_yaml(root / "conf" / "project.yml")["region"])
+        clusters = list(_clusters(root))
+        findings += _retired(clusters)
+        findings += _quota(az, region, clusters)
+        for name, group in _groups(load_project(root)).items():
+            if _asked(az, "group", "exists", "--name", group) is not True:
+                findings += _not_deployed(az, root, name, group)
+            else:
+                findings += _roles(az, name, group, who, personas)
+    except (ModelyardError, OSError, subprocess.TimeoutExpired) as error:
+        findings.append(Finding("Azure", None, f"not asked in full: {error}"))
+    return findings
+
+
+def _asked(az: Az, *words: str) -> Any:
+    """Return what the Azure CLI answers.
+
+    Raises:
+        CheckFailed: it refuses.
+    """
+    done = az(*words)
+    if done.returncode:
+        raise CheckFailed(f"az {' '.join(words)}: {done.stderr.strip()}")
+    return json.loads(done.stdout or "null")
+
+
+def _personas(root: Path, role: str | None) -> list[str]:
+    """Return titles of personas, as their roles on Azure end.
+
+    Raises:
+        UsageError: `role` is none of them.
+    """
+    file = root / "infra" / "modules" / "persona-roles.json"
+    table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    titles = {one["title"].lower().replace(" ", "-"): str(one["title"]) for one in table.values()}
+    if role is not None and role not in titles:
+        raise UsageError(f"there is no role `{role}`; infra/ has {', '.join(titles)}")
+    return [titles[role]] if role else list(titles.values())
+
+
+def _groups(project: Project) -> Mapping[str, str]:
+    return {name: one.resource_group for name, one in project.environments.items()}
+
+
+def _subscription(account: Mapping[str, Any]) -> Finding:
+    name, state = account["name"], account.get("state")
+    if state != "Enabled":
+        remedy = "az account set --subscription NAME"
+        return Finding("subscription", False, f"{name} is {state}", remedy)
+    return Finding("subscription", True, f"{name} ({account['id']})")
+
+
+def _clusters(root: Path) -> Iterator[Cluster]:
+    """Read the clusters of the parameter files."""
+    for name in load_project(root).environments:
+        file = root / "infra" / f"{name}.bicepparam"
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        given = dict(re.findall(r"^param (\w+) = '?([\w.-]+)'?", text, re.MULTILINE))
+        if "clusterSize" in given and given.get("clusterMaximum", "").isdigit():
+            dedicated = given.get("clusterPriority", "Dedicated") == "Dedicated"
+            yield Cluster(name, given["clusterSize"], int(given["clusterMaximum"]), dedicated)
+
+
+def _retired(clusters: list[Cluster]) -> Iterator[Finding]:
+    today = datetime.now(UTC).date()
+    for one in clusters:
+        for row in retirements():
+            if "size" in row.keys and row.pattern.fullmatch(one.size):
+                is_fine = False if row.date <= today else None
+                found = f"{one.environment}: {one.size}: {row.message(today)}"
+                yield Finding("sizes", is_fine, found)
+
+
+def _quota(az: Az, region: str, clusters: list[Cluster]) -> Iterator[Finding]:
+    """Compare the cores of each cluster at its largest with what is left of the quota."""
+    if not clusters:
+        return
+    urls = {what: f"{LOCATION}/{region}/{what}?api-version={API}" for what in ("vmSizes", "usages")}
+    answers = {
+        what: _asked(az, "rest", "--method", "get", "--url", url)["value"]
+        for what, url in urls.items()
+    }
+    sizes = {str(one["name"]).lower(): one for one in answers["vmSizes"]}
+    for one in clusters:
+        known = sizes.get(one.size.lower())
+        if known is None:
+            found = f"{one.environment}: {one.size} is not offered in {region}"
+            remedy = f"az rest --method get --url '{urls['vmSizes']}' --query value[].name"
+            yield Finding("quota", False, found, remedy)
+            continue
+        wanted = one.nodes * int(known["vCPUs"])
+        left = _left(answers["usages"], str(known["family"]), dedicated=one.is_dedicated)
+        what = f"{one.environment}: {one.nodes} × {one.size} take {wanted} cores of {region}"
+        if left is None:
+            yield Finding("quota", None, f"{what}; Azure does not say how many are left")
+        elif left < wanted:
+            remedy = "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas"
+            yield Finding("quota", False, f"{what}, {left:.0f} are left", remedy)
+        else:
+            yield Finding("quota", True, what)
+
+
+def _left(usages: list[dict[str, Any]], family: str, *, dedicated: bool) -> float | None:
+    """Return the cores that are left to a family in a subscription; None where nothing tells.
+
+    Nodes of low priority share one limit; of the others each family has one, and all together another.
+    """
+    kind = "dedicatedCores" if dedicated else "lowPriorityCores"
+    left = []
+    for one in usages:
+        place = str(one["type"]).split("/")
+        name = str(one["name"]["value"])
+        of_family = (
+            dedicated
+            and place[1] == "vmFamily"
+            and _plain(name).startswith(_plain(family))
+            and "lowpriority" not in _plain(name)
+        )
+        if (place[1] == kind or of_family) and len(place) == 3 and one["limit"] >= 0:
+            left.append(float(one["limit"] - one["currentValue"]))
+    return min(left, default=None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _not_deployed(az: Az, root: Path, name: str, group: str) -> Iterator[Finding]:
+    """Say that an environment is not there, and which of its names somebody else has."""
+    remedy = f"mlops infra deploy {name} --as-administrator"
+    yield Finding("environments", None, f"{name} is not deployed: no {group}", remedy)
+    unasked: list[str] = []
+    given = read_yaml(root / "conf" / "project.yml")["environments"][name]
+    names = [
+        Planned(*kind, given[field], "", {}) for field, kind in NAMES.items() if given.get(field)
+    ]
+    faults = [fault for one in names for fault in taken(az, one, unasked.append)]
+    yield from (Finding("names", False, fault, "mlops infra rename SUFFIX") for fault in faults)
+    yield from (Finding("names", None, f"{name}: {said}") for said in unasked)
+    if not faults and not unasked and names:
+        yield Finding(
+            "names", True, f"{name}: {', '.join(str(one.name) for one in names)} are free"
+        )
+
+
+def _roles(az: Az, name: str, group: str, who: str, personas: list[str]) -> Iterator[Finding]:
+    """Compare the roles that somebody has in an environment with those of the personas."""
+    words = ("role", "assignment", "list", "--assignee", who, "--resource-group", group)
+    more = ("--include-groups", "--include-inherited", "--output", "json")
+    try:
+        held = {str(one["roleDefinitionName"]) for one in _asked(az, *words, *more)}
+    except CheckFailed as error:
+        yield Finding("roles", None, f"{name}: not told: {error}")
+        return
+    wanted = [f" {name}: {title}" for title in personas]
+    fitting = [one for one in held if one.endswith(tuple(wanted))]
+    if fitting or held & ALL_RIGHTS:
+        yield Finding("roles", True, f"{name}: {', '.join(fitting or sorted(held & ALL_RIGHTS))}")
+        return
+    lacks = personas[0] if len(personas) == 1 else "a persona of infra/modules/persona-roles.json"
+    remedy = (
+        "az ad group member add --group GROUP --member-id "
+        "$(az ad signed-in-user show --query id --output tsv)"
+    )
+    has = ", ".join(sorted(held)) or "no role"
+    yield Finding("roles", False, f"{name}: {has}; not that of {lacks}", remedy)
