@@ -9,11 +9,12 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ab_report, batch, fuzz, generate, monitor, project, serving, tables
+from benchmarks import ab_report, batch, fleet, fuzz, generate, monitor, project, serving, tables
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "ab_report": ab_report.measure,
+    "fleet": fleet.measure,
     "generate": generate.measure,
     "run": project.measure_run,
     "journey": project.measure_journey,

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from modelyard.policy.model import Choices, Policy, read_policy
+from pydantic import ValidationError
 
 from tests.baked import CHOICES, ROOT, bake, cookiecutter_command, hook
 
@@ -186,15 +188,104 @@ def test_an_empty_setting_is_no_policy(tmp_path: Path, monkeypatch: pytest.Monke
     assert bake(tmp_path).has("conf/project.yml")
 
 
-def test_the_documented_example_is_a_policy_that_uses_every_key() -> None:
+def test_the_documented_example_is_a_policy_that_uses_every_key(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
     example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert example
     content = yaml.safe_load(example.group(1))
     assert list(pre_gen.policy_faults(content)) == []
-    assert set(content) == set(pre_gen.Policy._fields)
+    (tmp_path / "policy.yml").write_text(example.group(1), encoding="utf-8")
+    read_policy(tmp_path / "policy.yml")
+    keys = {*pre_gen.Policy._fields, *pre_gen.FOR_LIFE}
+    assert set(content) == keys == set(Policy.model_fields)
 
 
+NAMES = "westeurope West-Europe acme login no azure_x cost_center public managed-vnet online"
+VALUES = st.sampled_from([*NAMES.split(), "none", "laptop", False, 1, None])
+LISTS = st.lists(VALUES, max_size=2) | VALUES
+ASKED = (
+    st.dictionaries(st.sampled_from(["network", "serving", "profile", "net"]), LISTS, max_size=2)
+    | VALUES
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["regions", "organization_codes", "required_tags", "region"]), LISTS
+    ),
+    st.none() | ASKED,
+    st.none()
+    | st.dictionaries(
+        st.sampled_from(["internal", 7]), st.fixed_dictionaries({"choices": ASKED}) | VALUES
+    ),
+)
+def test_the_hook_and_the_toolkit_refuse_the_same_policies(
+    lists: dict[str, object], choices: object, classifications: object
+) -> None:
+    given = {"choices": choices, "classifications": classifications}
+    agree(lists | {key: value for key, value in given.items() if value is not None})
+
+
+@pytest.mark.parametrize("key", ["regions", "organization_codes", "required_tags"])
+@pytest.mark.parametrize("name", NAMES.split())
+def test_the_hook_and_the_toolkit_refuse_the_same_values(key: str, name: str) -> None:
+    agree({key: [name]})
+
+
+def test_the_hook_and_the_toolkit_know_the_same_choices() -> None:
+    for question, values in pre_gen.CHOICES.items():
+        for value in (*values, "another"):
+            agree({"choices": {question: [value]}})
+    assert set(pre_gen.CHOICES) == set(Choices.model_fields)
+
+
+def agree(content: dict[str, object]) -> None:
+    """Assert that both readers of a policy accept it, or both refuse it."""
+    try:
+        Policy.model_validate(content)
+        accepted = True
+    except ValidationError:
+        accepted = False
+    assert accepted == (list(pre_gen.policy_faults(content)) == []), content
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        (
+            "cost=1",
+            "must give the tag data one of internal, secret, as AI_FACTORY_POLICY classifies",
+        ),
+        ("data=public", "must give the tag data one of internal, secret"),
+        ("data=secret", "network: 'public' must be one of managed-vnet, as AI_FACTORY_POLICY says"),
+    ],
+)
+def test_the_classification_of_the_data_decides_what_is_allowed(
+    policy: Callable[[str], Path], refusal: Refusal, tags: str, message: str
+) -> None:
+    policy("classifications: {internal: {}, secret: {choices: {network: [managed-vnet]}}}")
+    assert message in refusal(_tags=tags)
+
+
+def test_a_laptop_is_refused_where_what_it_leaves_out_is_required(
+    policy: Callable[[str], Path], refusal: Refusal
+) -> None:
+    policy("choices: {network: [public]}")
+    message = "profile: 'laptop' must be one of team, factory, as AI_FACTORY_POLICY says"
+    assert message in refusal(profile="laptop")
+
+
+def test_what_is_about_a_projects_life_refuses_no_answer(
+    policy: Callable[[str], Path], tmp_path: Path
+) -> None:
+    policy("sizes: [Standard_M8ms]\ngates: {promotion.binary.floor: {at_least: 1}}\n")
+    assert bake(tmp_path).has("conf/project.yml")
+
+
+ALLOWED = st.fixed_dictionaries(
+    {},
+    optional={name: st.lists(st.sampled_from(CHOICES[name]), min_size=1) for name in CHOICES},
+)
 POLICIES = st.builds(
     pre_gen.Policy,
     regions=st.lists(st.from_regex(r"[a-z]{3,9}[0-9]?", fullmatch=True), max_size=4),
@@ -205,14 +296,16 @@ POLICIES = st.builds(
         st.sampled_from(["Owner", "cost", "Cost", "data", "x:y"]) | st.text("abc", min_size=1),
         max_size=9,
     ),
-    choices=st.fixed_dictionaries(
-        {},
-        optional={name: st.lists(st.sampled_from(CHOICES[name]), min_size=1) for name in CHOICES},
+    choices=ALLOWED,
+    classifications=st.dictionaries(
+        st.sampled_from(["internal", "secret"]), st.builds(dict, choices=ALLOWED), max_size=2
     ),
 )
 
 
-@given(POLICIES, st.sampled_from(["", "cost=1", "data=x, b=2", "b=2, B=3, owner=me, c"]))
+@given(
+    POLICIES, st.sampled_from(["", "cost=1", "data=x, b=2", "data=secret", "b=2, B=3, owner=me, c"])
+)
 def test_what_is_offered_instead_is_within_the_policy(policy: object, tags: str) -> None:
     answers = {**ANSWERS, "_tags": tags}
     problems = pre_gen.find_problems(answers, policy)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.baked import COMBINATIONS, TEMPLATE, BakedProject, bake, copy_template
+from tests.baked import BOTH_ENDS, COMBINATIONS, TEMPLATE, BakedProject, bake, copy_template
 from tests.wheels import pin, write_wheel
 
-# The first and the last combination: between them they have every value of every choice.
-both = pytest.mark.parametrize("name", list(COMBINATIONS)[:: len(COMBINATIONS) - 1])
+both = pytest.mark.parametrize("name", BOTH_ENDS)
 PACKAGE = "src/{{cookiecutter.package_name}}"
 ANSWERS = {
     "project_name": 'The "late" flights',

@@ -62,7 +62,7 @@ def parts(text: str) -> list[str]:
 def test_a_card_has_every_section_in_both_spellings(case: str) -> None:
     text, page = made(CASES[case]())
     wanted = ["Intended use", "Data", "Training", "Metrics", "Fairness", "Explanations"]
-    wanted += ["Footprint", "Limits", "Gates", "Approvals"]
+    wanted += ["Footprint", "Principles", "Limits", "Gates", "Approvals"]
     assert parts(text) == wanted
     assert all(title in page.text for title in wanted)
 
@@ -226,7 +226,7 @@ def test_every_kind_of_evidence_may_be_absent() -> None:
         made({name: part for name, part in whole.items() if name != kind})
         made({kind: envelope(kind)})
     text, _ = made({})
-    assert parts(text) == ["Intended use", "Limits", "Approvals"]
+    assert parts(text) == ["Intended use", "Principles", "Limits", "Approvals"]
 
 
 def test_the_same_evidence_gives_the_same_card() -> None:

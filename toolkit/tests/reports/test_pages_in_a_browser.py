@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from modelyard.drills import drill_report
+from modelyard.fleet import hub
+from modelyard.fleet.status import Row
 from modelyard.monitoring import monitor_report
+from modelyard.readiness import page as readiness_page
 from modelyard.reports.card import card, html
 from modelyard.reports.report import render
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.evidence_samples import RUN, binary, multiclass, regression, stopped, trials
 from tests.monitoring.test_monitor_report import FULL
+from tests.readiness.test_readiness import some_readiness
 from tests.reports.test_card import PROJECT
 
 # Full-page screenshots, for people who would rather look.
@@ -84,14 +89,37 @@ DRILL = {
         period("2013-12", "2", event("forced", "4"), event("rolled back", "4")),
     ],
 }
+FLEET = [
+    Row("git@git.example:acme/a_model_with_a_long_name.git", None, True, ["its server is away"]),
+    Row(
+        "../late",
+        "/repositories/late",
+        True,
+        name="late",
+        owner="@acme/machine-learning somebody@acme.example",
+        template="1.4.0 (0123abcd)",
+        toolkit="1.4.0",
+        changed=12,
+        deleted=2,
+        champion={"version": "7", "age_days": 112, "verdict": "promote"},
+        breaches=["infra/prod.bicepparam:9: sizes: found Standard_NC6s_v3, expected Standard_D*"],
+        retiring=["azureml/compute/c.yml:4: the sizes of the NC series: will be retired"],
+        cost_tags={"cost_center": "4711"},
+        endpoints=["acme-late-dev", "acme-late-prod"],
+        pages=[".mlflow/decisions/late-v7/report.html"],
+    ),
+    Row("../fine", "/repositories/fine", True, name="fine", changed=0, deleted=0, breaches=[]),
+]
 PAGES = {
     "report of two classes": lambda: render(binary() | {"sweep": trials()}, RUN),
     "report of forty classes": lambda: render(multiclass(40), RUN),
     "report of numbers": lambda: render(regression(), RUN),
     "report of a run that stopped": lambda: render(stopped(), RUN),
+    "readiness": lambda: readiness_page.render(some_readiness()),
     "model card": lambda: html(card(binary(), PROJECT, RUN)),
     "monitor": lambda: monitor_report.render(FULL, title="Late flights"),
     "drill": lambda: drill_report.render(DRILL),
+    "fleet": lambda: hub.render(FLEET, date(2026, 11, 28)),
 }
 
 

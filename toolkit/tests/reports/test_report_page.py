@@ -154,7 +154,7 @@ def test_every_colour_that_is_used_is_defined_in_both_schemes() -> None:
     )
     used = set(re.findall(r"var\(--([\w-]+)", style))
     assert light == dark
-    assert used - {"c", "tone", "tone-tint", "part"} <= light
+    assert used - {"c", "tone", "tone-tint", "part", "shade"} <= light
 
 
 def test_the_import_is_light() -> None:

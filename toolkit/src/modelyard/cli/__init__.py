@@ -7,22 +7,33 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from modelyard.cli import (
+    add,
+    azure,
+    check,
     data,
+    delivery,
     docs,
+    doctor,
     events,
+    fleet,
     infra,
     models,
     monitoring,
     new,
+    policy,
+    readiness,
     releases,
     runs,
     serving,
+    tour,
+    upgrade,
 )
 from modelyard.errors import guarded
 
@@ -32,6 +43,14 @@ class _Commands(TyperGroup):
 
     Typer's own code is 1 for both, as of a gate that refuses.
     """
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by purpose."""
+        for purpose, names in _COMMANDS.items():
+            with formatter.section(purpose):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(80)) for name in names]
+                )
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -58,32 +77,71 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (
-    data.contract,
-    runs.run,
-    runs.check,
-    models.promote,
-    models.rollback,
-    models.retire,
-    models.models,
-    models.explain,
-    serving.serve,
-    serving.score,
-    releases.release,
-    releases.ab_report,
-    monitoring.monitor,
-    monitoring.drill,
-    runs.clean,
-    runs.relocate,
-    docs.docs,
-):
-    app.command()(_command)
-app.add_typer(releases.endpoint_app, name="endpoint")
-app.add_typer(new.new_app, name="new")
-app.add_typer(infra.infra_app, name="infra")
-app.add_typer(events.events_app, name="events")
+_COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Data": {"contract": data.contract, "sample": delivery.sample},
+    "Training": {
+        "run": runs.run,
+        "check": check.check,
+        "new": new.new_app,
+        "clean": runs.clean,
+        "relocate": runs.relocate,
+    },
+    "Models": {
+        "models": models.models,
+        "promote": models.promote,
+        "rollback": models.rollback,
+        "retire": models.retire,
+        "explain": models.explain,
+        "reproduce": models.reproduce,
+    },
+    "Serving and monitoring": {
+        "serve": serving.serve,
+        "score": serving.score,
+        "release": releases.release,
+        "endpoint": releases.endpoint_app,
+        "ab-report": releases.ab_report,
+        "monitor": monitoring.monitor,
+        "drill": monitoring.drill,
+    },
+    "Azure": {
+        "connect": delivery.connect,
+        "infra": infra.infra_app,
+        "submit": azure.submit,
+        "refresh": azure.refresh,
+        "share": azure.share,
+        "take": azure.take,
+        "batch": azure.batch,
+        "schedules": azure.schedules,
+        "tidy": azure.tidy,
+        "park": azure.park,
+        "unpark": azure.unpark,
+        "events": events.events_app,
+        "ci": delivery.ci_app,
+    },
+    "Template and organization": {
+        "add": add.add_app,
+        "upgrade": upgrade.upgrade,
+        "policy": policy.policy_app,
+        "fleet": fleet.fleet_app,
+        "reuse": fleet.reuse,
+    },
+    "Help": {
+        "tour": tour.tour,
+        "readiness": readiness.readiness,
+        "doctor": doctor.doctor,
+        "docs": docs.docs,
+    },
+}
+for _group in _COMMANDS.values():
+    for _name, _command in _group.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name)
+        else:
+            app.command(_name)(_command)
 
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is printed as a message without a traceback."""
+    if tour.is_copy():
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # of the team's server
     sys.exit(guarded(app))

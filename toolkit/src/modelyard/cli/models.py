@@ -8,10 +8,16 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, VersionOption, print_decision, print_path
+from modelyard.cli.terminal import (
+    JsonOption,
+    MaybeEnvironmentOption,
+    VersionOption,
+    print_decision,
+    print_path,
+)
 from modelyard.console import console as open_console
 from modelyard.console import short_commit
-from modelyard.errors import UsageError
+from modelyard.errors import CheckFailed, UsageError
 
 
 def promote(
@@ -23,13 +29,20 @@ def promote(
         str | None,
         typer.Option(help="Who accepts gates that could not be judged, where gates.yml asks."),
     ] = None,
+    environment: MaybeEnvironmentOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Promote the challenger or refuse it. It is compared with the champion and the gates."""
+    from modelyard.azure import use_workspace
     from modelyard.files import project_root
     from modelyard.releases.promote import promote as decide
 
-    promotion = decide(project_root(), version, dry_run=dry_run, accepted_by=accepted_by)
+    root = project_root()
+    if use_workspace(root, environment) and version and not dry_run and _adopted(root, version):
+        name = {"champion": version, "taken": True}
+        print(json.dumps(name) if as_json else f"v{version} was promoted before it was taken here")
+        return
+    promotion = decide(root, version, dry_run=dry_run, accepted_by=accepted_by)
     details = promotion.decision.evidence()["details"]
     if as_json:
         print(json.dumps(details))
@@ -42,13 +55,16 @@ def promote(
     raise typer.Exit(0 if promotion.decision.promotable else 1)
 
 
-def rollback(as_json: JsonOption = False) -> None:
+def rollback(environment: MaybeEnvironmentOption = None, as_json: JsonOption = False) -> None:
     """Make the previous champion the champion again."""
+    from modelyard.azure import use_workspace
     from modelyard.files import project_root
     from modelyard.releases.promote import NEW_LINE
     from modelyard.releases.promote import rollback as restore
 
-    restored, replaced = restore(project_root())
+    root = project_root()
+    use_workspace(root, environment)
+    restored, replaced = restore(root)
     if as_json:
         print(json.dumps({"champion": restored.number, "replaced": replaced.number}))
         return
@@ -60,12 +76,15 @@ def rollback(as_json: JsonOption = False) -> None:
         )
 
 
-def retire(as_json: JsonOption = False) -> None:
+def retire(environment: MaybeEnvironmentOption = None, as_json: JsonOption = False) -> None:
     """Retire the champion. Without one, the next version that passes the gates is the first again."""
+    from modelyard.azure import use_workspace
     from modelyard.files import project_root
     from modelyard.releases.promote import retire as end
 
-    retired = end(project_root())
+    root = project_root()
+    use_workspace(root, environment)
+    retired = end(root)
     if as_json:
         print(json.dumps({"champion": None, "retired": retired.number}))
         return
@@ -76,10 +95,11 @@ def retire(as_json: JsonOption = False) -> None:
     )
 
 
-def models(as_json: JsonOption = False) -> None:
+def models(environment: MaybeEnvironmentOption = None, as_json: JsonOption = False) -> None:
     """List the registered versions, newest first."""
     from rich.table import Table
 
+    from modelyard.azure import use_workspace
     from modelyard.files import project_root
     from modelyard.models.registry import Registry
     from modelyard.models.version import CHAMPION
@@ -88,6 +108,7 @@ def models(as_json: JsonOption = False) -> None:
     from modelyard.tracking import tracking_uri
 
     root = project_root()
+    use_workspace(root, environment)
     registry = Registry(load_project(root).model, tracking_uri(root))
     champion = registry.holder(CHAMPION)
     versions = registry.versions()
@@ -121,6 +142,31 @@ def models(as_json: JsonOption = False) -> None:
         )
 
 
+def reproduce(
+    version: Annotated[str, typer.Argument(help="A version of the model, see `mlops models`.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The table it was trained on; default: the present one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a version again and compare. From its commit, contract, table and locks."""
+    from modelyard.files import project_root
+    from modelyard.reproduce import reproduce as train_again
+
+    console = open_console(stderr=as_json)
+    found = train_again(project_root(), version, data, lambda line: console.print(line))
+    if as_json:
+        print(found.certificate.read_text(encoding="utf-8"))
+    else:
+        for name, one in found.differences.items():
+            console.print(f"{'✗' if one else '✓'} {name}: {one or 'equal'}", soft_wrap=True)
+        print_path(console, "certificate", found.certificate)
+    differing = [name for name, one in found.differences.items() if one]
+    if differing:
+        raise CheckFailed(f"v{version} is not reproduced: {', '.join(differing)}")
+    console.print(f"v{version} is reproduced: every figure is equal")
+
+
 def explain(
     data: Annotated[Path, typer.Option(help="Rows to explain: CSV or Parquet.")],
     row: Annotated[
@@ -148,3 +194,13 @@ def explain(
                 f"model `{model}` has no champion; promote one, or name a version with --version"
             )
         explain_rows(found.paths["model"], found.paths["prepared"], data, row, as_json)
+
+
+def _adopted(root: Path, version: str) -> bool:
+    """Make a version that was promoted elsewhere the champion; see `adopt`."""
+    from modelyard.models.adoption import adopt
+    from modelyard.models.registry import Registry
+    from modelyard.project import load_project
+    from modelyard.tracking import tracking_uri
+
+    return adopt(Registry(load_project(root).model, tracking_uri(root)), version)

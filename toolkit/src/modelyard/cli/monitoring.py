@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path, relative
+from modelyard.cli.terminal import JsonOption, print_path
 from modelyard.console import console as open_console
+from modelyard.files import relative
 
 
 def monitor(
@@ -39,6 +41,12 @@ def monitor(
         bool,
         typer.Option("--export-reference", help="Write data/reference, for Azure ML's monitor."),
     ] = False,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            help="Of conf/project.yml: monitor what its deployments with traffic collect, on Azure."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the model monitor on collected data. It is Azure ML's; exit code 1 on a breach."""
@@ -59,6 +67,8 @@ def monitor(
         from modelyard.monitoring.run import parse_time, run_monitor
 
         when, console = parse_time(at), open_console(stderr=as_json)
+        if environment is not None:
+            _monitor_azure(root, path, environment, when, output, as_json)
         with console.status("measuring collected data"):
             result = run_monitor(
                 root, path, at=when, collected=collected, reference=reference, output=output
@@ -68,6 +78,36 @@ def monitor(
         else:
             show.show(result, console)
         raise typer.Exit(1 if result.breaches else 0)
+
+
+def _monitor_azure(
+    root: Path, file: Path, environment: str, at: datetime, output: Path | None, as_json: bool
+) -> NoReturn:
+    """Monitor the endpoint of an environment; exit code 1 on a breach of any deployment."""
+    import json
+
+    from modelyard.azure import use_workspace
+    from modelyard.monitoring import show
+    from modelyard.monitoring.azure_run import monitor_endpoint
+
+    console = open_console(stderr=as_json)
+    workspace = use_workspace(root, environment)
+    assert workspace is not None  # noqa: S101 (an environment was named)
+    results = monitor_endpoint(
+        root,
+        file,
+        workspace,
+        at=at,
+        output=output,
+        say=lambda line: console.print(line, soft_wrap=True, highlight=False),
+    )
+    if as_json:
+        print(json.dumps({name: json.loads(show.as_json(one)) for name, one in results.items()}))
+    else:
+        for name, one in results.items():
+            console.print(f"deployment {name}", style="bold")
+            show.show(one, console)
+    raise typer.Exit(1 if any(one.breaches for one in results.values()) else 0)
 
 
 def drill(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import relative
+from modelyard.files import relative
 
 new_app = typer.Typer(help="Add a part to this project.", no_args_is_help=True)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path, print_reasons, relative
+from modelyard.cli.terminal import JsonOption, print_path, print_reasons
 from modelyard.console import console as open_console
 from modelyard.errors import CheckFailed
+from modelyard.files import relative
 
 endpoint_app = typer.Typer(help="Show, start and stop a local endpoint.", no_args_is_help=True)
 EndpointOption = Annotated[str, typer.Option("--endpoint", help="Name of a local endpoint.")]
@@ -29,7 +31,11 @@ def release(
         bool, typer.Option("--rollback", help="Cancel the running release, or undo the last.")
     ] = False,
     approved_by: Annotated[
-        str | None, typer.Option(help="Who approves it, where conf/gates.yml asks for approval.")
+        str | None, typer.Option(help="Who approves it, where conf/gates.yml asks; not on Azure.")
+    ] = None,
+    approval: Annotated[
+        Path | None,
+        typer.Option(help="File of `mlops ci approval`: who approved which digest, and when."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +61,7 @@ def release(
                 progress=progress,
                 settings=settings,
                 approved_by=approved_by,
+                approval=approval,
                 say=progress.say,
             )
     if result.state is None or result.folder is None:
@@ -73,18 +80,28 @@ def release(
 
 
 @endpoint_app.command()
-def status(endpoint: EndpointOption = "local", as_json: JsonOption = False) -> None:
+def status(
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="A local endpoint, or an environment on Azure.")
+    ] = "local",
+    as_json: JsonOption = False,
+) -> None:
     """Show the deployments, their traffic, requests, errors and latency."""
     from dataclasses import asdict
 
     from rich.table import Table
 
     from modelyard.files import project_root
+    from modelyard.project import load_project
     from modelyard.releases.endpoints import open_local
-    from modelyard.releases.release_record import load_state
+    from modelyard.releases.release_record import FileRecord
 
-    local = open_local(project_root(), endpoint)
-    rows, state = local.rows(), load_state(local.folder)
+    root = project_root()
+    if endpoint in load_project(root).environments:
+        _show_azure(root, endpoint, as_json)
+        return
+    local = open_local(root, endpoint)
+    rows, state = local.rows(), FileRecord(local.folder).load()
     stage = state.stage if state and not state.ended else None
     if as_json:
         address = local.url if local.is_running else None
@@ -114,15 +131,52 @@ def status(endpoint: EndpointOption = "local", as_json: JsonOption = False) -> N
         print(f"a release has not ended: {stage}; `mlops release` resumes it")
 
 
+def _show_azure(root: Path, environment: str, as_json: bool) -> None:
+    """Show deployments, traffic and the release of an endpoint on Azure."""
+    from rich.table import Table
+
+    from modelyard.releases.endpoints import open_endpoint
+
+    there = open_endpoint(root, environment)
+    view, record = there.view(), there.record
+    state = record.load() if record is not None else None
+    parked = record.parked() if record is not None else None
+    rows = [
+        {
+            "name": name,
+            "version": one.version,
+            "healthy": one.healthy,
+            "traffic": view.traffic.get(name, 0),
+            "mirror": view.mirror.get(name, 0),
+        }
+        for name, one in sorted(view.deployments.items())
+    ]
+    stage = state.stage if state and not state.ended else None
+    if as_json:
+        found = {"endpoint": there.name, "release": stage, "deployments": rows}
+        print(json.dumps(found | {"parked": parked.at if parked else None}))
+        return
+    table = Table("deployment", "version", "", "traffic", "mirror")
+    for row in rows:
+        shares = (f"{row['traffic']}%", f"{row['mirror']}%")
+        up = "healthy" if row["healthy"] else "down"
+        table.add_row(str(row["name"]), str(row["version"]), up, *shares)
+    open_console().print(table)
+    if parked is not None:
+        print(f"parked since {parked.at}, by {parked.by}; `mlops unpark` says what would come back")
+    if state is not None:
+        print(f"{'the last' if state.ended else 'a'} release: v{state.version}, {state.stage}")
+
+
 @endpoint_app.command()
 def start(endpoint: EndpointOption = "local") -> None:
     """Start the router and the deployments again, with the traffic they had."""
     from modelyard.files import project_root
     from modelyard.releases.endpoints import open_local
-    from modelyard.releases.release_record import release_lock
+    from modelyard.releases.release_record import FileRecord
 
     local = open_local(project_root(), endpoint)
-    with release_lock(local.folder):
+    with FileRecord(local.folder).lock():
         local.open()
     print(f"{local.url}/score")
     view = local.view()
@@ -136,10 +190,10 @@ def stop(endpoint: EndpointOption = "local") -> None:
     """Stop the router and the deployments."""
     from modelyard.files import project_root
     from modelyard.releases.endpoints import open_local
-    from modelyard.releases.release_record import release_lock
+    from modelyard.releases.release_record import FileRecord
 
     local = open_local(project_root(), endpoint)
-    with release_lock(local.folder):
+    with FileRecord(local.folder).lock():
         local.close()
     print(f"endpoint `{endpoint}` is stopped")
 
@@ -147,7 +201,9 @@ def stop(endpoint: EndpointOption = "local") -> None:
 def ab_report(
     a: Annotated[str, typer.Option("--a", help="A version, such as v1, or a deployment.")],
     b: Annotated[str, typer.Option("--b", help="The version or deployment to compare it with.")],
-    endpoint: Annotated[str, typer.Option(help="The endpoint of both.")] = "local",
+    endpoint: Annotated[
+        str, typer.Option(help="The endpoint of both: `local`, or an environment on Azure.")
+    ] = "local",
     minimal_difference: Annotated[
         float | None,
         typer.Option(
@@ -158,12 +214,17 @@ def ab_report(
 ) -> None:
     """Compare two versions by ground truth. The A/B test says: decide, wait for more rows, or stop."""
     from modelyard.files import project_root
+    from modelyard.project import load_project
     from modelyard.releases.ab_report import ab_report as compare
     from modelyard.releases.ab_report import show
 
-    details = compare(
-        project_root(), a, b, endpoint=endpoint, minimal_difference=minimal_difference
-    )
+    root = project_root()
+    if endpoint in load_project(root).environments:
+        from modelyard.releases.azure_ab import compare_on_azure
+
+        details = compare_on_azure(root, endpoint, a, b, minimal_difference=minimal_difference)
+    else:
+        details = compare(root, a, b, endpoint=endpoint, minimal_difference=minimal_difference)
     if as_json:
         print(json.dumps(details))
     else:

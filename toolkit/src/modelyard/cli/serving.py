@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, VersionOption, relative
+from modelyard.cli.terminal import JsonOption, VersionOption
 from modelyard.console import console as open_console
+from modelyard.files import relative
 
 
 def serve(
@@ -82,5 +83,5 @@ def score(
     if as_json:
         print(json.dumps(result.summary))
     else:
-        result.print(console, relative(output))
+        result.print(console, str(relative(output)))
     raise typer.Exit(1 if result.complaint else 0)

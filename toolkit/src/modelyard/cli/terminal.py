@@ -8,10 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.errors import UsageError
+from modelyard.files import relative
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+# MLOPS_ENVIRONMENT: set in the jobs of schedules, which `mlops schedules` applies.
+EnvironmentOption = Annotated[
+    str,
+    typer.Option(
+        "--environment", envvar="MLOPS_ENVIRONMENT", help="Of conf/project.yml, on Azure."
+    ),
+]
+MaybeEnvironmentOption = Annotated[
+    str | None,
+    typer.Option("--environment", help="Of conf/project.yml, on Azure; default: this machine."),
+]
 VersionOption = Annotated[
     str | None, typer.Option(help="Version of the model; default: the champion.")
 ]
@@ -21,17 +35,17 @@ VersionOption = Annotated[
 OUTCOMES = {True: ("yes", "green"), False: ("no", "bold red"), None: ("open", "bold yellow")}
 
 
+def refuse_without(root: Path, part: str, *folders: str) -> None:
+    """Raise UsageError where a project has none of the folders that a part of it would bring."""
+    if not any((root / folder).is_dir() for folder in folders):
+        raise UsageError(
+            f"this project has no {' or '.join(f'{one}/' for one in folders)}; `mlops add {part}` brings it"
+        )
+
+
 def print_path(console: Console, label: str, path: Path) -> None:
     """Print a label and a path in one line."""
     console.print(f"{label}: {relative(path)}", soft_wrap=True)
-
-
-def relative(path: Path) -> str:
-    """A path relative to the working folder where it is inside."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def print_reasons(console: Console, reasons: Sequence[Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.principles import UNSAID, Principles, shown
 from modelyard.project import Project
 from modelyard.reports.card.limits import limits
 from modelyard.reports.facts import (
@@ -72,7 +73,10 @@ class Card:
 
 
 def card(
-    evidence: Mapping[str, Mapping[str, Any] | None], project: Project, run: Mapping[str, Any]
+    evidence: Mapping[str, Mapping[str, Any] | None],
+    project: Project,
+    run: Mapping[str, Any],
+    principles: Principles = UNSAID,
 ) -> Card:
     """Make the content of a card: the same input gives the same card.
 
@@ -80,6 +84,7 @@ def card(
         evidence: content of the evidence files by kind, as `modelyard.reports.report.render` takes it.
         project: title, description and owner of the model.
         run: facts about the run: run_id, git_commit, mlflow_run_id; all optional.
+        principles: what shows that the model keeps to the principles of responsible AI.
     """
     facts = gather(evidence)
     model = mapping(facts.decision, "model")
@@ -100,6 +105,7 @@ def card(
         _fairness(facts),
         _explanations(facts),
         _footprint(facts),
+        _principles(principles, evidence),
         Part("Limits", (_LIMITS,), [_plain(limit, 600) for limit in limits(facts)]),
         _gates(facts),
         _approvals(facts),
@@ -110,6 +116,16 @@ def card(
         [(label, value) for label, value in known if value != MISSING],
         [part for part in parts if part is not None],
     )
+
+
+def _principles(principles: Principles, evidence: Mapping[str, Mapping[str, Any] | None]) -> Part:
+    states = {True: "shown", False: "not kept", None: "not shown"}
+    rows = [
+        (one.name.capitalize(), states[one.is_shown], _plain(one.said, 600))
+        for one in shown(principles, evidence)
+    ]
+    about = "The principles of responsible AI, and what shows that this version keeps to them."
+    return Part("Principles", (about,), table=Table(("Principle", "State", "By"), rows))
 
 
 def _use(facts: Facts, project: Project) -> Part:
@@ -439,6 +455,7 @@ def _split_method(facts: Facts) -> str:
     return {
         "time": "by time: trained on the past, judged on what came later",
         "stratified": "at random, with the same share of each class",
+        "group": f"by {text(mapping(facts.data, 'split').get('group'), 80)}: judged on others than it was trained on",
     }.get(str(method), "at random" if method else "")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.files import write_text
+from modelyard.principles import UNSAID, Principles
 from modelyard.project import Project
 from modelyard.reports.card.content import Card, card
 from modelyard.reports.card.markdown import markdown
@@ -18,9 +19,10 @@ def write_card(
     evidence: Mapping[str, Mapping[str, Any] | None],
     project: Project,
     run: Mapping[str, Any],
+    principles: Principles = UNSAID,
 ) -> list[Path]:
     """Write card.md and card.html; returns their paths."""
-    content = card(evidence, project, run)
+    content = card(evidence, project, run, principles)
     files = {folder / "card.md": markdown(content), folder / "card.html": html(content)}
     for path, made in files.items():
         write_text(path, made)

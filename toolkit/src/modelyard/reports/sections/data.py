@@ -70,6 +70,8 @@ def repeated(facts: Facts) -> str:
     rows, distinct = finite(found.get("rows")), finite(found.get("distinct"))
     if not rows:
         return ""
+    if group := mapping(facts.data, "split").get("group"):
+        return f"The rows of each of the {number(distinct)} {text(group, 80)} stand in one part."
     return (
         f"{plural(rows, 'row repeats', 'rows repeat')} another in all columns but the target: all are kept, "
         f"and copies of each of the {number(distinct)} distinct rows stand in one part."
@@ -123,9 +125,11 @@ def _splits(facts: Facts) -> Section | None:
         return None
     parts = [(name, mapping(split, name), sizes[name] or 0.0) for name in SPLITS if name in split]
     return {
-        "title": {"time": "Split by time", "stratified": "Stratified split"}.get(
-            str(split.get("method")), "Split at random" if split.get("method") else "Split"
-        ),
+        "title": {
+            "time": "Split by time",
+            "stratified": "Stratified split",
+            "group": "Split by group",
+        }.get(str(split.get("method")), "Split at random" if split.get("method") else "Split"),
         "bar": charts.stack((name, size / total) for name, _, size in parts),
         "timed": any(part.get("from") is not None for _, part, _ in parts),
         "target_label": _target_label(facts),

@@ -1,0 +1,48 @@
+"""Updates of projects that teams have changed: how many go through, and that nothing is lost unnoticed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from modelyard.fleet import merge
+from modelyard.fleet.template import Template
+
+from benchmarks.fleet import Fleet, Remembering
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    return Fleet(tmp_path_factory.mktemp("fleet").resolve(), answers=2)
+
+
+@pytest.fixture(scope="module")
+def template(fleet: Fleet) -> Template:
+    place = fleet.place / "made"
+    place.mkdir()
+    return Remembering(fleet.repository, place, Path(sys.executable))
+
+
+def test_projects_that_teams_have_changed_are_updated_and_nothing_is_lost_unnoticed(
+    fleet: Fleet, template: Template
+) -> None:
+    outcomes = [fleet.update(seed, template) for seed in range(10)]
+    assert [one.lost for one in outcomes] == [[]] * 10
+    assert sum(not one.conflicts for one in outcomes) >= 8
+
+
+@pytest.mark.parametrize("side", ["team", "template"])
+def test_a_merge_that_loses_changes_would_be_noticed(
+    fleet: Fleet, template: Template, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    """The measurement itself: a merge that takes one side of every file."""
+    real = merge._Store.merge
+
+    def one_sided(store: merge._Store, ours: str, theirs: str) -> object:
+        real(store, ours, theirs)
+        kept = theirs if side == "team" else ours
+        return store("rev-parse", f"{kept}^{{tree}}").strip(), {}, []
+
+    monkeypatch.setattr(merge._Store, "merge", one_sided)
+    assert fleet.update(20 if side == "team" else 21, template).lost

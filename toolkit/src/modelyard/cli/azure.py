@@ -1,0 +1,259 @@
+"""Commands on Azure: submit a job, share and take a version, batch endpoint, schedules, old deployments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelyard.cli.terminal import EnvironmentOption, JsonOption
+from modelyard.console import console as open_console
+
+if TYPE_CHECKING:
+    from modelyard.releases import parking
+CollectedOption = Annotated[
+    str | None,
+    typer.Option(help="Environment whose endpoint collected the new rows; default: the same."),
+]
+
+
+def submit(
+    file: Annotated[Path, typer.Argument(help="A job's file, e.g. azureml/pipelines/train.yml.")],
+    environment: EnvironmentOption,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="NAME=VALUE or NAME=PATH, instead of the file's. Repeatable."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the job; one that is there already is followed."),
+    ] = None,
+    refreshed: Annotated[
+        bool,
+        typer.Option("--refresh", help="First `mlops refresh`; submit nothing if nothing is new."),
+    ] = False,
+    collected: CollectedOption = None,
+    wait: Annotated[bool, typer.Option(help="Follow the job until it has ended.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a job to Azure ML and follow it. Exit code 1 unless it has completed."""
+    from modelyard.azure import open_workspace
+    from modelyard.cli.runs import read_pair
+    from modelyard.delivery import jobs
+    from modelyard.files import project_root
+
+    root, say = project_root(), _say(as_json)
+    given = dict(read_pair(one) for one in inputs or [])
+    workspace = open_workspace(root, environment)
+    if refreshed:
+        from modelyard.delivery.refresh import ASSET, NothingNew, refresh
+
+        rows = open_workspace(root, collected) if collected else None
+        try:
+            new = refresh(root, workspace, data=None, say=say, collected=rows)
+        except NothingNew as nothing:  # not a fault: a schedule asks again
+            print(json.dumps({"job": None}) if as_json else f"nothing is trained: {nothing}")
+            return
+        say(f"data {ASSET}:{new.version} is registered, {new.added} rows more")
+    ended = jobs.submit(root, workspace, file, inputs=given, name=name, say=say, wait=wait)
+    if as_json:
+        steps = dict(ended.steps)
+        found = {"job": ended.name, "status": ended.status, "studio": ended.studio, "steps": steps}
+        print(json.dumps(found))
+    raise typer.Exit(0 if ended.status == jobs.COMPLETED or not wait else 1)
+
+
+def refresh(
+    environment: EnvironmentOption,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A newer table, from your import; default: the latest version."),
+    ] = None,
+    collected: CollectedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new version of the training data. Collected rows join it with their ground truth."""
+    from modelyard.azure import open_workspace
+    from modelyard.delivery.refresh import ASSET
+    from modelyard.delivery.refresh import refresh as renew
+    from modelyard.files import project_root
+
+    root = project_root()
+    rows = open_workspace(root, collected) if collected else None
+    there = open_workspace(root, environment)
+    new = renew(root, there, data=data, say=_say(as_json), collected=rows)
+    if as_json:
+        print(json.dumps({"version": new.version, "before": new.before, "rows_added": new.added}))
+    else:
+        print(
+            f"data {ASSET}:{new.version} follows {new.before or 'nothing'}, {new.added} rows more"
+        )
+
+
+def share(
+    environment: EnvironmentOption,
+    version: Annotated[
+        str | None, typer.Argument(help="Version to share; default: the champion.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Share a promoted version to the organization's registry. Once, with evidence and environment."""
+    from modelyard.azure import open_workspace
+    from modelyard.delivery.share import describe
+    from modelyard.delivery.share import share as give
+    from modelyard.files import project_root
+    from modelyard.project import load_project
+
+    root = project_root()
+    shared = give(
+        root, load_project(root), open_workspace(root, environment), version, _say(as_json)
+    )
+    if as_json:
+        print(describe(shared))
+    elif shared is None:
+        print(
+            "conf/project.yml names no registry: `mlops take` copies from the workspace of "
+            f"{environment}"
+        )
+    else:
+        now = "is there already" if shared.unchanged else "is shared"
+        print(f"v{shared.version} ({shared.digest[:12]}) {now}: {shared.place}")
+
+
+def take(
+    version: Annotated[str, typer.Argument(help="Number of the version.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Environment of conf/project.yml that has it.")
+    ],
+    environment: EnvironmentOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a version into another workspace. Same number, same digest, nothing trained again."""
+    from modelyard.azure import open_workspace
+    from modelyard.delivery.share import describe
+    from modelyard.delivery.share import take as fetch
+    from modelyard.files import project_root
+    from modelyard.project import load_project
+
+    root = project_root()
+    taken = fetch(
+        load_project(root),
+        open_workspace(root, source),
+        open_workspace(root, environment),
+        version,
+        _say(as_json),
+    )
+    if as_json:
+        print(describe(taken))
+    elif taken.unchanged:
+        print(f"v{version} ({taken.digest[:12]}) is in {taken.place} already")
+
+
+def batch(environment: EnvironmentOption, as_json: JsonOption = False) -> None:
+    """Let the batch endpoint score with the champion. Created where there is none."""
+    from modelyard.azure import open_workspace
+    from modelyard.delivery.batch import deploy_batch
+    from modelyard.files import project_root
+    from modelyard.project import load_project
+
+    root = project_root()
+    number = deploy_batch(
+        root, load_project(root), open_workspace(root, environment), _say(as_json)
+    )
+    print(json.dumps({"champion": number}) if as_json else f"the champion, v{number}, scores")
+
+
+def schedules(environment: EnvironmentOption, as_json: JsonOption = False) -> None:
+    """Create or update the schedules of azureml/schedules. Retraining and monitoring."""
+    from modelyard.azure import open_workspace
+    from modelyard.delivery.schedules import apply_schedules
+    from modelyard.files import project_root
+
+    root = project_root()
+    done = apply_schedules(root, open_workspace(root, environment), _say(as_json))
+    if as_json:
+        print(json.dumps(done))
+
+
+def tidy(
+    endpoint: Annotated[str, typer.Option(help="An environment of conf/project.yml.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Delete the old deployment that a release has kept. Once `keep_old_hours` are over."""
+    from modelyard.files import project_root
+    from modelyard.releases.release import tidy as delete
+
+    said = delete(project_root(), endpoint)
+    print(json.dumps({"result": said}) if as_json else said)
+
+
+_ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without, only say what.")]
+_EndpointArgument = Annotated[str, typer.Argument(help="Environment of conf/project.yml.")]
+
+
+def park(
+    environment: _EndpointArgument, apply: _ApplyOption = False, as_json: JsonOption = False
+) -> None:
+    """Take an endpoint's deployments and their cost away. What was there is written down for `unpark`."""
+    from modelyard.files import project_root
+    from modelyard.releases import parking
+    from modelyard.releases.azure_endpoint import AzureEndpoint
+
+    root = project_root()
+    endpoint = AzureEndpoint.of_environment(root, environment)
+    plan = parking.park(root, endpoint, apply=apply, say=_say(as_json))
+    if plan is None:
+        _tell(as_json, [f"`{endpoint.name}` has no deployment, and costs nothing"], {})
+        return
+    if plan.done or apply:
+        first = f"`{endpoint.name}` is parked since {plan.parked.at}"
+        last = f"It answers no requests and saves {plan.cost}; mlops unpark {environment} --apply"
+    else:
+        first = f"`{endpoint.name}` would answer no requests, until it is unparked. It would lose"
+        last = f"That saves {plan.cost}. Address and identity stay. Do it: mlops park {environment} --apply"
+    _tell(as_json, [first, *plan.lines(), last], _shown(plan, plan.done or apply))
+
+
+def unpark(
+    environment: _EndpointArgument, apply: _ApplyOption = False, as_json: JsonOption = False
+) -> None:
+    """Bring a parked endpoint back. The same versions, sizes, rules and traffic."""
+    from modelyard.files import project_root
+    from modelyard.releases import parking
+    from modelyard.releases.azure_endpoint import AzureEndpoint
+
+    root = project_root()
+    endpoint = AzureEndpoint.of_environment(root, environment)
+    plan = parking.unpark(root, endpoint, apply=apply, say=_say(as_json))
+    if plan is None:
+        _tell(as_json, [f"`{endpoint.name}` is not parked"], {})
+        return
+    words = "is back" if apply else "would come back"
+    last = f"That costs {plan.cost}."
+    if not apply:
+        last += f" Do it: mlops unpark {environment} --apply"
+    _tell(as_json, [f"`{endpoint.name}` {words}", *plan.lines(), last], _shown(plan, not apply))
+
+
+def _shown(plan: parking.Plan, parked: bool) -> dict[str, object]:
+    return {
+        "parked": parked,
+        "monthly": plan.monthly,
+        "traffic": dict(plan.parked.traffic),
+        "digests": dict(plan.parked.digests),
+    }
+
+
+def _tell(as_json: bool, lines: list[str], content: dict[str, object]) -> None:
+    if as_json:
+        print(json.dumps(content or {"parked": False}))
+    else:
+        print(*lines, sep="\n")
+
+
+def _say(as_json: bool) -> Callable[[str], None]:
+    console = open_console(stderr=as_json)
+    return lambda line: console.print(line, soft_wrap=True, highlight=False)

@@ -1,0 +1,64 @@
+"""The command that checks a project against an organization's policy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelyard.cli.terminal import JsonOption
+from modelyard.errors import CheckFailed
+
+policy_app = typer.Typer(
+    help="Check projects against the policy of an organization.", no_args_is_help=True
+)
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        help="A path, or the address of a git repository, # and the path in it; default: as "
+        "AI_FACTORY_POLICY says.",
+    ),
+]
+
+
+@policy_app.command()
+def check(
+    project: Annotated[Path | None, typer.Argument(help="Folder; default: this project.")] = None,
+    policy: PolicyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a project against the policy. A breach names file, line, rule and the rule's owner.
+
+    Example: mlops policy check --policy ../platform/policy.yml
+    """
+    from datetime import date
+
+    from modelyard.files import project_root
+    from modelyard.policy.check import check_project
+    from modelyard.policy.model import VARIABLE, policy_file, read_policy
+
+    root = project_root(project)
+    with policy_file(policy) as found:
+        if found is None:
+            message = (
+                f"no policy is configured, nothing was checked: set {VARIABLE} or give --policy"
+            )
+            print(json.dumps({"policy": None}) if as_json else message)
+            return
+        file, name = found
+        verdict = check_project(root, read_policy(file), file, date.today())
+    if as_json:
+        print(json.dumps({"policy": name, **asdict(verdict)}))
+    else:
+        for one in verdict.excepted:
+            print(f"note: an exception covers {one}")
+    if verdict.breaches:
+        lines = [] if as_json else [str(one) for one in verdict.breaches]
+        count = len(verdict.breaches)
+        raise CheckFailed("\n".join([*lines, f"{count} breaches of the policy {name}"]))
+    if not as_json:
+        print(f"within the policy {name}")

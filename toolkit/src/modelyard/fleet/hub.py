@@ -1,0 +1,123 @@
+"""The table and the page of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from modelyard.console import listed
+from modelyard.fleet.status import Row
+from modelyard.reports.pages import page
+
+HEADINGS = ("project", "owner", "template", "toolkit", "changed", "champion", "policy", "retiring")
+TONES = {"promote": "good", "promoted": "good", "open": "warn", "refuse": "bad"}
+
+
+def cells(row: Row) -> list[str]:
+    """Return a row of the table."""
+    changed = f"{row.changed} + {row.deleted} deleted" if row.deleted else str(row.changed)
+    return [
+        row.name or row.repository,
+        row.owner,
+        row.template,
+        row.toolkit,
+        "not judged" if row.changed is None else changed,
+        _champion(row) if row.champion else "none here",
+        "not judged" if row.breaches is None else _count(row.breaches, "breach", "breaches"),
+        _retiring(row),
+    ]
+
+
+def below(rows: Iterable[Row]) -> Iterable[str]:
+    """Yield what the table has no room for."""
+    for row in rows:
+        yield from (f"{row.repository}: {one}" for one in row.problems)
+        yield from (f"{row.repository}: {one}" for one in row.breaches or ())
+        yield from (f"{row.repository}: {one}" for one in row.retired)
+
+
+def render(rows: Sequence[Row], today: date) -> str:
+    """Return one HTML page about all repositories; those that need somebody come first."""
+    ordered = sorted(rows, key=lambda row: (not row.problems, not row.breaches, not row.retired))
+    unread = sum(bool(row.problems) for row in rows)
+    breaching = sum(bool(row.breaches) for row in rows)
+    tiles = [
+        ("repositories", f"{len(rows):,}", f"{unread} not read whole" if unread else "all read"),
+        ("with breaches of the policy", _share(breaching, [row.breaches for row in rows]), ""),
+        ("with retired features", str(sum(bool(row.retired) for row in rows)), _soon(rows)),
+        ("without a champion here", str(sum(row.champion is None for row in rows)), ""),
+    ]
+    versions: dict[str, int] = {}
+    for row in rows:
+        name = row.template.partition(" ")[0] or "unknown"
+        versions[name] = versions.get(name, 0) + 1
+    return page(
+        "fleet.html.j2",
+        today=today.isoformat(),
+        tiles=tiles,
+        versions=sorted(versions.items()),
+        rows=[_shown(row) for row in ordered],
+    )
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    name, owner, template, toolkit, changed, champion, policy, retiring = cells(row)
+    tone = (
+        "bad" if row.problems or row.breaches or row.retired else "warn" if row.retiring else "good"
+    )
+    word = {"bad": "needs somebody", "warn": "soon", "good": "fine"}[tone]
+    if row.problems:
+        word = "not read whole"
+    return {
+        "name": name,
+        "repository": row.repository,
+        "link": _link(row),
+        "tone": tone,
+        "word": word,
+        "owner": owner,
+        "template": template,
+        "toolkit": toolkit,
+        "changed": changed,
+        "unjudged": row.unjudged,
+        "verdict": (row.champion or {}).get("verdict", champion),
+        "age": champion.rpartition(", ")[0],
+        "champion_tone": TONES.get((row.champion or {}).get("verdict", ""), "calm"),
+        "pages": [(Path(one).stem, Path(row.folder or "/", one).as_uri()) for one in row.pages],
+        "policy": policy,
+        "retiring": retiring,
+        "tags": ", ".join(f"{k}: {v}" for k, v in row.cost_tags.items()),
+        "endpoints": row.endpoints,
+        "details": [*row.problems, *(row.breaches or ()), *row.retired, *row.retiring],
+    }
+
+
+def _link(row: Row) -> str | None:
+    if row.folder:
+        return Path(row.folder).as_uri()
+    return row.repository if row.repository.startswith("https://") else None
+
+
+def _champion(row: Row) -> str:
+    known = row.champion or {}
+    days = known["age_days"]
+    return f"v{known['version']}, {days} day{'' if days == 1 else 's'}, {known['verdict']}"
+
+
+def _retiring(row: Row) -> str:
+    parts = [f"{len(row.retired)} retired"] if row.retired else []
+    parts += [f"{len(row.retiring)} soon"] if row.retiring else []
+    return listed(parts) or "0"
+
+
+def _count(found: Sequence[str], one: str, many: str) -> str:
+    return f"{len(found)} {one if len(found) == 1 else many}"
+
+
+def _share(count: int, judged: Sequence[object]) -> str:
+    return "not judged" if all(one is None for one in judged) else str(count)
+
+
+def _soon(rows: Sequence[Row]) -> str:
+    return f"{sum(bool(row.retiring) for row in rows)} with some that will be"

@@ -1,0 +1,56 @@
+"""Git, asked about a project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from modelyard.errors import UsageError
+
+
+def git(
+    folder: Path,
+    *words: str,
+    settings: Mapping[str, str] | None = None,
+    given: str | None = None,
+    codes: Collection[int] = (0,),
+) -> str:
+    """Run git in a folder; return what it prints.
+
+    Args:
+        folder: to run it in.
+        words: of the command.
+        settings: further environment variables.
+        given: what it reads.
+        codes: exit codes that are no failure.
+
+    Raises:
+        UsageError: git is not installed, or refuses.
+    """
+    program = shutil.which("git")
+    if program is None:
+        raise UsageError("git is not installed: install it, then try again")
+    done = subprocess.run(  # noqa: S603
+        [program, *words],
+        cwd=folder,
+        env={**os.environ, **settings} if settings else None,
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # names of files are bytes
+        check=False,
+    )
+    if done.returncode not in codes:
+        raise UsageError(f"git {' '.join(words[:2])} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def asked(folder: Path, *words: str) -> str | None:
+    """Return what git prints, without blanks around it; None where it is not installed or refuses."""
+    try:
+        return git(folder, *words).strip()
+    except UsageError:
+        return None

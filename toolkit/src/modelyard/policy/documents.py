@@ -1,0 +1,102 @@
+"""The files of a project that rules look at, each read once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from modelyard.errors import UsageError
+from modelyard.yaml_files import LocatedMapping, line_of, read_yaml
+
+_PARAMETER = re.compile(r"^[ \t]*param[ \t]+(\w+)[^\n=]*=[ \t]*(\[[^\]]*\]|[^\n]*)", re.MULTILINE)
+_QUOTED = re.compile(r"'([^'\n]*)'")
+
+Place = tuple[Path, int, str]
+
+
+class Documents:
+    """The files of the project at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def project(self) -> LocatedMapping:
+        """conf/project.yml."""
+        return self._mapping("conf/project.yml")
+
+    @cached_property
+    def gates(self) -> LocatedMapping:
+        """conf/gates.yml."""
+        return self._mapping("conf/gates.yml")
+
+    @cached_property
+    def contract(self) -> LocatedMapping:
+        """conf/contract.yml."""
+        return self._mapping("conf/contract.yml")
+
+    @cached_property
+    def azureml(self) -> Mapping[Path, Any]:
+        """The files of Azure ML."""
+        found = sorted(p for p in (self.root / "azureml").rglob("*.y*ml") if p.is_file())
+        return {path: read_yaml(path) for path in found if path.suffix in (".yml", ".yaml")}
+
+    @cached_property
+    def bicep(self) -> Mapping[Path, str]:
+        """The files of infra/."""
+        found = sorted((self.root / "infra").rglob("*.bicep*"))
+        return {path: path.read_text("utf-8") for path in found if path.suffix != ".json"}
+
+    def parameters(self, name: str) -> Iterator[tuple[Path, int, str | None]]:
+        """Yield a parameter as the parameter files have it; None where it is no number and no text."""
+        for path, text in self.bicep.items():
+            for found in _PARAMETER.finditer(text) if path.suffix == ".bicepparam" else ():
+                if found[1] == name:
+                    literal = re.fullmatch(r"(?:'([^'$]*)'|(\d+))\s*(?://.*)?", found[2].strip())
+                    yield path, _line(text, found.start()), literal and (literal[1] or literal[2])
+
+    def parameter_lists(self, name: str) -> Iterator[Place]:
+        """Yield the texts of a parameter that is a list."""
+        for path, text in self.bicep.items():
+            for found in _PARAMETER.finditer(text) if path.suffix == ".bicepparam" else ():
+                if found[1] == name:
+                    for one in _QUOTED.finditer(found[2]):
+                        yield path, _line(text, found.start(2) + one.start()), one[1]
+
+    def quoted(self, pattern: str) -> Iterator[Place]:
+        """Yield the texts in infra/ that fit a pattern."""
+        for path, text in self.bicep.items():
+            for one in re.finditer(f"'({pattern})'", text, re.IGNORECASE):
+                yield path, _line(text, one.start()), one[1]
+
+    def values(self, *keys: str) -> Iterator[tuple[Path, int, Any]]:
+        """Yield the values of some keys, wherever they are below azureml/ or in conf/project.yml."""
+        files = {**self.azureml, self.root / "conf" / "project.yml": self.project}
+        for path, content in files.items():
+            for line, value in _below(content, keys):
+                yield path, line, value
+
+    def _mapping(self, name: str) -> LocatedMapping:
+        path = self.root / name
+        content = read_yaml(path)
+        if not isinstance(content, LocatedMapping):
+            raise UsageError(f"{path}: expected a mapping; restore it from git")
+        return content
+
+
+def _below(content: Any, keys: tuple[str, ...]) -> Iterator[tuple[int, Any]]:
+    if isinstance(content, list):
+        for one in content:
+            yield from _below(one, keys)
+    elif isinstance(content, LocatedMapping):
+        for key, value in content.items():
+            if key in keys:
+                yield line_of(content, (key,)), value
+            yield from _below(value, keys)
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1

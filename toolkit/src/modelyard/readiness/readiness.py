@@ -1,0 +1,158 @@
+"""Readiness of a project: its level, why, and the cheapest next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from modelyard.errors import UsageError
+from modelyard.principles import load_principles, shown
+from modelyard.project import author
+from modelyard.readiness.answers import Answer, load_answers, save_answer
+from modelyard.readiness.criteria import CRITERIA, Criterion
+from modelyard.readiness.evidence import Seen
+from modelyard.readiness.found import Found
+from modelyard.readiness.responsibility import groups, owners
+from modelyard.yaml_files import did_you_mean
+
+LEVELS = (
+    "No MLOps",
+    "DevOps, no MLOps",
+    "Automated training",
+    "Automated model deployment",
+    "Full MLOps automated operations",
+)
+DAYS = 365  # that an answer holds
+State = Literal["met", "not met", "open"]
+STATES: dict[bool | None, State] = {True: "met", False: "not met", None: "open"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A criterion, a principle or a responsibility, with what was found.
+
+    Attributes:
+        level: of the criterion; None of the others.
+        remedy: a command; None where it is met.
+    """
+
+    name: str
+    level: int | None
+    area: str
+    what: str
+    state: State
+    said: str
+    remedy: str | None
+    minutes: int
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Where a project is.
+
+    Attributes:
+        title: of the project.
+        level: the highest of which, and of all below, every criterion is met.
+        lines: criteria by level, then principles, then responsibilities.
+        following: the cheapest criterion of the next level that is not met.
+    """
+
+    title: str
+    level: int
+    lines: Sequence[Line]
+    following: Line | None
+
+    def of(self, level: int | None) -> list[Line]:
+        """Return the lines of a level; None: principles and responsibilities."""
+        return [one for one in self.lines if one.level == level]
+
+
+def readiness(root: Path, today: date | None = None) -> Readiness:
+    """Judge a project by the maturity model; an unanswered question is open, and open is not met.
+
+    Raises:
+        UsageError: a file of conf/ is broken, or names a question that there is not.
+    """
+    seen, answers = Seen(root), load_answers(root)
+    today = today or datetime.now(UTC).date()
+    for name in answers:
+        _question(name)
+    lines = [
+        _line(one, one.check(seen) if one.check else _answered(answers.get(one.name), today))
+        for one in CRITERIA
+    ]
+    level = 0
+    while level < 4 and all(one.state == "met" for one in lines if one.level == level + 1):
+        level += 1
+    open_ones = [one for one in lines if one.level == level + 1 and one.state != "met"]
+    following = min(open_ones, key=lambda one: one.minutes, default=None)
+    return Readiness(seen.project.title, level, (*lines, *_others(seen)), following)
+
+
+def take_answer(root: Path, name: str, *, is_met: bool, why: str) -> None:
+    """Write somebody's answer to a question into conf/readiness.yml.
+
+    Raises:
+        UsageError: there is no such question, or the reason is missing.
+    """
+    _question(name)
+    if not why.strip():
+        raise UsageError(f'say why, for whoever reads the answer: --answer {name}=… --why "…"')
+    today = datetime.now(UTC).date()
+    save_answer(root, name, Answer(met=is_met, why=why.strip(), by=author(root), day=today))
+
+
+def _question(name: str) -> None:
+    questions = [one.name for one in CRITERIA if one.check is None]
+    if name not in questions:
+        hint = did_you_mean(name, questions)
+        known = ", ".join(questions)
+        raise UsageError(f"nobody asks `{name}`{hint}; the questions are {known}")
+
+
+def _answered(answer: Answer | None, today: date) -> Found:
+    if answer is None:
+        return Found(None, "nobody has answered")
+    said = f"{answer.why} ({answer.by}, {answer.day})"
+    if (today - answer.day).days > DAYS:
+        return Found(None, f"answered more than a year ago: {said}")
+    return Found(answer.met, said)
+
+
+def _line(criterion: Criterion, found: Found) -> Line:
+    remedy = None if found.is_met else found.remedy or criterion.remedy
+    return Line(
+        criterion.name,
+        criterion.level,
+        criterion.area,
+        criterion.what,
+        STATES[found.is_met],
+        found.said,
+        remedy,
+        criterion.minutes,
+    )
+
+
+def _others(seen: Seen) -> list[Line]:
+    principles = load_principles(seen.root / "conf" / "principles.yml")
+    lines = [
+        Line(
+            one.name,
+            None,
+            "principles",
+            one.name.capitalize(),
+            STATES[one.is_shown],
+            one.said,
+            None if one.is_shown else "mlops docs readiness",
+            0,
+        )
+        for one in shown(principles, seen.evidence)
+    ]
+    for what, found in (("Code owners", owners(seen.root)), ("Groups", groups(seen.root))):
+        name, remedy = what.lower(), None if found.is_met else found.remedy
+        state = STATES[found.is_met]
+        lines.append(Line(name, None, "responsibility", what, state, found.said, remedy, 0))
+    return lines

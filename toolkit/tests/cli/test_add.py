@@ -1,0 +1,159 @@
+"""`mlops add` of an environment, a schedule and a step: files that belong to no answer of the template."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from modelyard.cli.check import check_files
+from modelyard.pipelines.reader import load_pipeline
+from modelyard.yaml_files import read_yaml
+
+from tests.cli.test_main import call
+from tests.cli.test_new_step import contents
+from tests.project import ROOT
+
+WEEKLY = "schedule weekly --pipeline azureml/pipelines/train.yml --cron '0 3 * * 1'"
+TEXT = "environment text --package spacy==3.8.7 --package 'httpx[http2]==0.28.1'"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The part of the sample project that is written into."""
+    for name in ("azureml", "conf", "src", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (WEEKLY, ["azureml/schedules/weekly.yml"]),
+        (WEEKLY.replace("pipelines/train", "jobs/retrain"), ["azureml/schedules/weekly.yml"]),
+        (TEXT, ["azureml/environments/text.yml"]),
+        (
+            "step enrich",
+            ["azureml/components/enrich.yml", "azureml/pipelines/train.yml", "src/flight_delay/enrich.py", "tests/test_enrich.py"],
+        ),
+    ],
+    ids=["schedule", "schedule of a job", "environment", "step"],
+)  # fmt: skip
+def test_a_part_is_shown_then_written_then_there(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    files: list[str],
+) -> None:
+    before = contents(project)
+    assert call(monkeypatch, "add", *shlex.split(words), "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert contents(project) == before and not plan["applied"]
+    assert sorted(one["path"] for one in plan["files"]) == files
+    assert call(monkeypatch, "add", *shlex.split(words), "--apply") == 0
+    after = contents(project)
+    assert sorted(name for name in after if after[name] != before.get(name)) == files
+    found = check_files(project, sorted((project / "azureml").rglob("*.yml")))
+    assert (found.problems, found.warnings) == ((), ())
+    capsys.readouterr()
+    assert call(monkeypatch, "add", *shlex.split(words), "--apply") == 0
+    assert "nothing to add" in capsys.readouterr().out
+    assert contents(project) == after
+
+
+def test_a_step_that_names_the_new_environment_gets_its_packages(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(monkeypatch, "add", *shlex.split(TEXT), "--apply") == 0
+    component = project / "azureml/components/prepare.yml"
+    text = component.read_text(encoding="utf-8")
+    component.write_text(text.replace("azureml:train@latest", "azureml:text@latest"), "utf-8")
+    pipeline = load_pipeline(project / "azureml/pipelines/train.yml", need_data=False)
+    (step,) = [step for step in pipeline.steps if step.name == "prepare"]
+    assert step.component.packages is not None
+    assert step.component.packages.requirements == ("spacy==3.8.7", "httpx[http2]==0.28.1")
+
+
+def test_a_schedule_says_what_when_and_where(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(monkeypatch, "add", *shlex.split(WEEKLY), "--environment", "prod", "--apply") == 0
+    content = read_yaml(project / "azureml/schedules/weekly.yml")
+    assert content["trigger"] == {"type": "cron", "expression": "0 3 * * 1", "time_zone": "UTC"}
+    assert content["create_job"]["job"] == "../pipelines/train.yml"
+    assert content["tags"] == {"environments": "prod"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("environment text --package spacy", "--package lightgbm==4.6.0, found 'spacy'"),
+        ("environment text --package '-r x.txt'", "found '-r x.txt'"),
+        ("environment Text --package spacy==1", "lower-case letters"),
+        ("environment ../text --package spacy==1", "lower-case letters"),
+        ("environment train --package spacy==1", "azureml/environments/train.yml exists"),
+        (WEEKLY.replace("0 3 * * 1", "0 25 * * 1"), "expected 0 to 23 in this place"),
+        (WEEKLY.replace("train.yml", "nothing.yml"), "nothing.yml does not exist"),
+        (WEEKLY.replace("pipelines/train", "components/train"), "is no pipeline"),
+        (WEEKLY.replace("azureml/pipelines/train.yml", "conf/gates.yml"), "no YAML file below"),
+        (f"{WEEKLY} --environment prud", "did you mean `prod`?"),
+        (WEEKLY.replace("weekly", "monitor"), "azureml/schedules/monitor.yml exists"),
+        ("step train", "has a step `train`"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_added_is_refused_and_nothing_is_written(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    said: str,
+) -> None:
+    before = contents(project)
+    assert call(monkeypatch, "add", *shlex.split(words), "--apply") == 2
+    assert said in capsys.readouterr().err
+    assert contents(project) == before
+
+
+def test_every_addition_has_an_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "add", "--help") == 0
+    names = [
+        line.split()[0]
+        for line in capsys.readouterr().out.split("Commands:")[1].splitlines()
+        if line
+    ]
+    assert len(names) == 10
+    for name in names:
+        assert call(monkeypatch, "add", name, "--help") == 0
+        assert f"Example: mlops add {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("infra deploy dev", "mlops add infrastructure"),
+        ("infra document", "mlops add infrastructure"),
+        ("connect --repository a/b", "mlops add pipelines"),
+    ],
+)
+def test_a_command_for_a_part_that_was_left_out_says_what_brings_it(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    part: str,
+) -> None:
+    assert call(monkeypatch, *words.split()) == 2
+    assert part in capsys.readouterr().err
+
+
+def test_a_check_of_infrastructure_that_was_left_out_says_that_nothing_was_checked(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "infra", "check") == 0
+    assert "nothing was checked; `mlops add infrastructure`" in capsys.readouterr().out

@@ -1,0 +1,279 @@
+"""An update from the template: what it brings, what it leaves alone, what it refuses, and the way back."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from modelyard.cli import main
+from modelyard.delivery import update
+from modelyard.errors import CheckFailed, UsageError
+from modelyard.fleet.template import STATE
+from modelyard.fleet.upgrade import apply, undo, upgrade_of
+from modelyard.git import git
+
+from tests.fleet.small_template import LINES, Made, commit, make, write
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return make(tmp_path.resolve())
+
+
+def changes(made: Made) -> dict[str, str]:
+    """Kind of the change of each file."""
+    with upgrade_of(made.project, None, None, print) as found:
+        assert found is not None
+        return {one.file: one.kind for one in found.changes}
+
+
+def snapshot(root: Path) -> tuple[str, str, dict[str, bytes]]:
+    files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
+    content = {n: p.read_bytes() for n, p in files.items() if not n.startswith(".git/")}
+    return git(root, "rev-parse", "HEAD"), git(root, "for-each-ref"), content
+
+
+def test_what_the_team_left_alone_is_the_templates_new_file(made: Made) -> None:
+    assert changes(made) == {
+        "Makefile": "auto",
+        "docs/one.md": "auto",
+        "docs/two.md": "auto",
+        "docs/three.md": "auto",
+        ".gitignore": "auto",
+        "README.md": "kept",
+        "src/model.py": "kept",
+    }
+
+
+def test_both_changes_of_a_file_are_merged_and_a_renamed_file_is_followed(made: Made) -> None:
+    root = made.project
+    write(root, {"Makefile": LINES + "ours\n", ".gitignore": "/build/\n/ours/\n", "own.md": "o\n"})
+    (root / "docs/one.md").rename(root / "docs/first.md")
+    commit(root)
+    found = changes(made)
+    assert (found["Makefile"], found[".gitignore"], found["docs/first.md"]) == ("merged",) * 3
+    assert "conflict" not in found.values()
+    with upgrade_of(root, None, None, print) as upgrade:
+        assert upgrade is not None
+        apply(root, upgrade)
+    assert (root / "Makefile").read_text() == LINES.replace("line 3\n", "line three\n") + "ours\n"
+    assert set((root / ".gitignore").read_text().split()) == {"/build/", "/ours/", "/cache/"}
+    assert "line twenty" in (root / "docs/first.md").read_text()
+    assert (root / "README.md").read_text() == "# late\n"
+    assert (root / "own.md").is_file() and not (root / "docs/one.md").exists()
+    assert json.loads((root / STATE).read_text())["commit"] == made.second
+    assert git(root, "status", "--porcelain") == ""
+    assert "- a new page" in git(root, "log", "-1", "--format=%B")
+    with upgrade_of(root, None, None, print) as again:
+        assert again is None
+
+
+def test_what_the_team_deleted_stays_deleted_and_is_named(made: Made) -> None:
+    write(made.project, {"docs/one.md": None})
+    commit(made.project)
+    assert changes(made)["docs/one.md"] == "kept"
+    with upgrade_of(made.project, None, None, print) as upgrade:
+        assert upgrade is not None
+        apply(made.project, upgrade)
+    assert not (made.project / "docs/one.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("Makefile", LINES.replace("line 3\n", "line III\n")),
+        ("docs/two.md", LINES.replace("line", "word") + "ours\n"),  # which the template deletes
+        ("docs/three.md", "another page of ours\n"),  # which the template adds
+    ],
+)
+def test_a_conflict_is_named_and_changes_nothing(made: Made, file: str, text: str) -> None:
+    write(made.project, {file: text})
+    commit(made.project)
+    before = snapshot(made.project)
+    with upgrade_of(made.project, None, None, print) as upgrade:
+        assert upgrade is not None
+        assert [one.file for one in upgrade.conflicts] == [file]
+        assert upgrade.commit is None
+        with pytest.raises(CheckFailed, match=f"same lines of: {file}"):
+            apply(made.project, upgrade)
+    assert snapshot(made.project) == before
+
+
+def call(monkeypatch: pytest.MonkeyPatch, root: Path, *words: str) -> int:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["mlops", *words])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    return int(str(leaving.value.code))
+
+
+def test_a_preview_says_all_of_it_and_changes_nothing(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(made.project)
+    objects = git(made.project, "count-objects", "-v")
+    assert call(monkeypatch, made.project, "upgrade", "--preview") == 0
+    said = capsys.readouterr().out
+    assert "- a new page" in said and "5 auto, 0 merged, 2 kept, 0 conflict" in said
+    assert call(monkeypatch, made.project, "upgrade", "--preview", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert {"file": "Makefile", "kind": "auto", "why": ""} in data["changes"]
+    assert snapshot(made.project) == before
+    assert git(made.project, "count-objects", "-v") == objects
+
+
+def test_an_upgrade_goes_there_and_back(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, before = snapshot(made.project)
+    assert call(monkeypatch, made.project, "upgrade") == 0
+    assert "mlops upgrade --undo" in capsys.readouterr().out
+    assert (made.project / "docs/three.md").is_file()
+    write(made.project, {"later.md": "x\n"})
+    commit(made.project)
+    assert call(monkeypatch, made.project, "upgrade", "--undo") == 0
+    assert snapshot(made.project)[2] == before | {"later.md": b"x\n"}
+    with pytest.raises(UsageError, match="was taken back already"):
+        undo(made.project)
+
+
+def test_conflicts_are_left_for_somebody_to_decide_where_that_is_asked(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(made.project, {"Makefile": LINES.replace("line 3\n", "line III\n")})
+    head = commit(made.project)
+    assert call(monkeypatch, made.project, "upgrade", "--merge") == 1
+    assert "git cherry-pick --continue" in capsys.readouterr().err
+    assert "<<<<<<<" in (made.project / "Makefile").read_text()
+    assert git(made.project, "rev-parse", "HEAD").strip() == head
+    write(made.project, {"Makefile": LINES})
+    git(made.project, "add", "Makefile")
+    git(made.project, "-c", "core.editor=true", "cherry-pick", "--continue")
+    assert json.loads((made.project / STATE).read_text())["commit"] == made.second
+    assert (made.project / "docs/three.md").is_file()
+
+
+@pytest.mark.parametrize(
+    "kind", ["changed", "untracked in the way", "unlinked", "broken", "version"]
+)
+def test_what_cannot_be_updated_is_refused_with_the_reason(made: Made, kind: str) -> None:
+    root, version = made.project, "v9" if kind == "version" else None
+    expected = {
+        "changed": "not committed",
+        "untracked in the way": "docs/three.md",
+        "unlinked": "cruft link",
+        "broken": "is broken: JSONDecodeError",
+        "version": "has no version v9",
+    }[kind]
+    if kind in ("unlinked", "broken"):
+        write(root, {STATE: None if kind == "unlinked" else "{"})
+        commit(root)
+    elif kind != "version":
+        write(root, {"Makefile" if kind == "changed" else "docs/three.md": "ours\n"})
+    before = snapshot(root)
+    with (
+        pytest.raises(UsageError, match=expected),
+        upgrade_of(root, version, None, print) as upgrade,
+    ):
+        assert upgrade is not None
+        apply(root, upgrade)
+    assert snapshot(root)[0::2] == before[0::2]
+
+
+@pytest.mark.parametrize("followed", ["main", "stable", "v2"])
+def test_a_project_follows_its_branch_and_is_not_kept_at_a_version(
+    made: Made, followed: str
+) -> None:
+    git(made.template, "branch", "stable", made.first)
+    git(made.template, "tag", "v2")
+    state = json.loads((made.project / STATE).read_text())
+    write(made.project, {STATE: json.dumps(state | {"checkout": followed})})
+    commit(made.project)
+    with upgrade_of(made.project, None, None, print) as found:
+        assert (found is None) == (followed == "stable")
+    with upgrade_of(made.project, "v2", None, print) as found:
+        assert found is not None
+        apply(made.project, found)
+    kept = json.loads((made.project / STATE).read_text())["checkout"]
+    assert kept == (None if followed == "v2" else followed)
+
+
+class Opened:
+    """A provider that keeps the pull requests which are opened."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str]] = []
+
+    def open_pull_request(self, root: Path, branch: str, title: str, text: str) -> str:
+        assert git(root, "branch", "--show-current").strip() == branch == "update-template"
+        self.requests.append((title, text))
+        return "number 5"
+
+
+def test_the_pipeline_opens_a_pull_request_with_what_is_new_and_what_is_left_out(
+    made: Made,
+) -> None:
+    opened: Any = Opened()
+    assert update.update_project(made.project, opened, print).endswith("number 5")
+    [(title, text)] = opened.requests
+    assert title == f"Template from {made.first[:8]} to {made.second[:8]}"
+    assert "- a new page" in text and "- README.md: the team's own" in text
+    assert "newest version" in update.update_project(made.project, opened, print)
+
+
+def test_the_pipeline_opens_nothing_with_a_conflict(made: Made) -> None:
+    write(made.project, {"Makefile": LINES.replace("line 3\n", "line III\n")})
+    commit(made.project)
+    opened: Any = Opened()
+    with pytest.raises(CheckFailed, match="same lines of: Makefile"):
+        update.update_project(made.project, opened, print)
+    assert opened.requests == []
+
+
+def killed_at_moments(made: Made, count: int) -> set[str]:
+    """Kill updates and everything they started; returns the commits at which the repository was found."""
+    command = [sys.executable, "-m", "modelyard", "upgrade"]
+    old = git(made.project, "rev-parse", "HEAD").strip()
+    begun = time.monotonic()
+    subprocess.run(command, cwd=made.project, check=True, capture_output=True)
+    took, new = time.monotonic() - begun, git(made.project, "rev-parse", "HEAD").strip()
+    dice, found = random.Random(0), set()
+    for number in range(count):
+        git(made.project, "reset", "-q", "--hard", old)
+        process = subprocess.Popen(
+            command, cwd=made.project, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        # Half of them while the branch moves, which is at the end.
+        share = dice.uniform(0, 1) if number % 2 else dice.uniform(0.8, 1.05)
+        time.sleep(took * share)
+        started: list[psutil.Process] = []
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGSTOP)
+            started = psutil.Process(process.pid).children(recursive=True)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        psutil.wait_procs(started, timeout=20)  # git, in a group of its own, ends its work
+        assert git(made.project, "status", "--porcelain") == "", number
+        found.add(git(made.project, "rev-parse", "HEAD").strip())
+        assert git(made.project, "fsck", "--connectivity-only") == ""
+    assert found <= {old, new}
+    return found
+
+
+def test_an_update_that_is_killed_leaves_the_repository_as_it_was_or_updated(made: Made) -> None:
+    assert killed_at_moments(made, 4)
+
+
+@pytest.mark.slow
+def test_an_update_that_is_killed_at_fifty_moments_leaves_the_repository_whole(made: Made) -> None:
+    assert len(killed_at_moments(made, 50)) == 2

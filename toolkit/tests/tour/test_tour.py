@@ -1,0 +1,267 @@
+"""A tour, walked as a person walks it, in a project whose files it must not touch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelyard.contract.infer import infer
+from modelyard.contract.reading import read_table
+from modelyard.data.table import read_file
+from modelyard.errors import CheckFailed, UsageError
+from modelyard.files import digest, read_json, write_json
+from modelyard.monitoring.follow_contract import follow_contract
+from modelyard.tour.copying import PLANTED, Tour, begin, find, plant
+from modelyard.tour.progress import answer, known_role, places
+from modelyard.tour.steps import ROLES, STEPS
+
+from tests.project import ROOT
+
+CONTRACT = """\
+version: 1
+target: {column: bought, kind: binary, positive: "yes"}
+columns:
+  visits: {type: integer}
+  price: {type: number}
+  plan: {type: category}
+  bought: {type: category, role: target}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a table of its own and things that the team has left there."""
+    root = tmp_path / "project"
+    for name in ("azureml", "conf", "requirements", "src"):
+        shutil.copytree(ROOT / name, root / name)
+    shutil.copy(ROOT / "pyproject.toml", root)
+    random = np.random.default_rng(0)
+    visits, price = random.integers(1, 60, 1500), random.uniform(1, 9, 1500).round(2)
+    plan = random.choice(["basic", "plus"], 1500)
+    chance = 1 / (1 + np.exp(4 - visits / np.nan_to_num(price, nan=5) / 3 - 2 * (plan == "plus")))
+    bought = np.where(random.uniform(size=1500) < chance, "yes", "no")
+    price[::9] = np.nan
+    table = pd.DataFrame({"visits": visits, "price": price, "plan": plan, "bought": bought})
+    (root / "data").mkdir()
+    table.to_csv(root / "data" / "shop.csv", index=False)
+    (root / "conf" / "contract.yml").write_text(CONTRACT)
+    asset = root / "azureml" / "data" / "training.yml"
+    text = asset.read_text().replace("flights.parquet", "shop.csv")
+    asset.write_text(text)
+    monitor = root / "azureml" / "monitoring" / "monitor.yml"
+    follow_contract(root, monitor)
+    for name in (".mlflow/mlflow.db", ".runs/20260101-000000-aaaa/run.json"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("the team's")
+    monkeypatch.chdir(root)
+    return root
+
+
+def of_the_team(root: Path) -> dict[str, str]:
+    files = (one for one in root.rglob("*") if one.is_file() and ".tour" not in one.parts)
+    return {str(one.relative_to(root)): digest(one) for one in files}
+
+
+class Person:
+    """Types commands in a folder, where MLFLOW_TRACKING_URI names the team's server."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self.environment |= {"PATH": path, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+
+    def types(self, command: str, codes: tuple[int, ...] = (0, 1)) -> str:
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode in codes, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def looks(self) -> tuple[list[str], dict[str, Any]]:
+        """The steps that are done, and the next one."""
+        shown = json.loads(self.types("mlops tour --json"))
+        assert Path(shown["folder"]).name == shown["role"]
+        done = [one["step"] for one in shown["steps"] if one["state"] == "done"]
+        following = [one for one in shown["steps"] if one["state"] == "next"]
+        return done, following[0] if following else {}
+
+
+def replace(file: Path, pattern: str, by: str) -> None:
+    text, count = re.subn(pattern, by, file.read_text(encoding="utf-8"))
+    assert count, pattern
+    file.write_text(text, encoding="utf-8")
+
+
+def drifted_most(copy: Path) -> str:
+    [file] = copy.glob(".monitor/*/monitor.json")
+    measures = read_json(file)["details"]["signals"]["data_drift"]["measures"]
+    judged = [one for one in measures if one["reason"] is None]
+    highest = max(judged, key=lambda one: one["value"] / one["threshold"], default={})
+    return str(highest.get("feature", "none"))
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        one if one == "data-scientist" else pytest.param(one, marks=pytest.mark.slow)
+        for one in ROLES
+    ],
+)
+def test_a_person_walks_the_whole_tour_and_nothing_of_the_team_changes(
+    project: Path, role: str
+) -> None:
+    before = of_the_team(project)
+    me = Person(project)
+    assert f"cd .tour/{role}" in me.types(f"mlops tour {role}")
+    me.folder = copy = project / ".tour" / role
+    gates = copy / "conf" / "gates.yml"
+    replace(gates, "resamples: 500", "resamples: 50")
+    replace(gates, "# open_gates: ask", "open_gates: ask")
+    replace(gates, r"below_champion: 0\.01", "below_champion: 0.2")
+    walked: list[str] = []
+    while following := me.looks()[1]:
+        step = following["step"]
+        assert step not in walked, f"{step} was done, and is not seen to be"
+        walked.append(step)
+        walk(me, step, following["command"])
+    me.types("mlops endpoint stop")
+    assert walked == [one for one in ROLES[role] if STEPS[one].needs != "sensitive"]
+    assert of_the_team(project) == before
+
+
+def walk(me: Person, step: str, command: str) -> None:
+    """Do a step as its text says it."""
+    copy = me.folder
+    contract, gates = copy / "conf" / "contract.yml", copy / "conf" / "gates.yml"
+    pipeline = copy / "azureml" / "pipelines" / "train.yml"
+    if step == "matters":
+        [file] = copy.glob(".runs/*/assess/evidence/importance.json")
+        features = read_json(file)["details"]["features"]
+        best = max(features, key=lambda one: one["importance"])["name"]
+        me.types(command.replace("COLUMN", next(o["name"] for o in features if o["name"] != best)))
+        assert me.looks()[1]["step"] == "matters"
+        command = command.replace("COLUMN", best)
+    elif step == "missing":
+        command = command.replace("COLUMN", "price")
+    elif step == "drift":
+        command, _, last = command.partition("; ")
+        me.types(command)
+        command = last.replace("COLUMN", drifted_most(copy))
+    elif step == "feature":
+        science = next(copy.glob("src/*/features.py"))
+        replace(science, "    return rows\n", '    return rows.assign(a=rows["visits"] ** 2)\n')
+    elif step == "refuse":
+        replace(gates, r"floor: 0\.55, over_b", "floor: 0.999, over_b")
+    elif step == "rule":
+        replace(contract, "visits: {type: integer", "visits: {type: integer, max: 3")
+    elif step == "file":
+        replace(pipeline, "      prepared:", "      prepard:")
+    elif step in ("promote", "again"):
+        command += " --accepted-by me"
+    me.types(command, (2,) if step == "file" else (0, 1))
+    if step == "leak":
+        assert me.looks()[1]["step"] == "leak"
+        ignored = f"{PLANTED}: {{type: category, role: ignored, why: later}}"
+        replace(contract, rf"{PLANTED}: {{.*}}", ignored)
+        me.types("mlops monitor --follow-contract")
+    elif step == "refuse":
+        replace(gates, r"floor: 0\.999", "floor: 0.55")
+    elif step == "rule":
+        replace(contract, ", max: 3", "")
+    elif step == "file":
+        replace(pipeline, "prepard:", "prepared:")
+
+
+def test_steps_of_every_role_exist_and_none_is_done_at_the_beginning(project: Path) -> None:
+    tour = begin(project, "data-scientist")
+    assert {step for steps in ROLES.values() for step in steps} == set(STEPS)
+    for role in ROLES:
+        found = places(Tour(tour.folder, role, tour.started, {}, {}))
+        assert {one.state for one in found} <= {"next", "to come", "does not apply"}
+        assert [one.step for one in found if one.state == "does not apply"] == [
+            one for one in ROLES[role] if STEPS[one].needs == "sensitive"
+        ]
+        assert "{" not in "".join(one.command + one.what for one in found)
+
+
+def test_the_copy_knows_no_environment_on_azure(project: Path) -> None:
+    tour = begin(project, "ml-engineer")
+    text = (tour.folder / "conf" / "project.yml").read_text()
+    assert "environments: {}" in text and "resource_group" not in text
+    assert "resource_group" in (project / "conf" / "project.yml").read_text()
+
+
+TARGETS: dict[str, tuple[str, Any]] = {
+    "two classes": ("binary", lambda r: r.choice(["no", "yes"], 2000, p=[0.97, 0.03])),
+    "a boolean": ("binary", lambda r: r.uniform(size=2000) < 0.3),
+    "twelve classes": ("multiclass", lambda r: r.choice(list("abcdefghijkl"), 2000)),
+    "a rare class": ("multiclass", lambda r: r.choice(list("abc"), 2000, p=[0.6, 0.39, 0.01])),
+    "a number": ("regression", lambda r: r.normal(size=2000)),
+    "a number with huge values": ("regression", lambda r: np.exp(3 * r.normal(size=2000))),
+    "whole numbers": ("regression", lambda r: r.integers(0, 900, 2000)),
+    "a number with gaps": (
+        "regression",
+        lambda r: np.where(r.uniform(size=2000) < 0.1, np.nan, r.normal(size=2000)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_planted_column_is_one_that_the_contract_warns_of(tmp_path: Path, name: str) -> None:
+    kind, make = TARGETS[name]
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({f"x{i}": random.normal(size=2000) for i in range(4)})
+    rows[PLANTED] = random.normal(size=2000)
+    rows["y"] = make(random)
+    rows.to_parquet(tmp_path / "t.parquet")
+    contract = infer(read_file(tmp_path / "t.parquet"), "y", kind=kind).contract  # type: ignore[arg-type]
+    plant(read_table(tmp_path / "t.parquet", contract), contract).to_parquet(tmp_path / "p.parquet")
+    found = infer(read_file(tmp_path / "p.parquet"), "y", kind=kind)  # type: ignore[arg-type]
+    [planted] = set(found.contract.columns) - set(rows.columns)
+    assert PLANTED in planted and found.contract.columns[planted].role == "feature"
+    assert [one for one in found.warnings if planted in one]
+
+
+def test_an_answer_is_taken_only_where_something_is_asked_and_right(project: Path) -> None:
+    tour = begin(project, "data-engineer")
+    with pytest.raises(UsageError, match="the next step is no question: Your first report"):
+        answer(tour, "plan")
+    run = tour.folder / ".runs" / "20260101-000000-aaaa"
+    (run / "register" / "page").mkdir(parents=True)
+    (run / "register" / "page" / "report.html").write_text("a report")
+    columns = [{"name": "plan", "nulls": 0.2}, {"name": "price", "nulls": 0.1}]
+    write_json(
+        run / "prepare" / "evidence" / "quality.json",
+        {"details": {"columns": columns, "violations": []}},
+    )
+    with pytest.raises(CheckFailed, match="not price"):
+        answer(tour, "price")
+    assert answer(tour, " plan ") == "Read the data"
+    again = find(project, None)
+    assert again is not None and again.answers == {"missing": "plan"}
+    shutil.rmtree(run)
+    assert [one.state for one in places(again)][:3] == ["done", "done", "next"]
+
+
+def test_what_a_tour_cannot_begin_with_is_said(project: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean `data-scientist`"):
+        known_role("data-scientis")
+    (project / "data" / "shop.csv").unlink()
+    with pytest.raises(UsageError, match=r"shop\.csv is not on this machine"):
+        begin(project, "data-scientist")
+    assert not (project / ".tour" / "data-scientist").exists()
