@@ -11,7 +11,7 @@ SUDO := $(shell command -v sudo)
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test test-all quick lint types docs bench manifest wheel lock upgrade-locks clean
+.PHONY: help setup browser shellcheck demo test test-all quick lint types docs bench manifest wheel lock upgrade-locks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,18 +35,23 @@ browser: # the tests look at every page in it
 	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends chromium; }; } >/dev/null || \
 	  { echo "The tests look at the pages in Chromium, which could not be installed: install it, then try again"; exit 2; }
 
+shellcheck: # the tests check every script of the project's pipelines with it
+	@command -v shellcheck >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends shellcheck; } >/dev/null || \
+	  { echo "The tests check the pipelines with shellcheck, which could not be installed: install it, then try again"; exit 2; }
+
 demo: .venv/.generates ## generate the sample project and run it: from real flights to a promoted model with a report
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/cookiecutter . --no-input --output-dir $(DEMO)
 	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON=$(abspath $(BIN)/python)
 	@echo "the project: $(DEMO)/flight-delay"
 
-test: lint types docs browser ## everything CI checks: toolkit, all combinations, whole projects generated and run
+test: lint types docs browser shellcheck ## everything CI checks: toolkit, all combinations, whole projects generated and run
 	cd toolkit && ../$(BIN)/pytest -m 'not slow'
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not killing'
 
 test-all: test ## before a release: also what kills processes at many moments
 	cd toolkit && ../$(BIN)/pytest -m slow
+	$(BIN)/pytest -m killing
 
 quick: .venv/.ready ## the template's tests that take seconds
 	$(BIN)/pytest -m 'not slow'
@@ -85,9 +90,10 @@ lock upgrade-locks:
 	@rm -rf build/lock && $(BIN)/cookiecutter . --no-input --output-dir build/lock >/dev/null
 	$(MAKE) --directory build/lock/flight-delay $@ PYTHON=$(abspath $(BIN)/python)
 	cp build/lock/flight-delay/requirements/*.txt '$(LOCKS)'
-	cd $(OWN) && for set in infra checkov 'sample --no-deps'; do \
+	cd $(OWN) && for set in checkov delivery 'sample --no-deps'; do \
 	  $(CURDIR)/$(LOCK) $${set%% *}.in $${set#$${set%% *}} --output-file $${set%% *}.txt || exit 1; \
 	done
+	cd toolkit/bicep_reader && $(CURDIR)/$(LOCK) azmcp.in --output-file azmcp.txt
 	cd requirements && ../$(LOCK) generate.in --output-file generate.txt
 	cd requirements && ../$(LOCK) dev.in --constraint '../$(LOCKS)/dev.txt' --output-file dev.txt
 

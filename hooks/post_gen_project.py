@@ -11,6 +11,8 @@ import sys
 # Encoded, an answer is letters, digits and % + - . / _ only, and so stays within the string.
 ANSWERS = """{{ cookiecutter | urlencode }}"""
 
+POLICY = "AI_FACTORY_POLICY"
+ON_AZURE = ("audit", "deliver", "infra", "rollback", "train")
 # (answer, value) -> the paths that go when that is the answer.
 GOES = {
     ("serving", "online"): (
@@ -19,8 +21,32 @@ GOES = {
     ),
     # The online deployment stays: `mlops serve` and the drill rehearse with its settings.
     ("serving", "batch"): ("azureml/endpoints/online-endpoint.yml",),
-    ("ci_provider", "github-actions"): (".azuredevops",),
-    ("ci_provider", "azure-devops"): (".github",),
+    ("__ci_provider", "github-actions"): (".azuredevops", "conf/azure-devops.yml"),
+    ("__ci_provider", "azure-devops"): (".github",),
+    ("__ci_provider", "none"): (
+        ".azuredevops",
+        ".github",
+        "conf/azure-devops.yml",
+        "docs/delivery.md",
+    ),
+    # Pipelines that need no Azure stay.
+    ("__network", "none"): (
+        *(f".azuredevops/{name}.yml" for name in ON_AZURE),
+        *(
+            f".azuredevops/templates/{name}.yml"
+            for name in ("azure", "deliver", "environment", "release", "what-if")
+        ),
+        *(f".github/workflows/{name}.yml" for name in (*ON_AZURE, "infra-deploy", "release")),
+        "azureml/jobs",
+        "azureml/pipelines/model-test.yml",  # a job of events/
+        "azureml/schedules",
+        "docs/infrastructure.md",
+        "docs/organization.md",
+        "events",
+        "infra",
+        "requirements/events.in",
+        "requirements/events.txt",
+    ),
 }
 
 
@@ -51,7 +77,8 @@ def prune(project: str | os.PathLike[str], answers: dict[str, str]) -> None:
     for (answer, value), paths in GOES.items():
         if answers[answer] == value:
             for path in paths:
-                remove(os.path.join(project, path))
+                if os.path.lexists(place := os.path.join(project, path)):  # else another answer's
+                    remove(place)
 
 
 def remove(path: str) -> None:
@@ -77,14 +104,28 @@ def summary(project: str, answers: dict[str, str]) -> str:
             f"{name} was made from these answers. One that you gave and do not see here",
             "had a mistyped name, which Cookiecutter does not report.",
             "",
-            *(f"  {name:<{width}}  {answers[name]}" for name in asked),
+            *(f"  {name:<{width}}  {taken(name, answers)}" for name in asked),
             "",
+            *unjudged(answers),
             "Next:",
             f"  cd {quoted(shown(project))}",
             "  make setup",
             "  make demo",
         ]
     )
+
+
+def taken(name: str, answers: dict[str, str]) -> str:
+    """An answer, or what the profile makes of it."""
+    value = answers.get(f"__{name}", answers[name])
+    return value if value == answers[name] else f"{value}, as profile {answers['profile']} says"
+
+
+def unjudged(answers: dict[str, str]) -> list[str]:
+    """That no policy has judged the answers of a factory's project."""
+    if answers["profile"] != "factory" or os.environ.get(POLICY):
+        return []
+    return [f"No policy has judged these answers: {POLICY} does not name one.", ""]
 
 
 def made_to_compare(project: str, answers: dict[str, str]) -> bool:

@@ -24,10 +24,13 @@ FREE_TEXT = {"project_name": 60, "description": 240}  # the most characters of e
 CHOICES = {
     "problem_type": ("classification", "regression"),
     "serving": ("online", "batch", "online-and-batch"),
-    "network": ("public", "managed-vnet"),
+    "network": ("public", "managed-vnet", "none"),
     "production_data": ("approved-access", "masked-replica"),
-    "ci_provider": ("github-actions", "azure-devops"),
+    "ci_provider": ("github-actions", "azure-devops", "none"),
+    "release_approval": ("automatic", "model-validator"),
+    "profile": ("team", "laptop", "factory"),
 }
+LAPTOP_HAS_NONE = ("network", "ci_provider")  # whatever is answered
 # Kind of Azure resource -> how conf/project.yml names it, and the most characters Azure allows.
 AZURE_NAMES = {
     "workspace": ("mlw-{organization}-{slug}-{environment}", 33),
@@ -121,8 +124,12 @@ REGIONS = """
 Problem = namedtuple("Problem", "answer value rule instead")
 # What an organization allows; what it leaves out is up to the template.
 Policy = namedtuple(
-    "Policy", "regions organization_codes required_tags choices", defaults=((), (), (), {})
+    "Policy",
+    "regions organization_codes required_tags choices classifications",
+    defaults=((), (), (), {}, {}),
 )
+# Keys of the file that are about a project's life; `mlops policy check` reads all of it.
+FOR_LIFE = ("owner", "owners", "sizes", "gates", "packages", "toolkit", "exceptions")
 Judge = Callable[..., Iterator[str]]
 
 
@@ -184,10 +191,21 @@ def find_problems(answers: Mapping[str, object], policy: Policy | None = None) -
     check("package_name", package_rules, package_candidates)
     check("team_email", email_rules, email_candidates)
     check("azure_region", choice_rules, choice_candidates, policy.regions, REGIONS)
+    count = len(problems)
+    levels = policy.classifications
+    tags = check("_tags", tag_rules, tag_candidates, policy.required_tags, tuple(levels))
+    of_tags, problems[count:] = problems[count:], []  # told last; the choices depend on them
+    asked = (levels.get(classification(tags)) or {}).get("choices", {})
+    allowed: dict[str, Sequence[str]] = {}
     for name, values in CHOICES.items():
-        check(name, choice_rules, choice_candidates, policy.choices.get(name, ()), values)
-    check("_tags", tag_rules, tag_candidates, policy.required_tags)
-    return problems
+        general, special = policy.choices.get(name, ()), asked.get(name, ())
+        both = [value for value in general if value in special] or special or general
+        narrowed = [allowed[one] for one in LAPTOP_HAS_NONE if allowed.get(one)]
+        if name == "profile" and any("none" not in one for one in narrowed):
+            both = [value for value in both or values if value != "laptop"] or both
+        allowed[name] = both
+        check(name, choice_rules, choice_candidates, both, values)
+    return problems + of_tags
 
 
 def in_the_way(answers: Mapping[str, object]) -> Iterator[Problem]:
@@ -369,7 +387,7 @@ def choice_candidates(text: str, allowed: Sequence[str], offered: Sequence[str])
     yield from (value for value in ("westeurope", values[0]) if value in values)
 
 
-def tag_rules(text: str, required: Sequence[str]) -> Iterator[str]:
+def tag_rules(text: str, required: Sequence[str], levels: Sequence[str] = ()) -> Iterator[str]:
     """Rules of the extra tags, from Azure's limits."""
     names = list(OWN_TAGS)
     for tag in tags_of(text):
@@ -386,11 +404,15 @@ def tag_rules(text: str, required: Sequence[str]) -> Iterator[str]:
     for name in required:
         if name.lower() not in names:
             yield f"must give the tag {name}, which {POLICY} requires"
+    if levels and classification(text) not in levels:
+        yield f"must give the tag data one of {', '.join(levels)}, as {POLICY} classifies data"
 
 
-def tag_candidates(text: str, required: Sequence[str]) -> Iterator[str]:
+def tag_candidates(text: str, required: Sequence[str], levels: Sequence[str] = ()) -> Iterator[str]:
     """The tags that are right, after those that are required."""
     right: dict[str, str] = {}
+    if levels and classification(text) not in levels:
+        right["data"] = f"data={levels[0]}"
     for tag in tags_of(text):
         if not any(tag_rules(tag, ())):
             right.setdefault(tag.partition("=")[0].strip().lower(), tag)
@@ -402,6 +424,12 @@ def tag_candidates(text: str, required: Sequence[str]) -> Iterator[str]:
 def tags_of(text: str) -> list[str]:
     """The parts of the text between commas, without blank ones."""
     return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def classification(text: str) -> str:
+    """The value of the tag data, by which a policy classifies."""
+    pairs = (tag.partition("=") for tag in tags_of(text))
+    return next((value.strip() for name, _, value in pairs if name.strip().lower() == "data"), "")
 
 
 def folded(text: str, separator: str) -> str:
@@ -429,24 +457,41 @@ def read_policy(location: str, *folders: str | None) -> tuple[Policy, list[Probl
         faults = list(policy_faults(content))
     instead = "a file like the example in docs/policy.md"
     problems = [Problem(POLICY, location, fault, instead) for fault in faults]
-    return Policy() if faults else Policy(**content), problems
+    if faults:
+        return Policy(), problems
+    answers = {key: value for key, value in content.items() if key in Policy._fields}
+    return Policy(**answers), problems
 
 
 def policy_faults(content: object) -> Iterator[str]:
-    """The rules that the content of a policy file breaks."""
+    """The rules that the content of a policy file breaks, in what is about answers."""
+    known = ", ".join((*Policy._fields, *FOR_LIFE))
     if not isinstance(content, dict):
-        yield f"must be a mapping with some of the keys {', '.join(Policy._fields)}"
+        yield f"must be a mapping with some of the keys {known}"
         return
-    lists = {key: (value, POLICY_ITEMS.get(key)) for key, value in content.items()}
+    lists = {
+        key: (value, POLICY_ITEMS.get(key)) for key, value in content.items() if key not in FOR_LIFE
+    }
+    levels, _ = lists.pop("classifications", ({}, None))
+    named = isinstance(levels, dict) and all(isinstance(name, str) for name in levels)
+    if not named or not all(isinstance(one, dict) for one in levels.values()):
+        yield "must have in classifications a mapping with a mapping for each value of the tag data"
+        levels = {}
+    elif not levels and "classifications" in content:
+        yield "must have in classifications at least one value of the tag data"
+    places = {
+        f"classifications.{name}.choices": one.get("choices", {}) for name, one in levels.items()
+    }
     choices, _ = lists.pop("choices", ({}, None))
-    if not isinstance(choices, dict):
-        yield f"must have in choices a mapping with some of the keys {', '.join(CHOICES)}"
-        choices = {}
-    for question, values in choices.items():
-        lists[f"choices.{question}"] = (values, "|".join(CHOICES.get(question, ())))
+    for place, asked in {"choices": choices, **places}.items():
+        if not isinstance(asked, dict):
+            yield f"must have in {place} a mapping with some of the keys {', '.join(CHOICES)}"
+            continue
+        for question, values in asked.items():
+            lists[f"{place}.{question}"] = (values, "|".join(CHOICES.get(question, ())))
     for key, (values, pattern) in lists.items():
         if not pattern:
-            yield f"must not have the key {key}; the keys are {', '.join(Policy._fields)}"
+            yield f"must not have the key {key}; the keys are {known}"
         elif not isinstance(values, list) or not values:
             yield f"must have in {key} a list of at least one value"
         else:

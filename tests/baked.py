@@ -41,11 +41,26 @@ QUESTIONS = [name for name in SETTINGS if not name.startswith("_")]
 CHOICES: dict[str, list[str]] = {
     name: value for name, value in SETTINGS.items() if name in QUESTIONS and type(value) is list
 }
-# Every combination of the choices, under a name that a person can read.
-COMBINATIONS = {
-    ", ".join(values): dict(zip(CHOICES, values, strict=True))
-    for values in itertools.product(*CHOICES.values())
+LATER = "none"  # leaves a part out
+# `profile` decides other answers and `release_approval` one word of conf/gates.yml: each has tests of its own.
+VARIED = {
+    name: [value for value in values if value != LATER]
+    for name, values in CHOICES.items()
+    if name not in ("profile", "release_approval")
 }
+# Every combination of the others, under a name that a person can read; then what leaves parts out.
+COMBINATIONS = {
+    ", ".join(values): dict(zip(VARIED, values, strict=True))
+    for values in itertools.product(*VARIED.values())
+}
+LEFT_OUT = {
+    f"network {network}, pipelines {provider}": next(iter(COMBINATIONS.values()))
+    | {"network": network, "ci_provider": provider}
+    for network, provider in itertools.product(("none", "public"), CHOICES["ci_provider"])
+    if LATER in (network, provider)
+}
+BOTH_ENDS = [next(iter(COMBINATIONS)), list(COMBINATIONS)[-1]]  # every value but those
+COMBINATIONS |= LEFT_OUT
 
 
 def files_below(folder: Path) -> list[str]:

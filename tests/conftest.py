@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
             patch.setenv(f"GIT_{role}_NAME", "Ada")
             patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
         patch.delenv("AI_FACTORY_POLICY", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what killed processes and Cookiecutter's rendered hooks leave behind among pytest's folders, which it deletes."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("t"))
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -38,15 +39,20 @@ def expected(answers: dict[str, str]) -> list[str]:
 def _holds(section: str, answers: dict[str, str]) -> bool:
     if section == ALWAYS:
         return True
-    answer, _, values = section.partition("=")
-    return answers[answer] in values.split("|")
+    return all(answers[answer] in values for answer, values in conditions(section))
+
+
+def conditions(section: str) -> list[tuple[str, list[str]]]:
+    """The answers of a section, and the values of each with which a project has its files."""
+    parts = (part.partition("=") for part in section.split(", "))
+    return [(answer, values.split("|")) for answer, _, values in parts]
 
 
 def write() -> None:
     """Make a project of every combination and write down what each answer brings.
 
     Raises:
-        ValueError: a file does not depend on one answer alone.
+        ValueError: a file depends on more than two answers.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = {
@@ -70,12 +76,16 @@ def write() -> None:
 
 
 def _section(file: str, having: set[str]) -> str:
-    """The answer, and those of its values, with which a project has the file."""
-    for answer, values in CHOICES.items():
-        with_it = [v for v in values if v in {COMBINATIONS[name][answer] for name in having}]
-        if having == {n for n, given in COMBINATIONS.items() if given[answer] in with_it}:
-            return f"{answer}={'|'.join(with_it)}"
-    raise ValueError(f"{file} does not depend on one answer alone")
+    """The answer or two, and those of their values, with which a project has the file."""
+    answers = list(next(iter(COMBINATIONS.values())))
+    for together in (*itertools.combinations(answers, 1), *itertools.combinations(answers, 2)):
+        section = ", ".join(
+            f"{answer}={'|'.join(v for v in CHOICES[answer] if v in {COMBINATIONS[n][answer] for n in having})}"
+            for answer in together
+        )
+        if having == {name for name, given in COMBINATIONS.items() if _holds(section, given)}:
+            return section
+    raise ValueError(f"{file} depends on more than two answers")
 
 
 if __name__ == "__main__":

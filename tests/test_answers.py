@@ -318,7 +318,9 @@ def test_a_replay_file_is_checked_like_any_answers(tmp_path: Path) -> None:
     replay.write_text(json.dumps({"cookiecutter": default_answers() | {"ci_provider": "gitlab"}}))
     tried = cookiecutter_command(tmp_path, "--replay-file", str(replay))
     assert tried.returncode == 1
-    assert "ci_provider: 'gitlab' must be one of github-actions, azure-devops." in tried.stderr
+    assert (
+        "ci_provider: 'gitlab' must be one of github-actions, azure-devops, none." in tried.stderr
+    )
     assert "    Would pass: github-actions\n" in tried.stderr
     assert left_in(tmp_path) == []
 
@@ -515,7 +517,11 @@ def test_the_names_that_are_checked_are_the_names_that_are_written(
     baked: Callable[..., BakedProject], environment: str
 ) -> None:
     written = baked().yaml("conf/project.yml")["environments"][environment]
-    written.pop("resource_group")  # up to 90 characters: never the tightest
+    for loose in (
+        "resource_group",
+        "scoring_identity",
+    ):  # 90 and 128 characters: never the tightest
+        written.pop(loose)
     assert written == {
         kind.replace(" ", "_"): pre_gen.azure_name(kind, "acme", "flight-delay", environment)
         for kind in pre_gen.AZURE_NAMES
@@ -557,7 +563,7 @@ def test_no_package_can_hide_a_folder_of_the_project() -> None:
 
 def test_the_questions_explain_themselves() -> None:
     prompts = SETTINGS["__prompts__"]
-    assert len(QUESTIONS) <= 13
+    assert len(QUESTIONS) <= 14
     assert list(prompts) == QUESTIONS
     for name, values in CHOICES.items():
         assert list(prompts[name]) == ["__prompt__", *values]
@@ -579,6 +585,22 @@ def test_the_summary_shows_the_answers_that_were_taken_and_what_is_next(tmp_path
     shown = [line.split()[0] for line in lines if line.startswith("  ")]
     assert shown[: len(QUESTIONS)] == QUESTIONS
     assert lines[-3:] == ["  cd flight-delay", "  make setup", "  make demo"]
+
+
+def test_the_summary_says_what_a_profile_makes_of_an_answer(tmp_path: Path) -> None:
+    made = cookiecutter_command(tmp_path, "--no-input", "profile=laptop")
+    assert "  network            none, as profile laptop says\n" in made.stdout
+    assert "  serving            online\n" in made.stdout
+
+
+@pytest.mark.parametrize("policy", ["", "regions: [westeurope]"])
+def test_a_factorys_project_says_where_no_policy_has_judged_it(tmp_path: Path, policy: str) -> None:
+    file = tmp_path / "policy.yml"
+    file.write_text(policy, encoding="utf-8")
+    setting = {"AI_FACTORY_POLICY": str(file) if policy else ""}
+    made = cookiecutter_command(tmp_path, "--no-input", "profile=factory", **setting)
+    assert made.returncode == 0, made.stderr
+    assert ("No policy has judged these answers" in made.stdout) == (not policy)
 
 
 def test_the_summary_names_a_project_made_elsewhere_by_its_whole_path(tmp_path: Path) -> None:
@@ -652,6 +674,7 @@ def assert_azure_takes(config: dict[str, Any]) -> None:
         "key_vault": r"(?!.*--)[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
         "container_registry": r"[a-zA-Z0-9]{5,50}",
         "endpoint": r"[a-zA-Z][a-zA-Z0-9-]{2,31}(?<!-)",
+        "scoring_identity": r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,127}",
     }
     assert list(config["environments"]) == list(ENVIRONMENTS)
     for names in config["environments"].values():

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import random
 import re
 import shutil
-import signal
 import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -21,9 +18,10 @@ from typing import Any
 import pytest
 from covertable import make
 
-from tests.baked import CHOICES, COMBINATIONS, ROOT, TEMPLATE, BakedProject, bake
+from tests.baked import COMBINATIONS, LATER, ROOT, TEMPLATE, VARIED, BakedProject, bake
 
 pytestmark = pytest.mark.slow
+TOOLKIT = ROOT / "toolkit"
 
 # Answers that a person might give, unlike the defaults in everything that is free.
 AWKWARD = {
@@ -34,14 +32,15 @@ AWKWARD = {
     "organization_code": "zz",
     "azure_region": "switzerlandnorth",
 }
+# A name of a project's folder that ends a path, an address or a statement of SQL where it is not quoted.
+ODD_FOLDER = '50%25? [x] ü#\'s "q" a:b'
 # Six projects have every pair of choices; most salts need seven or eight.
-PAIRS = [dict(zip(CHOICES, row, strict=True)) for row in make([*CHOICES.values()], salt="160")]
+PAIRS = [dict(zip(VARIED, row, strict=True)) for row in make([*VARIED.values()], salt="160")]
 # One goes all the way, its toolkit from a feed: an environment of its own, the whole demo. Another, of the
 # other kind of problem and with awkward answers, is trained on the whole sample.
 WHOLE = PAIRS[0]
 SAMPLED = next(p for p in PAIRS[1:] if p["problem_type"] != WHOLE["problem_type"])
 RUN_TABLE = {
-    "breast_cancer": ("binary", "roc_auc", "", "promote"),
     "wine": ("multiclass", "roc_auc_ovr", "proline", "promote"),
     "diabetes": (
         "regression",
@@ -107,11 +106,18 @@ class Installed:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def clean_environment() -> Iterator[None]:
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        # What mypy finds out about the packages is the same in every project.
+        patch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.mktemp("mypy")))
         for name in ("MLFLOW_TRACKING_URI", "VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL"):
             patch.delenv(name, raising=False)
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        # Where the Azure CLI puts the Bicep compiler: our reader stands in for it.
+        azure = tmp_path_factory.mktemp("azure")
+        writer = TOOLKIT / "bicep_reader" / "stand_in.py"
+        subprocess.run([sys.executable, writer, azure / "bin"], check=True)
+        patch.setenv("AZURE_CONFIG_DIR", str(azure))
         # One worker in the inner pytest: the outer one already has a worker per core.
         patch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
         yield
@@ -146,7 +152,7 @@ def trained(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 def mine(trained: Installed, tmp_path: Path) -> Installed:
     """A copy of `trained`, with its runs and models."""
-    copy = trained.copy(tmp_path / "project")
+    copy = trained.copy(tmp_path / ODD_FOLDER)
     for folder in (".runs", ".mlflow"):
         shutil.copytree(trained.project.path / folder, copy.project.path / folder)
     copy.mlops("relocate")
@@ -217,9 +223,12 @@ def test_a_project_of_every_pair_of_choices_is_checked(
     monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's
     ready = Installed(project, installed.bin)
     ready.share(environments)
-    ready.make("check")
     if answers is not SAMPLED:
+        # Notebooks differ by kind of problem and by names: these two and WHOLE have all of them.
+        monkeypatch.setenv("PYTEST_ADDOPTS", "--ignore=tests/test_notebooks.py")
+        ready.make("check")
         return
+    ready.make("check")
     ready.make("data")
     ready.mlops("run", "azureml/pipelines/train.yml")
     ready.mlops("promote")
@@ -285,12 +294,18 @@ table.to_csv(sys.argv[1], index=False)
 def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_alone(
     installed: Installed, tmp_path: Path
 ) -> None:
-    project = installed.copy(tmp_path / "project")
+    project = installed.copy(tmp_path / ODD_FOLDER)
     table = project.project.path / "data" / "sales.csv"
     table.parent.mkdir(exist_ok=True)
     done = project.project.run(str(project.bin / "python"), "-c", DRIFTING_TABLE, str(table))
     assert done.returncode == 0, done.stderr
     project.mlops("contract", "--data", str(table), "--target", "price", "--time", "sold")
+    gates = (
+        project.project.path / "conf" / "gates.yml"
+    )  # a busy machine neither refuses nor rolls back
+    patient = re.sub(r"(p95_milliseconds|slower_ms): \d+", r"\1: 10000", gates.read_text("utf-8"))
+    patient = re.sub(r"most: \d+, growth: [\d.]+", "most: 10000, growth: null", patient)
+    gates.write_text(patient, "utf-8")
     told = project.json("drill", "--rows", "300")
     periods = told["periods"]
     assert len(periods) == 6
@@ -302,10 +317,11 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
     )
     assert "size" not in before
     assert "size" in after
-    kinds = [event["kind"] for period in periods for event in period["events"]]
-    assert "retrained" in kinds
-    assert kinds[-2:] == ["forced", "rolled back"]
-    assert len({period["version"] for period in periods}) > 1
+    events = [event for period in periods for event in period["events"]]
+    kinds = [event["kind"] for event in events]
+    assert "retrained" in kinds, events
+    assert kinds[-2:] == ["forced", "rolled back"], events
+    assert len({period["version"] for period in periods}) > 1, events
     assert project.json("models") == []
 
 
@@ -325,7 +341,7 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
             "infra/modules/vault.bicep",
             "enableSoftDelete: true",
             "enableSoftDeletion: true",
-            [r"infra/modules/vault\.bicep:\d+: .*`enableSoftDeletion`.*; write `enableSoftDelete`"],
+            [r"infra/modules/vault\.bicep:\d+: .*enableSoftDelete is not set; set it to true"],
         ),
         (
             "infra/modules/persona-roles.json",
@@ -353,6 +369,29 @@ def test_a_fault_in_the_infrastructure_is_found_with_file_line_and_remedy(
         assert re.search(f"^{pattern}", found, re.MULTILINE), found
 
 
+def test_a_version_is_trained_again_from_its_commit_and_every_figure_compared(
+    installed: Installed, tmp_path: Path
+) -> None:
+    project = installed.copy(tmp_path / "project")
+    path = project.project.path
+    bring_table(project, "breast_cancer")
+    for words in (
+        ["init"],
+        ["add", "."],
+        ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-m", "The project"],
+    ):
+        subprocess.run(["git", *words], cwd=path, check=True, capture_output=True)
+    code = path / "src" / project.project.yaml("conf/project.yml")["package"] / "features.py"
+    code.write_text(f"{code.read_text('utf-8')}# not committed\n", "utf-8")
+    project.mlops("run", "azureml/pipelines/train.yml", "--input", "learner=linear")
+    code.write_text("this is no Python any more", "utf-8")
+    found = project.json("reproduce", "1")
+    assert found["commit"].endswith("-dirty")
+    assert set(found["evidence"].values()) == {"equal"}
+    assert len(list(path.glob(".runs/*/run.json"))) == 1
+    assert len(project.json("models")) == 1
+
+
 def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
     worse = ("--input", "learner=boosting", "--input", "max_iterations=1")
     mine.mlops("run", "azureml/pipelines/train.yml", *worse)
@@ -378,22 +417,6 @@ def test_another_good_model_replaces_the_champion_and_rollback_restores_it(mine:
     assert mine.champion() == "2"
     said = mine.mlops("promote", "--version", "1")
     assert "compared again" in said
-    assert mine.champion() == "1"
-
-
-def test_a_model_that_outgrew_its_champion_is_refused(mine: Installed) -> None:
-    gates = mine.project.path / "conf" / "gates.yml"
-    strict = re.sub(
-        r"model_megabytes: .*",
-        "model_megabytes: {most: 500, growth: 1.0}",
-        gates.read_text("utf-8"),
-    )
-    gates.write_text(strict.replace("below_champion: 0.01", "below_champion: 0.5"), "utf-8")
-    more = ("learner=boosting", "max_iterations=400", "learning_rate=0.02")
-    words = [word for value in more for word in ("--input", value)]
-    mine.mlops("run", "azureml/pipelines/train.yml", *words)
-    said = mine.mlops("promote", code=1)
-    assert "it grew beyond the champion" in said
     assert mine.champion() == "1"
 
 
@@ -426,82 +449,6 @@ def test_a_violated_range_stops_the_run_with_what_where_and_how_many(mine: Insta
     assert re.search(r"3, 7", said)
     assert "report.html" in said
     assert mine.champion() == "1"
-
-
-def test_a_missing_column_is_named(mine: Installed) -> None:
-    change_table(mine, lambda lines: [line.split(",", 1)[1] for line in lines])
-    said = mine.mlops("run", "azureml/pipelines/train.yml", code=1)
-    assert "mean radius" in said
-    assert mine.champion() == "1"
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"", "empty"), (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not a table|neither|CSV")],
-    ids=["an empty file", "a picture"],
-)
-def test_a_file_without_a_table_is_refused(mine: Installed, content: bytes, message: str) -> None:
-    table = mine.project.path / "data" / "breast_cancer.csv"
-    table.write_bytes(content)
-    assert re.search(message, mine.mlops("run", "azureml/pipelines/train.yml", code=2))
-    other = mine.mlops("contract", "--data", str(table), "--target", "target", code=2)
-    assert re.search(message, other)
-    assert mine.champion() == "1"
-
-
-def test_a_broken_binding_is_refused_before_anything_runs(mine: Installed) -> None:
-    pipeline = mine.project.path / "azureml" / "pipelines" / "train.yml"
-    pipeline.write_text(
-        pipeline.read_text(encoding="utf-8").replace(
-            "jobs.train.outputs.model", "jobs.train.outputs.modle"
-        ),
-        encoding="utf-8",
-    )
-    runs = sorted(p.name for p in (mine.project.path / ".runs").iterdir())
-    said = mine.mlops("run", "azureml/pipelines/train.yml", code=2)
-    assert re.search(r"train\.yml:\d+: .*no output `modle`; did you mean `model`\?", said)
-    assert sorted(p.name for p in (mine.project.path / ".runs").iterdir()) == runs
-
-
-def test_scoring_killed_at_random_moments_loses_and_doubles_no_row(mine: Installed) -> None:
-    place = mine.project.path
-    header, *lines = (place / "data" / "breast_cancer.csv").read_text("utf-8").splitlines()
-    rows = [line if n % 1000 else f"x{line}" for n, line in enumerate(lines * 300)]
-    table, scored = place / "data" / "many.csv", place / "scored"
-    table.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    words = ["score", "--data", str(table), "--output", str(scored), "--part-rows", "2000"]
-    words += ["--max-rejected", "0.01"]
-
-    def files() -> dict[str, bytes]:
-        found = [path for path in scored.rglob("*") if path.is_file() and path.name != ".lock"]
-        return {path.relative_to(scored).as_posix(): path.read_bytes() for path in found}
-
-    started = time.monotonic()
-    summary = mine.json(*words)
-    seconds = time.monotonic() - started
-    assert (summary["rows"], summary["rejected"]) == (len(rows), -(-len(rows) // 1000))
-    undisturbed = files()
-    shutil.rmtree(scored)
-    moment, kills = random.Random(0), 0
-    while kills < 4:
-        process = subprocess.Popen(
-            [mine.bin / "mlops", *words],
-            cwd=place,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            process.wait(moment.uniform(0.2, seconds))
-            assert files() == undisturbed
-            shutil.rmtree(scored)
-        except subprocess.TimeoutExpired:
-            # Every second time the script is left to notice that `mlops` is gone.
-            kill = os.killpg if kills % 2 else os.kill
-            kill(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    mine.mlops(*words)
-    assert files() == undisturbed
 
 
 def test_mlflow_has_the_run_with_its_steps_data_and_purpose(trained: Installed) -> None:
@@ -580,27 +527,40 @@ def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
         p.relative_to(project.path).as_posix() for p in (project.path / "azureml").rglob("*.yml")
     }
     assert set(seen.stdout.split()) == files
-    # A release through the same SDK, the service's answers made up: v2 replaces v1, a bad v3 goes back.
-    released = project.run(azure_python, "-W", "ignore", str(ROOT / "tests" / "azure_release.py"))
-    assert released.returncode == 0, released.stdout + released.stderr
-    assert released.stdout.splitlines() == [
-        "deploy blue v1",
-        "traffic {'blue': 100} mirror {}",
-        "v1 released",
-        "deploy green v2",
-        "traffic {'blue': 100} mirror {'green': 20}",
-        "traffic {'blue': 100} mirror {}",
-        "traffic {'blue': 90, 'green': 10} mirror {}",
-        "traffic {'blue': 50, 'green': 50} mirror {}",
-        "traffic {'green': 100} mirror {}",
-        "delete blue",
-        "v2 released",
-        "deploy blue v3",
-        "traffic {'green': 100} mirror {'blue': 20}",
-        "traffic {'green': 100} mirror {}",
-        "delete blue",
-        "v3 rolled back",
-    ]
+
+
+def run_on_azure(installed: Installed, python: str, script: str, *words: str) -> list[str]:
+    """Run a script of tests/ with the packages for Azure; return what it says is ok."""
+    path = str(ROOT / "tests" / script)
+    done = installed.project.run(python, "-W", "ignore", path, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return re.findall(r"^ok (.+)$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "last"),
+    [
+        ("azure_release.py", ("3",), ["killed at 3 moments"]),
+        ("azure_delivery.py", (), []),
+        ("azure_park.py", ("29",), ["killed"]),
+    ],
+)
+def test_versions_are_released_and_delivered_through_azures_own_sdks(
+    installed: Installed, azure_python: str, script: str, words: tuple[str, ...], last: list[str]
+) -> None:
+    text = (ROOT / "tests" / script).read_text(encoding="utf-8")
+    listed = text.partition("CHECKS: list[Callable[[], None]] = [")[2]
+    checks = re.findall(r"^    (\w+),$", listed, re.MULTILINE)
+    assert run_on_azure(installed, azure_python, script, *words) == [*checks, *last]
+    assert len(checks) >= 8
+
+
+@pytest.mark.killing
+def test_a_release_on_azure_is_killed_at_a_hundred_moments(
+    installed: Installed, azure_python: str
+) -> None:
+    seen = run_on_azure(installed, azure_python, "azure_release.py", "100", "none")
+    assert seen == ["killed at 100 moments"]
 
 
 def test_events_are_kept_and_become_jobs_through_azures_own_sdks(
@@ -634,9 +594,7 @@ def test_every_command_in_the_documents_exists(installed: Installed) -> None:
         ]
     )
     commands = set(re.findall(r"mlops ([a-z][a-z-]*)(?= |`|\n)", texts))
-    known = set(
-        re.findall(r"^  ([a-z-]+) ", installed.mlops("--help").split("Commands:")[1], re.MULTILINE)
-    )
+    known = set(re.findall(r"^  ([a-z-]+) ", installed.mlops("--help"), re.MULTILINE))
     assert commands <= known, commands - known
     targets = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", texts, re.MULTILINE))
     assert "infra-check" in targets
@@ -656,23 +614,33 @@ LONGEST = {
     "_tags": ", ".join(f"{'k' * 100}{number}={'v' * 200}" for number in range(3)),
 }
 COMPARE = """
-import sys
+import json, sys
 from pathlib import Path
-from modelyard.infra.azure_types import azure_types
-from modelyard.infra.reader import read_infrastructure
+from bicep_reader import read_infrastructure
+from bicep_reader.azure_types import azure_types
+from bicep_reader.snapshot import snapshot
+from modelyard.infra import promises
+from modelyard.infra.snapshot import read_snapshot
 home, *projects = map(Path, sys.argv[1:])
 for project in projects:
-    read = read_infrastructure(project / "infra", lambda names: azure_types(home, names))
-    for found in read.findings:
-        print(f"{found.place.file}:{found.place.line}: {found.what}; {found.remedy}")
+    found = read_infrastructure(project / "infra", lambda names: azure_types(home, names)).findings
+    for file in sorted((project / "infra").glob("*.bicepparam")):
+        deployed = snapshot(file, {"asAdministrator": True, "makeEndpoint": True})
+        found += tuple(promises.check(file, read_snapshot(json.dumps(deployed), file.name)))
+    for one in found:
+        print(f"{one.place.file}:{one.place.line}: {one.what}; {one.remedy}")
 """
 
 
 def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
-    installed: Installed, tmp_path: Path
+    installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """checkov and the compiler see the same .bicep in every project; what differs is compared here."""
-    relevant = [one for one in COMBINATIONS.values() if one["problem_type"] == "classification"]
+    relevant = [
+        one
+        for one in COMBINATIONS.values()
+        if one["problem_type"] == "classification" and one["network"] != LATER
+    ]
     projects = [
         bake(tmp_path / str(number), **LONGEST, **answers).path
         for number, answers in enumerate(relevant)
@@ -682,5 +650,6 @@ def test_the_infrastructure_of_every_combination_is_fine_with_the_longest_names(
             assert (project / file.relative_to(TEMPLATE)).read_bytes() == file.read_bytes()
     home = installed.copy(tmp_path / "project")
     words = [str(path) for path in (home.project.path, *projects)]
-    done = home.project.run(str(home.bin / "python"), "-c", COMPARE, *words)
+    monkeypatch.setenv("PYTHONPATH", str(TOOLKIT))
+    done = home.project.run(sys.executable, "-c", COMPARE, *words)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr

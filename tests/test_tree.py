@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from modelyard.cli.check import check_files
+from modelyard.pipelines.azure_kinds import kind_of
 
 from tests import manifest
 from tests.baked import (
@@ -30,7 +32,7 @@ from tests.baked import (
 Bake = Callable[..., BakedProject]
 JINJA = re.compile(r"\{[{%#]")
 BINARY = {".whl"}
-# What a project may come to: a person reads its Python, and looks through its files.
+# What a project may come to: a person reads its Python, and looks through its files, pipelines aside.
 MOST_FILES, MOST_PYTHON, MOST_SCIENCE = 140, 1500, 600
 
 every_combination = pytest.mark.parametrize("name", COMBINATIONS)
@@ -60,14 +62,54 @@ def test_a_project_has_exactly_the_files_of_the_manifest(baked: Bake, name: str)
 
 def test_every_choice_of_the_manifest_is_one_that_is_asked() -> None:
     for section in manifest.read().keys() - {manifest.ALWAYS}:
-        answer, _, values = section.partition("=")
-        assert set(values.split("|")) <= set(CHOICES[answer])
+        for answer, values in manifest.conditions(section):
+            assert set(values) <= set(CHOICES[answer])
 
 
 @pytest.mark.parametrize("answer", CHOICES)
 def test_every_choice_changes_the_project(baked: Bake, answer: str) -> None:
     made = [baked(**{answer: value}).content for value in CHOICES[answer]]
     assert all(content != made[0] for content in made[1:])
+
+
+def test_the_approval_of_a_release_is_a_value_of_the_gates(baked: Bake) -> None:
+    for value in CHOICES["release_approval"]:
+        assert baked(release_approval=value).yaml("conf/gates.yml")["release"]["approval"] == value
+
+
+NOT_ON_A_LAPTOP = r"\b(infra|events)/|infra-check|\.github|\.azuredevops|(delivery|organization|infrastructure)\.md|azureml/(jobs|schedules)|CODEOWNERS"
+
+
+def test_a_laptop_has_no_infrastructure_events_or_pipelines_and_no_word_of_them(
+    baked: Bake,
+) -> None:
+    """The other answers do not matter, so it is what leaving these out one by one makes, too."""
+    project = baked(profile="laptop", network="managed-vnet", ci_provider="azure-devops")
+    assert project.content == baked(network="none", ci_provider="none").content
+    assert len(project.files) <= 65
+    for file, text in texts(project).items():
+        if not file.endswith(".txt"):
+            found = re.search(NOT_ON_A_LAPTOP, text)
+            assert found is None, (file, found)
+    assert not any(re.search(NOT_ON_A_LAPTOP, file) for file in project.files)
+
+
+@pytest.mark.parametrize("approval", CHOICES["release_approval"])
+def test_a_factorys_project_has_approvals_and_a_registry(baked: Bake, approval: str) -> None:
+    project = baked(profile="factory", release_approval=approval, organization_code="contos")
+    assert project.yaml("conf/gates.yml")["release"]["approval"] == "model-validator"
+    assert project.yaml("conf/project.yml")["registry"] == "mlr-contos"
+    assert "name: 'mlr-${project.organization}'" in project.text("infra/registry.bicep")
+    assert "registry" not in baked().yaml("conf/project.yml")
+
+
+@every_combination
+def test_every_link_of_a_page_leads_to_a_file(baked: Bake, name: str) -> None:
+    project = baked(**COMBINATIONS[name])
+    for file, text in texts(project).items():
+        if file.endswith(".md"):
+            for link in re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", text):
+                assert (project.path / file).parent.joinpath(link).exists(), (file, link)
 
 
 @every_combination
@@ -79,7 +121,10 @@ def test_a_project_stays_as_small_as_a_person_can_read(baked: Bake, name: str) -
     science = {
         file: lines for file, lines in python.items() if file.startswith("src/flight_delay/")
     }
-    assert len(project.files) <= MOST_FILES
+    pipelines = fnmatch.filter(project.files, ".github/*/*.yml") + fnmatch.filter(
+        project.files, ".azuredevops/*.yml"
+    )
+    assert len(project.files) - len(pipelines) <= MOST_FILES
     assert sum(python.values()) <= MOST_PYTHON, python
     assert sum(science.values()) <= MOST_SCIENCE, science
 
@@ -117,6 +162,19 @@ def test_yaml_toml_and_json_parse(baked: Bake, name: str) -> None:
             tomllib.loads(text)
         elif file.endswith((".json", ".ipynb")):
             json.loads(text)
+
+
+@every_combination
+def test_azure_ml_has_nothing_against_its_files(baked: Bake, name: str) -> None:
+    project = baked(**COMBINATIONS[name])
+    files = sorted((project.path / "azureml").rglob("*.yml"))
+    found = check_files(project.path, files)
+    assert (found.problems, found.warnings) == ((), ())
+    assert list(found.files) == files
+    for file in files:  # an editor finds the fields by it
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert content["$schema"].startswith("https://azuremlschemas.azureedge.net/latest/")
+        assert kind_of(Path("elsewhere.yml"), content) == found.files[file]
 
 
 @every_combination
@@ -179,6 +237,32 @@ def test_resources_are_tagged_with_the_version_of_the_template(baked: Bake) -> N
     assert newest
     tags = yaml.safe_load(baked().text("conf/project.yml"))["tags"]
     assert tags["template_version"] == newest[1]
+
+
+def test_no_endpoint_serves_the_latest_version_which_may_be_a_refused_one(baked: Bake) -> None:
+    project = baked(serving="online-and-batch")
+    files = sorted((project.path / "azureml" / "endpoints").glob("*-deployment.yml"))
+    models = [yaml.safe_load(file.read_text("utf-8"))["model"] for file in files]
+    assert models == ["azureml:flight-delay@champion"] * 2
+
+
+def test_images_are_one_digest_and_packages_are_pinned_by_hash_from_one_index(baked: Bake) -> None:
+    project = baked(serving="online-and-batch")
+    bases = set()
+    for file in sorted((project.path / "azureml" / "environments").glob("*.yml")):
+        build = yaml.safe_load(file.read_text(encoding="utf-8"))["build"]
+        folder = (file.parent / build["path"]).resolve()
+        lines = (folder / build["dockerfile_path"]).read_text(encoding="utf-8").splitlines()
+        words = [line for line in lines if not line.startswith("#")]
+        bases |= {line for line in words if line.startswith("FROM ")}
+        # conda has hosts of its own, which a closed network does not let through.
+        assert not any("conda " in line or "apt-get" in line for line in words), file.name
+        (install,) = [line for line in words if "pip install" in line]
+        assert "--require-hashes" in install
+        (copied,) = [line for line in words if line.startswith("COPY") and ".txt" in line]
+        assert all((folder / name).is_file() for name in copied.split()[1:-1])
+    (base,) = bases  # a model holds functions compiled by the Python that trained it
+    assert re.search(r"@sha256:[0-9a-f]{64}$", base)
 
 
 def test_a_file_is_rendered_exactly_if_it_holds_a_value_of_the_template() -> None:
@@ -258,18 +342,20 @@ def test_answering_every_question_with_enter_gives_the_defaults(
 
 def test_typing_the_answers_gives_the_same_as_passing_them(tmp_path: Path, baked: Bake) -> None:
     answers = {
+        "profile": "factory",
         "project_name": 'Bike "demand"',
         "project_slug": "bikes",
         "package_name": "bikes",
         "description": "How many bikes are rented: \\ {x}?",
         "team_email": "bikes@example.org",
+        "problem_type": "regression",
         "organization_code": "contos",
         "azure_region": "northeurope",
-        "problem_type": "regression",
         "serving": "batch",
         "network": "managed-vnet",
         "production_data": "masked-replica",
         "ci_provider": "azure-devops",
+        "release_approval": "model-validator",
     }
     assert list(answers) == QUESTIONS
     typed = [
@@ -278,6 +364,25 @@ def test_typing_the_answers_gives_the_same_as_passing_them(tmp_path: Path, baked
     ]
     made = made_by(tmp_path, typed="\n".join(typed) + "\n")
     assert made.content == baked(**answers).content
+
+
+def test_four_answers_make_a_laptops_project(tmp_path: Path, baked: Bake) -> None:
+    """Whatever is asked after them is answered by Enter."""
+    given = {
+        "profile": "laptop",
+        "project_name": "Bikes",
+        "description": "How many bikes are rented.",
+        "team_email": "bikes@example.org",
+        "problem_type": "regression",
+    }
+    assert [name for name in QUESTIONS if name in given] == list(given)
+    last = QUESTIONS.index("problem_type")
+    typed = [
+        str(CHOICES[name].index(given[name]) + 1) if name in CHOICES else given.get(name, "")
+        for name in QUESTIONS[: last + 1]
+    ]
+    made = made_by(tmp_path, typed="\n".join(typed) + "\n" * (len(QUESTIONS) - last))
+    assert made.content == baked(**given).content
 
 
 def test_a_configuration_file_gives_the_same_as_the_command_line(

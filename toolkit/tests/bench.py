@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,13 @@ class Bench:
         (folder / "prepared").mkdir()
         for name, start, end in zip(("train", "validation", "test"), ends, ends[1:], strict=False):
             table.iloc[start:end].to_parquet(self.part(name), index=False)
+
+    def copy(self, into: Path) -> Bench:
+        """Copy everything that was made so far to another folder."""
+        shutil.copytree(self.folder, into, dirs_exist_ok=True)
+        made = copy.copy(self)
+        made.folder, made.gates = into, into / self.gates.name
+        return made
 
     def part(self, name: str) -> Path:
         return self.folder / "prepared" / f"{name}.parquet"
@@ -122,23 +132,25 @@ class Bench:
         ]
 
 
+def make_bench(
+    folder: Path,
+    table: pd.DataFrame,
+    target: dict[str, Any],
+    types: dict[str, str | dict[str, Any]],
+    **more: Any,
+) -> Bench:
+    """Make a bench of a table: `make_bench(folder, table, target, types, time=…, sensitive=…)`."""
+    columns = {
+        name: {"type": rule} if isinstance(rule, str) else rule for name, rule in types.items()
+    }
+    rules = contract.Contract.model_validate({"target": target, "columns": columns, **more})
+    return Bench(folder, table, rules)
+
+
 @pytest.fixture
-def bench(tmp_path: Path):
-    """Make a bench of a table: `bench(table, target, types, time=…, sensitive=…)`."""
-
-    def make(
-        table: pd.DataFrame,
-        target: dict[str, Any],
-        types: dict[str, str | dict[str, Any]],
-        **more: Any,
-    ) -> Bench:
-        columns = {
-            name: {"type": rule} if isinstance(rule, str) else rule for name, rule in types.items()
-        }
-        rules = contract.Contract.model_validate({"target": target, "columns": columns, **more})
-        return Bench(tmp_path, table, rules)
-
-    return make
+def bench(tmp_path: Path) -> Callable[..., Bench]:
+    """See `make_bench`; in the test's folder."""
+    return functools.partial(make_bench, tmp_path)
 
 
 @pytest.fixture
@@ -181,13 +193,33 @@ MIXED = {
 }
 
 
-@pytest.fixture
-def mixed_bench(bench, mixed):
-    """A bench of the mixed table with two classes."""
-    return bench(
-        mixed.drop(columns="value"),
+def make_mixed(folder: Path, table: pd.DataFrame) -> Bench:
+    """Make a bench of the mixed table with two classes."""
+    return make_bench(
+        folder,
+        table.drop(columns="value"),
         {"column": "label", "kind": "binary", "positive": "yes"},
         {**MIXED, "label": "category"},
         time="when",
         sensitive=["group"],
     )
+
+
+@pytest.fixture
+def mixed_bench(tmp_path: Path, mixed: pd.DataFrame) -> Bench:
+    """See `make_mixed`."""
+    return make_mixed(tmp_path, mixed)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The mixed bench, trained; tests change a copy of it."""
+    made = make_mixed(tmp_path_factory.mktemp("trained"), mixed_table())
+    assert made.train() == 0
+    return made
+
+
+@pytest.fixture
+def trained_bench(trained_once: Bench, tmp_path: Path) -> Bench:
+    """A copy of the mixed bench, trained."""
+    return trained_once.copy(tmp_path)

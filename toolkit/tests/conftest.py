@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,28 @@ sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 
 from modelyard.models.registry import Registry
 
-from tests.bench import bench, mixed, mixed_bench  # noqa: F401 (fixtures)
+from tests.bench import (  # noqa: F401 (fixtures)
+    bench,
+    mixed,
+    mixed_bench,
+    trained_bench,
+    trained_once,
+)
 from tests.small_project import make_small_project
 
 # The same examples in every run: a red build is about the change, not about luck.
 settings.register_profile("toolkit", deadline=None, derandomize=True, database=None)
 settings.load_profile("toolkit")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what killed processes leave behind among pytest's folders, which it deletes."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("t"))
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -71,8 +71,8 @@ def test_the_toolkit_is_installed_beside_the_projects_requirements_only(
     environment_python(tmp_path, "serve")
     assert [Path(word).name for word in calls[-1][-2:]] == ["serve.txt", "modelyard.txt"]
     calls.clear()
-    environment_python(tmp_path, "infra")
-    own = Path(environments.__file__).parent / "requirements" / "infra.txt"
+    environment_python(tmp_path, "checkov")
+    own = Path(environments.__file__).parent / "requirements" / "checkov.txt"
     assert [word for word in calls[-1] if word.endswith(".txt")] == [str(own)]
 
 

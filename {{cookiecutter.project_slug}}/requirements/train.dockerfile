@@ -1,8 +1,9 @@
-# The Azure ML environment `train`. The build context is this folder.
-FROM mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04
-ENV AZUREML_CONDA_ENVIRONMENT_PATH=/azureml-envs/train
-RUN conda create --yes --prefix $AZUREML_CONDA_ENVIRONMENT_PATH python=3.11 pip && conda clean --all --yes
-ENV PATH=$AZUREML_CONDA_ENVIRONMENT_PATH/bin:$PATH
+# The Azure ML environment `train`. The build context is this folder. Image and Python are those of serve.dockerfile, which says
+# more: a model holds functions compiled by it.
+FROM mcr.microsoft.com/azureml/minimal-py312-inference@sha256:cfb7101d17e0d397f9369639b9873282c9ea386c709c434bb0100745f647c6c0
+USER root
+# The image brings packages of its own, in other versions.
+RUN python -m pip freeze > /tmp/brought.txt && python -m pip uninstall --yes --quiet --requirement /tmp/brought.txt
 COPY cloud.txt modelyard.txt /tmp/requirements/
 COPY wheels /tmp/requirements/wheels
-RUN pip install --no-cache-dir --require-hashes --requirement /tmp/requirements/cloud.txt --requirement /tmp/requirements/modelyard.txt
+RUN python -m pip install --no-cache-dir --require-hashes --requirement /tmp/requirements/cloud.txt --requirement /tmp/requirements/modelyard.txt

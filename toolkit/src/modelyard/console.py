@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+_T = TypeVar("_T")
 
 
 def shown(value: Any) -> str:
@@ -19,12 +21,18 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def listed(names: Iterable[object], most: int = 5, *, lines: bool = False) -> str:
-    """List names in their order, or lines; of many the first five, and how many more there are."""
-    known = list(map(str, names))
+def listed(
+    names: Iterable[_T],
+    most: int = 5,
+    *,
+    separator: str = ", ",
+    write: Callable[[_T], str] = str,
+) -> str:
+    """List names in their order; of many the first five, and how many more there are."""
+    known = list(names)
+    text = separator.join(map(write, known[:most]))
     rest = len(known) - most
-    more = f"{chr(10) if lines else ' '}and {rest:,} more" if rest > 0 else ""
-    return ("\n" if lines else ", ").join(known[:most]) + more
+    return f"{text}{separator.lstrip(',')}and {rest:,} more" if rest > 0 else text
 
 
 def short_commit(commit: str) -> str:

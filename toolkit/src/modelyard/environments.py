@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ensurepip
 import hashlib
 import os
 import platform
@@ -10,16 +11,18 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from modelyard.errors import UsageError
+from modelyard.files import write_text
 
 TOOLKIT = "modelyard"  # requirements/modelyard.txt pins it for the project's own environments
 READY = ".ready"  # file of a complete environment: the digest of what it was made from
-_OWN = Path(__file__).with_name("requirements")  # infra, checkov, sample: the same in every project
+LINES_SHOWN = 20  # of uv's errors; that of a package that is built is longer
+_OWN = Path(__file__).with_name("requirements")  # checkov, sample: the same in every project
 
 
 def requirements_file(root: Path, name: str) -> Path:
@@ -43,7 +46,7 @@ def environment_python(root: Path, name: str, say: Callable[[str], object] = pri
 
     Args:
         root: of the project.
-        name: serve, which endpoints run in, with the toolkit; infra and checkov, which check the
+        name: serve, which endpoints run in, with the toolkit; checkov, which checks the
             infrastructure; sample, with the sample's data.
         say: takes a line before packages are installed.
 
@@ -54,16 +57,85 @@ def environment_python(root: Path, name: str, say: Callable[[str], object] = pri
     if requirements[0].parent != _OWN:
         requirements.append(requirements_file(root, TOOLKIT))
     wanted = _digest(requirements)
+    # uv's cache knows a package by its version: without `--reinstall-package`, an earlier wheel of the
+    # same version would be installed.
+    options = ("--require-hashes", "--reinstall-package", TOOLKIT)
+    words = ["sync", *options, *map(str, requirements)]
+    count = f"{_count(requirements)}, pinned by hash"
+    return _made(root, name, wanted, words, None, lambda: say(_setting_up(name, count)))
+
+
+def packages_python(
+    root: Path,
+    requirements: Sequence[str],
+    version: str | None = None,
+    say: Callable[[str], object] = print,
+) -> Path:
+    """Return the Python of an environment with pip packages.
+
+    Each list of packages has one environment, which is made once; see `environment_python`.
+
+    Args:
+        root: of the project.
+        requirements: lines for pip.
+        version: of Python, such as 3.10; where this machine has none, it is that of this process.
+        say: takes a line before packages are installed.
+
+    Raises:
+        UsageError: uv cannot install them.
+    """
+    text = "\n".join(requirements)
+    about = f"{sys.version} {platform.platform()} {version} {text}"
+    wanted = hashlib.sha256(about.encode()).hexdigest()
+    name = f"step-{wanted[:16]}"
+    file = root / ".environments" / f"{name}.txt"
+    file.parent.mkdir(exist_ok=True)
+
+    def begin() -> None:
+        write_text(file, text + "\n")
+        say(_setting_up(name, f"{len(requirements)} lines of requirements"))
+
+    words = ["install", "--requirement", str(file), *_bundled_pip(requirements)]
+    return _made(root, name, wanted, words, version, begin)
+
+
+def _bundled_pip(requirements: Sequence[str]) -> list[str]:
+    """The wheel of pip that Python brings: a conda environment has pip, one of uv has none."""
+    wheels = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    is_named = any(re.match(r"pip\b(?!-)", line) for line in requirements)
+    return [] if is_named else [str(wheel) for wheel in wheels[-1:]]
+
+
+def _setting_up(name: str, what: str) -> str:
+    return f"setting up .environments/{name}: {what}; only once"
+
+
+def _made(
+    root: Path,
+    name: str,
+    wanted: str,
+    words: list[str],
+    version: str | None,
+    begin: Callable[[], object],
+) -> Path:
+    """Make an environment unless it is there; one process makes it while others wait."""
     place = root / ".environments" / name
     if not _is_ready(place, wanted):
         place.parent.mkdir(exist_ok=True)
         with FileLock(place.with_name(f"{name}.lock")):
             if not _is_ready(place, wanted):
-                say(
-                    f"setting up .environments/{name}: {_count(requirements)}, pinned by hash; only once"
-                )
-                _make(place, requirements, wanted)
+                begin()
+                _make(place, words, wanted, _interpreter(version))
     return _python(place)
+
+
+def _interpreter(version: str | None) -> str:
+    """The path of a Python of a version on this machine; this process's where there is none."""
+    if version is None:
+        return sys.executable
+    command = [find_uv(), "python", "find", "--no-python-downloads", version]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() if done.returncode == 0 else sys.executable
 
 
 def find_uv() -> str:
@@ -78,18 +150,15 @@ def find_uv() -> str:
     return uv
 
 
-def _make(place: Path, requirements: list[Path], digest: str) -> None:
+def _make(place: Path, words: list[str], digest: str, python: str) -> None:
     """Make the environment beside `place`, then move it there. The caller holds the lock."""
     for left in place.parent.glob(f".{place.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     new = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
     try:
         # It is moved when it is complete, so its scripts must not contain the path of this folder.
-        _uv("venv", "--relocatable", "--python", sys.executable, str(new))
-        # uv's cache knows a package by its version: without this, an earlier wheel of the same version
-        # would be installed.
-        options = ("--require-hashes", "--reinstall-package", TOOLKIT, "--python", str(new))
-        _uv("pip", "sync", *options, *map(str, requirements), quiet=not sys.stderr.isatty())
+        _uv("venv", "--relocatable", "--python", python, str(new))
+        _uv("pip", words[0], "--python", str(new), *words[1:], quiet=not sys.stderr.isatty())
         (new / READY).write_text(digest, encoding="ascii")
         if place.exists():
             place.rename(place.with_name(f".{place.name}-old-{secrets.token_hex(4)}"))
@@ -105,7 +174,8 @@ def _uv(*words: str, quiet: bool = True) -> None:
     stderr = subprocess.PIPE if quiet else None
     done = subprocess.run(command, env=environment, stderr=stderr, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise UsageError(f"uv {words[0]} failed:\n{(done.stderr or '').strip()}")
+        lines = (done.stderr or "").strip().splitlines()
+        raise UsageError(f"uv {words[0]} failed:\n" + "\n".join(lines[-LINES_SHOWN:]))
 
 
 def _count(requirements: list[Path]) -> str:

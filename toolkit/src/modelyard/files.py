@@ -69,6 +69,14 @@ def read_json(path: Path) -> Any:
         raise UsageError(f"{path} is not readable as JSON: {error}") from None
 
 
+def relative(path: Path) -> Path:
+    """Return a path relative to the working folder where it is inside."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
 def digest(path: Path) -> str:
     """Compute the SHA-256 of a file's bytes, or of the names and bytes of all files below a folder."""
     if path.is_file():

@@ -77,7 +77,13 @@ class Threshold(_Strict):
 
 
 class Release(_Strict):
-    """Stages of a release, and limits of the difference from the old version."""
+    """Stages of a release, and limits of the difference from the old version.
+
+    Attributes:
+        quiet: what follows when `patience` has ended with fewer than `requests`: the version that has
+            passed its tests, and has made no errors since, is released; or it is rolled back.
+        keep_old_hours: how long the old deployment stays on Azure, without traffic.
+    """
 
     approval: Literal["automatic", "model-validator"] = "automatic"
     mirror: Annotated[int, Field(ge=0, le=50)] = 20
@@ -89,6 +95,8 @@ class Release(_Strict):
     requests: Annotated[int, Field(ge=1)] = 100
     seconds: Annotated[float, Field(ge=0)] = 5
     patience: Annotated[float, Field(gt=0)] = 600
+    quiet: Literal["release", "roll back"] = "release"
+    keep_old_hours: Annotated[float, Field(ge=0)] = 0
     more_errors: Annotated[float, Field(ge=0, le=1)] = 0.01
     slower_times: Annotated[float, Field(ge=1)] = 1.5
     slower_ms: Annotated[float, Field(ge=0)] = 25

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from modelyard.files import project_root
+from modelyard.git import asked
 from modelyard.yaml_files import read_model
 
 
 class Environment(BaseModel):
-    """An environment on Azure."""
+    """An environment on Azure.
+
+    Attributes:
+        scoring_identity: name of the identity that its endpoint runs as; None: one of its own.
+        instance_type: of its online deployments, and `instance_count`, instead of those of the file.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     resource_group: str
     workspace: str
     endpoint: str
+    scoring_identity: str | None = None
+    instance_type: str | None = None
+    instance_count: int | None = None
 
 
 class Project(BaseModel):
@@ -32,6 +44,7 @@ class Project(BaseModel):
     description: str = ""
     owner: str
     model: str
+    registry: str | None = None
     environments: Mapping[str, Environment] = {}
 
 
@@ -52,3 +65,28 @@ def read_project(path: Path) -> Project:
 def endpoint_folder(root: Path, endpoint: str) -> Path:
     """Return the folder with the state of an online endpoint and its releases."""
     return root / ".endpoints" / endpoint
+
+
+def author(root: Path) -> str:
+    """Return who acts: the actor of the CI run, else the author in git's settings, else the user."""
+    for name in ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR"):
+        if os.environ.get(name):
+            return os.environ[name]
+    if known := asked(root, "config", "user.name"):
+        return known
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"
+
+
+def origin() -> str:
+    """Return where this process runs: the address of the CI run, else the name of the machine."""
+    given = os.environ.get
+    if given("GITHUB_RUN_ID"):
+        place = f"{given('GITHUB_SERVER_URL')}/{given('GITHUB_REPOSITORY')}"
+        return f"{place}/actions/runs/{given('GITHUB_RUN_ID')}"
+    if given("BUILD_BUILDID"):
+        place = f"{given('SYSTEM_COLLECTIONURI')}{given('SYSTEM_TEAMPROJECT')}"
+        return f"{place}/_build/results?buildId={given('BUILD_BUILDID')}"
+    return platform.node() or "an unnamed machine"

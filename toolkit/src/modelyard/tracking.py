@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from modelyard.files import project_root
@@ -15,6 +14,7 @@ from modelyard.relocation import check_place
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for the results of commands
     # About 12 seconds for a server that restarts; MLflow's own 7 make a dead one hold up four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
 }
@@ -75,7 +75,7 @@ def ensure_store(uri: str) -> None:
     if file.is_file():
         return
     from filelock import FileLock
-    from mlflow import MlflowClient
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     file.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -84,10 +84,14 @@ def ensure_store(uri: str) -> None:
             return
         new = file.with_name(f".{file.name}.new")
         new.unlink(missing_ok=True)
-        client: Any = MlflowClient(tracking_uri=store_uri(new))
-        client.search_experiments()
-        client._tracking_client.store.engine.dispose()  # Windows moves no file that is open
-        new.replace(file)
+        # MLflow writes the place of its default experiment into SQL as it is: without an address that is
+        # the working folder, in whose name `'"` and `:x` end the statement.
+        store = SqlAlchemyStore(store_uri(new), (file.parent / "artifacts").absolute().as_uri())
+        store.engine.dispose()  # Windows moves no file that is open
+        if file.is_file():  # a step's own MLflow was faster, and has it open
+            new.unlink()
+        else:
+            new.replace(file)
 
 
 def shown_uri(uri: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -48,6 +48,13 @@ class LocatedMapping(dict[Any, Any]):
     def text_of(self, key: Any) -> str | None:
         """Return a plain scalar as it is written, `007` not 7; None for any other value."""
         return self.texts.get(key)
+
+
+def located_like(content: Mapping[Any, Any], source: LocatedMapping) -> LocatedMapping:
+    """Give a mapping the lines and texts of another one."""
+    result = LocatedMapping(content)
+    result.line, result.lines, result.texts = source.line, dict(source.lines), dict(source.texts)
+    return result
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -297,11 +304,22 @@ def line_of(content: Any, where: Iterable[Any]) -> int:
     return line
 
 
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that an unknown one is most like; None where none is like it.
+
+    Args:
+        name: the unknown one.
+        choices: the known ones.
+        cutoff: how alike they have to be, up to 1.
+    """
+    lowered = {str(choice).lower(): str(choice) for choice in choices}
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=cutoff)
+    return lowered[close[0]] if close else None
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest known one, or all of a few."""
     names = [str(choice) for choice in choices]
-    lowered = {choice.lower(): choice for choice in names}
-    close = difflib.get_close_matches(str(name).lower(), lowered, n=1)
-    if close:
-        return f"; did you mean `{lowered[close[0]]}`?"
+    if near := nearest(name, names):
+        return f"; did you mean `{near}`?"
     return f"; there is: {', '.join(names)}" if 0 < len(names) <= 8 else ""
