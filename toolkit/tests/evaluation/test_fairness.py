@@ -178,15 +178,42 @@ def drawn_case(seed: int):
     return truth, prediction, groups.Groups(codes, ("a", "b", "c", "d"))
 
 
+def binary_rules(group: str | None = None) -> SimpleNamespace:
+    columns = {"group": SimpleNamespace(type="category")}
+    return SimpleNamespace(kind="binary", sensitive=("group",), columns=columns, group=group)
+
+
+def test_rows_that_belong_together_do_not_make_a_difference_surer():
+    """Each person five times over, against each person once."""
+    truth, prediction, divided = drawn_case(0)
+    names = np.array(divided.names)[divided.codes]
+
+    def apart(times: int, group: str | None, metric: str) -> dict:
+        at = np.repeat(np.arange(len(truth)), times)
+        rows = pd.DataFrame({"group": names[at], "person": at})
+        made = {"challenger": prediction.at(at)}
+        found = fairness.compare(rows, truth[at], made, binary_rules(group), EVALUATION, 1)[0]
+        return found["disparities"][metric]
+
+    for metric in ("selection_rate", "equalized_odds"):
+        once, copied, known = (
+            apart(*case, metric) for case in ((1, None), (5, None), (5, "person"))
+        )
+        for figure in ("difference", "ratio"):
+            wide, narrow, held = (
+                one[figure]["high"] - one[figure]["low"] for one in (once, copied, known)
+            )
+            assert narrow < 0.7 * wide
+            assert held == pytest.approx(wide, rel=0.15)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_disparities_are_fairlearn_s(seed):
     truth, prediction, divided = drawn_case(seed)
     column = pd.Series(divided.codes).map(dict(enumerate(divided.names)))
     rows = pd.DataFrame({"group": column})
 
-    rules = SimpleNamespace(
-        kind="binary", sensitive=("group",), columns={"group": SimpleNamespace(type="category")}
-    )
+    rules = binary_rules()
     found = fairness.compare(rows, truth, {"challenger": prediction}, rules, EVALUATION, 1)[0]
     said = found["disparities"]
     given = {"y_true": truth, "y_pred": prediction.label, "sensitive_features": column}

@@ -200,6 +200,23 @@ def test_intervals_cover_the_true_value_about_as_often_as_they_say():
     assert 0.8 < covered / trials < 0.97
 
 
+def test_intervals_cover_as_often_where_rows_belong_together():
+    """Eight rows of each of 60 people, whose errors are alike."""
+    random = np.random.default_rng(4)
+    people = np.repeat(np.arange(60), 8)
+    trials, covered = 100, {True: 0, False: 0}
+    for _ in range(trials):
+        truth = random.normal(size=60)[people] + random.normal(size=480) / 2
+        measures = {"zero": metrics.measure("regression", truth, regression(np.zeros(480)))}
+        for is_known in covered:
+            together = people if is_known else None
+            found = bootstrap.bootstrap(measures, 480, resamples=200, seed=0, together=together)
+            ends = bootstrap.interval(found["zero"]["mae"], 0.9)
+            covered[is_known] += ends.low <= math.sqrt(2.5 / math.pi) <= ends.high
+    assert covered[False] < 65
+    assert 80 < covered[True] < 98
+
+
 def test_more_confidence_is_a_wider_interval_around_the_value():
     random = np.random.default_rng(2)
     truth, score = random.random(200) < 0.5, random.random(200)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from modelyard.data.folds import Codes
 from modelyard.modelling.predicting import Floats
 
 # One row of weights per resample; counts of rows stay integers, which add up ten times faster.
@@ -34,12 +35,25 @@ class Interval:
 
 
 def bootstrap(
-    measures: Mapping[str, Measure], rows: int, *, resamples: int, seed: int
+    measures: Mapping[str, Measure],
+    rows: int,
+    *,
+    resamples: int,
+    seed: int,
+    together: Codes | None = None,
 ) -> dict[str, dict[str, Floats]]:
     """Compute the metrics of each model on the rows as they are, and on resamples of them.
 
-    Rows are drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap).
-    All models see the same draws, so that differences between them are paired.
+    Rows are drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap), and
+    rows that belong together as one: ten rows of one person say less than ten people (Field & Welsh
+    2007, J. R. Stat. Soc. B 69:369). All models see the same draws, so that differences are paired.
+
+    Args:
+        measures: by model.
+        rows: how many there are.
+        resamples: how many to draw.
+        seed: of the draws.
+        together: rows that belong together have the same number (rows,); None: each row by itself.
 
     Returns:
         model, metric, values (1 + resamples,); the first is on the rows as they are.
@@ -48,8 +62,9 @@ def bootstrap(
     batch = max(1, BATCH_CELLS // max(rows, 1))
     found: dict[str, list[dict[str, Floats]]] = {model: [] for model in measures}
     as_they_are = np.ones((1, rows), dtype=np.int64)
+    unit = np.arange(rows) if together is None else np.unique(together, return_inverse=True)[1]
     draws = (
-        _drawn(min(batch, resamples - start), rows, random) for start in range(0, resamples, batch)
+        _drawn(min(batch, resamples - start), unit, random) for start in range(0, resamples, batch)
     )
     # Sums over a few columns are too short for threads, which would mostly wait for each other.
     with threadpool_limits(1, user_api="blas"):
@@ -86,7 +101,8 @@ def difference(
     return interval(gain, confidence)
 
 
-def _drawn(resamples: int, rows: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draw resamples; returns how often each row is drawn (resamples, rows)."""
-    picked = (random.integers(0, rows, rows) for _ in range(resamples))
-    return np.stack([np.bincount(rows_drawn, minlength=rows) for rows_drawn in picked])
+def _drawn(resamples: int, unit: Codes, random: np.random.Generator) -> Codes:
+    """Draw units of rows; returns how often each row is drawn (resamples, rows)."""
+    units = int(unit.max()) + 1 if len(unit) else 0
+    picked = (random.integers(0, units, units) for _ in range(resamples))
+    return np.stack([np.bincount(drawn, minlength=units)[unit] for drawn in picked])

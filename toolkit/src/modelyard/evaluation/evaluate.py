@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from modelyard.console import console, shown, table
 from modelyard.contract.model import Contract, Kind
+from modelyard.data.folds import Codes
 from modelyard.data.parts import target_of
 from modelyard.evaluation.bootstrap import bootstrap, difference, interval
 from modelyard.evaluation.curves import calibration, confusion, residuals, roc_curve
 from modelyard.evaluation.groups import MOST_LEVELS, grouped
-from modelyard.evaluation.held_out import HeldOut, class_counts
+from modelyard.evaluation.held_out import HeldOut, class_counts, drawn_together
 from modelyard.evaluation.metrics import directions, measure, values
+from modelyard.evaluation.out_of_fold import Judged
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import write_evidence
 from modelyard.gates import Evaluation
@@ -45,10 +47,10 @@ def evaluate(held: HeldOut, evidence: Path) -> None:
         evidence: the folder to write to.
     """
     contract, on = held.contract, held.judged
-    judged = judge(contract.kind, on.truth, on.predictions, held.evaluation, held.own)
+    judged = _judged_together(held, on)
     if held.out_of_fold is not None and "champion" in held.predictions:
         # The champion has learned from rows of the other folds; these it has not seen.
-        both = judge(contract.kind, held.truth, held.predictions, held.evaluation, held.own)
+        both = _judged_together(held, held.test)
         judged["comparisons"]["champion"] = both["comparisons"]["champion"]
     labels = [] if contract.kind == "regression" else class_labels(contract, on.rows)
     details = {
@@ -86,6 +88,7 @@ def judge(
     predictions: Mapping[str, Prediction],
     evaluation: Evaluation,
     own: Mapping[str, Metric] | None = None,
+    together: Codes | None = None,
 ) -> dict[str, Any]:
     """Compute metrics with intervals, and differences of the challenger from the other models.
 
@@ -95,6 +98,7 @@ def judge(
         predictions: of the challenger, the baseline and, where there is one, the champion.
         evaluation: resamples, seed and confidence.
         own: the project's metrics.
+        together: see `bootstrap`.
     """
     found = bootstrap(
         {
@@ -104,6 +108,7 @@ def judge(
         len(truth),
         resamples=evaluation.resamples,
         seed=evaluation.seed,
+        together=together,
     )
     confidence = evaluation.confidence
     higher = directions(kind, own)
@@ -264,6 +269,12 @@ def show(details: Mapping[str, Any], confidence: float) -> None:
         print("there is no champion yet")
 
 
+def _judged_together(held: HeldOut, on: Judged) -> dict[str, Any]:
+    together = drawn_together(on.rows, held.contract)
+    kind = held.contract.kind
+    return judge(kind, on.truth, on.predictions, held.evaluation, held.own, together)
+
+
 def _judged(segment: Segment, held: HeldOut) -> dict[str, Any]:
     kind = held.contract.kind
     actual = held.judged.truth[segment.rows]
@@ -273,6 +284,7 @@ def _judged(segment: Segment, held: HeldOut) -> dict[str, Any]:
         len(actual),
         resamples=held.evaluation.resamples,
         seed=held.evaluation.seed,
+        together=drawn_together(held.judged.rows.iloc[segment.rows], held.contract),
     )["challenger"]
     nothing = np.full(2, np.nan)
     result = {

@@ -21,7 +21,7 @@ from modelyard.console import console, table
 from modelyard.contract.model import Contract, Kind
 from modelyard.evaluation.bootstrap import Measure, Weights, bootstrap, interval
 from modelyard.evaluation.groups import Groups, grouped
-from modelyard.evaluation.held_out import HeldOut
+from modelyard.evaluation.held_out import HeldOut, drawn_together
 from modelyard.evaluation.largest_gap import (
     Estimates,
     largest_gap,
@@ -147,7 +147,14 @@ def compare(
         for at, groups in enumerate(columns.values())
     }
     # The same draws for all: differences between models are paired.
-    found = bootstrap(measures, len(truth), resamples=evaluation.resamples, seed=evaluation.seed)
+    together = drawn_together(rows, contract)
+    found = bootstrap(
+        measures,
+        len(truth),
+        resamples=evaluation.resamples,
+        seed=evaluation.seed,
+        together=together,
+    )
     return [
         _column(
             name,
@@ -157,6 +164,7 @@ def compare(
             _support(kind, truth, groups),
             evaluation.confidence,
             group_rows,
+            is_clustered=together is not None,
         )
         for at, (name, groups) in enumerate(columns.items())
     ]
@@ -236,6 +244,8 @@ def _column(
     support: Mapping[str, NDArray[np.int64]],
     confidence: float,
     group_rows: int,
+    *,
+    is_clustered: bool,
 ) -> dict[str, Any]:
     own = found["challenger"]
     described = []
@@ -249,12 +259,16 @@ def _column(
             figures[metric] = {**ends, "rows": rows, "judged": rows >= group_rows}
         described.append({"value": value, "rows": len(groups.rows(code)), "metrics": figures})
     judged = {metric: np.flatnonzero(support[metric] >= group_rows) for metric in own}
-    disparities = {
-        metric: _disparity(found, (metric,), judged, support, groups, confidence) for metric in own
+    counts = {
+        metric: _effective(own[metric], rows) if is_clustered and metric not in ERRORS else rows
+        for metric, rows in support.items()
     }
-    for metric, parts in COMBINED.items():
-        if all(part in own for part in parts):
-            disparities[metric] = _disparity(found, parts, judged, support, groups, confidence)
+    wanted: dict[str, tuple[str, ...]] = {metric: (metric,) for metric in own}
+    wanted |= {m: parts for m, parts in COMBINED.items() if all(part in own for part in parts)}
+    disparities = {
+        metric: _disparity(found, parts, judged, support, counts, groups, confidence)
+        for metric, parts in wanted.items()
+    }
     return {
         "column": name,
         "groups": described
@@ -269,14 +283,18 @@ def _disparity(
     metrics: Sequence[str],
     judged: Mapping[str, NDArray[np.int64]],
     support: Mapping[str, NDArray[np.int64]],
+    counts: Mapping[str, NDArray[Any]],
     groups: Groups,
     confidence: float,
 ) -> dict[str, Any] | None:
-    """Compute the disparity of the judged groups in the worst metric; None below two groups."""
+    """Compute the disparity of the judged groups in the worst metric; None below two groups.
+
+    `counts` are the independent rows by metric and group, which make the intervals.
+    """
     if any(len(judged[metric]) < 2 for metric in metrics):
         return None
     own = found["challenger"]
-    figures = [_estimates(own[m][:, judged[m]], support[m][judged[m]], m) for m in metrics]
+    figures = [_estimates(own[m][:, judged[m]], counts[m][judged[m]], m) for m in metrics]
     worst = metrics[int(np.argmax([np.ptp(one.values) for one in figures]))]
     at = own[worst][0, judged[worst]]
     difference = largest_gap(figures, confidence)
@@ -295,7 +313,7 @@ def _disparity(
         logs = [
             logarithms(one)
             if m in ERRORS
-            else logarithms_of_shares(one.values, support[m][judged[m]].astype(np.float64))
+            else logarithms_of_shares(one.values, counts[m][judged[m]].astype(np.float64))
             for m, one in zip(metrics, figures, strict=True)
         ]
         result["ratio"] = smallest_ratio([one.values for one in figures], logs, confidence).named(
@@ -311,7 +329,14 @@ def _disparity(
     return result
 
 
-def _estimates(drawn: Floats, rows: NDArray[np.int64], metric: str) -> Estimates:
+def _effective(drawn: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Compute how many independent rows say as much of a share (Kish 1965, Survey Sampling, ch. 8)."""
+    error = of_shares(drawn[0], rows.astype(np.float64)).errors
+    found = np.maximum(np.nanstd(drawn[1:], axis=0), np.finfo(np.float64).tiny)
+    return rows * np.minimum(1.0, (error / found) ** 2)
+
+
+def _estimates(drawn: Floats, rows: NDArray[Any], metric: str) -> Estimates:
     """Estimate a metric of groups from its values on the rows and on resamples (1 + resamples, groups)."""
     if metric in ERRORS:
         return Estimates(drawn[0], np.nanstd(drawn[1:], axis=0))

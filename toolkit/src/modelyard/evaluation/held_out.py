@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modelyard.contract.line import another_line
 from modelyard.contract.model import Contract, load_contract
-from modelyard.data.folds import belonging
+from modelyard.data.folds import Codes, belonging
 from modelyard.data.parts import read_part, target_of
 from modelyard.errors import UsageError
 from modelyard.evaluation.metrics import directions, load_metrics, values
@@ -81,8 +81,12 @@ class HeldOut:
     @property
     def judged(self) -> Judged:
         """The rows to judge challenger and baseline on: out of fold where the held-out ones are few."""
-        held = Judged(self.rows, self.truth, dict(self.predictions), "held-out")
-        return self.out_of_fold or held
+        return self.out_of_fold or self.test
+
+    @property
+    def test(self) -> Judged:
+        """The held-out rows, of one split."""
+        return Judged(self.rows, self.truth, dict(self.predictions), "held-out")
 
     @property
     def evaluation(self) -> Evaluation:
@@ -184,6 +188,11 @@ def is_small(
         return distinct < limits.out_of_fold_below
     rarest = min(class_counts(truth, contract))
     return distinct < limits.out_of_fold_below or rarest < limits.class_rows
+
+
+def drawn_together(rows: pd.DataFrame, contract: Contract) -> Codes | None:
+    """Number the rows of each group of the contract, for `bootstrap`; None without one."""
+    return belonging(rows, contract.group) if contract.group else None
 
 
 def class_counts(truth: NDArray[Any], contract: Contract) -> list[int]:

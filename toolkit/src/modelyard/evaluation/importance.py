@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from modelyard.console import console, table
 from modelyard.contract.model import Contract
+from modelyard.data.folds import Codes
 from modelyard.data.parts import target_of
 from modelyard.evaluation.bootstrap import Interval, bootstrap, interval
-from modelyard.evaluation.held_out import HeldOut
+from modelyard.evaluation.held_out import HeldOut, drawn_together
 from modelyard.evaluation.metrics import directions, measure
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import write_evidence
@@ -93,7 +94,7 @@ def importance(
     """
     random = np.random.default_rng(evaluation.seed)
     orders = np.concatenate([random.permutation(len(rows)) for _ in range(REPEATS)])
-    truth = target_of(rows, contract)
+    truth, together = target_of(rows, contract), drawn_together(rows, contract)
     whole = predict(model, rows, contract)
     repeated = pd.concat([rows] * REPEATS, ignore_index=True)
     sign = 1 if directions(contract.kind, own)[metric] else -1
@@ -103,7 +104,9 @@ def importance(
         prediction = predict(model, shuffled, contract)
         parts = np.arange(len(shuffled)).reshape(REPEATS, len(rows))
         models = {f"shuffled {i}": prediction.at(part) for i, part in enumerate(parts)}
-        drawn = _primary({"whole": whole, **models}, truth, contract, metric, evaluation, own)
+        drawn = _primary(
+            {"whole": whole, **models}, truth, contract, metric, evaluation, own, together
+        )
         worse = sign * (drawn[0] - np.mean(drawn[1:], axis=0))
         result[name] = interval(worse, evaluation.confidence)
     return result
@@ -129,6 +132,7 @@ def _primary(
     metric: str,
     evaluation: Evaluation,
     own: Mapping[str, Metric] | None,
+    together: Codes | None,
 ) -> list[NDArray[np.float64]]:
     found = bootstrap(
         {
@@ -138,5 +142,6 @@ def _primary(
         len(truth),
         resamples=RESAMPLES,
         seed=evaluation.seed,
+        together=together,
     )
     return [metrics[metric] for metrics in found.values()]
