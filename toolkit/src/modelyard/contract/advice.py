@@ -53,7 +53,9 @@ def groups_in(profiles: dict[str, Profile]) -> list[str]:
     return []
 
 
-def messages_of(profiles: dict[str, Profile], time: str | None, target: Profile) -> list[str]:
+def messages_of(
+    profiles: dict[str, Profile], time: str | None, target: Profile, group: str | None
+) -> list[str]:
     """Say which rows will be left out, and by which columns they could be split by time."""
     said = []
     if target.nulls.any():
@@ -61,7 +63,7 @@ def messages_of(profiles: dict[str, Profile], time: str | None, target: Profile)
             f"{int(target.nulls.sum()):,} rows have no {target.name}: they will be left out."
         )
     times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
-    if time is None and times:
+    if time is None and group is None and times:
         names = f"--time {times[0]} would split them by time" + (
             f" ({listed(times)} hold times)" if len(times) > 1 else ""
         )

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelyard.data.numbers import CLOCK, Written, typeset
+from modelyard.data.numbers import CLOCK, Written, hours_of, typeset
 from modelyard.errors import UsageError
 
 Sign = Literal[".", ","]
@@ -113,26 +113,30 @@ class Numbers:
 def numbers_in(words: pa.Array) -> Numbers | str | None:
     """Find out how distinct words are written as numbers; a reason, or None, where they are none."""
     plain = words if pc.all(pc.string_is_ascii(words)).as_py() else typeset(words)
-    if pc.all(pc.match_substring_regex(plain, CLOCK)).as_py():
-        return Numbers(Written(clock=True), notes=["hours and minutes: 14:30 is read as 14.5"])
     some = plain.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
-    if pc.mean(pc.match_substring_regex(some, NUMBER).cast(pa.int8())).as_py() <= 0.5:
-        return None  # a first look is cheap, and mostly enough to say no
+
+    def mostly(pattern: str) -> bool:  # a first look is cheap, and mostly enough to say no
+        return bool(pc.mean(pc.match_substring_regex(some, pattern).cast(pa.int8())).as_py() > 0.5)
+
+    if mostly(CLOCK):
+        missing = _missing_beside(words, np.asarray(hours_of(plain).is_valid()))
+        if not isinstance(missing, tuple):
+            return missing
+        notes = ["hours and minutes: 14:30 is read as 14.5", *_said_missing(missing)]
+        return Numbers(Written(clock=True), missing=missing, notes=notes)
+    if not mostly(NUMBER):
+        return None
     whole = pc.match_substring_regex(plain, PLAIN)
     if pc.all(whole).as_py():  # as programs write numbers: only the thousands may be in doubt
         return _as_programs_do(pc.utf8_ltrim(plain, "+-"))
     found = pc.extract_regex(plain, NUMBER)
     fits = np.asarray(found.is_valid())
-    missing: tuple[str, ...] = ()
-    if not fits.all():
-        odd = words.filter(pa.array(~fits)).to_pylist() if fits.mean() > 0.5 else []
-        if not odd or len(odd) > 5 or not set(odd) <= STAND_INS:
-            hint = f"mostly numbers, but also {odd[0]!r}: read as text, clean it if that is wrong"
-            return hint if odd else None
-        missing = tuple(sorted(odd))
-        found = found.filter(pa.array(fits))
+    missing = _missing_beside(words, fits)
+    if not isinstance(missing, tuple):
+        return missing
+    found = found.filter(pa.array(fits))
     part = {field.name: found.field(field.name) for field in found.type}
-    notes = [f"{', '.join(missing)} beside numbers: read as missing"] if missing else []
+    notes = _said_missing(missing)
     decorated = _decoration(part, notes)
     if not isinstance(decorated, Written):
         return decorated
@@ -144,6 +148,21 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
     if isinstance(numbers, Numbers):
         numbers.missing = missing
     return numbers
+
+
+def _missing_beside(words: pa.Array, fits: np.ndarray) -> tuple[str, ...] | str | None:
+    """Find the words beside numbers that stand for missing ones; a reason, or None, where others are there."""
+    if fits.all():
+        return ()
+    odd = words.filter(pa.array(~fits)).to_pylist() if fits.mean() > 0.5 else []
+    if not odd or len(odd) > 5 or not set(odd) <= STAND_INS:
+        hint = f"mostly numbers, but also {odd[0]!r}: read as text, clean it if that is wrong"
+        return hint if odd else None
+    return tuple(sorted(odd))
+
+
+def _said_missing(missing: tuple[str, ...]) -> list[str]:
+    return [f"{', '.join(missing)} beside numbers: read as missing"] if missing else []
 
 
 def decide(

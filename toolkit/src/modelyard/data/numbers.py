@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 CLOCK = (
     r"^(?P<sign>-?)(?:(?P<days>[0-9]{1,4}) days?,? )?(?P<whole>[0-9]{1,4}):(?P<minutes>[0-5][0-9])"
-    r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?$"
+    r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?$"
 )
 # No-break and thin blanks, the minus sign and the apostrophe of typesetters, as a keyboard has them.
 TYPESET = (("[\u00a0\u2007\u2009\u202f]", " "), ("[\u2212]", "-"), ("[\u2019\u00b4]", "'"))
@@ -39,8 +39,8 @@ class Written(BaseModel):
         negative: how a negative number is written, beside a minus in front of it.
         yes: the word for true, in any case.
         no: the word for false.
-        clock: hours and minutes, perhaps seconds, with colons between them; 14:30 is 14.5. Likewise minutes
-            and seconds.
+        clock: hours and minutes, perhaps seconds, with colons between them; 14:30 and 2:30 PM are 14.5. Likewise
+            minutes and seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,7 +77,7 @@ def read_numbers(
     if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
         words = typeset(words)
     if written is not None and written.clock:
-        words = _hours(words)
+        words = hours_of(words)
     elif written is not None and not written.words:
         words = _normalised(words, written)
     words = pc.utf8_ltrim(words, "+")
@@ -109,17 +109,23 @@ def typeset(words: pa.Array) -> pa.Array:
     return words
 
 
-def _hours(words: pa.Array) -> pa.Array:
-    """Rewrite 14:30 as 14.5; null where impossible."""
+def hours_of(words: pa.Array) -> pa.Array:
+    """Rewrite 14:30 and 2:30 PM as 14.5; null where impossible."""
     found = pc.extract_regex(words, CLOCK)
+    text = dict(zip((field.name for field in found.type), found.flatten(), strict=True))
     part = {
-        name: pc.if_else(pc.equal(found.field(name), ""), "0", found.field(name)).cast(pa.float64())
+        name: pc.if_else(pc.equal(text[name], ""), "0", text[name]).cast(pa.float64())
         for name in ("days", "whole", "minutes", "seconds")
     }
+    half, whole = pc.utf8_lower(text["half"]), part["whole"]
+    is_of_twelve = pc.and_(pc.greater(whole, 0.0), pc.less_equal(whole, 12.0))
+    half_day = pc.if_else(pc.equal(whole, 12.0), 0.0, whole)  # 12:30 AM is half past midnight
+    half_day = pc.add(half_day, pc.if_else(pc.equal(half, "p"), 12.0, 0.0))
+    whole = pc.if_else(pc.equal(half, ""), whole, pc.if_else(is_of_twelve, half_day, None))
     sixtieths = pc.add(part["minutes"], pc.divide(part["seconds"], 60.0))
-    whole = pc.add(pc.multiply(part["days"], 24.0), part["whole"])
+    whole = pc.add(pc.multiply(part["days"], 24.0), whole)
     hours = pc.add(whole, pc.divide(sixtieths, 60.0)).cast(pa.string())
-    return pc.binary_join_element_wise(found.field("sign"), hours, "").cast(words.type)
+    return pc.binary_join_element_wise(text["sign"], hours, "").cast(words.type)
 
 
 def _normalised(words: pa.Array, written: Written) -> pa.Array:
