@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -18,9 +19,18 @@ from typing import Any, ClassVar
 from modelyard.fleet.merge import Upgrade, merged
 from modelyard.fleet.template import Origin, Template
 from modelyard.git import git
+from packaging.version import Version
 
 from benchmarks.measure import Figure
-from benchmarks.teams import Edits, commit, copy_project, edit_as_a_team, write_template
+from benchmarks.teams import (
+    Edits,
+    commit,
+    copy_project,
+    digest_of,
+    edit_as_a_team,
+    hashes,
+    write_template,
+)
 
 COUNT = 1_000
 ANSWERS: tuple[dict[str, str], ...] = (
@@ -56,7 +66,7 @@ class Outcome:
 
     Attributes:
         conflicts: files.
-        lost: words that are neither in the project nor in a file that was named.
+        lost: words that are neither in the project nor in a file that was named, and pins that were moved back.
     """
 
     updates: int = 0
@@ -134,6 +144,8 @@ class Fleet:
         files = set(git(project, "ls-tree", "-r", "--name-only", commit_of).splitlines())
         lost = [f"{word} of {file}" for word, file in edits.words.items() if word not in there]
         lost += [file for file in edits.deleted if file in files]
+        pins = pins_of(project, commit_of)
+        lost += _moved_back(pins, edits.pins)
         if upgrade.commit is None:  # nothing has come: what is wrong is named
             return lost
         present = set(self._given(project))
@@ -141,6 +153,7 @@ class Fleet:
             for word, file in self.brought[version].words.items():
                 if file in present and word not in there and file not in named:
                     lost.append(f"{word} of {file}")
+            lost += _moved_back(pins, self.brought[version].pins)
         return lost
 
     def _given(self, project: Path) -> Iterator[str]:
@@ -155,6 +168,38 @@ class Fleet:
             if name.startswith("src/{{"):
                 continue  # the team's own
             yield name.replace("{{cookiecutter.package_name}}", package)
+
+
+def pins_of(project: Path, commit: str) -> dict[tuple[str, str], list[tuple[str, list[str]]]]:
+    """The pins of a commit, by file and name: each one's version and digests."""
+    lines = r"^\S+==| --hash=|uses: \S+@\S+ # v"
+    words = ("grep", "-IE", lines, commit, "--", "requirements", ".github")
+    found: dict[tuple[str, str], list[tuple[str, list[str]]]] = {}
+    digests: list[str] = []
+    for line in git(project, *words).splitlines():
+        _, file, text = line.split(":", 2)
+        if action := re.search(r"uses: (\S+)@(\S+) # (v[\d.]+)", text):
+            found.setdefault((file, action[1]), []).append((action[3], [action[2]]))
+        elif text.startswith(" "):
+            digests.append(text.strip(" \\"))
+        elif package := re.match(r"(\S+)==(\S+)( ;.*?)?(?: [\\#].*|$)", text):
+            digests = []
+            name = package[1] + (package[3] or "")
+            found.setdefault((file, name), []).append((package[2], digests))
+    return found
+
+
+def _moved_back(
+    pins: dict[tuple[str, str], list[tuple[str, list[str]]]],
+    moved: dict[tuple[str, str], str],
+) -> Iterator[str]:
+    """Pins that are older than somebody has made them, or have the digest of another version."""
+    for (file, name), least in moved.items():
+        for version, digests in pins.get((file, name), ()):
+            package = name.partition(" ")[0]
+            right = [digest_of(name, version)] if "/" in name else hashes(package, version)
+            if Version(version) < Version(least) or digests != right:
+                yield f"{name} {version} of {file}, which was {least}"
 
 
 def measure() -> list[Figure]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from modelyard.files import link_tree
 from modelyard.git import git
+from packaging.version import Version
 
 from tests.baked import ROOT, copy_template
 from tests.wheels import pin, write_wheel
@@ -29,12 +30,14 @@ class Edits:
     Attributes:
         words: file of each word that a change has written.
         deleted: files that were deleted or renamed.
+        pins: version to which a change has moved a pin, by its file and name.
     """
 
     root: Path
     mark: str
     words: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    pins: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def word(self, file: str) -> str:
         """A word that occurs nowhere else."""
@@ -93,7 +96,7 @@ class Edits:
 
 def second_version(t: Edits) -> None:
     """What a minor version of a template brings: actions, steps, keys, documents, locks, a wheel."""
-    pins(t, "actions/checkout", "v7.1.0")
+    move_action(t, "actions/checkout", "v7.1.0")
     for folder, step in zip(WORKFLOWS, ("      - run", "  - bash"), strict=True):
         t.append(f"{folder}/check.yml", f"{step}: .venv/bin/mlops check --azure # {{}}\n")
         t.sub(
@@ -132,14 +135,14 @@ def second_version(t: Edits) -> None:
     t.sub("pyproject.toml", r'"SIM"\]', '"SIM", "C90"] # {}')
     t.sub("README.md", r"(?m)^## ", "{}\n\n## ")
     t.sub("src/{{cookiecutter.package_name}}/model.py", r"\A", "# {}\n")
-    locks(t, 12)
+    move_packages(t, 0.08, 2)
     toolkit(t, "0.2.0")
 
 
 def third_version(t: Edits) -> None:
     """What a larger one brings: files that go, move and are new, beside smaller changes."""
-    pins(t, "actions/checkout", "v8.0.0")
-    pins(t, "actions/upload-artifact", "v8.0.0")
+    move_action(t, "actions/checkout", "v8.0.0")
+    move_action(t, "actions/upload-artifact", "v8.0.0")
     for folder in WORKFLOWS:
         t.sub(f"{folder}/audit.yml", r"(?m)^# Every week: ", "# Every week ({}): ")
         t.sub(f"{folder}/sample.yml", r"(?m)^# ", "# {}\n# ")
@@ -165,29 +168,48 @@ def third_version(t: Edits) -> None:
     t.sub("requirements/train.dockerfile", r"(?m)^FROM ", "# {}\nFROM ")
     t.sub("tests/test_pipeline.py", r"\A", "# {}\n")
     t.sub("CONTRIBUTING.md", r"The template this", "The template ({}) this")
-    locks(t, 25)
+    move_packages(t, 0.04, 2)
     toolkit(t, "0.3.0")
 
 
-def pins(t: Edits, action: str, version: str) -> None:
-    """Move an action to a version in every workflow, as Dependabot does."""
-    digest = "".join(random.Random(version + action).choices("0123456789abcdef", k=40))
+def digest_of(name: str, version: str, length: int = 40) -> str:
+    """The digest of a version, which is the same whoever moves a pin to it."""
+    return "".join(random.Random(f"{name} {version}").choices("0123456789abcdef", k=length))
+
+
+def move_action(t: Edits, action: str, version: str) -> None:
+    """Move an action to a version wherever it is used, as Dependabot does; never to an older one."""
+    new = f"{action}@{digest_of(action, version)} # {version}"
     for path in sorted((t.root / ".github").rglob("*.yml")):
-        text = path.read_text(encoding="utf-8")
-        new = re.sub(rf"{action}@\S+ # v[\d.]+", f"{action}@{digest} # {version}", text)
-        if new != text:
-            t._write(path.relative_to(t.root).as_posix(), new)
+        text, file = path.read_text(encoding="utf-8"), path.relative_to(t.root).as_posix()
+        found = re.findall(rf"{action}@\S+ # v([\d.]+)", text)
+        if found and max(map(Version, found)) < Version(version):
+            t._write(file, re.sub(rf"{action}@\S+ # v[\d.]+", new, text))
+            t.pins[file, action] = version
 
 
-def locks(t: Edits, every: int) -> None:
-    """Raise the patch version of some locked packages."""
+def move_packages(t: Edits, share: float, by: int) -> None:
+    """Raise the patch version of some locked packages, the same in every lock, with the hashes of its files."""
     for path in sorted((t.root / "requirements").glob("*.txt")):
-        if path.name != "modelyard.txt":
-            lines = path.read_text(encoding="utf-8").splitlines()
-            pinned = [at for at, line in enumerate(lines) if re.match(r"\S+==[\d.]+ ", line)]
-            for at in pinned[::every]:
-                lines[at] = re.sub(r"(\d+)( .*)$", lambda m: f"{int(m[1]) + 1}{m[2]}", lines[at])
-            t._write(path.relative_to(t.root).as_posix(), "\n".join(lines) + "\n")
+        if path.name == "modelyard.txt":
+            continue
+        file = path.relative_to(t.root).as_posix()
+        blocks = re.split(r"(?m)^(?=[A-Za-z0-9])", path.read_text(encoding="utf-8"))
+        for at, block in enumerate(blocks):
+            found = re.match(r"(\S+?)==([\d.]*?)(\d+)( ;.*?)? *\\\n", block)
+            if found and random.Random(f"{t.mark} {found[1]}").random() < share:
+                name, version = found[1], f"{found[2]}{int(found[3]) + by}"
+                marker = found[4] or ""
+                lines = [f"{name}=={version}{marker}", *hashes(name, version)]
+                blocks[at] = " \\\n    ".join(lines) + "\n"
+                t.pins[file, name + marker] = version
+        t._write(file, "".join(blocks))
+
+
+def hashes(name: str, version: str) -> list[str]:
+    """What a lock has of the files of a package's version, of which there are two to four."""
+    files = range(2 + len(digest_of(name, version).strip("0123456789")) % 3)
+    return [f"--hash=sha256:{digest_of(name, f'{version} {file}', 64)}" for file in files]
 
 
 def toolkit(t: Edits, version: str) -> None:
@@ -277,10 +299,16 @@ def workflow(t: Edits, r: random.Random, _: str) -> None:
         t.sub(f"{folder}/sample.yml", r"ubuntu-24\.04", "large-{}")
 
 
-def own_action_pin(t: Edits, _: random.Random, __: str) -> None:
-    """A pin that the team's own Dependabot has moved, to another version than the template will."""
-    if (t.root / WORKFLOWS[0]).is_dir():
-        t.sub(".github/workflows/check.yml", r"actions/checkout@\S+ # v[\d.]+", "actions/checkout@" + "a" * 40 + " # v7.0.9 {}")  # fmt: skip
+def dependabot(t: Edits, r: random.Random, _: str) -> None:
+    """Pins of actions that the team's Dependabot has moved: to what the template will have, to less or to more."""
+    for action in r.sample(["checkout", "upload-artifact", "setup-python"], r.randint(1, 3)):
+        version = r.choice(["v7.0.2", "v7.1.0", "v7.2.1", "v8.0.0", "v8.1.0"])
+        move_action(t, f"actions/{action}", version)
+
+
+def upgraded_locks(t: Edits, r: random.Random, _: str) -> None:
+    """Packages at their newest version, by `make upgrade-locks`."""
+    move_packages(t, r.choice([0.1, 0.5]), r.randint(1, 3))
 
 
 def infrastructure(t: Edits, r: random.Random, _: str) -> None:
@@ -360,7 +388,7 @@ def science(t: Edits, _: random.Random, package: str) -> None:
 EDITS: dict[Edit, int] = {
     science: 95, documents: 60, gates: 80, project_file: 60, infrastructure: 60, workflow: 45,
     own_step: 35, endpoint: 25, packages: 40, tooling: 45, deleted_files: 35, renamed_files: 20,
-    own_action_pin: 4,
+    dependabot: 30, upgraded_locks: 15,
 }  # fmt: skip
 RENAMES_LAST = (renamed_files,)
 

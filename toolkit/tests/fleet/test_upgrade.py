@@ -18,9 +18,10 @@ from modelyard.cli import main
 from modelyard.delivery import update
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.fleet.template import STATE
-from modelyard.fleet.upgrade import apply, undo, upgrade_of
+from modelyard.fleet.upgrade import apply, pick, undo, upgrade_of
 from modelyard.git import git
 
+from tests.fleet import small_template
 from tests.fleet.small_template import LINES, Made, commit, make, write
 
 
@@ -108,6 +109,61 @@ def test_a_conflict_is_named_and_changes_nothing(made: Made, file: str, text: st
     assert snapshot(made.project) == before
 
 
+WORKFLOW = ".github/workflows/check.yml"
+
+
+def workflow(version: str, last: str = "") -> str:
+    use = f"  - uses: acme/checkout@{version[1] * 40} # {version}\n"
+    return f"{LINES}{use}    with: {{}}\n{last}"
+
+
+@pytest.fixture
+def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """A template that moves a pin of an action from v1.0.0 to v3.0.0."""
+    for files, version in ((small_template.FILES, "v1.0.0"), (small_template.CHANGES, "v3.0.0")):
+        file = f"{small_template.PROJECT}/{WORKFLOW}"
+        monkeypatch.setitem(files, file, workflow(version))  # type: ignore[arg-type]
+    return make(tmp_path.resolve())
+
+
+@pytest.mark.parametrize("version", ["v2.0.0", "v4.0.0"])
+@pytest.mark.parametrize("place", [WORKFLOW, ".github/workflows/ours.yml"])
+def test_of_a_pin_that_both_moved_the_newer_one_is_taken_and_told(
+    pinned: Made, version: str, place: str
+) -> None:
+    root = pinned.project
+    write(root, {WORKFLOW: None, place: workflow(version, "    ours: {}\n")})
+    commit(root)
+    with upgrade_of(root, None, None, print) as upgrade:
+        assert upgrade is not None
+        [change] = [one for one in upgrade.changes if one.pins]
+        apply(root, upgrade)
+    newer, kind = (version, "kept") if version == "v4.0.0" else ("v3.0.0", "merged")
+    assert (change.file, change.kind) == (place, kind)
+    assert f"{newer} {'kept' if kind == 'kept' else 'taken'}" in change.why
+    assert f"- {place}: {change.why}" in upgrade.description
+    assert (root / place).read_text() == workflow(newer, "    ours: {}\n")
+    assert place == WORKFLOW or not (root / WORKFLOW).exists()
+
+
+def test_a_pin_of_which_nobody_knows_which_is_newer_is_a_conflict(pinned: Made) -> None:
+    write(pinned.project, {WORKFLOW: workflow("v3.0.0").replace("3" * 40, "f" * 40)})
+    commit(pinned.project)
+    assert changes(pinned)[WORKFLOW] == "conflict"
+
+
+def test_other_conflicts_are_decided_with_the_pins_settled(pinned: Made) -> None:
+    root = pinned.project
+    write(root, {WORKFLOW: workflow("v2.0.0"), "Makefile": LINES.replace("line 3\n", "III\n")})
+    commit(root)
+    with upgrade_of(root, None, None, print) as upgrade:
+        assert upgrade is not None
+        assert [one.file for one in upgrade.conflicts] == ["Makefile"]
+        assert not pick(root, upgrade)
+    assert git(root, "diff", "--name-only", "--diff-filter=U").split() == ["Makefile"]
+    assert (root / WORKFLOW).read_text() == workflow("v3.0.0")
+
+
 def call(monkeypatch: pytest.MonkeyPatch, root: Path, *words: str) -> int:
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "argv", ["mlops", *words])
@@ -126,7 +182,7 @@ def test_a_preview_says_all_of_it_and_changes_nothing(
     assert "- a new page" in said and "5 auto, 0 merged, 2 kept, 0 conflict" in said
     assert call(monkeypatch, made.project, "upgrade", "--preview", "--json") == 0
     data = json.loads(capsys.readouterr().out)
-    assert {"file": "Makefile", "kind": "auto", "why": ""} in data["changes"]
+    assert {"file": "Makefile", "kind": "auto", "why": "", "pins": []} in data["changes"]
     assert snapshot(made.project) == before
     assert git(made.project, "count-objects", "-v") == objects
 

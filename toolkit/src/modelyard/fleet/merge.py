@@ -14,7 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from modelyard.console import listed
 from modelyard.errors import UsageError
+from modelyard.fleet.pins import Settled, settle
 from modelyard.fleet.template import STATE, Origin, Template, read_origin
 from modelyard.git import asked, git
 
@@ -30,7 +32,7 @@ MERGE = ("-c", "merge.directoryRenames=true", "-c", "merge.conflictStyle=diff3")
 ATTRIBUTES = ".gitignore merge=union\n.dockerignore merge=union\n.amlignore merge=union\n"
 
 Kind = Literal["auto", "merged", "kept", "conflict"]
-Entries = dict[str, tuple[str, str]]  # mode and digest, by path
+Entries = dict[str, tuple[str, str]]  # mode and digest, by path or by side
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class Change:
         kind: auto: as the template has it now; merged: the template's change and the team's; kept: the
             template's change is left out; conflict: both changed the same.
         why: of what is kept, and of a conflict; new or deleted for other files that are.
+        pins: that both have moved, each with the newer version, which is taken.
     """
 
     file: str
     kind: Kind
     why: str = ""
+    pins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,15 @@ class Upgrade:
     @property
     def description(self) -> str:
         """The text of a pull request."""
-        kept = [f"- {one.file}: {one.why}" for one in self.changes if one.kind == "kept"]
+        kept = [
+            f"- {one.file}: {one.why}"
+            for one in self.changes
+            if one.kind == "kept" and not one.pins
+        ]
         lines = ["`make setup` afterwards: the toolkit may be a new one.", "", *self.news]
         lines += ["", "Left out, because it is the team's:", "", *kept] if kept else []
+        pins = [f"- {one.file}: {one.why}" for one in self.changes if one.pins]
+        lines += ["", "Pins that both have moved; the newer one counts:", "", *pins] if pins else []
         return "\n".join(lines)[:MOST_TEXT]
 
     @property
@@ -172,6 +182,7 @@ def _merge(
     # As the team has it on both sides, a file takes no part in the merge, and is nobody's renamed file.
     team = {path: own.get(path) for path in {*old, *new, *own} if origin.is_skipped(path)}
     sides = [{**team, STATE: own_state}, {**team, STATE: (own_state[0], digest)}]
+    pins: dict[str, tuple[str, ...]] = {}
     while True:
         base, theirs = (store.changed(tree, side) for tree, side in zip(trees, sides, strict=True))
         start = store.commit(base, "What the template gave", [])
@@ -184,10 +195,21 @@ def _merge(
             for paths, kind, _ in said
             if kind == DELETED
             for path in paths[:1]
-            if stages.get(path) == {"1", "3"}
+            if stages.get(path, {}).keys() == {"1", "3"}
         }
-        if not gone:
+        moved = {
+            path: found
+            for path, entries in stages.items()
+            if path not in pins and entries.get("2") == own.get(path)
+            if (found := store.settled(path, entries, old, own))
+        }
+        if not gone and not moved:
             break
+        # As the team has it in the base, with the newer pins in the template's: so a pick of that has them, too.
+        for path, (before, entry, settled) in moved.items():
+            pins[path] = tuple(map(str, settled))
+            for side, content in zip(sides, (own[path], entry), strict=True):
+                side |= {before: None, path: content}
         # Deleted by the team: it stays so, and the template's change of it is told.
         kept |= dict.fromkeys(gone, "deleted here, changed by the template")
         for side in sides:
@@ -202,8 +224,11 @@ def _merge(
     result = store.entries(tree)
     changes = [Change(path, "conflict", why) for path, why in conflicts.items()]
     changes += [Change(path, "kept", why) for path, why in kept.items()]
-    for path in sorted({*own, *result}):
-        if own.get(path) != result.get(path) and path not in conflicts and path != STATE:
+    for path, both in pins.items():
+        kind: Kind = "kept" if own[path] == result.get(path) else "merged"
+        changes.append(Change(path, kind, listed(both, separator="; "), both))
+    for path in sorted({*own, *result} - {*conflicts, *pins, STATE}):
+        if own.get(path) != result.get(path):
             is_auto = result.get(path) == new.get(path) and own.get(path) == old.get(path)
             why = "new" if path not in own else "deleted" if path not in result else ""
             changes.append(Change(path, "auto" if is_auto else "merged", why))
@@ -278,14 +303,50 @@ class _Store:
         words = [word for parent in parents for word in ("-p", parent)]
         return self("commit-tree", tree, *words, "-F", "-", given=message + "\n", **who).strip()
 
+    def settled(
+        self, path: str, entries: Entries, old: Entries, own: Entries
+    ) -> tuple[str, tuple[str, str], list[Settled]] | None:
+        """Merge a file in which both have moved pins.
+
+        Args:
+            path: where the team has it.
+            entries: of the base, the team and the template, as git numbers them.
+            old: what the template gave.
+            own: what the team has.
+
+        Returns:
+            The file's place in the base, the merged file, and its pins; None where it has other conflicts.
+        """
+        if len(entries) < 3 or len({mode for mode, _ in entries.values()}) > 1:
+            return None
+        places = [
+            one for one in old if old[one] == entries["1"] and (one == path or one not in own)
+        ]
+        if len(places) != 1:
+            return None
+        files = [self._place / self("unpack-file", entries[one][1]).strip() for one in "123"]
+        texts = [one.read_bytes().decode("utf-8", "surrogateescape") for one in files]
+        new, found = settle(path, *texts)
+        if not found:
+            return None
+        for file, text in zip(files, new, strict=True):
+            file.write_bytes(text.encode("utf-8", "surrogateescape"))
+        base, ours, theirs = map(str, files)
+        try:
+            self("merge-file", "-q", ours, base, theirs)
+        except UsageError:
+            return None
+        digest = self("hash-object", "-w", "--no-filters", ours).strip()
+        return places[0], (entries["2"][0], digest), found
+
     def merge(
         self, ours: str, theirs: str
-    ) -> tuple[str, dict[str, set[str]], list[tuple[list[str], str, str]]]:
+    ) -> tuple[str, dict[str, Entries], list[tuple[list[str], str, str]]]:
         """Merge two commits.
 
         Returns:
-            The tree, the sides that have a file which is in conflict, and what was said: files, kind
-            and message.
+            The tree, each file in conflict as the base (1), ours (2) and theirs (3) have it, and what was
+            said: files, kind and message.
         """
         attributes = ("-c", f"core.attributesFile={self._place / 'attributes'}")
         command = ("merge-tree", "--write-tree", "-z", "--messages", ours, theirs)
@@ -295,10 +356,11 @@ class _Store:
             raise UsageError(f"{error}\nAn update needs git 2.38 or newer") from None
         parts = printed.split("\0")
         tree, at = parts[0], 1
-        stages: dict[str, set[str]] = {}
+        stages: dict[str, Entries] = {}
         while at < len(parts) and parts[at]:
             about, _, path = parts[at].partition("\t")
-            stages.setdefault(path, set()).add(about.split()[2])
+            mode, digest, stage = about.split()
+            stages.setdefault(path, {})[stage] = (mode, digest)
             at += 1
         at += 1
         said = []

@@ -58,6 +58,7 @@ class Outcome:
         state: updated: the branch holds the update; unchanged: the project is of the version already.
         why: of what has failed.
         conflicts: files, each with the reason.
+        pins: that project and template have both moved, by file, each with the newer version, which is taken.
         branch: None where there is none.
     """
 
@@ -66,6 +67,7 @@ class Outcome:
     why: str = ""
     conflicts: dict[str, str] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     branch: str | None = None
     pushed: bool = False
     pull_request: str | None = None
@@ -79,6 +81,8 @@ class Outcome:
         said = self.why or ", ".join(filter(None, (self.branch, "pushed" if self.pushed else "")))
         if self.conflicts:
             said = listed(self.conflicts, len(self.conflicts))
+        pins = dict.fromkeys(pin for some in self.pins.values() for pin in some)
+        said += f"{'; ' * bool(said)}{listed(pins, separator='; ')}" if pins else ""
         return (
             f"{self.repository}: {self.state}"
             + f": {said}" * bool(said)
@@ -134,6 +138,7 @@ def _update(repository: Repository, wanted: Wanted, templates: _Templates) -> Ou
 
 def _deliver(root: Path, upgrade: Upgrade, wanted: Wanted, outcome: Outcome) -> None:
     outcome.kept = {one.file: one.why for one in upgrade.changes if one.kind == "kept"}
+    outcome.pins = {one.file: one.pins for one in upgrade.changes if one.pins}
     if upgrade.commit is None:
         outcome.state = "conflict"
         outcome.conflicts = {one.file: one.why for one in upgrade.conflicts}
