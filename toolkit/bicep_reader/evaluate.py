@@ -385,6 +385,8 @@ def _call(function: str, arguments: tuple[Expr, ...], scope: Scope) -> Any:
     values = [evaluate(a, scope) for a in arguments]
     if function == "subscriptionResourceId" and isinstance(scope.place, str):
         values = ["/".join(scope.place.split("/")[:3]), *values]
+    if function == "resourceId":
+        values = [scope.place or GROUP["id"], *values]
     if function.startswith("load") and values and isinstance(values[0], str):
         return _loaded(function, scope.file.path.parent / values[0])
     if any(isinstance(v, Unknown) for v in values):
@@ -447,6 +449,8 @@ def _known_call(function: str, values: list[Any]) -> Any:
             return f"{SUBSCRIPTION['id']}/providers/{kind}/{name}"
         case "subscriptionResourceId", [str(own), str(kind), str(name)]:
             return f"{own}/providers/{kind}/{name}"
+        case "resourceId", [str(group), str(kind), str(name)]:
+            return f"{group}/providers/{kind}/{name}"
         case "tenantResourceId", [str(kind), str(name)]:
             return f"/providers/{kind}/{name}"
         case "format", [str(text), *rest]:

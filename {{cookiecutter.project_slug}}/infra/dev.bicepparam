@@ -33,4 +33,6 @@ param groups = {
 param ciProvider = '{{ 'azure-devops' if cookiecutter.ci_provider == 'azure-devops' else 'github-actions' }}'
 // Who signs in as CI: docs/infrastructure.md says what to write here.
 param ciSubject = ''
+// Who retrains here after a breach in prod: output trainingPrincipalId there. Rows leave prod then, so an administrator decides it.
+param retrainerPrincipalId = ''
 param productionData = '{{ cookiecutter.production_data }}'

@@ -137,6 +137,36 @@ def test_nobody_turns_keys_of_storage_on_again() -> None:
     assert policy.value("properties", "parameters") == {"effect": {"value": "Deny"}}
 
 
+@pytest.mark.parametrize("roles_of", ["", "acme"])
+def test_jobs_of_prod_retrain_in_dev_with_the_rights_of_jobs_there(roles_of: str) -> None:
+    given = {"retrainerPrincipalId": "jobs-of-prod", "rolesOf": roles_of}
+    assert not rights("dev", principal="retrainerPrincipalId")
+    held = {symbol: scope for symbol, _, scope in rights("dev", "retrainerPrincipalId", **given)}
+    assert held == {
+        "retrainerInWorkspace": "workspace",
+        "retrainerStartsJobs": "workspace",
+        "retrainerInStorage": "storage",
+    }
+    roles = {
+        principal: {one.value("properties", "roleDefinitionId") for one in found}
+        for principal in ("retrainerPrincipalId", "trainingPrincipalId")
+        if (
+            found := [
+                r
+                for r in resources("dev", ASSIGNMENT, **given)
+                if written(r.declared.body.value("properties").value("principalId")) == principal  # type: ignore[union-attr]
+            ]
+        )
+    }
+    assert roles["retrainerPrincipalId"] < roles["trainingPrincipalId"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nobody_retrains_elsewhere_than_in_dev(tmp_path: Path, environment: str) -> None:
+    said = refusals(tmp_path, environment, {"retrainerPrincipalId": "jobs-of-prod"})
+    assert bool(said) is (environment != "dev")
+
+
 # --- pipelines ---
 
 GITHUB = {"ciProvider": "github-actions", "ciIssuer": ""}

@@ -10,7 +10,8 @@ import pytest
 from bicep_reader.evaluate import GENERATED
 from bicep_reader.tree import Index, walk
 
-from tests.infra.deployed import INFRA, refusals, resources, sources
+from tests.bicep import plan, promised
+from tests.infra.deployed import INFRA, refusals, resources, rights, sources
 
 SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers"
 SUBNETS = {
@@ -148,6 +149,87 @@ def test_without_one_azure_keeps_the_keys() -> None:
         "Microsoft.MachineLearningServices/workspaces",
     ):
         assert [one.value("properties", "encryption") for one in resources("prod", kind)] == [None]
+
+
+VAULT = f"{SUBSCRIPTION}/Microsoft.KeyVault/vaults/kv-hub"
+IMAGES = f"{SUBSCRIPTION}/Microsoft.ContainerRegistry/registries/crhub"
+EXISTING = {"keyVaultId": VAULT, "containerRegistryId": IMAGES}
+
+
+@pytest.mark.parametrize("network", ["public", "managed-vnet"])
+def test_a_vault_and_a_registry_that_are_there_are_used_and_not_made(network: str) -> None:
+    given = EXISTING | {"network": network}
+    of_them = {"Microsoft.KeyVault/vaults", "Microsoft.ContainerRegistry/registries"}
+    assert of_them <= kinds(network=network) and not of_them & kinds(**given)
+    (workspace,) = resources("prod", "Microsoft.MachineLearningServices/workspaces", **given)
+    assert workspace.value("properties", "keyVault") == VAULT
+    assert workspace.value("properties", "containerRegistry") == IMAGES
+    rules = resources("prod", "Microsoft.MachineLearningServices/workspaces/outboundRules", **given)
+    targets = {one.value("properties", "destination")["serviceResourceId"] for one in rules}
+    assert (VAULT in targets) is (network == "public")
+    locks = resources("prod", "Microsoft.Authorization/locks", **given)
+    assert {one.declared.symbol for one in locks} == {"storageLock", "logAnalyticsLock"}
+    modules = {"vault.bicep", "container-registry.bicep"}
+    settings = resources("prod", "Microsoft.Insights/diagnosticSettings", **given)
+    assert not modules & {one.declared.place.file.name for one in settings}
+
+
+@pytest.mark.parametrize("network", ["public", "managed-vnet"])
+def test_identities_have_the_same_rights_on_a_vault_and_a_registry_that_are_there(
+    network: str,
+) -> None:
+    given = {"network": network}
+    assert rights("prod", **given, **EXISTING) == rights("prod", **given)
+    planned = plan(INFRA / "prod.bicepparam", **given, **EXISTING, asAdministrator=True)
+    ids = [one.id for one in planned if one.type == "Microsoft.Authorization/roleAssignments"]
+    assert {target: sum(target in one for one in ids) for target in (VAULT, IMAGES)} == {
+        VAULT: 1,
+        IMAGES: 4 if network == "managed-vnet" else 3,
+    }
+
+
+@pytest.mark.parametrize(("made", "endpoints"), [(False, set()), (True, {VAULT, IMAGES})])
+def test_private_endpoints_to_what_is_there_are_made_where_somebody_says_so(
+    made: bool, endpoints: set[str]
+) -> None:
+    given = EXISTING | {"endpointsToExisting": made}
+    of_type = "Microsoft.Network/privateEndpoints"
+    assert not resources("prod", of_type, network="public", **given)
+    found = {one.scope.given["targetId"] for one in resources("prod", of_type, **PRIVATE, **given)}
+    assert found & {VAULT, IMAGES} == endpoints
+
+
+SCOPE = f"{SUBSCRIPTION}/Microsoft.Insights/privateLinkScopes/pls-hub"
+
+
+@pytest.mark.parametrize(
+    ("logs", "scoped"),
+    [
+        ("", ["appi-acme-flight-delay-prod", "log-acme-flight-delay-prod"]),
+        (LOGS, ["appi-acme-flight-delay-prod"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("network", "queries"), [("public", "Enabled"), ("managed-vnet", "Disabled")]
+)
+def test_a_private_link_scope_takes_what_is_ours_and_closes_queries_of_a_closed_network(
+    network: str, queries: str, logs: str, scoped: list[str]
+) -> None:
+    given = {"network": network, "privateLinkScopeId": SCOPE, "logAnalyticsId": logs}
+    of_type = "Microsoft.Insights/privateLinkScopes/scopedResources"
+    assert [one.value("name") for one in resources("prod", of_type, **given)] == scoped
+    assert not resources("prod", of_type, **given, asAdministrator=False)
+    (insights,) = resources("prod", "Microsoft.Insights/components", **given)
+    assert insights.value("properties", "publicNetworkAccessForQuery") == queries
+    for one in resources("prod", "Microsoft.OperationalInsights/workspaces", **given):
+        assert one.value("properties", "publicNetworkAccessForQuery") == queries
+
+
+@pytest.mark.parametrize("network", ["public", "managed-vnet"])
+def test_with_all_that_a_platform_team_brings_every_promise_is_kept(network: str) -> None:
+    given = SUBNETS | KEY | EXISTING | {"network": network, "endpointsToExisting": True}
+    given |= {"privateDnsZones": ZONES, "logAnalyticsId": LOGS, "privateLinkScopeId": SCOPE}
+    assert promised(INFRA / "prod.bicepparam", given) == []
 
 
 @pytest.mark.parametrize("zones", [False, True])

@@ -468,6 +468,7 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
   name: 'mlw'
   properties: {
     hbiWorkspace: true
+    keyVault: '/kv-hub'
     managedNetwork: {
       isolationMode: 'AllowInternetOutbound'
     }
@@ -511,6 +512,10 @@ def larger(project: Path) -> Path:
         (
             {"workspaces_mlw": '{"properties": {"hbiWorkspace": false}}'},
             "hbiWorkspace is False and cannot become True",
+        ),
+        (
+            {"workspaces_mlw": '{"properties": {"keyVault": "/kv-small"}}'},
+            "keyVault is /kv-small and cannot become /kv-hub",
         ),
         (
             {

@@ -82,6 +82,7 @@ FIXED = {
     ],
     WORKSPACE: [
         Fixed("properties.hbiWorkspace", _same, _ANEW),
+        Fixed("properties.keyVault", _same, _ANEW),
         Fixed("properties.managedNetwork.isolationMode", _not_looser, _ANEW),
     ],
     CLUSTER: [
