@@ -343,6 +343,45 @@ def segment(column_: str, value: str, rows: int, metric: str, size: float) -> di
     }
 
 
+def cohorts(error: float, *, share: bool = True, worst: bool = True) -> dict[str, Any]:
+    """A tree of three divisions, in which one cohort is worse; or the root alone."""
+
+    def node(rows: int, times: float, *rule: str) -> dict[str, Any]:
+        half = 5 * error / math.sqrt(rows)
+        return {
+            "rule": list(rule),
+            "rows": rows,
+            "error": interval(error * times, half),
+            "more": difference(error * (times - 1), half) if rule else None,
+            "worse": times > 1.1,
+        }
+
+    far = "distance > 1020"
+    carriers = "carrier is EV or MQ"
+    nodes = [node(32_735, 1.0)]
+    if worst:
+        nodes += [
+            node(20_104, 0.8, "distance ≤ 1020"),
+            node(12_631, 1.31, far),
+            node(9_050, 1.2, far, "carrier is not EV or MQ"),
+            node(3_581, 1.58, far, carriers),
+            node(2_480, 1.42, far, carriers, "planned_minutes ≤ 162 or missing"),
+            node(1_101, 1.94, far, carriers, "planned_minutes > 162"),
+        ]
+    return {
+        "unit": "share wrong" if share else "absolute error",
+        "found_on": 32_735,
+        "judged_on": 32_735,
+        "least_rows": 654,
+        "depth": 3,
+        "confidence": 0.95,
+        "comparisons": 14,
+        "nodes": nodes,
+        "worst": 6 if worst else None,
+        "why": None,
+    }
+
+
 GROUP_FIGURES = {
     "binary": ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"),
     "multiclass": ("accuracy",),
@@ -493,6 +532,7 @@ def binary(*, champion: bool = True, passed: bool = True, stage: str = "register
         "residuals": None,
         "segments": [segment("carrier", v, n, "roc_auc", m) for v, n, m in carriers]
         + [segment("origin", v, n, "roc_auc", m) for v, n, m in origins],
+        "cohorts": cohorts(0.269),
     }
     names = ["scheduled_departure", "carrier", "destination", "planned_minutes", "origin"]
     names += ["plane_year", "tail_number", "distance", "manufacturer", "plane_seats"]
@@ -567,6 +607,7 @@ def multiclass(classes: int = 3) -> Evidence:
             "confusion": {"labels": labels, "matrix": matrix},
             "residuals": None,
             "segments": [],
+            "cohorts": cohorts(0.127, worst=False),
         },
     )
     evidence["fairness"] = fair("multiclass", champion=False, columns=())
@@ -621,6 +662,7 @@ def regression(*, champion: bool = True) -> Evidence:
             segment("carrier", v, n, "r2", m)
             for v, n, m in [("UA", 11_500, 0.23), ("EV", 10_400, 0.17), ("HA", 40, -0.31)]
         ],
+        "cohorts": cohorts(19.842, share=False),
     }
     evidence = binary(champion=champion)
     evidence["data"] = prepared(target_mean=6.91)

@@ -160,6 +160,11 @@ def test_a_segment_that_is_clearly_worse_is_a_limit() -> None:
     assert f"{segment['column']} = {segment['value']} (0.500)" in limits_of(evidence)
 
 
+def test_the_worst_cohort_is_a_limit_and_noise_is_none() -> None:
+    assert "1020 and carrier is EV or MQ and planned" in limits_of(binary())
+    assert "harder" not in limits_of(multiclass())
+
+
 MARKDOWN = (
     "| a | b |",
     "\n\n# heading\n\n- item",

@@ -37,7 +37,7 @@ def test_the_same_evidence_gives_the_same_page() -> None:
 def test_every_section_is_there(kind: str) -> None:
     found = Page(render(CASES[kind](), RUN)).sections()
     wanted = ["verdict", "data", "metrics", "behaviour", "importance", "fairness", "segments"]
-    wanted += ["footprint", "trials", "making"]
+    wanted += ["cohorts", "footprint", "trials", "making"]
     absent = ["segments"] if kind == "three classes" else []
     absent += ["trials"] if kind != "binary" else []
     assert found == [name for name in wanted if name not in absent] + ["glossary"]
@@ -331,3 +331,26 @@ def test_without_a_title_the_target_names_the_report() -> None:
 def test_a_decision_alone_is_a_report() -> None:
     page = Page(render({"decision": decided("roc_auc")}, {}))
     assert page.sections() == ["verdict", "making", "glossary"]
+
+
+def test_the_worst_cohort_is_named_and_the_tree_says_its_divisions() -> None:
+    page = Page(render(binary(), RUN))
+    assert (
+        "Worst where distance > 1020 and carrier is EV or MQ and planned_minutes > 162: "
+        "52.2% (48.1% to 56.2%) of 1,101 rows are predicted wrong; of all rows 26.9%." in page.text
+    )
+    assert "carrier is not EV or MQ 32.3%" in page.text
+    assert "off by 38.5" in Page(render(regression(), RUN)).text
+
+
+def test_noise_is_no_cohort_and_too_few_rows_are_said() -> None:
+    evidence = multiclass()
+    page = Page(render(evidence, RUN))
+    assert "No cohort is worse than its noise." in page.text
+    assert "The tree" not in page.text
+    given = evidence["evaluation"]["details"]["cohorts"]
+    given |= {"nodes": [], "why": "80 rows are too few: each half needs 100"}
+    assert (
+        "Not looked for: 80 rows are too few: each half needs 100."
+        in Page(render(evidence, RUN)).text
+    )

@@ -16,6 +16,7 @@ from modelyard.contract.model import Contract, Kind
 from modelyard.data.folds import Codes
 from modelyard.data.parts import target_of
 from modelyard.evaluation.bootstrap import bootstrap, difference, interval
+from modelyard.evaluation.cohorts import cohorts
 from modelyard.evaluation.curves import calibration, confusion, residuals, roc_curve
 from modelyard.evaluation.groups import MOST_LEVELS, grouped
 from modelyard.evaluation.held_out import HeldOut, class_counts, drawn_together
@@ -71,6 +72,7 @@ def evaluate(held: HeldOut, evidence: Path) -> None:
         "champion": held.champion.evidence(),
         **pictures(contract, on.rows, on.predictions, held.evaluation.confidence),
         "segments": judge_segments(held),
+        "cohorts": cohorts(held),
     }
     write_evidence(
         evidence,
@@ -261,6 +263,7 @@ def show(details: Mapping[str, Any], confidence: float) -> None:
             print(
                 f"{details['primary']} against the {other}: {_gain(compared[details['primary']])}"
             )
+    print(_worst_cohort(details["cohorts"]))
     if champion["error"]:
         print(f"champion {champion['version']} is not compared: {champion['error']}")
     elif former := champion.get("former"):
@@ -303,6 +306,20 @@ def _judged(segment: Segment, held: HeldOut) -> dict[str, Any]:
     if kind != "multiclass":
         result |= {"target": float(actual.mean()), "predicted": float(made.score.mean())}
     return result
+
+
+def _worst_cohort(found: Mapping[str, Any]) -> str:
+    if found["why"]:
+        return f"no worst cohort is looked for: {found['why']}"
+    if found["worst"] is None:
+        return "no cohort is worse than its noise"
+    worst = found["nodes"][found["worst"]]
+    error = worst["error"]
+    ends = f"{_number(error['low'])} – {_number(error['high'])}"
+    return (
+        f"worst cohort: {' and '.join(worst['rule'])}: {found['unit']} {_number(error['value'])} "
+        f"({ends}) on {worst['rows']:,} rows, {_number(found['nodes'][0]['error']['value'])} on all"
+    )
 
 
 def _number(value: float | None) -> str:

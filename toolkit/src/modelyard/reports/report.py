@@ -13,6 +13,7 @@ from modelyard.reports.facts import Facts, gather
 from modelyard.reports.pages import page
 from modelyard.reports.reading import as_mapping, mapping, tidy
 from modelyard.reports.sections.candidates import candidates
+from modelyard.reports.sections.cohorts import cohorts
 from modelyard.reports.sections.curves import calibration, learning, roc
 from modelyard.reports.sections.data import data, violations
 from modelyard.reports.sections.errors import confusion, residuals
@@ -68,6 +69,7 @@ def contents(evidence: Evidence, run: Mapping[str, Any]) -> dict[str, Any]:
         "fairness": fairness(facts),
         "footprint": footprint(facts),
         "segments": segments(facts),
+        "cohorts": cohorts(facts),
         "sweep": sweep(as_mapping(tidy(evidence.get("sweep")))),
         "making": provenance(facts, known),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from modelyard.reports.facts import Facts, as_estimate
 from modelyard.reports.labels import metric_label
 from modelyard.reports.reading import listed, mapping, records
+from modelyard.reports.sections.cohorts import worst_cohort
 from modelyard.reports.sections.fairness import is_small
 from modelyard.reports.sections.segments import is_worse
 from modelyard.reports.wording import date, estimate, finite, number, percent, plural, text
@@ -31,6 +32,7 @@ def limits(facts: Facts) -> list[str]:
         *_moved(facts),
         *_groups(facts),
         *_segments(facts),
+        *_cohorts(facts),
         *_calibration(facts),
         *_columns(facts),
         *_training(facts),
@@ -154,6 +156,11 @@ def _segments(facts: Facts) -> Iterator[str]:
             f"{metric_label(facts.primary)} is clearly worse than on all rows "
             f"({estimate(*overall)[0]}) where {_named(behind)}."
         )
+
+
+def _cohorts(facts: Facts) -> Iterator[str]:
+    if mapping(facts.evaluation, "cohorts").get("worst") is not None:
+        yield f"Some rows are clearly harder. {worst_cohort(facts)}"
 
 
 def _calibration(facts: Facts) -> Iterator[str]:
