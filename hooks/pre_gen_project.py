@@ -1,6 +1,7 @@
 """Refuses answers that cannot work, before a file is written: all of them at once, with a cure.
 
-Needs Python 3.11 and, only where an organization sets a policy, PyYAML, which Cookiecutter brings.
+Needs Python 3.11 and, only where an organization sets a policy, PyYAML, which Cookiecutter brings; where it
+names who signs the policy, git and ssh-keygen.
 Everybody who makes a project waits for it: what few answers need is imported where they need it.
 """
 
@@ -20,6 +21,9 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 TYPED = r"""{{ _cookiecutter | default({}) | tojson }}"""
 
 POLICY = "AI_FACTORY_POLICY"
+SIGNERS = (
+    "AI_FACTORY_POLICY_SIGNERS"  # a file with public SSH keys, where the policy has to be signed
+)
 FREE_TEXT = {"project_name": 60, "description": 240}  # the most characters of each
 CHOICES = {
     "problem_type": ("classification", "regression"),
@@ -443,24 +447,57 @@ def folded(text: str, separator: str) -> str:
 
 def read_policy(location: str, *folders: str | None) -> tuple[Policy, list[Problem]]:
     """Read an organization's policy; a relative path is looked for in the folders, one by one."""
-    from pathlib import Path
-
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
-    paths = [Path(folder, location) for folder in folders if folder] or [Path(location)]
-    path = next((path for path in paths if path.exists()), paths[0])
+    path = located(location, *folders)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file.read())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         faults = [f"cannot be read: {' '.join(str(error).split())}"]
     else:
         faults = list(policy_faults(content))
+        if signers := os.environ.get(SIGNERS):
+            faults += signature_faults(path, located(signers, *folders))
     instead = "a file like the example in docs/policy.md"
     problems = [Problem(POLICY, location, fault, instead) for fault in faults]
     if faults:
         return Policy(), problems
     answers = {key: value for key, value in content.items() if key in Policy._fields}
     return Policy(**answers), problems
+
+
+def located(location: str, *folders: str | None) -> str:
+    """The path as it is looked for in the folders, one by one; the first where it is in none."""
+    paths = [os.path.join(folder, location) for folder in folders if folder] or [location]
+    return next((path for path in paths if os.path.exists(path)), paths[0])
+
+
+def signature_faults(path: str, signers: str) -> Iterator[str]:
+    """What git holds against a policy whose commit, or a tag on it, has to be signed by a key of a file."""
+    import subprocess
+
+    folder, name = os.path.split(os.path.realpath(path))
+    setting = f"gpg.ssh.allowedSignersFile={os.path.realpath(signers)}"
+
+    def git(*words: str) -> tuple[int, str, str]:
+        command = ["git", "-c", setting, *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True)  # noqa: S603
+        return done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
+
+    try:
+        tags = git("tag", "--points-at", "HEAD")[1].split()
+        said = [git("verify-commit", "HEAD"), *(git("verify-tag", tag) for tag in tags)]
+        changed = git("status", "--porcelain", "--ignored", "-uall", "--", name)[1]
+    except OSError as error:
+        yield f"must be signed by a key of {signers}, which cannot be checked: {error}"
+        return
+    good = 'Good "git" signature for '  # of an SSH key in the file; git says other words of others
+    if not any(code == 0 and words.startswith(good) for code, _, words in said):
+        why = " ".join(said[0][2].split()) or "its commit has no signature"
+        yield f"must be signed by a key of {signers}, as {SIGNERS} asks ({why})"
+    if changed:
+        yield "must be as its commit has it, which is what was signed"
 
 
 def policy_faults(content: object) -> Iterator[str]:

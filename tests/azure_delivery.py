@@ -46,7 +46,7 @@ from azure_release import (
 )
 from modelyard.azure import Workspace, tracked_in
 from modelyard.contract.model import Contract, load_contract
-from modelyard.delivery import batch, jobs, schedules, share
+from modelyard.delivery import batch, jobs, schedules, share, share_assets
 from modelyard.delivery import refresh as refreshing
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.events.event import BREACH_TAG
@@ -368,6 +368,47 @@ def a_registry_has_the_version_once() -> None:
             assert "has another model as" in message
 
 
+def a_component_is_shared_once_with_its_environment() -> None:
+    """Under an address of the registry; where the record was lost, the registry's tag tells what it has."""
+    components = Assets(operations.ComponentOperations)
+    environments, data = Assets(operations.EnvironmentOperations), Assets(operations.DataOperations)
+    registry = SimpleNamespace(
+        components=components.operations, environments=environments.operations, data=data.operations
+    )
+    project = PROJECT.model_copy(update={"registry": "organization"})
+    prefix = PROJECT.name.replace("-", "_")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("azureml", "conf", "requirements", "src"):
+            shutil.copytree(ROOT / name, root / name)
+        (root / "data").mkdir()
+        (root / "data" / "flights.parquet").write_text("distance,late\n1,2\n")
+
+        def give(what: str) -> list[str]:
+            said: list[str] = []
+            steps = share_assets.plan(root, project, what)
+            share_assets.give(root, project, workspace("dev"), steps, said.append)
+            return said
+
+        with mock.patch.object(share_assets, "open_registry", return_value=registry):
+            assert len(give("azureml/components/train.yml")) == 2
+            assert give("azureml/components/train.yml") == []
+            assert components.made == [f"{prefix}_train:1.0.0"], components.made
+            assert environments.made == [f"{PROJECT.name}-train:1.0.0"], environments.made
+            made = components.held[f"{prefix}_train", "1.0.0"]
+            place = f"registries/organization/environments/{PROJECT.name}-train/versions/1.0.0"
+            assert made.environment == f"azureml://{place}", made.environment
+            assert made.tags["project"] == PROJECT.name and not made._validate().error_messages
+            assert give("training")[1] == "who reads organization reads these rows"
+            (root / share_assets.FILE).unlink()
+            again = give("azureml/components/train.yml")
+            assert len(again) == 2 and again[1].endswith("is in organization already"), again
+            (root / share_assets.FILE).unlink()
+            (root / "src" / "more.py").write_text("")
+            message = refusal(CheckFailed, lambda: give("azureml/components/train.yml"))
+            assert "organization has another component" in message, message
+
+
 def the_batch_endpoint_scores_with_the_champion_and_not_with_the_latest() -> None:
     with two_workspaces() as (dev, _):
         environments = Assets(operations.EnvironmentOperations)
@@ -625,6 +666,7 @@ CHECKS: list[Callable[[], None]] = [
     a_version_that_was_taken_is_champion_once_it_serves,
     an_approval_is_of_a_digest,
     a_registry_has_the_version_once,
+    a_component_is_shared_once_with_its_environment,
     the_batch_endpoint_scores_with_the_champion_and_not_with_the_latest,
     collected_rows_have_the_folders_and_types_of_this_machine,
     the_monitor_measures_what_has_traffic_now_and_a_breach_tags_its_run,

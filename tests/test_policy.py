@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -273,6 +274,55 @@ def test_a_laptop_is_refused_where_what_it_leaves_out_is_required(
     policy("choices: {network: [public]}")
     message = "profile: 'laptop' must be one of team, factory, as AI_FACTORY_POLICY says"
     assert message in refusal(profile="laptop")
+
+
+@pytest.mark.parametrize(
+    ("signed_by", "change", "message"),
+    [
+        ("platform", "", ""),
+        (
+            "stranger",
+            "",
+            "as AI_FACTORY_POLICY_SIGNERS asks (Good",
+        ),
+        ("", "", "asks (its commit has no signature)"),
+        ("platform", "# changed", "must be as its commit has it"),
+    ],
+)
+def test_a_policy_is_signed_where_the_organization_names_who_signs(
+    tmp_path: Path,
+    policy: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    signed_by: str,
+    change: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # no settings of this machine's user
+    path = policy("choices: {ci_provider: [github-actions]}\n")
+    for name in ("platform", "stranger"):
+        run(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", name)
+    (tmp_path / "signers").write_text(f"platform {(tmp_path / 'platform.pub').read_text()}")
+    settings = (
+        "user.name=a",
+        "user.email=a@b",
+        "gpg.format=ssh",
+        f"user.signingkey={tmp_path / signed_by}",
+    )
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, "git", "add", "policy.yml")
+    options = [word for one in settings for word in ("-c", one)]
+    run(tmp_path, "git", *options, "commit", "-qm", "x", *["-S"] * bool(signed_by))
+    path.write_text(path.read_text() + change)
+    monkeypatch.setenv("AI_FACTORY_POLICY_SIGNERS", "signers")
+    faults = [one.rule for one in pre_gen.read_policy("policy.yml", str(tmp_path))[1]]
+    assert [message in fault for fault in faults] == [True] * bool(message), faults
+    if not message:
+        monkeypatch.setenv("AI_FACTORY_POLICY_SIGNERS", str(tmp_path / "signers"))
+        assert bake(tmp_path / "made").has("conf/project.yml")
+
+
+def run(folder: Path, *words: str) -> None:
+    subprocess.run(words, cwd=folder, check=True, capture_output=True)
 
 
 def test_what_is_about_a_projects_life_refuses_no_answer(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 from modelyard.cli import main
-from modelyard.errors import UsageError
+from modelyard.errors import CheckFailed, UsageError
+from modelyard.git import git
 from modelyard.policy.check import Verdict, check_project
 from modelyard.policy.model import policy_file, read_policy
 
@@ -196,8 +198,6 @@ def test_a_policy_with_a_slip_is_refused(tmp_path: Path, content: str, message: 
 
 
 def test_a_policy_comes_from_a_git_repository_with_its_commit(tmp_path: Path) -> None:
-    from modelyard.git import git
-
     (tmp_path / "policy.yml").write_text("regions: [westeurope]", encoding="utf-8")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
@@ -229,3 +229,118 @@ def test_the_command_says_what_is_found_and_that_there_is_no_policy(
     assert call("--json") == 1
     [breach] = json.loads(capsys.readouterr().out)["breaches"]
     assert (breach["rule"], breach["line"]) == ("regions", 10)
+
+
+@pytest.fixture
+def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Commit a policy, signed by a key or not; `platform` is the signer that the file names."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # no settings of this machine's user
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.delenv("AI_FACTORY_POLICY_SIGNERS", raising=False)
+    for name in ("platform", "stranger"):
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(tmp_path / name)]
+        subprocess.run(key, check=True)
+    key = (tmp_path / "platform.pub").read_text().strip()
+    (tmp_path / "signers").write_text(f"platform@acme.example {key}\n")
+    repository = tmp_path / "policy"
+    repository.mkdir()
+    git(repository, "init", "-q")
+
+    def committed(commit: str = "", tag: str = "") -> Path:
+        (repository / "policy.yml").write_text("regions: [westeurope]")
+        git(repository, "add", ".")
+        settings = ["user.name=ada", "user.email=a@b", "gpg.format=ssh"]
+        words = [word for one in settings for word in ("-c", one)]
+
+        def key(name: str) -> list[str]:
+            return ["-c", f"user.signingkey={tmp_path / name}"]
+
+        git(repository, *words, *key(commit), "commit", "-qm", "x", *["-S"] * bool(commit))
+        if tag:
+            git(repository, *words, *key(tag), "tag", "-s", "v1", "-m", "x")
+        return repository
+
+    return committed
+
+
+@pytest.mark.parametrize("keys", [{"commit": "platform"}, {"tag": "platform"}])
+@pytest.mark.parametrize("address", ["{}#policy.yml", "file://{}#policy.yml", "{}/policy.yml"])
+def test_a_policy_is_signed_by_its_commit_or_a_tag(
+    tmp_path: Path, signed: Callable[..., Path], keys: dict[str, str], address: str
+) -> None:
+    place = address.format(signed(**keys))
+    with policy_file(place, tmp_path / "signers") as found:
+        assert found is not None and found.signer == "platform@acme.example"
+    with policy_file(place) as found:
+        assert str(found).endswith("signature not checked")
+
+
+@pytest.mark.parametrize(
+    ("keys", "change", "message"),
+    [
+        ({}, "", "by ada <a@b> is not signed by an SSH key, expected a key of"),
+        ({"commit": "stranger"}, "", "is signed by SHA256:"),
+        ({"commit": "stranger", "tag": "stranger"}, "", "is signed by SHA256:"),
+        ({"commit": "platform"}, "policy.yml", "is not as the commit"),
+        ({"commit": "platform"}, "more.yml", "is not as the commit"),
+    ],
+)
+def test_a_policy_that_nobody_of_the_signers_has_signed_is_refused(
+    tmp_path: Path, signed: Callable[..., Path], keys: dict[str, str], change: str, message: str
+) -> None:
+    repository = signed(**keys)
+    if change:
+        (repository / change).write_text("regions: [eastus]")
+    path = str(repository / (change or "policy.yml"))
+    with pytest.raises(CheckFailed, match=message), policy_file(path, tmp_path / "signers"):
+        pass
+
+
+def test_what_a_signature_cannot_be_checked_with_is_said(
+    tmp_path: Path, signed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(signed(commit="platform") / "policy.yml")
+    with pytest.raises(UsageError, match="does not exist"), policy_file(path, tmp_path / "none"):
+        pass
+    (tmp_path / "policy.yml").touch()
+    outside = str(tmp_path / "policy.yml")
+    with pytest.raises(CheckFailed, match="in no git"), policy_file(outside, tmp_path / "signers"):
+        pass
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "ssh-keygen" else name)
+    with (
+        pytest.raises(UsageError, match="ssh-keygen is not"),
+        policy_file(path, tmp_path / "signers"),
+    ):
+        pass
+
+
+def test_the_command_says_who_has_signed(
+    tmp_path: Path,
+    signed: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def call(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(
+            "sys.argv", ["mlops", "policy", "check", str(ROOT), "--policy", place, *words]
+        )
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        said = capsys.readouterr()
+        return int(str(leaving.value.code)), said.out + said.err
+
+    place = f"{signed(commit='platform')}#policy.yml"
+    code, said = call()
+    assert code == 0 and "signature not checked" in said
+    monkeypatch.setenv("AI_FACTORY_POLICY_SIGNERS", str(tmp_path / "signers"))
+    code, said = call("--json")
+    assert code == 0 and json.loads(said)["signer"] == "platform@acme.example"
+    assert "signed by platform@acme.example" in call()[1]
+    monkeypatch.setenv(
+        "AI_FACTORY_POLICY_SIGNERS", ""
+    )  # as in a pipeline whose variable is not set
+    assert json.loads(call("--json")[1])["signer"] is None
+    (tmp_path / "signers").write_text(
+        f"other@acme.example {(tmp_path / 'stranger.pub').read_text()}"
+    )
+    assert call("--signers", str(tmp_path / "signers"))[0] == 1

@@ -13,6 +13,7 @@ from modelyard.cli.terminal import EnvironmentOption, JsonOption
 from modelyard.console import console as open_console
 
 if TYPE_CHECKING:
+    from modelyard.project import Project
     from modelyard.releases import parking
 CollectedOption = Annotated[
     str | None,
@@ -94,23 +95,55 @@ def refresh(
 
 
 def share(
-    environment: EnvironmentOption,
-    version: Annotated[
-        str | None, typer.Argument(help="Version to share; default: the champion.")
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="A version, or the name or file of a component, environment or data asset below azureml/; default: "
+            "the champion."
+        ),
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            "--environment",
+            envvar="MLOPS_ENVIRONMENT",
+            help="Of conf/project.yml, on Azure. The plan for a component needs none.",
+        ),
+    ] = None,
+    apply: Annotated[
+        bool,
+        typer.Option(
+            "--apply",
+            help="Share the component; without, the plan is printed. A version is shared at once.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Share a promoted version to the organization's registry. Once, with evidence and environment."""
-    from modelyard.azure import open_workspace
-    from modelyard.delivery.share import describe
-    from modelyard.delivery.share import share as give
+    """Share a version or a component to the organization's registry. A component's plan is shown first.
+
+    Environments and data assets are shared as components are. A version has to be promoted; it keeps
+    its number, and takes evidence and environment along. A component gets the next version: major where
+    those who use it have to follow, minor where it is made otherwise, patch for the rest, such as new rows.
+
+    Example: mlops share azureml/components/prepare.yml
+    """
+    from modelyard.errors import UsageError
     from modelyard.files import project_root
     from modelyard.project import load_project
 
-    root = project_root()
-    shared = give(
-        root, load_project(root), open_workspace(root, environment), version, _say(as_json)
-    )
+    root, say = project_root(), _say(as_json)
+    project = load_project(root)
+    is_version = not what or what.isdecimal()
+    if environment is None and (is_version or apply):
+        raise UsageError("name the environment to sign in to: --environment dev")
+    if not is_version:
+        _share_asset(root, project, str(what), environment if apply else None, as_json=as_json)
+        return
+    from modelyard.azure import open_workspace
+    from modelyard.delivery.share import describe
+    from modelyard.delivery.share import share as give
+
+    shared = give(root, project, open_workspace(root, str(environment)), what, say)
     if as_json:
         print(describe(shared))
     elif shared is None:
@@ -121,6 +154,36 @@ def share(
     else:
         now = "is there already" if shared.unchanged else "is shared"
         print(f"v{shared.version} ({shared.digest[:12]}) {now}: {shared.place}")
+
+
+def _share_asset(
+    root: Path, project: Project, what: str, environment: str | None, *, as_json: bool
+) -> None:
+    """Plan to share an asset; do it where an environment is named."""
+    from modelyard.delivery.share_assets import FILE, give, plan
+
+    steps = plan(root, project, what)
+    if not as_json:
+        print(
+            f"to the registry {project.registry}:"
+            if steps
+            else f"nothing to share: {what} is as it was shared"
+        )
+        for step in steps:
+            print(f"  {step}")
+    if steps and environment:
+        from modelyard.azure import open_workspace
+
+        give(root, project, open_workspace(root, environment), steps, _say(as_json))
+    if as_json:
+        shown = [step.to_json() for step in steps]
+        print(
+            json.dumps({"registry": project.registry, "shared": bool(environment), "steps": shown})
+        )
+    elif steps and environment:
+        print(f"commit {FILE}: the next version is computed from it")
+    elif steps:
+        print(f"Do it: mlops share {what} --environment dev --apply")
 
 
 def take(

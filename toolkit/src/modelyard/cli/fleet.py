@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.policy import PolicyOption
+from modelyard.cli.policy import PolicyOption, SignersOption
 from modelyard.cli.terminal import JsonOption
 from modelyard.errors import CheckFailed
 
@@ -36,6 +36,7 @@ def status(
     file: FileArgument,
     template: TemplateOption = None,
     policy: PolicyOption = None,
+    signers: SignersOption = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page, too.")] = None,
     jobs: JobsOption = JOBS,
     as_json: JsonOption = False,
@@ -60,8 +61,10 @@ def status(
     repositories, today = read_fleet(file), date.today()
     with ExitStack() as stack:
         known = template and stack.enter_context(opened(template, _say, Path.cwd()))
-        named = stack.enter_context(policy_file(policy))
-        rules = named and (read_policy(named[0]), named[0])
+        named = stack.enter_context(policy_file(policy, signers))
+        rules = named and (read_policy(named.file), named.file)
+        if named:
+            _say(f"policy: {named}")
         question = Question(known or None, rules, today)
         rows = list(examine(repositories, question, min(jobs, len(repositories))))
     if html:

@@ -23,15 +23,28 @@ PolicyOption = Annotated[
         "AI_FACTORY_POLICY says.",
     ),
 ]
+SignersOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--signers",
+        envvar="AI_FACTORY_POLICY_SIGNERS",
+        metavar="FILE",
+        help="Public SSH keys (`NAME ssh-ed25519 AAAA…`), of which one has to have signed the policy's commit, or a "
+        "tag on it.",
+    ),
+]
 
 
 @policy_app.command()
 def check(
     project: Annotated[Path | None, typer.Argument(help="Folder; default: this project.")] = None,
     policy: PolicyOption = None,
+    signers: SignersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a project against the policy. A breach names file, line, rule and the rule's owner.
+
+    Exit code 1: there is a breach, or the policy is not signed by one of --signers.
 
     Example: mlops policy check --policy ../platform/policy.yml
     """
@@ -42,23 +55,22 @@ def check(
     from modelyard.policy.model import VARIABLE, policy_file, read_policy
 
     root = project_root(project)
-    with policy_file(policy) as found:
+    with policy_file(policy, signers) as found:
         if found is None:
             message = (
                 f"no policy is configured, nothing was checked: set {VARIABLE} or give --policy"
             )
             print(json.dumps({"policy": None}) if as_json else message)
             return
-        file, name = found
-        verdict = check_project(root, read_policy(file), file, date.today())
+        verdict = check_project(root, read_policy(found.file), found.file, date.today())
     if as_json:
-        print(json.dumps({"policy": name, **asdict(verdict)}))
+        print(json.dumps({"policy": found.name, "signer": found.signer, **asdict(verdict)}))
     else:
         for one in verdict.excepted:
             print(f"note: an exception covers {one}")
     if verdict.breaches:
         lines = [] if as_json else [str(one) for one in verdict.breaches]
         count = len(verdict.breaches)
-        raise CheckFailed("\n".join([*lines, f"{count} breaches of the policy {name}"]))
+        raise CheckFailed("\n".join([*lines, f"{count} breaches of the policy {found}"]))
     if not as_json:
-        print(f"within the policy {name}")
+        print(f"within the policy {found}")

@@ -124,6 +124,19 @@ def open_stream(path: Path, columns: Sequence[str]) -> Stream:
     return _open_csv(path, start, columns)
 
 
+def read_columns(path: Path) -> dict[str, str]:
+    """Read the names of a table's columns, with Arrow's types; those of a CSV are `untyped`.
+
+    Raises:
+        UsageError: when it is no table.
+    """
+    start = first_bytes(path)
+    if start.startswith(PARQUET):
+        fields = [one for one in _read_schema(path)[1] if not re.fullmatch(INDEX_COLUMN, one.name)]
+        return {one.name: str(one.type) for one in fields}
+    return dict.fromkeys(_header(path, sniff(path, start)), "untyped")
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
@@ -131,18 +144,22 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _open_parquet(path: Path, columns: Sequence[str]) -> Stream:
     stamp = _stamp(path)
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            rows, schema = file.metadata.num_rows, file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
+    rows, schema = _read_schema(path)
     given = [name for name in schema.names if not re.fullmatch(INDEX_COLUMN, name)]
     found = dict(zip(column_names(given, path), given, strict=True))
     _check_columns(path, columns, found)
     types = {name: schema.field(found[name]).type for name in columns}
     return Stream(path, {name: found[name] for name in columns}, rows, types, None, stamp)
+
+
+def _read_schema(path: Path) -> tuple[int, pa.Schema]:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.metadata.num_rows, file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
 
 
 def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:

@@ -28,18 +28,13 @@ def pin_environment(root: Path, workspace: Workspace, reference: str, say: Say) 
         reference: as files have it; `azureml:NAME@latest` is replaced.
         say: gets a line about what was registered.
     """
-    match = _LATEST.fullmatch(reference)
-    file = _file(root / "azureml" / "environments", match[2]) if match else None
+    match, file = _LATEST.fullmatch(reference), environment_file(root, reference)
     if match is None or file is None:
         return reference
     from azure.ai.ml import load_environment
 
     context = file.parent / str(read_yaml(file).get("build", {}).get("path", "."))
-    base = context.resolve()
-    files = [
-        one for one in sorted(base.rglob("*")) if one.is_file() and "__pycache__" not in one.parts
-    ]
-    both = f"{digest(file)}{digest_files(files, base)}"
+    both = f"{digest(file)}{context_digest(context)}"
     version = hashlib.sha256(both.encode()).hexdigest()[:VERSION_LENGTH]
     if not exists(workspace.client.environments, match[2], version):
         environment = load_environment(file, params_override=[{"version": version}])
@@ -47,6 +42,21 @@ def pin_environment(root: Path, workspace: Workspace, reference: str, say: Say) 
             workspace.client.environments.create_or_update(environment)
         say(f"environment {match[2]}:{version} is registered")
     return f"{match[1] or ''}{match[2]}:{version}"
+
+
+def environment_file(root: Path, reference: str) -> Path | None:
+    """Find the file in azureml/environments of `azureml:NAME@latest`; None for any other reference."""
+    match = _LATEST.fullmatch(reference)
+    return _file(root / "azureml" / "environments", match[2]) if match else None
+
+
+def context_digest(folder: Path) -> str:
+    """Compute the digest of the folder that an image is built from, without what Python compiled there."""
+    base = folder.resolve()
+    files = [
+        one for one in sorted(base.rglob("*")) if one.is_file() and "__pycache__" not in one.parts
+    ]
+    return digest_files(files, base)
 
 
 def pin_data(root: Path, workspace: Workspace, reference: str, say: Say) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import yaml
 from pydantic import (
@@ -24,6 +24,7 @@ from pydantic import (
 
 from modelyard.errors import UsageError
 from modelyard.git import asked, git
+from modelyard.policy.signature import signer_of
 from modelyard.yaml_files import read_model, read_yaml
 
 if TYPE_CHECKING:
@@ -179,13 +180,35 @@ def read_policy(path: Path) -> Policy:
     return policy
 
 
+class Found(NamedTuple):
+    """A policy's file.
+
+    Attributes:
+        name: how it is called, with its commit.
+        signer: who has signed the commit, or a tag on it; None: that was not checked.
+    """
+
+    file: Path
+    name: str
+    signer: str | None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}, {f'signed by {self.signer}' if self.signer else 'signature not checked'}"
+        )
+
+
 @contextmanager
-def policy_file(given: str | None) -> Iterator[tuple[Path, str] | None]:
-    """Yield the policy's file and how it is called, None where there is no policy.
+def policy_file(given: str | None, signers: Path | None = None) -> Iterator[Found | None]:
+    """Yield the policy's file, None where there is no policy.
 
     Args:
         given: a path, or the address of a git repository, `#` and the path in it; None: as
             AI_FACTORY_POLICY says.
+        signers: public keys, of which one has to have signed it; None: that is not checked.
+
+    Raises:
+        CheckFailed: none of them has.
     """
     given = given or os.environ.get(VARIABLE)
     if not given:
@@ -195,10 +218,13 @@ def policy_file(given: str | None) -> Iterator[tuple[Path, str] | None]:
     if not hash_sign or Path(given).exists():
         path = Path(given)
         version = asked(path.absolute().parent, "log", "-1", "--format=%h", "--", path.name)
-        yield path, f"{path}{f' at commit {version}' if version else ''}"
+        name = f"{path}{f' at commit {version}' if version else ''}"
+        yield Found(path, name, signer_of(path, signers) if signers else None)
         return
     with TemporaryDirectory(prefix="policy-") as temporary:
         folder = Path(temporary)
         git(folder, "clone", "-q", "--depth=1", "--", address, "policy")
         version = git(folder / "policy", "log", "-1", "--format=%h").strip()
-        yield folder / "policy" / inside, f"{inside} at commit {version}"
+        path = folder / "policy" / inside
+        name = f"{inside} at commit {version}"
+        yield Found(path, name, signer_of(path, signers) if signers else None)
