@@ -11,7 +11,7 @@ SUDO := $(shell command -v sudo)
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser shellcheck demo test test-all quick lint types docs bench manifest wheel lock upgrade-locks clean
+.PHONY: help setup browser shellcheck demo test test-all quick lint types docs recordings bench manifest wheel lock upgrade-locks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ types: .venv/.ready
 
 docs: .venv/.ready ## build the site from docs/ and toolkit/docs/ into build/site
 	$(BIN)/mkdocs build --strict --quiet
+
+recordings: .venv/.ready ## write the terminal recordings in docs/recordings anew, by running their commands
+	cd toolkit && MODELYARD_RECORD=1 ../$(BIN)/pytest --numprocesses 0 tests/test_recordings.py
 
 bench: .venv/.ready ## the benchmarks; prints ratios
 	$(BIN)/python -m benchmarks

@@ -196,6 +196,13 @@ class ServingGate(_Strict):
     error_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+class AnonymityGate(_Strict):
+    """The least k-anonymity of a table, and its quasi-identifiers; none: the contract's sensitive columns."""
+
+    least: Annotated[int, Field(ge=2)]
+    columns: tuple[str, ...] = ()
+
+
 class Gates(_Strict):
     """conf/gates.yml; a section that is left out is not checked.
 
@@ -211,6 +218,7 @@ class Gates(_Strict):
     release: Release = Release()
     fairness: FairnessGate | None = None
     footprint: FootprintGate | None = None
+    anonymity: AnonymityGate | None = None
 
     def promotion_of(self, kind: Kind) -> PromotionGate:
         """Return the thresholds of a kind of problem.

@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict
 from modelyard.yaml_files import read_model
 
 Kind = Literal[
-    "quality", "data", "training", "evaluation", "importance", "fairness", "footprint", "decision"
+    "quality",
+    "data",
+    "training",
+    "evaluation",
+    "importance",
+    "fairness",
+    "footprint",
+    "decision",
+    "anonymity",
 ]
 FAIR = "fair by"  # what the gates of groups begin with
 
@@ -86,10 +94,12 @@ def _shown(
 
 
 def _state(kind: str, evidence: Mapping[str, Mapping[str, Any] | None]) -> tuple[bool | None, str]:
-    """Say whether evidence is there; that of groups also by its gates."""
+    """Say whether evidence is there; that of groups and of anonymity also by its gates."""
     content = evidence.get(kind)
     if not content:
         return None, "no evidence yet"
+    if kind == "anonymity":
+        return _anonymity(_details(content), _details(evidence.get("data")))
     if kind != "fairness":
         return True, "in the evidence"
     if not _details(content).get("columns"):
@@ -105,6 +115,17 @@ def _state(kind: str, evidence: Mapping[str, Mapping[str, Any] | None]) -> tuple
     if False in gates:
         return False, "a gate refuses"
     return True, "every gate passed"
+
+
+def _anonymity(found: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[bool | None, str]:
+    """Say what the k-anonymity of the project's table shows of a version that was trained on it."""
+    source = data.get("source")
+    learnt = source.get("sha256") if isinstance(source, Mapping) else None
+    if found.get("sha256") != learnt:
+        return None, "measured on another table than this version's: `mlops anonymity`"
+    columns = found.get("columns")
+    by = ", ".join(map(str, columns)) if isinstance(columns, list) else "?"
+    return found.get("passed"), f"{found.get('why')}, by {by}"
 
 
 def _details(content: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -78,7 +78,11 @@ app = typer.Typer(
 )
 
 _COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
-    "Data": {"contract": data.contract, "sample": delivery.sample},
+    "Data": {
+        "contract": data.contract,
+        "sample": delivery.sample,
+        "anonymity": data.anonymity,
+    },
     "Training": {
         "run": runs.run,
         "check": check.check,

@@ -1,16 +1,21 @@
-"""Commands for the table: its data contract."""
+"""Commands for the table: its data contract, its anonymity."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from modelyard.errors import UsageError
+from modelyard.cli.terminal import JsonOption, print_path
+from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import relative
+
+if TYPE_CHECKING:
+    from modelyard.evaluation.anonymity import Anonymity
 
 
 def contract(
@@ -81,6 +86,69 @@ def contract(
         except UsageError as error:
             print(f"warning: {error}", file=sys.stderr)
     _say_whether_a_line_begins(root)
+
+
+def anonymity(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet, or a folder of Parquet files, as the masked replica is; default: the training table."
+        ),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(help="Quasi-identifiers, separated by commas; default: the project's."),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the k-anonymity of a table. The least group of rows that agree in what others may know of a person.
+
+    For example: mlops anonymity --data replica --columns birth_year,postcode
+    """
+    import json
+
+    from modelyard.console import console as open_console
+    from modelyard.contract.model import load_contract
+    from modelyard.evaluation.anonymity import anonymity as measure
+    from modelyard.evaluation.anonymity import keep
+    from modelyard.files import project_root
+    from modelyard.gates import load_gates
+    from modelyard.pipelines.data_assets import local_path
+
+    root = project_root()
+    table = data or local_path(root / "azureml" / "data", "training")
+    if table is None:
+        raise UsageError("the training table is not on this machine: name a table by --data")
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    gate = load_gates(root / "conf" / "gates.yml").anonymity
+    found = measure(table, load_contract(root / "conf" / "contract.yml"), gate, names)
+    file = keep(root, found)
+    if as_json:
+        print(json.dumps(asdict(found) | {"share_below": found.share_below, "evidence": str(file)}))
+    else:
+        _show_anonymity(found)
+        print_path(open_console(), "evidence", file)
+    if found.passed is False:
+        raise CheckFailed(found.why)
+    if not as_json:
+        print(found.why)
+
+
+def _show_anonymity(found: Anonymity) -> None:
+    from modelyard.console import console, table
+
+    def part(rows: int) -> str:
+        return f"{rows:,} ({rows / found.rows:.1%})"
+
+    by = ", ".join(found.columns)
+    print(f"{found.table}: {found.rows:,} rows in {found.groups:,} groups of equal {by}")
+    counted = "" if found.of == "rows" else f", counted by {found.of}"
+    print(f"k = {found.k:,}, the smallest group{counted}")
+    print(f"rows in groups of fewer than {found.least:,}: {part(found.rows_below)}")
+    if found.without:
+        heading = ("without", "k", f"rows in groups below {found.least:,}")
+        rows = [(one.column, f"{one.k:,}", part(one.rows_below)) for one in found.without]
+        console().print(table("", heading, rows, right=heading[1:]))
 
 
 def _say_whether_a_line_begins(root: Path) -> None:

@@ -36,7 +36,7 @@ from modelyard.contract.yaml_lines import entry
 from modelyard.data.table import Table, read_file
 from modelyard.data.times import check_format, check_zone
 from modelyard.errors import UsageError
-from modelyard.files import write_text
+from modelyard.files import relative, write_text
 from modelyard.yaml_files import did_you_mean, read_yaml
 
 FEW_NAMES = 50
@@ -454,7 +454,7 @@ def show(inference: Inference, table: str, written: Sequence[Path]) -> None:
         out.print(message, style="bold" if message.startswith("Target") else None)
     for warning in inference.warnings:
         out.print(f"warning: {warning}", style="yellow")
-    names = " and ".join(map(str, written))
+    names = " and ".join(str(relative(path)) for path in written)
     out.print(f"Wrote {names}. Read the contract: a guess until you did.")
 
 

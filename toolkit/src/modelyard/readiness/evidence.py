@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
+from modelyard.evaluation.anonymity import kept
 from modelyard.files import read_json
 from modelyard.gates import Gates, load_gates
 from modelyard.models.registry import Registry
@@ -62,13 +63,13 @@ class Seen:
 
     @cached_property
     def evidence(self) -> dict[str, Any]:
-        """Evidence of the champion, by kind; nothing where there is none here."""
+        """Evidence of the champion and of the table, by kind; nothing where there is none here."""
         if self.champion is None:
             return {}
         folder = (
             self.root / ".mlflow" / "decisions" / f"{self.champion.name}-v{self.champion.number}"
         )
-        found = {}
+        found: dict[str, Any] = dict(kept(self.root))
         for file in folder.glob("evidence/*.json"):
             try:
                 found[file.stem] = read_json(file)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelyard.errors import UsageError
+from modelyard.evaluation.anonymity import kept
 from modelyard.evaluation.held_out import held_out
 from modelyard.files import read_json, write_json, write_text
 from modelyard.gates import load_gates
@@ -116,7 +117,8 @@ def promote(
         for kind in {*COMPARED, "decision"} & evidence.keys():
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
         principles = load_principles(root / "conf" / "principles.yml")
-        cards = _write_pages(folder, evidence, project, principles, registry, challenger)
+        shown = evidence | kept(root)
+        cards = _write_pages(folder, shown, project, principles, registry, challenger)
         if not dry_run:
             former = (evidence["evaluation"]["details"].get("champion") or {}).get("former")
             _record(decision, registry, challenger, champion, former, [evidence_folder, *cards])
