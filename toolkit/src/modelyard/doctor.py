@@ -244,7 +244,7 @@ def _retirements(root: Path) -> Iterator[Finding]:
     found, today = known(root), datetime.now(UTC).date()
     gone: list[str] = []
     going: list[str] = []
-    for path in sorted((root / "azureml").rglob("*.yml")):
+    for path in sorted((root / "azureml").rglob("*.y*ml")):
         content = read_yaml(path)
         if isinstance(content, LocatedMapping) and (kind := kind_of(path, content)):
             both = retired_in(AzureFile(path, kind, content), today, found.rows)
