@@ -449,7 +449,7 @@ def read_policy(location: str, *folders: str | None) -> tuple[Policy, list[Probl
     """Read an organization's policy; a relative path is looked for in the folders, one by one."""
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
-    path = located(location, *folders)
+    path, signers = located(location, *folders), os.environ.get(SIGNERS)
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file.read())
@@ -457,9 +457,10 @@ def read_policy(location: str, *folders: str | None) -> tuple[Policy, list[Probl
         faults = [f"cannot be read: {' '.join(str(error).split())}"]
     else:
         faults = list(policy_faults(content))
-        if signers := os.environ.get(SIGNERS):
+        if signers:
             faults += signature_faults(path, located(signers, *folders))
     instead = "a file like the example in docs/policy.md"
+    instead += f", in git and signed by a key of {signers}" if signers else ""
     problems = [Problem(POLICY, location, fault, instead) for fault in faults]
     if faults:
         return Policy(), problems

@@ -1,6 +1,6 @@
 """What a project needs on this machine, and the command for whatever is missing.
 
-Nothing is imported that is slow, and nothing is asked of a network.
+Nothing is imported that is slow, and nothing is asked of a network; what `mlops doctor --refresh` has fetched is read.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 from modelyard.console import listed
 from modelyard.environments import TOOLKIT, find_uv
 from modelyard.errors import ModelyardError
+from modelyard.files import relative
 from modelyard.git import asked
 from modelyard.infra.compiler import INSTALL, compiler
 from modelyard.relocation import former_roots
@@ -231,6 +233,34 @@ def _completion(root: Path) -> Iterator[Finding]:
         yield Finding("completion", None, f"{shell} does not complete mlops", remedy)
 
 
+def _retirements(root: Path) -> Iterator[Finding]:
+    """Look for what Azure has retired, or will, in the files of azureml/."""
+    from modelyard.pipelines.azure_files import AzureFile
+    from modelyard.pipelines.azure_kinds import kind_of
+    from modelyard.pipelines.retired import retired_in
+    from modelyard.retirements import FILE, known
+    from modelyard.yaml_files import LocatedMapping, read_yaml
+
+    found, today = known(root), datetime.now(UTC).date()
+    gone: list[str] = []
+    going: list[str] = []
+    for path in sorted((root / "azureml").rglob("*.y*ml")):
+        content = read_yaml(path)
+        if isinstance(content, LocatedMapping) and (kind := kind_of(path, content)):
+            both = retired_in(AzureFile(path, kind, content), today, found.rows)
+            for problems, said in zip(both, (gone, going), strict=True):
+                said += [f"{relative(one.file)}:{one.line}: {one.message}" for one in problems]
+    if gone:
+        yield Finding("retirements", False, listed(gone, SHOWN), "mlops check")
+    if going:
+        yield Finding("retirements", None, listed(going, SHOWN), "mlops check")
+    if found.new:
+        rows = listed([str(one) for one in found.new], SHOWN)
+        more = f"{FILE.as_posix()} has what this toolkit does not know; is it in use here? {rows}"
+        yield Finding("retirements", None, more)
+    yield Finding("retirements", True, found.source)
+
+
 def _disk(root: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(root).free / 1e9
     is_fine = free >= ROOM
@@ -246,6 +276,7 @@ CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "git": _git,
     "data": _data,
     "MLflow": _store,
+    "retirements": _retirements,
     "completion": _completion,
     "disk": _disk,
 }

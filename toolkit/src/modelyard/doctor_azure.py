@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.infra.before import SUBSCRIPTION, Az, taken
 from modelyard.infra.snapshot import Planned
 from modelyard.project import Project, load_project
-from modelyard.retirements import retirements
+from modelyard.retirements import Retirement, known
 from modelyard.yaml_files import read_yaml
 
 TIMEOUT = 60  # seconds, of one question
@@ -75,7 +75,7 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
     try:
         region = str(read_yaml(root / "conf" / "project.yml")["region"])
         clusters = list(_clusters(root))
-        findings += _retired(clusters)
+        findings += _retired(clusters, known(root).rows)
         findings += _quota(az, region, clusters)
         for name, group in _groups(load_project(root)).items():
             if _asked(az, "group", "exists", "--name", group) is not True:
@@ -136,10 +136,10 @@ def _clusters(root: Path) -> Iterator[Cluster]:
             yield Cluster(name, given["clusterSize"], int(given["clusterMaximum"]), dedicated)
 
 
-def _retired(clusters: list[Cluster]) -> Iterator[Finding]:
+def _retired(clusters: list[Cluster], rows: Sequence[Retirement]) -> Iterator[Finding]:
     today = datetime.now(UTC).date()
     for one in clusters:
-        for row in retirements():
+        for row in rows:
             if "size" in row.keys and row.pattern.fullmatch(one.size):
                 is_fine = False if row.date <= today else None
                 found = f"{one.environment}: {one.size}: {row.message(today)}"

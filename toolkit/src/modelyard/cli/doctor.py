@@ -37,6 +37,12 @@ def doctor(
         str | None,
         typer.Option(help="With --azure: who you are, such as data-scientist; default: any role."),
     ] = None,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="First fetch Azure's newest list of retirements. It takes a network."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check what this project needs on this machine. Each finding has its remedy.
@@ -46,6 +52,8 @@ def doctor(
     from modelyard.doctor import examine
 
     root = project_root()
+    if refresh:
+        _refresh(root)
     findings = examine(root)
     if azure:
         from modelyard.doctor_azure import examine_azure
@@ -71,6 +79,16 @@ def doctor(
         _show(findings)
     if wrong:
         raise CheckFailed(f"to mend: {', '.join(dict.fromkeys(one.thing for one in wrong))}")
+
+
+def _refresh(root: Path) -> None:
+    """Fetch the list of retirements; without a network say which one is used."""
+    from modelyard import retirements
+
+    try:
+        retirements.refresh(root)
+    except UsageError as error:
+        print(f"not refreshed: {error}. Used is {retirements.known(root).source}", file=sys.stderr)
 
 
 def _mends(remedy: str, root: Path) -> bool:

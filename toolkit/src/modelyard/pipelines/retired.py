@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelyard.pipelines.azure_files import AzureFile
-from modelyard.retirements import retirements
+from modelyard.retirements import Retirement, retirements
 from modelyard.yaml_files import LocatedMapping, Problem
 
 
-def retired_in(file: AzureFile, today: datetime.date) -> tuple[list[Problem], list[Problem]]:
+def retired_in(
+    file: AzureFile, today: datetime.date, rows: Sequence[Retirement] = ()
+) -> tuple[list[Problem], list[Problem]]:
     """Find what a file names that is retired, and what will be.
 
     Args:
         file: of Azure ML.
         today: the day that the dates are compared with.
+        rows: to look for; default: those of the toolkit.
     """
     gone: list[Problem] = []
     going: list[Problem] = []
     places = [*values(file, file.content), *_beside(file)]
     for path, line, keys, text in dict.fromkeys(places):
-        for row in retirements():
+        for row in rows or retirements():
             if keys & set(row.keys) and row.pattern.fullmatch(text):
                 problem = Problem(path, line, row.message(today))
                 (gone if row.date <= today else going).append(problem)
