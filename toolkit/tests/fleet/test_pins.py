@@ -108,6 +108,16 @@ def test_a_pin_is_moved_wherever_a_file_has_it_unless_it_has_several_versions() 
     assert both(WORKFLOW, base, f"a:\n{moved}b:\n{old}", theirs)[1] == []
 
 
+def test_packages_of_which_each_side_moved_one_are_no_conflict_although_they_touch() -> None:
+    base, ours, theirs = (
+        package(a, "a") + package(b, "b")
+        for a, b in (("1.0", "1.0"), ("2.0", "1.0"), ("1.0", "2.0"))
+    )
+    texts, said = both(LOCK, base, ours + package("1.0", "c"), theirs)
+    merged = package("2.0", "a") + package("2.0", "b")
+    assert (texts, said) == ([merged, merged + package("1.0", "c"), merged], [])
+
+
 VERSIONS = st.sampled_from(["v4", "v4.1.0", "v4.2.0", "v5.0.0", "v10.0.0", "v4.2.0rc1", "v5.x"])
 PIN = st.tuples(*[st.tuples(VERSIONS, st.sampled_from(["", "", "", " ours"]))] * 3)
 
@@ -132,7 +142,10 @@ def test_no_pin_becomes_older_and_lines_that_differ_elsewhere_are_not_touched(
             assert new[0] == new[1] == new[2] and new[0] in lines[1:]
             assert len({rest for _, rest in pin}) == 1
             taken = pin[lines.index(new[0])][0]
-            assert all(Version(taken) >= Version(version) for version, _ in pin)
+            if len(set(lines)) == 3:
+                assert all(Version(taken) >= Version(version) for version, _ in pin)
+            else:  # one side has moved it, or both to the same
+                assert new[0] != lines[0]
         else:
             assert not is_forward(pin)
 

@@ -47,6 +47,7 @@ def test_a_fresh_project_does_not_differ_from_its_template(made: Made) -> None:
     row = row_of(made)
     assert (row.problems, row.changed, row.deleted) == ([], 0, 0)
     assert (row.name, row.owner, row.template) == ("late", "a@b.org", f"1 ({made.first[:8]})")
+    assert (row.level, row.lacking) == (0, ["builds-automated", "code-tested", "data-gathered"])
 
 
 def test_what_the_team_changed_and_deleted_is_counted_but_not_its_own(made: Made) -> None:
@@ -239,6 +240,7 @@ def test_the_command_writes_a_table_json_and_a_page_and_changes_nothing(
     assert {p: p.stat().st_mtime_ns for p in made.project.rglob("*")} == stamp
     html = page.read_text(encoding="utf-8")
     assert "other &lt;b&gt;" in html and "missing does not exist" in html
+    assert "lacks builds-automated, code-tested and 1 more" in html and "level 0: 2" in html
     assert html.index("missing does not exist") < html.index("other &lt;b&gt;")
     assert call("--policy", str(tmp_path / "policy.yml")) == 1
     out, err = capsys.readouterr()

@@ -141,7 +141,7 @@ def test_of_a_pin_that_both_moved_the_newer_one_is_taken_and_told(
     newer, kind = (version, "kept") if version == "v4.0.0" else ("v3.0.0", "merged")
     assert (change.file, change.kind) == (place, kind)
     assert f"{newer} {'kept' if kind == 'kept' else 'taken'}" in change.why
-    assert f"- {place}: {change.why}" in upgrade.description
+    assert f"\n- {change.why}" in upgrade.description
     assert (root / place).read_text() == workflow(newer, "    ours: {}\n")
     assert place == WORKFLOW or not (root / WORKFLOW).exists()
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from markupsafe import escape
 from modelyard.errors import UsageError
-from modelyard.files import write_json
+from modelyard.files import write_json, write_text
+from modelyard.models.registry import Registry
 from modelyard.models.version import Version
 from modelyard.readiness.criteria import CRITERIA
 from modelyard.readiness.evidence import Seen
-from modelyard.readiness.readiness import Line, Readiness, readiness, take_answer
+from modelyard.readiness.readiness import Line, Readiness, level_of, readiness, take_answer
 from modelyard.readiness.responsibility import GROUPS, owners, stages
 
 from tests.project import ROOT
@@ -42,6 +43,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Seen, "champion", champion)
     monkeypatch.chdir(root)
     return root
+
+
+def test_versions_and_champion_are_read_without_mlflow(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")  # not asked
+    write_text(tmp_path / "conf/project.yml", "title: t\nname: n\npackage: p\nowner: o\nmodel: m\n")
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
+    assert Seen(tmp_path, uri).registered == ([], None)
+    registry = Registry("m", uri)
+    for number in range(11):
+        run = registry.client.create_run("0").info.run_id
+        registry.register(run_id=run, source="file:///x", tags=TAGS | {"model_digest": str(number)})
+    registry.client.delete_model_version("m", "9")
+    registry.set_champion(registry.version("3"))
+    assert Seen(tmp_path, uri).registered == (registry.versions(), registry.version("3"))
 
 
 def line(root: Path, name: str) -> Line:
@@ -96,8 +113,13 @@ def test_levels_are_reached_one_by_one_as_evidence_and_answers_come(project: Pat
         assert line(project, name).state == "open"
         take_answer(project, name, is_met=True, why="so it is")
         assert line(project, name).state == "met"
-        reached.append(readiness(project).level)
-    found = readiness(project)
+        found = readiness(project)
+        reached.append(found.level)
+        level, lacking = level_of(project, "sqlite:///none", date.today())  # what a fleet asks
+        assert (level, lacking) == (
+            found.level,
+            [one for one in found.of(level + 1) if one.state != "met"],
+        )
     assert (reached[-1], found.following) == (4, None)
     assert reached == sorted(reached) and set(reached) >= {1, 2, 3, 4}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,9 @@ from modelyard.console import listed
 from modelyard.fleet.status import Row
 from modelyard.reports.pages import page
 
-HEADINGS = ("project", "owner", "template", "toolkit", "changed", "champion", "policy", "retiring")
+HEADINGS = (
+    "project", "owner", "template", "toolkit", "changed", "level", "champion", "policy", "retiring",
+)  # fmt: skip
 TONES = {"promote": "good", "promoted": "good", "open": "warn", "refuse": "bad"}
 
 
@@ -24,6 +27,7 @@ def cells(row: Row) -> list[str]:
         row.template,
         row.toolkit,
         "not judged" if row.changed is None else changed,
+        "not judged" if row.level is None else str(row.level),
         _champion(row) if row.champion else "none here",
         "not judged" if row.breaches is None else _count(row.breaches, "breach", "breaches"),
         _retiring(row),
@@ -47,6 +51,7 @@ def render(rows: Sequence[Row], today: date) -> str:
         ("repositories", f"{len(rows):,}", f"{unread} not read whole" if unread else "all read"),
         ("with breaches of the policy", _share(breaching, [row.breaches for row in rows]), ""),
         ("with retired features", str(sum(bool(row.retired) for row in rows)), _soon(rows)),
+        ("at level 3 or 4", str(sum((row.level or 0) > 2 for row in rows)), _levels(rows)),
         ("without a champion here", str(sum(row.champion is None for row in rows)), ""),
     ]
     versions: dict[str, int] = {}
@@ -63,7 +68,7 @@ def render(rows: Sequence[Row], today: date) -> str:
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    name, owner, template, toolkit, changed, champion, policy, retiring = cells(row)
+    name, owner, template, toolkit, changed, level, champion, policy, retiring = cells(row)
     tone = (
         "bad" if row.problems or row.breaches or row.retired else "warn" if row.retiring else "good"
     )
@@ -81,6 +86,8 @@ def _shown(row: Row) -> dict[str, Any]:
         "toolkit": toolkit,
         "changed": changed,
         "unjudged": row.unjudged,
+        "level": level,
+        "lacking": listed(row.lacking, 2),
         "verdict": (row.champion or {}).get("verdict", champion),
         "age": champion.rpartition(", ")[0],
         "champion_tone": TONES.get((row.champion or {}).get("verdict", ""), "calm"),
@@ -117,6 +124,11 @@ def _count(found: Sequence[str], one: str, many: str) -> str:
 
 def _share(count: int, judged: Sequence[object]) -> str:
     return "not judged" if all(one is None for one in judged) else str(count)
+
+
+def _levels(rows: Sequence[Row]) -> str:
+    counts = Counter(row.level for row in rows if row.level is not None)
+    return ", ".join(f"level {level}: {counts[level]:,}" for level in sorted(counts))
 
 
 def _soon(rows: Sequence[Row]) -> str:

@@ -23,6 +23,7 @@ from modelyard.git import asked, git
 TITLE = "Template from"
 MAIL = "template@localhost"
 MOST_TEXT = 3_900  # characters of a pull request's text; Azure DevOps takes 4,000
+MOST_PINS = 15  # in it
 MOST_NEWS = 40  # lines in the message of a commit
 NONE = "0" * 40
 CONFLICT = "CONFLICT"
@@ -88,8 +89,9 @@ class Upgrade:
         ]
         lines = ["`make setup` afterwards: the toolkit may be a new one.", "", *self.news]
         lines += ["", "Left out, because it is the team's:", "", *kept] if kept else []
-        pins = [f"- {one.file}: {one.why}" for one in self.changes if one.pins]
-        lines += ["", "Pins that both have moved; the newer one counts:", "", *pins] if pins else []
+        pins = dict.fromkeys(pin for one in self.changes for pin in one.pins)
+        moved = "- " + listed(pins, MOST_PINS, separator="\n- ")
+        lines += ["", "Moved by both; the newer one counts:", "", moved] if pins else []
         return "\n".join(lines)[:MOST_TEXT]
 
     @property
@@ -225,8 +227,10 @@ def _merge(
     changes = [Change(path, "conflict", why) for path, why in conflicts.items()]
     changes += [Change(path, "kept", why) for path, why in kept.items()]
     for path, both in pins.items():
-        kind: Kind = "kept" if own[path] == result.get(path) else "merged"
-        changes.append(Change(path, kind, listed(both, separator="; "), both))
+        is_new = own[path] != result.get(path)
+        if both or is_new:
+            why = listed(both, separator="; ")
+            changes.append(Change(path, "merged" if is_new else "kept", why, both))
     for path in sorted({*own, *result} - {*conflicts, *pins, STATE}):
         if own.get(path) != result.get(path):
             is_auto = result.get(path) == new.get(path) and own.get(path) == old.get(path)
@@ -306,7 +310,7 @@ class _Store:
     def settled(
         self, path: str, entries: Entries, old: Entries, own: Entries
     ) -> tuple[str, tuple[str, str], list[Settled]] | None:
-        """Merge a file in which both have moved pins.
+        """Merge a file in which both have changed pins.
 
         Args:
             path: where the team has it.
@@ -315,7 +319,8 @@ class _Store:
             own: what the team has.
 
         Returns:
-            The file's place in the base, the merged file, and its pins; None where it has other conflicts.
+            The file's place in the base, the merged file, and the pins that both have moved; None where
+            it has other conflicts.
         """
         if len(entries) < 3 or len({mode for mode, _ in entries.values()}) > 1:
             return None
@@ -327,7 +332,7 @@ class _Store:
         files = [self._place / self("unpack-file", entries[one][1]).strip() for one in "123"]
         texts = [one.read_bytes().decode("utf-8", "surrogateescape") for one in files]
         new, found = settle(path, *texts)
-        if not found:
+        if new == tuple(texts):
             return None
         for file, text in zip(files, new, strict=True):
             file.write_bytes(text.encode("utf-8", "surrogateescape"))

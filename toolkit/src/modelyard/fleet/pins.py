@@ -1,7 +1,8 @@
-"""Pinned versions that both the team and the template have moved: the newer one is taken.
+"""A merge of pinned versions, each for itself: of those that both the team and the template have moved, the newer one.
 
-Only a pin that both have moved forward, in lines that are otherwise equal, is settled, wherever the file has it.
-Where it cannot be told which version is newer, or a file has several, nothing is, and the conflict stays.
+Git sees a conflict in lines that touch, as packages of a lock do. Only lines that are equal but for the pin are
+merged here, wherever the file has them. Where both have moved a pin and it cannot be told which version is newer, or one
+moved it back, or a file has several versions, nothing is, and the conflict stays.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class _Line:
 def settle(
     path: str, base: str, ours: str, theirs: str
 ) -> tuple[tuple[str, str, str], list[Settled]]:
-    """Make the pins that both sides of a merge have moved the newer one on all sides.
+    """Merge the pins of three texts; each is the same in all of them afterwards, so that a merge finds no conflict in it.
 
     Args:
         path: of the file; only where such pins are known to stand, they are looked for.
@@ -86,7 +87,7 @@ def settle(
         theirs: the template's.
 
     Returns:
-        The three texts to merge, and what was settled.
+        The three texts to merge, and the pins that both sides have moved.
     """
     pattern = next((known for names, known in _FILES if names.fullmatch(path)), None)
     if pattern is None:
@@ -97,12 +98,16 @@ def settle(
     settled: dict[Settled, None] = {}
     for key, old in pins[0].items():
         team, template = (side.get(key) for side in pins[1:])
-        if old and team and template:
-            newer = _newer(old.version, team.version, template.version, pattern is _PACKAGE)
-            if newer is not None:
-                is_team = newer == team.version
-                taken[key], left = (team, template) if is_team else (template, team)
-                settled[Settled(old.name, newer, left.version, is_team)] = None
+        if not (old and team and template):
+            continue
+        if team in (old, template):
+            taken[key] = template
+        elif template == old:
+            taken[key] = team
+        elif newer := _newer(old.version, team.version, template.version, pattern is _PACKAGE):
+            is_team = newer == team.version
+            taken[key], left = (team, template) if is_team else (template, team)
+            settled[Settled(old.name, newer, left.version, is_team)] = None
     texts = ["".join(taken.get(one.key, one).text for one in side) for side in sides]
     return (texts[0], texts[1], texts[2]), list(settled)
 

@@ -24,6 +24,7 @@ from modelyard.pipelines.retired import retired_in
 from modelyard.policy.check import check_project
 from modelyard.policy.documents import Documents
 from modelyard.policy.model import Policy
+from modelyard.readiness.readiness import level_of
 from modelyard.tracking import local_store, store_uri
 from modelyard.yaml_files import LocatedMapping
 
@@ -56,6 +57,8 @@ class Row:
         template: the template's version, and the commit of it.
         changed: files that the template gave and the team changed; None: not judged.
         unjudged: why `changed` and `deleted` are not judged.
+        level: of Azure's MLOps maturity model, with the evidence that is here; None: it could not be judged.
+        lacking: names of the criteria of the next level that are not met.
         champion: number, age in days and verdict of the model that is in use; None: none is known here.
         breaches: of the policy; None: not judged.
         retiring: what is in use and has been, or will be, retired.
@@ -73,6 +76,8 @@ class Row:
     changed: int | None = None
     deleted: int | None = None
     unjudged: str = ""
+    level: int | None = None
+    lacking: list[str] = field(default_factory=list)
     champion: dict[str, Any] | None = None
     breaches: list[str] | None = None
     retired: list[str] = field(default_factory=list)
@@ -136,7 +141,7 @@ def _fill(row: Row, root: Path, question: Question) -> None:
     environments = project.get("environments") or {}
     row.endpoints = [str(one["endpoint"]) for one in environments.values() if one.get("endpoint")]
     row.template, row.toolkit = str(tags.get("template_version", "")), _toolkit(root)
-    for part in (_of_template, _champion, _breaches, _retirements):
+    for part in (_of_template, _readiness, _champion, _breaches, _retirements):
         try:
             part(row, root, question, files)
         except (ModelyardError, OSError, sqlite3.Error, LookupError, ValueError) as error:
@@ -182,6 +187,11 @@ def _of_template(row: Row, root: Path, question: Question, _: Documents) -> None
         row.unjudged = reason_of(error)
         return
     row.changed, row.deleted = len(changed), len(deleted)
+
+
+def _readiness(row: Row, root: Path, question: Question, _: Documents) -> None:
+    row.level, lacking = level_of(root, store_uri(local_store(root)), question.today)
+    row.lacking = [one.name for one in lacking]
 
 
 def _champion(row: Row, root: Path, question: Question, files: Documents) -> None:

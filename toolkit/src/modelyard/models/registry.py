@@ -370,6 +370,37 @@ def champion_decision(uri: str, model: str) -> tuple[str, float, str] | None:
     return row and (str(row[0]), float(row[1]), str(row[2]))
 
 
+def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | None]:
+    """Versions, newest first, and the champion, read straight from the embedded store.
+
+    Returns:
+        No version and no champion where nothing was ever registered.
+
+    Raises:
+        sqlite3.Error: the tables are others; use MLflow.
+    """
+    path = store_file(uri)
+    if not path.is_file():
+        return [], None
+    tags: dict[int, dict[str, str]] = {}
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+        about = "SELECT version, key, value FROM model_version_tags WHERE name = ?"
+        for number, key, value in store.execute(about, (model,)):
+            tags.setdefault(number, {})[key] = value
+        rows = store.execute(
+            "SELECT version, run_id, source FROM model_versions"
+            " WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version DESC",
+            (model,),
+        )
+        versions = [
+            Version(model, str(number), str(run), str(source), tags.get(number, {}))
+            for number, run, source in rows
+        ]
+    found = _champion_row(uri, model, "v.version")
+    champion = next((one for one in versions if found and one.number == str(found[0])), None)
+    return versions, champion
+
+
 def _champion_row(uri: str, model: str, columns: str) -> tuple[Any, ...] | None:
     """Read the champion's version number and further columns; None where there is no champion."""
     path = store_file(uri)

@@ -55,7 +55,7 @@ def _pipeline(name: str, said: str) -> Callable[[Seen], Found]:
     def check(seen: Seen) -> Found:
         if seen.pipelines is None or not (seen.pipelines / f"{name}.yml").is_file():
             return Found(False, f"no pipeline `{name}` of GitHub Actions or Azure DevOps")
-        if not asked(seen.root, "remote"):
+        if not seen.has_remote:
             return Found(None, f"{said}, but the repository has no remote: it never ran")
         return Found(True, f"{said}: {seen.pipelines.name}/{name}.yml")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import sqlite3
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,23 +13,38 @@ from modelyard.errors import UsageError
 from modelyard.evaluation.anonymity import kept
 from modelyard.files import read_json
 from modelyard.gates import Gates, load_gates
-from modelyard.models.registry import Registry
+from modelyard.git import asked
+from modelyard.models.registry import Registry, versions_in_sqlite
 from modelyard.models.version import CHAMPION, Version
 from modelyard.project import Project, load_project
-from modelyard.tracking import local_store, tracking_uri
+from modelyard.tracking import tracking_uri
 
 
 @dataclass
 class Seen:
-    """A project as readiness sees it; what is slow is read once, when it is asked for."""
+    """A project as readiness sees it; everything is read once, when it is asked for.
+
+    Attributes:
+        uri: of an embedded store, which is read without MLflow; default: the registry that the project uses here.
+    """
 
     root: Path
-    project: Project = field(init=False)
-    gates: Gates = field(init=False)
+    uri: str | None = None
 
-    def __post_init__(self) -> None:
-        self.project = load_project(self.root)
-        self.gates = load_gates(self.root / "conf" / "gates.yml")
+    @cached_property
+    def project(self) -> Project:
+        """conf/project.yml."""
+        return load_project(self.root)
+
+    @cached_property
+    def gates(self) -> Gates:
+        """conf/gates.yml."""
+        return load_gates(self.root / "conf" / "gates.yml")
+
+    @cached_property
+    def has_remote(self) -> bool:
+        """Whether the repository has a remote, where pipelines run."""
+        return bool(asked(self.root, "remote"))
 
     def has(self, *paths: str) -> str | None:
         """Return the first of these paths that is lacking, None where all are there."""
@@ -44,22 +61,26 @@ class Seen:
         return next((one for one in folders if one.is_dir()), None)
 
     @cached_property
-    def registry(self) -> Registry | None:
-        """The registry; None where nothing was ever trained here."""
+    def registered(self) -> tuple[list[Version], Version | None]:
+        """Registered versions, newest first, and the champion; importing MLflow only where that has to be."""
+        if self.uri:
+            return versions_in_sqlite(self.uri, self.project.model)
         uri = tracking_uri(self.root)
-        if uri.startswith("sqlite:") and not local_store(self.root).is_file():
-            return None
-        return Registry(self.project.model, uri)
+        if uri.startswith("sqlite:"):
+            with contextlib.suppress(sqlite3.Error):
+                return versions_in_sqlite(uri, self.project.model)
+        registry = Registry(self.project.model, uri)
+        return list(registry.versions()), registry.holder(CHAMPION)
 
-    @cached_property
+    @property
     def versions(self) -> list[Version]:
         """Registered versions, newest first."""
-        return list(self.registry.versions()) if self.registry else []
+        return self.registered[0]
 
-    @cached_property
+    @property
     def champion(self) -> Version | None:
         """The champion."""
-        return self.registry.holder(CHAMPION) if self.registry else None
+        return self.registered[1]
 
     @cached_property
     def evidence(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -80,16 +80,42 @@ def readiness(root: Path, today: date | None = None) -> Readiness:
     today = today or datetime.now(UTC).date()
     for name in answers:
         _question(name)
-    lines = [
+    by_level = {level: _judged(level, seen, answers, today) for level in range(1, 5)}
+    level, lacking = _reached(by_level.__getitem__)
+    following = min(lacking, key=lambda one: one.minutes, default=None)
+    lines = [line for some in by_level.values() for line in some]
+    return Readiness(seen.project.title, level, (*lines, *_others(seen)), following)
+
+
+def level_of(root: Path, uri: str, today: date) -> tuple[int, list[Line]]:
+    """Return the level of a project, and what it lacks of the next one; nothing beyond that is read.
+
+    Args:
+        root: of the project.
+        uri: of its embedded store.
+        today: answers are compared with it.
+
+    Raises:
+        UsageError: a file is broken.
+        sqlite3.Error: the store has other tables.
+    """
+    seen, answers = Seen(root, uri), load_answers(root)
+    return _reached(lambda level: _judged(level, seen, answers, today))
+
+
+def _reached(lines: Callable[[int], list[Line]]) -> tuple[int, list[Line]]:
+    for level in range(4):
+        if lacking := [one for one in lines(level + 1) if one.state != "met"]:
+            return level, lacking
+    return 4, []
+
+
+def _judged(level: int, seen: Seen, answers: Mapping[str, Answer], today: date) -> list[Line]:
+    return [
         _line(one, one.check(seen) if one.check else _answered(answers.get(one.name), today))
         for one in CRITERIA
+        if one.level == level
     ]
-    level = 0
-    while level < 4 and all(one.state == "met" for one in lines if one.level == level + 1):
-        level += 1
-    open_ones = [one for one in lines if one.level == level + 1 and one.state != "met"]
-    following = min(open_ones, key=lambda one: one.minutes, default=None)
-    return Readiness(seen.project.title, level, (*lines, *_others(seen)), following)
 
 
 def take_answer(root: Path, name: str, *, is_met: bool, why: str) -> None:
