@@ -175,7 +175,7 @@ def test_a_prediction_is_explained(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     paths = {name: trained_bench.folder / name for name in ("model", "prepared")}
-    found = [Located("1", paths), None]
+    found = [Located("1", paths)] * 3 + [None]
     monkeypatch.setattr(registry, "locate", lambda *_: found.pop(0))
     rows = str(trained_bench.part("test"))
     capsys.readouterr()
@@ -183,6 +183,13 @@ def test_a_prediction_is_explained(
     (row,) = json.loads(capsys.readouterr().out)["explanations"]
     parts = sum(one["contribution"] for one in row["contributions"])
     assert row["row"] == 2 and row["base"] + parts == pytest.approx(row["prediction"])
+    words = ("explain", "--data", rows, "--row", "2", "--json", "--what-if")
+    assert call(monkeypatch, *words, "number=2", "--what-if", "flag=true") == 0
+    (supposed,) = json.loads(capsys.readouterr().out)["explanations"]
+    assert supposed["what_if"].pop("difference") != 0 and supposed.pop("what_if")
+    assert supposed == row
+    assert call(monkeypatch, *words, "number=much") == 2
+    assert "column \"number\": expected a number, found 'much'" in capsys.readouterr().err
     assert call(monkeypatch, "explain", "--data", rows) == 2
     assert "model `test` has no champion" in capsys.readouterr().err
 

@@ -61,7 +61,15 @@ def parts(text: str) -> list[str]:
 @pytest.mark.parametrize("case", ["binary", "three classes", "regression"])
 def test_a_card_has_every_section_in_both_spellings(case: str) -> None:
     text, page = made(CASES[case]())
-    wanted = ["Intended use", "Data", "Training", "Metrics", "Fairness", "Explanations"]
+    wanted = [
+        "Scorecard",
+        "Intended use",
+        "Data",
+        "Training",
+        "Metrics",
+        "Fairness",
+        "Explanations",
+    ]
     wanted += ["Footprint", "Principles", "Limits", "Gates", "Approvals"]
     assert parts(text) == wanted
     assert all(title in page.text for title in wanted)
@@ -93,6 +101,34 @@ def test_the_words_about_the_model_are_those_of_its_evidence() -> None:
     assert "Histogram" not in training
 
 
+def test_the_scorecard_comes_first_and_sums_up_what_follows() -> None:
+    text, page = made(binary())
+    score = text.split("## Scorecard")[1].split("\n## ")[0]
+    assert "Predicts how late flights arrive. The model predicts whether late is true" in score
+    assert "- **ROC AUC** 0.742 *95% interval 0.738 to 0.746*" in score
+    assert "- **Gates** 4 of 4 passed" in score
+    assert "- **Fairness** no limit is set *Accuracy by carrier differs most: 0.170" in score
+    assert "- **Worst cohort** 52.2% wrong *48.1% to 56.2%, 1,101 rows; of all rows 26.9%" in score
+    assert score.count("not shown *nobody has said what shows it*") == 6
+    assert "Nothing is known of rows after" in score and "2 further limits: see below." in score
+    assert page.text.index("Worst cohort") < page.text.index("Intended use")
+
+
+def test_the_scorecard_says_which_gate_failed_and_what_was_not_judged() -> None:
+    evidence = multiclass()
+    details = evidence["decision"]["details"]
+    details["reasons"] += [
+        {"gate": "fair by cultivar, accuracy", "passed": False, "found": "0.2", "expected": "0.1"}
+    ]
+    score = made(evidence)[0].split("## Scorecard")[1].split("\n## ")[0]
+    assert "- **Gates** 3 of 4 passed *failed: fair by cultivar, accuracy*" in score
+    assert "- **Fairness** not compared *no column is named as sensitive*" in score
+    assert "- **Worst cohort** none *No cohort is worse than its noise.*" in score
+    evidence["fairness"] = binary()["fairness"]
+    assert "- **Fairness** beyond its limits" in made(evidence)[0]
+    assert "- **Gates** not judged" in made({})[0]
+
+
 @pytest.mark.parametrize(
     ("stage", "passed", "said"),
     [
@@ -112,7 +148,7 @@ def test_an_approval_by_nobody_known_is_not_made_up() -> None:
 
 
 def limits_of(evidence: Evidence) -> str:
-    return made(evidence)[0].split("## Limits")[1].split("\n## ")[0]
+    return made(evidence)[0].split("\n## Limits")[1].split("\n## ")[0]
 
 
 def test_limits_come_from_the_evidence() -> None:
@@ -231,7 +267,7 @@ def test_every_kind_of_evidence_may_be_absent() -> None:
         made({name: part for name, part in whole.items() if name != kind})
         made({kind: envelope(kind)})
     text, _ = made({})
-    assert parts(text) == ["Intended use", "Principles", "Limits", "Approvals"]
+    assert parts(text) == ["Scorecard", "Intended use", "Principles", "Limits", "Approvals"]
 
 
 def test_the_same_evidence_gives_the_same_card() -> None:
@@ -241,7 +277,7 @@ def test_the_same_evidence_gives_the_same_card() -> None:
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     page = html(card(binary(), PROJECT, RUN))
     assert "<script" not in page
-    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
     assert "default-src 'none'" in page
 
 

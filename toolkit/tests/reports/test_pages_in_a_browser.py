@@ -14,6 +14,7 @@ from modelyard.drills import drill_report
 from modelyard.fleet import hub
 from modelyard.fleet.status import Row
 from modelyard.monitoring import monitor_report
+from modelyard.principles import Principles
 from modelyard.readiness import page as readiness_page
 from modelyard.reports.card import card, html
 from modelyard.reports.report import render
@@ -26,6 +27,7 @@ from tests.reports.test_card import PROJECT
 
 # Full-page screenshots, for people who would rather look.
 PICTURES = Path(__file__).parents[3] / "build" / "pages"
+A4: Any = {"width": 703, "height": 1031}  # pixels of the page within margins of 12 mm
 FIRST_SCREENS = {390: 5_500, 1200: 2_900}  # pixels of a report whose parts are folded
 
 CUT = """() => {
@@ -160,3 +162,25 @@ def test_a_page_is_whole_and_accessible_in_light_and_dark(
         assert found.violations_count == 0, found.generate_report()
         page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
         context.close()
+
+
+def test_the_scorecard_is_one_printed_page_whatever_people_write(browser: Browser) -> None:
+    evidence = binary(passed=False)
+    cohorts = evidence["evaluation"]["details"]["cohorts"]
+    cohorts["nodes"][cohorts["worst"]]["rule"] = ["a column is a word or another word"] * 9
+    details = evidence["decision"]["details"]
+    details |= {"verdict": "open", "open": ["a gate with many words"] * 30}
+    long = "Somebody has written much about this model. " * 30
+    project = PROJECT.model_copy(update=dict.fromkeys(("title", "description", "owner"), long))
+    principles = Principles.model_validate(
+        {name: {"reason": long} for name in Principles.model_fields}
+    )
+    page = browser.new_page(viewport=A4)
+    page.emulate_media(media="print")
+    page.set_content(html(card(evidence, project, RUN, principles)))
+    bottom = "document.querySelector('.scorecard').getBoundingClientRect().bottom"
+    assert page.evaluate(bottom) <= A4["height"]
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.scorecard')).breakAfter") == "page"
+    )
+    page.close()

@@ -172,10 +172,23 @@ def explain(
     row: Annotated[
         int | None, typer.Option(min=1, help="Number of one row, from 1; default: all.")
     ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Explain with another value, too; repeat it for further columns.",
+        ),
+    ] = None,
     version: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain predictions by Shapley values. They are the contributions of a row's columns."""
+    """Explain predictions by Shapley values. They are the contributions of a row's columns.
+
+    With --what-if, prediction and contributions stand beside those with other values, which the data
+    contract has to allow; a value outside what the model was trained on is warned about.
+
+    Example: mlops explain --data rows.csv --row 3 --what-if age=70 --what-if smoker=false
+    """
     import tempfile
 
     from modelyard.evaluation.shapley import explain_rows
@@ -193,7 +206,8 @@ def explain(
             raise UsageError(
                 f"model `{model}` has no champion; promote one, or name a version with --version"
             )
-        explain_rows(found.paths["model"], found.paths["prepared"], data, row, as_json)
+        paths = (found.paths["model"], found.paths["prepared"], data)
+        explain_rows(*paths, row, as_json, what_if or ())
 
 
 def _adopted(root: Path, version: str) -> bool:

@@ -13,6 +13,8 @@ not causes of the outcome.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,13 @@ from modelyard.data.cells import described, parse
 from modelyard.data.parts import read_part
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
+from modelyard.evaluation.what_if import (
+    Change,
+    changed,
+    in_words,
+    predicted_class,
+    read_changes,
+)
 from modelyard.evidence import plain
 from modelyard.modelling.predicting import Floats, predict, threads_for
 from modelyard.modelling.saving import CONTRACT_FILE, load_model
@@ -60,7 +69,12 @@ class Explanation:
 
 
 def explain_rows(
-    model: Path, prepared: Path, data: Path, number: int | None = None, as_json: bool = False
+    model: Path,
+    prepared: Path,
+    data: Path,
+    number: int | None = None,
+    as_json: bool = False,
+    what_if: Sequence[str] = (),
 ) -> None:
     """Explain rows of a file, and print tables or JSON.
 
@@ -70,21 +84,44 @@ def explain_rows(
         data: rows, CSV or Parquet.
         number: of one row, from 1; default: all, at most 100.
         as_json: print JSON.
+        what_if: other values, as COLUMN=VALUE: rows are explained as they are, and with these.
 
     Raises:
         UsageError: when the rows, the model or the training data do not fit the model's contract.
     """
     contract = model_contract(model)
+    changes = read_changes(what_if, contract, prepared)
     rows = read_features(data, contract)
     chosen = _chosen(rows, number, data)
     background = read_part(prepared, "train", contract)[contract.features]
     loaded = load_model(model)
+    for change in changes:
+        if change.warning:
+            print(f"warning: {change.warning}", file=sys.stderr)
     found = []
     for position in chosen:
         row = rows.iloc[[position]]
         explanation = explained(loaded, row, background, contract)
+        one = {"row": position + 1, **_as_json(explanation, row, contract)}
+        if changes:
+            other = changed(row, changes)
+            supposed = explained(loaded, other, background, contract, followed=row)
+            classes = [
+                predicted_class(predict(loaded, r, contract), contract) for r in (row, other)
+            ]
+            one["what_if"] = {
+                "changes": [_change_as_json(change, row) for change in changes],
+                "predicted": dict(zip(("before", "after"), classes, strict=True)),
+                "difference": supposed.prediction - explanation.prediction,
+                **_as_json(supposed, other, contract),
+            }
         if as_json:
-            found.append({"row": position + 1, **_as_json(explanation, row, contract)})
+            found.append(one)
+        elif changes:
+            show_both(explanation, supposed, row, changes, position + 1, contract)
+            if classes[0] is not None:
+                stays = "stays" if classes[0] == classes[1] else f"changes from {classes[0]} to"
+                print(f"the predicted class {stays} {classes[1]}")
         else:
             show(explanation, row, position + 1, contract)
     if as_json:
@@ -127,7 +164,12 @@ def read_features(path: Path, contract: Contract) -> pd.DataFrame:
 
 
 def explained(
-    model: Any, row: pd.DataFrame, background: pd.DataFrame, contract: Contract, seed: int = 0
+    model: Any,
+    row: pd.DataFrame,
+    background: pd.DataFrame,
+    contract: Contract,
+    seed: int = 0,
+    followed: pd.DataFrame | None = None,
 ) -> Explanation:
     """Estimate the contribution of each column to the prediction of one row.
 
@@ -137,7 +179,9 @@ def explained(
         background: rows the model was trained on, with the same columns.
         contract: of the model.
         seed: of the rows and orders that are drawn; the same seed gives the same figures.
+        followed: a row whose predicted class the probability is of, where there are several; None: this row.
     """
+    of = row if followed is None else followed
     names = contract.features
     random = np.random.default_rng(seed)
     affordable = SCORED_ROWS // (2 * (len(names) + 1))
@@ -159,7 +203,7 @@ def explained(
         }
     )
     with threads_for(len(walked)):
-        score, about = _of_interest(predict(model, walked, contract), row, model, contract)
+        score, about = _of_interest(predict(model, walked, contract), of, model, contract)
     path = score.reshape(2 * drawn, len(names) + 1)
     change = np.take_along_axis(np.diff(path, axis=1), place - 1, axis=1)
     pairs = (change[:drawn] + change[drawn:]) / 2
@@ -194,6 +238,42 @@ def show(explanation: Explanation, row: pd.DataFrame, number: int, contract: Con
     )
     headings = ("column", "value", "contribution", "[95%]")
     print(title)
+    console().print(table("", headings, lines, right=headings[2:]))
+
+
+def show_both(
+    before: Explanation,
+    after: Explanation,
+    row: pd.DataFrame,
+    changes: Sequence[Change],
+    number: int,
+    contract: Contract,
+) -> None:
+    """Print a row's prediction and contributions as it is and with other values, what changes most first."""
+    moved = after.contributions - before.contributions
+    size = np.maximum(np.abs(before.contributions), np.abs(after.contributions))
+    order = np.lexsort((-size, -np.abs(moved)))
+    words = {change.column: change.written for change in changes}
+
+    def cells(j: int) -> tuple[str, ...]:
+        name = contract.features[j]
+        value = _value(row, name) + (f" → {words[name]}" if name in words else "")
+        both = (f"{e.contributions[j]:+z.4f} ± {e.errors[j]:.4f}" for e in (before, after))
+        return (name, value, *both, f"{moved[j]:+z.4f}")
+
+    lines = [cells(j) for j in order[:SHOWN]]
+    if len(order) > SHOWN:
+        rest = order[SHOWN:]
+        sums = (
+            f"{e[rest].sum():+z.4f}" for e in (before.contributions, after.contributions, moved)
+        )
+        lines.append((f"{len(rest)} more columns", "", *sums))
+    print(
+        f"row {number}: {before.about} {before.prediction:.4f}; with "
+        f"{', '.join(f'{name} = {word}' for name, word in words.items())} it is {after.prediction:.4f} "
+        f"({after.prediction - before.prediction:+z.4f}); in training rows on average {before.base:.4f}"
+    )
+    headings = ("column", "value", "contribution", "what if", "change")
     console().print(table("", headings, lines, right=headings[2:]))
 
 
@@ -242,6 +322,15 @@ def _as_json(explanation: Explanation, row: pd.DataFrame, contract: Contract) ->
     }
 
 
+def _change_as_json(change: Change, row: pd.DataFrame) -> dict[str, Any]:
+    before, after = row[change.column].iloc[0], change.values.iloc[0]
+    return {
+        "column": change.column,
+        "from": None if pd.isna(before) else before,
+        "to": None if pd.isna(after) else after,
+        "warning": change.warning or None,
+    }
+
+
 def _value(row: pd.DataFrame, name: str) -> str:
-    value = row[name].iloc[0]
-    return "(missing)" if pd.isna(value) else shown(value)
+    return in_words(row[name].iloc[0])

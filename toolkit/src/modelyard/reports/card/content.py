@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelyard.principles import UNSAID, Principles, shown
+from modelyard.principles import UNSAID, Principles, Shown, shown
 from modelyard.project import Project
 from modelyard.reports.card.limits import limits
+from modelyard.reports.card.plain import plain
+from modelyard.reports.card.scorecard import STATES, Scorecard, scorecard
 from modelyard.reports.facts import (
     SPLITS,
     Facts,
@@ -38,8 +39,6 @@ from modelyard.reports.wording import (
 MOST_FEATURES = 12
 OUTCOMES = {"True": "passed", "False": "failed"}
 _LIMITS = "Reasons in the evidence to be careful with this model."
-# Unicode marks of direction reorder the text around them, in an editor too.
-DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class Card:
     title: str
     status: str
     facts: Sequence[tuple[str, str]]
+    score: Scorecard
     parts: Sequence[Part] = ()
 
 
@@ -88,42 +88,41 @@ def card(
     """
     facts = gather(evidence)
     model = mapping(facts.decision, "model")
-    version = f", version {_plain(model['version'], 30)}" if model.get("version") else ""
+    version = f", version {plain(model['version'], 30)}" if model.get("version") else ""
     about = as_mapping(tidy(run))
     known = [
-        ("Model", f"{_plain(model.get('name') or project.model, 80)}{version}"),
-        ("Owner", _plain(project.owner, 120)),
-        ("Run", _plain(about.get("run_id"), 80)),
-        ("MLflow run", _plain(about.get("mlflow_run_id"), 80)),
-        ("Commit", _plain(about.get("git_commit"), 80)),
+        ("Model", f"{plain(model.get('name') or project.model, 80)}{version}"),
+        ("Owner", plain(project.owner, 120)),
+        ("Run", plain(about.get("run_id"), 80)),
+        ("MLflow run", plain(about.get("mlflow_run_id"), 80)),
+        ("Commit", plain(about.get("git_commit"), 80)),
     ]
+    use, found = _use(facts, project), limits(facts)
+    kept = shown(principles, evidence)
     parts = (
-        _use(facts, project),
+        use,
         _data(facts),
         _training(facts),
         _metrics(facts),
         _fairness(facts),
         _explanations(facts),
         _footprint(facts),
-        _principles(principles, evidence),
-        Part("Limits", (_LIMITS,), [_plain(limit, 600) for limit in limits(facts)]),
+        _principles(kept),
+        Part("Limits", (_LIMITS,), [plain(limit, 600) for limit in found]),
         _gates(facts),
         _approvals(facts),
     )
     return Card(
-        _plain(project.title, 120),
+        plain(project.title, 120),
         _status(facts),
         [(label, value) for label, value in known if value != MISSING],
+        scorecard(facts, " ".join(use.paragraphs[:2]), kept, found),
         [part for part in parts if part is not None],
     )
 
 
-def _principles(principles: Principles, evidence: Mapping[str, Mapping[str, Any] | None]) -> Part:
-    states = {True: "shown", False: "not kept", None: "not shown"}
-    rows = [
-        (one.name.capitalize(), states[one.is_shown], _plain(one.said, 600))
-        for one in shown(principles, evidence)
-    ]
+def _principles(kept: Sequence[Shown]) -> Part:
+    rows = [(one.name.capitalize(), STATES[one.is_shown][0], plain(one.said, 600)) for one in kept]
     about = "The principles of responsible AI, and what shows that this version keeps to them."
     return Part("Principles", (about,), table=Table(("Principle", "State", "By"), rows))
 
@@ -144,7 +143,7 @@ def _use(facts: Facts, project: Project) -> Part:
     features = [text(f.get("name"), 80) for f in records(facts.training.get("features"))]
     if features:
         paragraphs.append(f"It uses {plural(len(features), 'column')}: {', '.join(features)}.")
-    return Part("Intended use", [_plain(paragraph, 4000) for paragraph in paragraphs])
+    return Part("Intended use", [plain(paragraph, 4000) for paragraph in paragraphs])
 
 
 def _data(facts: Facts) -> Part | None:
@@ -182,7 +181,7 @@ def _data(facts: Facts) -> Part | None:
     return Part(
         "Data",
         points=[
-            f"{label}: {_plain(value, 300)}"
+            f"{label}: {plain(value, 300)}"
             for label, value in points
             if value not in (None, "", MISSING)
         ],
@@ -253,7 +252,7 @@ def _training(facts: Facts) -> Part | None:
     if facts.training.get("baseline"):
         said.append(f"The baseline is simpler: {facts.training['baseline']}.")
     said.append("All settings stand in training.json, kept with the model's run.")
-    return Part("Training", [_plain(sentence, 600) for sentence in said])
+    return Part("Training", [plain(sentence, 600) for sentence in said])
 
 
 def _metrics(facts: Facts) -> Part | None:
@@ -311,7 +310,7 @@ def _fairness(facts: Facts) -> Part | None:
         "rows: it is shown, and was not judged. Limits differ by use; equal figures do not make a "
         "model fair, and unequal ones ask for a reason."
     )
-    notes = [_plain(note, 600) for note in listed(facts.decision.get("notes")) if note]
+    notes = [plain(note, 600) for note in listed(facts.decision.get("notes")) if note]
     return Part("Fairness", (lead, *notes), parts=[_groups(facts, column) for column in columns])
 
 
@@ -391,7 +390,7 @@ def _footprint(facts: Facts) -> Part | None:
     where = f" on {found['machine']}" if found["machine"] else ""
     lead = f"Measured{where}, in a process of its own; medians of several rounds."
     right = frozenset(range(1, len(headings)))
-    return Part("Footprint", (_plain(lead),), table=Table(headings, _cells(rows), right))
+    return Part("Footprint", (plain(lead),), table=Table(headings, _cells(rows), right))
 
 
 def _gates(facts: Facts) -> Part | None:
@@ -422,13 +421,13 @@ def _approvals(facts: Facts) -> Part:
     if stage not in ("promoted", "refused"):
         return Part("Approvals", ("None yet: nobody has promoted or refused this version.",))
     verb = "promoted to champion" if stage == "promoted" else "refused"
-    who, when = _plain(decided.get("by"), 120), _plain(date(decided.get("at")), 60)
+    who, when = plain(decided.get("by"), 120), plain(date(decided.get("at")), 60)
     sentence = f"This version was {verb}"
     sentence += f" by {who}" if who != MISSING else ", by whom is not known"
     sentence += f" on {when}." if when != MISSING else "."
-    unjudged = ", ".join(_plain(gate, 120) for gate in listed(facts.decision.get("open")))
+    unjudged = ", ".join(plain(gate, 120) for gate in listed(facts.decision.get("open")))
     if unjudged:
-        sentence += f" Not judged: {unjudged}. {_plain(open_gates(facts.decision))}"
+        sentence += f" Not judged: {unjudged}. {plain(open_gates(facts.decision))}"
     return Part("Approvals", (sentence,))
 
 
@@ -437,12 +436,12 @@ def _status(facts: Facts) -> str:
     unjudged = f": {', '.join(listed(facts.decision.get('open')))}" if verdict == "open" else ""
     if stage == "promoted":
         accepted = f", with gates that could not be judged{unjudged}" if unjudged else ""
-        return _plain(f"Promoted: this version became the champion{accepted}.", 600)
+        return plain(f"Promoted: this version became the champion{accepted}.", 240)
     if stage == "refused" and not unjudged:
         return "Refused: a gate failed, see below."
     if unjudged:
         who = "Refused" if stage == "refused" else "Challenger"
-        return _plain(f"{who}: not every gate could be judged{unjudged}.", 600)
+        return plain(f"{who}: not every gate could be judged{unjudged}.", 240)
     if verdict == "promote":
         return "Challenger: every gate passed; it is not promoted yet."
     if verdict == "refuse":
@@ -476,10 +475,5 @@ def _target_summary(facts: Facts, part: Mapping[str, Any]) -> str:
     return f"{named} and {len(known) - 4} more" if len(known) > 4 else named or MISSING
 
 
-def _plain(value: Any, limit: int = 160) -> str:
-    """Write a value in one line without marks of direction."""
-    return text(DIRECTION_MARKS.sub("", value) if isinstance(value, str) else value, limit)
-
-
 def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[_plain(cell, 600) for cell in row] for row in rows]
+    return [[plain(cell, 600) for cell in row] for row in rows]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from modelyard.reports.card.content import DIRECTION_MARKS, Card, Part
+from modelyard.reports.card.content import Card, Part
+from modelyard.reports.card.plain import DIRECTION_MARKS
+from modelyard.reports.card.scorecard import Cell
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
 _AT_START = re.compile(r"^([#+\-=](?![\d.])|\d+(?=[.)](?:\s|$)))")
@@ -15,9 +17,19 @@ def markdown(content: Card) -> str:
     """Write a card as Markdown (CommonMark with GitHub's tables)."""
     lines = [f"# Model card: {_escaped(content.title)}", "", _escaped(content.status), ""]
     lines += [f"- {_escaped(label)}: {_escaped(value)}" for label, value in content.facts] + [""]
+    score = content.score
+    lines += ["## Scorecard", "", _escaped(score.purpose), ""]
+    lines += [*map(_cell, [*score.figures, *score.judgements]), ""]
+    lines += ["### Principles", "", *map(_cell, score.principles), ""]
+    lines += ["### Limits", "", *(f"- {_escaped(limit)}" for limit in score.limits), ""]
     for part in content.parts:
         lines += _markdown_part(part, 2)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(cell: Cell) -> str:
+    note = f" *{_escaped(cell.note)}*" if cell.note else ""
+    return f"- **{_escaped(cell.label)}** {_escaped(cell.value)}{note}"
 
 
 def _markdown_part(part: Part, level: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelyard.reports import charts
 from modelyard.reports.charts import Dot
@@ -52,26 +52,46 @@ def cohorts(facts: Facts) -> Section | None:
     }
 
 
-def worst_cohort(facts: Facts) -> str:
-    """Name the worst cohort in a sentence; empty where the evidence says nothing."""
+class Worst(NamedTuple):
+    """The worst cohort, as text."""
+
+    rule: str
+    value: str
+    interval: str
+    rows: str
+    everyone: str
+    is_share: bool
+
+
+def worst_of(facts: Facts) -> Worst | None:
+    """Return the worst cohort; None if there is none."""
     given = mapping(facts.evaluation, "cohorts")
-    nodes = records(given.get("nodes"))
-    if not nodes:
-        return f"Not looked for: {text(given['why'], 200)}." if given.get("why") else ""
-    at = finite(given.get("worst"))
+    nodes, at = records(given.get("nodes")), finite(given.get("worst"))
     if at is None or not 0 <= at < len(nodes):
-        return NONE_WORSE
+        return None
     worst, is_share = nodes[int(at)], given.get("unit") == "share wrong"
     value, interval = written(as_estimate(worst.get("error")), is_share)
     everyone, _ = written(as_estimate(nodes[0].get("error")), is_share)
-    spread = f" ({interval})" if interval else ""
     rows = plural(finite(worst.get("rows")) or 0, "row")
+    rule = " and ".join(_rule(worst)) or MISSING
+    return Worst(rule, value, interval, rows, everyone, is_share)
+
+
+def worst_cohort(facts: Facts) -> str:
+    """Name the worst cohort in a sentence; empty where the evidence says nothing."""
+    given = mapping(facts.evaluation, "cohorts")
+    if not records(given.get("nodes")):
+        return f"Not looked for: {text(given['why'], 200)}." if given.get("why") else ""
+    worst = worst_of(facts)
+    if worst is None:
+        return NONE_WORSE
+    error = f"{worst.value} ({worst.interval})" if worst.interval else worst.value
     said = (
-        f"{value}{spread} of {rows} are predicted wrong; of all rows {everyone}."
-        if is_share
-        else f"off by {value}{spread} on average, on {rows}; on all rows by {everyone}."
+        f"{error} of {worst.rows} are predicted wrong; of all rows {worst.everyone}."
+        if worst.is_share
+        else f"off by {error} on average, on {worst.rows}; on all rows by {worst.everyone}."
     )
-    return f"Worst where {' and '.join(_rule(worst)) or MISSING}: {said}"
+    return f"Worst where {worst.rule}: {said}"
 
 
 def written(found: Any, is_share: bool) -> tuple[str, str]:
