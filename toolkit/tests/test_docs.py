@@ -1,4 +1,4 @@
-"""The documents of the toolkit name commands and options that exist."""
+"""The documents of the toolkit, and the playbook and the deck of the site, name commands and options that exist."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from modelyard.cli import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+SITE = [DOCS.parents[1] / "docs" / name for name in ("playbook.yml", "deck.md")]
 
 
 def options() -> dict[str, set[str]]:
@@ -26,7 +27,7 @@ def options() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *SITE], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_exist_with_their_options(page: Path) -> None:
     known = options()
     for line in re.findall(r"mlops ([a-z][^`\n#]*)", page.read_text(encoding="utf-8")):
