@@ -48,6 +48,7 @@ class _Reader:
             at = found.end()
         self.functions: dict[str, Callable[..., Any]] = {
             "contains": lambda inside, one: one in (inside or ""),
+            "containsValue": lambda values, one: any(_same(value, one) for value in values),
             "format": lambda form, *values: form.format(*values),
             "fromJSON": json.loads,
             "split": lambda value, by: value.split(by),

@@ -15,6 +15,7 @@ import typer
 import yaml
 from modelyard.cli import app
 from modelyard.delivery import lint
+from modelyard.delivery.stages import stage_files
 from modelyard.errors import CheckFailed
 
 from tests.baked import BakedProject
@@ -41,7 +42,9 @@ EVENTS = {
     "prod goes back": ("rollback", Event("workflow_dispatch", inputs={"environment": "prod"})),
     "a pull request is told what would change": ("infra", PULL),
     "main is deployed": ("infra", PUSH),
+    "main is deployed where there is no test": ("infra", Event("push", ("dev", "prod"))),
     "every week is audited": ("audit", WEEKLY),
+    "every week is audited where there is no test": ("audit", Event("schedule", ("dev", "prod"))),
     "every week is updated": ("update", WEEKLY),
     "a tag is packaged": ("package", PUSH),
 }
@@ -140,6 +143,72 @@ def test_prod_is_reached_where_there_is_no_test(
     result, found = rehearse(provider, project, tmp_path / "run", workflow, event)
     assert result == "success"
     assert [call.identity for call in found if "ci deploy" in call.command] == ["prod"]
+
+
+@pytest.mark.parametrize("environments", [("dev",), ("dev", "prod"), ("dev", "test", "preprod")])
+def test_every_environment_that_there_is_is_deployed(
+    project: BakedProject,
+    tmp_path: Path,
+    provider: type[GitHub | AzureDevOps],
+    environments: tuple[str, ...],
+) -> None:
+    event = Event("push", environments)
+    result, found = rehearse(provider, project, tmp_path / "run", "infra", event)
+    assert result == "success"
+    deployed = tuple(call.identity for call in found if "infra deploy" in call.command)
+    known = tuple(one for one in environments if one in ("dev", "test", "prod"))
+    assert deployed == (environments if provider is AzureDevOps else known)
+
+
+STAGES = ("dev", "test", "staging", "prod")
+
+
+@pytest.fixture
+def staged(project: BakedProject, tmp_path: Path) -> BakedProject:
+    """The project with a stage between test and prod."""
+    copy = tmp_path / "staged"
+    shutil.copytree(project.path, copy)
+    for path, content in stage_files(copy, "staging").items():
+        path.write_bytes(content)
+    return BakedProject(copy)
+
+
+@pytest.mark.parametrize("environments", [STAGES, ("dev", "staging", "prod"), ("dev", "staging")])
+@pytest.mark.parametrize(
+    ("workflow", "event", "command"),
+    [
+        ("train", "push", "ci deploy"),
+        ("deliver", "workflow_dispatch", "ci deploy"),
+        ("infra", "push", "infra deploy"),
+        ("audit", "schedule", "tidy"),
+    ],
+)
+def test_a_stage_is_reached_between_test_and_prod(
+    staged: BakedProject,
+    tmp_path: Path,
+    provider: type[GitHub | AzureDevOps],
+    environments: tuple[str, ...],
+    workflow: str,
+    event: str,
+    command: str,
+) -> None:
+    told = Event(event, environments, inputs=VERSION if workflow == "deliver" else {})
+    result, found = rehearse(provider, staged, tmp_path / "run", workflow, told)
+    assert result == "success"
+    reached = [call.identity for call in found if command in call.command]
+    assert reached == [one for one in environments if one != "dev" or workflow == "infra"]
+
+
+def test_prod_waits_for_a_stage_that_fails(
+    staged: BakedProject, tmp_path: Path, provider: type[GitHub | AzureDevOps]
+) -> None:
+    for number, (workflow, command) in enumerate(
+        {"train": "mlops ci deploy *staging", "infra": "mlops infra deploy staging"}.items()
+    ):
+        told = failing(Event("push", STAGES), command)
+        result, found = rehearse(provider, staged, tmp_path / str(number), workflow, told)
+        assert result == "failure"
+        assert not [call for call in found if call.identity == "prod"]
 
 
 def test_nothing_comes_after_a_training_that_failed_on_azure(

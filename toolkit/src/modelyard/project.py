@@ -20,6 +20,7 @@ class Environment(BaseModel):
 
     Attributes:
         scoring_identity: name of the identity that its endpoint runs as; None: one of its own.
+        region: where it is, if not where the others are.
         instance_type: of its online deployments, and `instance_count`, instead of those of the file.
     """
 
@@ -29,6 +30,7 @@ class Environment(BaseModel):
     workspace: str
     endpoint: str
     scoring_identity: str | None = None
+    region: str | None = None
     instance_type: str | None = None
     instance_count: int | None = None
 
@@ -44,8 +46,13 @@ class Project(BaseModel):
     description: str = ""
     owner: str
     model: str
+    region: str = ""
     registry: str | None = None
     environments: Mapping[str, Environment] = {}
+
+    def region_of(self, environment: str) -> str:
+        """Return the region of an environment: its own, or that of the project."""
+        return self.environments[environment].region or self.region
 
 
 def load_project(root: Path | None = None) -> Project:

@@ -75,7 +75,7 @@ def test_the_operation_of_every_capability_exists() -> None:
 
 
 def test_a_missing_mark_of_the_page_is_named(tmp_path: Path) -> None:
-    for name in ("infra", "docs"):
+    for name in ("conf", "infra", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name)
     page = tmp_path / PAGE
     page.write_text(page.read_text(encoding="utf-8").replace("<!-- rights: end -->", ""))

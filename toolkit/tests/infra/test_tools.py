@@ -303,6 +303,18 @@ def test_an_administrator_creates_the_group_with_its_tags_first(project: Path, p
     ]
 
 
+def test_the_group_of_an_environment_with_a_region_of_its_own_is_made_there(
+    project: Path, program: Program
+):
+    file = project / "conf" / "project.yml"
+    dev = "resource_group: rg-acme-small-dev"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(dev, f"{dev}\n    region: northeurope"), encoding="utf-8")
+    words = program("az", NEW)
+    deploy(project, "dev", as_administrator=True)
+    assert "group create --name rg-acme-small-dev --location northeurope" in words.read_text()
+
+
 def test_everyone_may_compare_with_prod(project: Path, program: Program):
     words = program("az", AZURE)
     deploy(project, "prod", what_if=True)

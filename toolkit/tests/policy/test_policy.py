@@ -90,6 +90,12 @@ def test_a_project_within_the_policy_has_no_breach(check: Check) -> None:
     ("rule", "file", "old", "new"),
     [
         ("regions", "conf/project.yml", 'region: "westeurope"', "region: eastus"),
+        (
+            "regions",
+            "conf/project.yml",
+            "resource_group: rg-acme-flight-delay-prod",
+            "resource_group: rg-acme-flight-delay-prod\n    region: eastus",
+        ),
         ("regions", "infra/registry.bicepparam", "Regions = []", "Regions = [\n  'eastus'\n]"),
         ("organization_codes", "conf/project.yml", 'organization: "acme"', "organization: other"),
         ("required_tags", "conf/project.yml", "  cost_center: x\n", ""),

@@ -206,6 +206,25 @@ def schedule(
 
 
 @add_app.command()
+def stage(
+    name: Annotated[str, typer.Argument(help="Name of the environment, such as staging.")],
+    apply: ApplyOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add an environment on Azure between test and prod, with its places in the pipelines.
+
+    Example: mlops add stage staging --apply
+    """
+    from modelyard.delivery.additions import plan_files
+    from modelyard.delivery.stages import stage_files
+    from modelyard.files import project_root
+
+    root = project_root()
+    files = stage_files(root, name)
+    _finish(root, plan_files(root, files, list(files)), apply, as_json)
+
+
+@add_app.command()
 def step(
     name: Annotated[str, typer.Argument(help="Name of the step: lower case, a Python identifier.")],
     apply: ApplyOption = False,

@@ -33,6 +33,7 @@ def check(
     """Check all files of Azure ML without Azure. And that the project imports public names only."""
     from modelyard.files import project_root, write_text
     from modelyard.imports import check_imports
+    from modelyard.pipelines.azure_names import regions_of
     from modelyard.pipelines.documents import PipelineError
     from modelyard.pipelines.sarif import sarif as as_sarif
 
@@ -44,6 +45,10 @@ def check(
     siblings = {one for file in files or () for one in file.parent.glob("*.y*ml")}
     beside = [*everything, *sorted(siblings)]
     found = check_files(root, files or everything, beside=beside, azure=azure)
+    if not files:
+        wrong, unsure = regions_of(root)
+        problems, warnings = (*found.problems, *wrong), (*found.warnings, *unsure)
+        found = replace(found, problems=problems, warnings=warnings)
     for file, kind in found.files.items():
         if file in found.steps:
             print(f"{relative(file)}: {found.steps[file]} steps, fine")

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from modelyard.infra.compiler import AT_ONCE, planned
 from modelyard.infra.snapshot import Planned
+from modelyard.project import load_project
 from modelyard.yaml_files import parse, read_yaml
 
 PRICES = Path(__file__).with_name("costs.yml")
-ENVIRONMENTS = ("dev", "test", "prod")
 NETWORKS = ("public", "managed-vnet")
 # An instance of an online deployment, by size: a month, asked or not.
 INSTANCES = {"standard_d2as_v4": 85, "standard_d4as_v4": 170, "standard_d8as_v4": 340}
@@ -69,7 +69,8 @@ def table(root: Path) -> str:
     What a project's answers decide besides the network is left at its least: no batch scoring. With
     managed-vnet, jobs reach hosts, which takes the firewall.
     """
-    wanted = [(network, environment) for network in NETWORKS for environment in ENVIRONMENTS]
+    environments = load_project(root).environments
+    wanted = [(network, environment) for network in NETWORKS for environment in environments]
 
     def column(network: str, environment: str) -> dict[str, float]:
         hosts = ["packages.example.com"] if network == "managed-vnet" else []

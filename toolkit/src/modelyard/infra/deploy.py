@@ -64,7 +64,7 @@ def deploy(
     def say(line: str) -> None:
         print(line, flush=True)
 
-    here = _target(root, group, azure, account, say)
+    here = _target(root, environment, azure, account, say)
     ready = check_before(
         az,
         parameters,
@@ -122,7 +122,7 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
         UsageError: see `deploy`.
         CheckFailed: Azure refuses to remove something; the rest is removed.
     """
-    group = _environment(root, environment).resource_group
+    _environment(root, environment)
     azure, account = _azure()
 
     def az(*words: str) -> subprocess.CompletedProcess[str]:
@@ -131,7 +131,7 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
     def say(line: str) -> None:
         print(line, flush=True)
 
-    here = _target(root, group, azure, account, say)
+    here = _target(root, environment, azure, account, say)
     left = left_behind(az, _parameters(root, environment), here, say)
     refused = []
     for one in left:
@@ -154,12 +154,12 @@ def _parameters(root: Path, environment: str) -> Path:
 
 
 def _target(
-    root: Path, group: str, azure: str, account: dict[str, Any], say: Callable[[str], object]
+    root: Path, environment: str, azure: str, account: dict[str, Any], say: Callable[[str], object]
 ) -> Target:
     """Return where the files are evaluated for; the compiler is installed then."""
     _with_compiler(azure, say)
-    region = str(read_yaml(root / "conf" / "project.yml")["region"])
-    nobody = compiler.NOBODY
+    project, nobody = load_project(root), compiler.NOBODY
+    group, region = project.environments[environment].resource_group, project.region_of(environment)
     return Target(group, region, account.get("id", nobody), account.get("tenantId", nobody))
 
 
@@ -203,7 +203,8 @@ def _group_exists(azure: str, group: str) -> bool:
 def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
     given = read_yaml(root / "conf" / "project.yml")
     tags = _tags(given, environment)
-    words = ["group", "create", "--name", group, "--location", given["region"], "--tags"]
+    region = load_project(root).region_of(environment)
+    words = ["group", "create", "--name", group, "--location", region, "--tags"]
     done = _query(azure, *words, *(f"{name}={value}" for name, value in tags.items()))
     if done.returncode:
         raise CheckFailed(f"{group} cannot be created: {done.stderr.strip()}")

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from modelyard.pipelines.azure_files import AzureFile
 from modelyard.pipelines.retired import values
 from modelyard.retirements import retirements
-from modelyard.yaml_files import Problem, nearest
+from modelyard.yaml_files import Problem, nearest, read_yaml
 
 _SIZE = re.compile(r"standard_([a-z]+)(\d+(?:-\d+)?)([a-z]*(?:_[a-z0-9]+)*?)(_v\d+)?")
 _SIZE_KEYS = {"size", "instance_type", "vm_size"}
@@ -33,6 +35,50 @@ def unknown_in(file: AzureFile) -> tuple[list[Problem], list[Problem]]:
             message, is_certain = found
             (wrong if is_certain else unsure).append(Problem(path, line, message))
     return wrong, unsure
+
+
+def regions_of(root: Path) -> tuple[list[Problem], list[Problem]]:
+    """Find regions of conf/project.yml that are none, and parameter files that say other ones than it does.
+
+    Returns:
+        What is wrong, and what may be: names that the list does not have, and regions that the organization's
+        registry does not publish to, where this project's parameter file is the one that was deployed.
+    """
+    wrong: list[Problem] = []
+    unsure: list[Problem] = []
+    place = root / "conf" / "project.yml"
+    content = read_yaml(place) if place.is_file() else {}
+    at = {"": content, **(content.get("environments") or {})}
+    for name, given in at.items():
+        found = _region(str(given["region"])) if given.get("region") else None
+        if found:
+            problem = Problem(place, given.line_of("region"), found[0])
+            (wrong if found[1] else unsure).append(problem)
+        file = root / "infra" / f"{name}.bicepparam"
+        wanted = str(given.get("region") or content.get("region"))
+        for line, text in _parameter(file, "location") if name else ():
+            if text and _plain(text) != _plain(wanted):
+                message = f"location is {text}, and conf/project.yml has {wanted} for {name}"
+                wrong.append(Problem(file, line, message))
+        registry = root / "infra" / "registry.bicepparam"
+        published = {_plain(str(content.get("region")))}
+        for line, text in _parameter(registry, "otherRegions") if content.get("registry") else ():
+            published |= {_plain(one) for one in text.split("'")[1::2]}
+            if _plain(wanted) not in published:
+                message = f"otherRegions has no {wanted}, where {name} is: what is published does not get there"
+                unsure.append(Problem(registry, line, message))
+    return wrong, unsure
+
+
+def _plain(region: str) -> str:
+    return region.lower().replace(" ", "")
+
+
+def _parameter(file: Path, name: str) -> Iterator[tuple[int, str]]:
+    """Yield line and value of a parameter, without the quotes of a text; nothing where it is not given."""
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    for found in re.finditer(rf"^param {name} = (\[[^\]]*\]|.*)", text, re.MULTILINE):
+        yield text.count("\n", 0, found.start()) + 1, found[1].strip().strip("'")
 
 
 @cache
@@ -71,7 +117,7 @@ def _size(text: str) -> tuple[str, bool] | None:
 
 def _region(text: str) -> tuple[str, bool] | None:
     """What is wrong with a region, and whether that is certain."""
-    name, regions = text.lower().replace(" ", ""), _content()["regions"]
+    name, regions = _plain(text), _content()["regions"]
     if name in regions or not re.fullmatch(r"[a-z]+\d?", name):
         return None
     near = nearest(name, regions, 0.85)

@@ -14,7 +14,7 @@ from modelyard.errors import UsageError
 from modelyard.gates import load_gates
 from modelyard.policy.documents import Documents
 from modelyard.policy.model import Choices, Policy, covers
-from modelyard.yaml_files import line_of, read_yaml
+from modelyard.yaml_files import LocatedMapping, line_of, read_yaml
 
 SIZE_KEYS = ("vm_size", "instance_type")
 SIZE = r"(?:standard|basic)_[a-z]{1,3}\d+\w*"
@@ -96,6 +96,9 @@ def _findings(files: Documents, policy: Policy) -> Iterator[Finding]:
     place = files.root / "conf" / "project.yml"
     if policy.regions:
         given = [(place, files.project.line_of("region"), str(files.project.get("region")))]
+        for names in (files.project.get("environments") or {}).values():
+            if isinstance(names, LocatedMapping) and "region" in names:
+                given.append((place, names.line_of("region"), str(names["region"])))
         yield from _among(
             "regions", [*given, *files.parameter_lists("otherRegions")], policy.regions
         )
