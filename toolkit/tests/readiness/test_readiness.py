@@ -124,6 +124,20 @@ def test_levels_are_reached_one_by_one_as_evidence_and_answers_come(project: Pat
     assert reached == sorted(reached) and set(reached) >= {1, 2, 3, 4}
 
 
+def test_privacy_is_shown_by_the_anonymity_of_the_champions_table(project: Path) -> None:
+    principles = project / "conf" / "principles.yml"
+    said = "privacy_and_security: {evidence: [anonymity]}"
+    principles.write_text(principles.read_text().replace("privacy_and_security: {}", said))
+    assert line(project, "privacy and security").state == "open"
+    found = {"passed": True, "why": "k = 7 is at least 5", "columns": ["age"], "sha256": "a"}
+    content = {"evidence": "anonymity", "details": found}
+    leave(project, ".mlflow/anonymity/anonymity.json", content)
+    data = {"details": {"source": {"sha256": "a"}}}
+    leave(project, ".mlflow/decisions/flight-delay-v1/evidence/data.json", data)
+    shown = line(project, "privacy and security")
+    assert (shown.state, shown.said) == ("met", "anonymity: k = 7 is at least 5, by age")
+
+
 @pytest.mark.parametrize(
     ("name", "lacks"),
     [
