@@ -67,6 +67,7 @@ def record(project: Path, command: str) -> str:
     """Run a command; returns it and what it printed, without what differs each time."""
     words = [sys.executable, "-m", "modelyard", *command.split()[1:]]
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
     text = f"$ {command}\n{done.stdout}"
