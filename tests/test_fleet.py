@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from modelyard.fleet import merge
+from modelyard.fleet import merge, pins
 from modelyard.fleet.template import Template
+from packaging.version import Version
 
 from benchmarks.fleet import Fleet, Remembering
 
@@ -29,7 +30,7 @@ def test_projects_that_teams_have_changed_are_updated_and_nothing_is_lost_unnoti
 ) -> None:
     outcomes = [fleet.update(seed, template) for seed in range(10)]
     assert [one.lost for one in outcomes] == [[]] * 10
-    assert sum(not one.conflicts for one in outcomes) >= 8
+    assert sum(not one.conflicts for one in outcomes) >= 9
 
 
 @pytest.mark.parametrize("side", ["team", "template"])
@@ -46,3 +47,15 @@ def test_a_merge_that_loses_changes_would_be_noticed(
 
     monkeypatch.setattr(merge._Store, "merge", one_sided)
     assert fleet.update(20 if side == "team" else 21, template).lost
+
+
+@pytest.mark.parametrize(("seed", "file"), [(28, ".github/"), (32, "requirements/")])
+def test_a_pin_that_is_moved_back_would_be_noticed(
+    fleet: Fleet, template: Template, monkeypatch: pytest.MonkeyPatch, seed: int, file: str
+) -> None:
+    def older(_: str, ours: str, theirs: str, is_exact: bool) -> str:
+        return min(ours, theirs, key=Version)
+
+    monkeypatch.setattr(pins, "_newer", older)
+    lost = fleet.update(seed, template).lost
+    assert any(f" of {file}" in one and ", which was " in one for one in lost)

@@ -13,6 +13,15 @@ from modelyard.git import git
 AUTHOR = ("-c", "user.name=team", "-c", "user.email=team@example.com")
 PROJECT = "{{cookiecutter.name}}"
 LINES = "".join(f"line {n}\n" for n in range(30))
+WORKFLOW = ".github/workflows/check.yml"
+
+
+def workflow(version: str, last: str = "") -> str:
+    """A workflow with a pinned action."""
+    use = f"  - uses: acme/checkout@{version[1] * 40} # {version}\n"
+    return f"{LINES}{use}    with: {{}}\n{last}"
+
+
 FILES = {
     "cookiecutter.json": json.dumps(
         {"name": "late", "kind": ["a", "b"], "_copy_without_render": ["Makefile", "docs"]}
@@ -20,6 +29,7 @@ FILES = {
     "CHANGELOG.md": "# Changelog\n",
     "hooks/post_gen_project.py": "import os\nif '{{cookiecutter.kind}}' == 'a':\n    os.remove('only-b.md')\n",
     f"{PROJECT}/Makefile": LINES,
+    f"{PROJECT}/{WORKFLOW}": workflow("v1.0.0"),
     f"{PROJECT}/README.md": "# {{cookiecutter.name}}\n",
     f"{PROJECT}/only-b.md": "b\n",
     f"{PROJECT}/docs/one.md": LINES,
@@ -34,6 +44,7 @@ FILES = {
 CHANGES: dict[str, str | None] = {
     "CHANGELOG.md": "# Changelog\n\n- a new page\n",
     f"{PROJECT}/Makefile": LINES.replace("line 3\n", "line three\n"),
+    f"{PROJECT}/{WORKFLOW}": workflow("v3.0.0"),
     f"{PROJECT}/README.md": "# {{cookiecutter.name}}, newer\n",
     f"{PROJECT}/docs/one.md": LINES.replace("line 20\n", "line twenty\n"),
     f"{PROJECT}/docs/two.md": None,

@@ -18,7 +18,7 @@ from modelyard.fleet.repositories import Repository
 from modelyard.fleet.update import Outcome, Wanted, update_fleet
 from modelyard.git import git
 
-from tests.fleet.small_template import LINES, Made, commit, make, write
+from tests.fleet.small_template import LINES, WORKFLOW, Made, commit, make, workflow, write
 from tests.fleet.test_upgrade import snapshot
 
 
@@ -53,6 +53,8 @@ def branch_of(made: Made, root: Path) -> str:
 
 def test_each_project_gets_a_branch_or_its_conflicts_named_and_no_file_changes(made: Made) -> None:
     fine = copy(made, "fine", Makefile=LINES + "ours\n")
+    write(fine, {WORKFLOW: workflow("v2.0.0")})
+    commit(fine)
     wrong = copy(made, "wrong", Makefile=LINES.replace("line 3\n", "line III\n"))
     write(fine, {"own.md": "not committed\n"})
     files = snapshot(fine)[2]
@@ -68,6 +70,9 @@ def test_each_project_gets_a_branch_or_its_conflicts_named_and_no_file_changes(m
     assert "line three" in git(fine, "show", f"{tip}:Makefile")
     assert "ours" in git(fine, "show", f"{tip}:Makefile")
     assert found[str(fine)].kept["README.md"]
+    assert "@333" in git(fine, "show", f"{tip}:{WORKFLOW}")
+    [pin] = found[str(fine)].pins[WORKFLOW]
+    assert "the template's v3.0.0 taken" in pin and pin in str(found[str(fine)])
 
 
 def test_a_second_run_finds_what_is_done_and_leaves_the_work_of_others(made: Made) -> None:

@@ -21,8 +21,7 @@ from modelyard.fleet.template import STATE
 from modelyard.fleet.upgrade import apply, pick, undo, upgrade_of
 from modelyard.git import git
 
-from tests.fleet import small_template
-from tests.fleet.small_template import LINES, Made, commit, make, write
+from tests.fleet.small_template import LINES, WORKFLOW, Made, commit, make, workflow, write
 
 
 @pytest.fixture
@@ -46,6 +45,7 @@ def snapshot(root: Path) -> tuple[str, str, dict[str, bytes]]:
 def test_what_the_team_left_alone_is_the_templates_new_file(made: Made) -> None:
     assert changes(made) == {
         "Makefile": "auto",
+        WORKFLOW: "auto",
         "docs/one.md": "auto",
         "docs/two.md": "auto",
         "docs/three.md": "auto",
@@ -109,29 +109,12 @@ def test_a_conflict_is_named_and_changes_nothing(made: Made, file: str, text: st
     assert snapshot(made.project) == before
 
 
-WORKFLOW = ".github/workflows/check.yml"
-
-
-def workflow(version: str, last: str = "") -> str:
-    use = f"  - uses: acme/checkout@{version[1] * 40} # {version}\n"
-    return f"{LINES}{use}    with: {{}}\n{last}"
-
-
-@pytest.fixture
-def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    """A template that moves a pin of an action from v1.0.0 to v3.0.0."""
-    for files, version in ((small_template.FILES, "v1.0.0"), (small_template.CHANGES, "v3.0.0")):
-        file = f"{small_template.PROJECT}/{WORKFLOW}"
-        monkeypatch.setitem(files, file, workflow(version))  # type: ignore[arg-type]
-    return make(tmp_path.resolve())
-
-
 @pytest.mark.parametrize("version", ["v2.0.0", "v4.0.0"])
 @pytest.mark.parametrize("place", [WORKFLOW, ".github/workflows/ours.yml"])
 def test_of_a_pin_that_both_moved_the_newer_one_is_taken_and_told(
-    pinned: Made, version: str, place: str
+    made: Made, version: str, place: str
 ) -> None:
-    root = pinned.project
+    root = made.project
     write(root, {WORKFLOW: None, place: workflow(version, "    ours: {}\n")})
     commit(root)
     with upgrade_of(root, None, None, print) as upgrade:
@@ -146,14 +129,14 @@ def test_of_a_pin_that_both_moved_the_newer_one_is_taken_and_told(
     assert place == WORKFLOW or not (root / WORKFLOW).exists()
 
 
-def test_a_pin_of_which_nobody_knows_which_is_newer_is_a_conflict(pinned: Made) -> None:
-    write(pinned.project, {WORKFLOW: workflow("v3.0.0").replace("3" * 40, "f" * 40)})
-    commit(pinned.project)
-    assert changes(pinned)[WORKFLOW] == "conflict"
+def test_a_pin_of_which_nobody_knows_which_is_newer_is_a_conflict(made: Made) -> None:
+    write(made.project, {WORKFLOW: workflow("v3.0.0").replace("3" * 40, "f" * 40)})
+    commit(made.project)
+    assert changes(made)[WORKFLOW] == "conflict"
 
 
-def test_other_conflicts_are_decided_with_the_pins_settled(pinned: Made) -> None:
-    root = pinned.project
+def test_other_conflicts_are_decided_with_the_pins_settled(made: Made) -> None:
+    root = made.project
     write(root, {WORKFLOW: workflow("v2.0.0"), "Makefile": LINES.replace("line 3\n", "III\n")})
     commit(root)
     with upgrade_of(root, None, None, print) as upgrade:
@@ -179,7 +162,7 @@ def test_a_preview_says_all_of_it_and_changes_nothing(
     objects = git(made.project, "count-objects", "-v")
     assert call(monkeypatch, made.project, "upgrade", "--preview") == 0
     said = capsys.readouterr().out
-    assert "- a new page" in said and "5 auto, 0 merged, 2 kept, 0 conflict" in said
+    assert "- a new page" in said and "6 auto, 0 merged, 2 kept, 0 conflict" in said
     assert call(monkeypatch, made.project, "upgrade", "--preview", "--json") == 0
     data = json.loads(capsys.readouterr().out)
     assert {"file": "Makefile", "kind": "auto", "why": "", "pins": []} in data["changes"]

@@ -51,7 +51,11 @@ def render(rows: Sequence[Row], today: date) -> str:
         ("repositories", f"{len(rows):,}", f"{unread} not read whole" if unread else "all read"),
         ("with breaches of the policy", _share(breaching, [row.breaches for row in rows]), ""),
         ("with retired features", str(sum(bool(row.retired) for row in rows)), _soon(rows)),
-        ("at level 3 or 4", str(sum((row.level or 0) > 2 for row in rows)), _levels(rows)),
+        (
+            "at level 3 or 4 of readiness",
+            str(sum((row.level or 0) > 2 for row in rows)),
+            _levels(rows),
+        ),
         ("without a champion here", str(sum(row.champion is None for row in rows)), ""),
     ]
     versions: dict[str, int] = {}
@@ -86,7 +90,7 @@ def _shown(row: Row) -> dict[str, Any]:
         "toolkit": toolkit,
         "changed": changed,
         "unjudged": row.unjudged,
-        "level": level,
+        "level": level if row.level is None else f"level {level}",
         "lacking": listed(row.lacking, 2),
         "verdict": (row.champion or {}).get("verdict", champion),
         "age": champion.rpartition(", ")[0],
