@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,14 +83,16 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
 
-    def examine(role: str | None = None, **changed: Any) -> dict[str, list[Finding]]:
+    def examine(
+        role: str | None = None, root: Path | None = None, **changed: Any
+    ) -> dict[str, list[Finding]]:
         given = {key.replace("_", " "): one for key, one in changed.items()}
         answers.write_text(json.dumps(given | {k: v for k, v in FINE.items() if k not in given}))
         found: dict[str, list[Finding]] = {}
-        for one in examine_azure(ROOT, role):
+        for one in examine_azure(root or ROOT, role):
             found.setdefault(one.thing, []).append(one)
         verbs = {" ".join(line.split()[:2]) for line in log.read_text().splitlines()}
-        reading = {"account show", "group exists", "role assignment", "rest --method"}
+        reading = {"account show", "cloud show", "group exists", "role assignment", "rest --method"}
         assert verbs <= reading, "something else than reading was asked"
         return found
 
@@ -205,3 +208,108 @@ def test_the_command_wants_azure_for_a_role(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "modelyard", "doctor", "--role", "data-scientist"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, "add --azure" in done.stderr) == (2, True)
+
+
+CLOUD = {
+    "name": "AzureCloud",
+    "suffixes": {
+        "storageEndpoint": "core.example",
+        "keyvaultDns": ".vault.example",
+        "acrLoginServerEndpoint": ".registry.example",
+    },
+}
+HOSTS = [
+    "stacmeflightdelaydev.blob.core.example",
+    "stacmeflightdelaydev.file.core.example",
+    "kvacmeflightdelaydev.vault.example",
+    "cracmeflightdelaydev.registry.example",
+    "0f.workspace.westeurope.api.azureml.ms",
+]
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A project whose dev has private endpoints only."""
+    root = tmp_path / "closed"
+    for name in ("conf", "infra"):
+        shutil.copytree(ROOT / name, root / name)
+    file = root / "infra" / "dev.bicepparam"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("network = 'public'", "network = 'managed-vnet'"), "utf-8")
+    return root
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """Addresses of hosts, None where nothing knows one; at 10.9.9.9 nobody answers."""
+    addresses: dict[str, str | None] = dict.fromkeys(HOSTS, "10.20.0.5")
+
+    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+        found = addresses.get(host)
+        if found is None:
+            raise socket.gaierror(f"{host} is not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (found, port))]
+
+    class Open:
+        def close(self) -> None: ...
+
+    def connect(address: tuple[str, int], _timeout: float) -> Open:
+        if address[0] == "10.9.9.9":
+            raise TimeoutError
+        return Open()
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    return addresses
+
+
+ANSWERS = {"workspaces/mlw": {"properties": {"workspaceId": "0f"}}, "cloud_show": CLOUD}
+
+
+def test_the_hosts_of_a_closed_environment_answer_at_private_addresses(
+    ask: Ask, closed: Path, network: dict[str, str | None]
+) -> None:
+    (found,) = ask(root=closed, **ANSWERS)["network"]
+    assert (found.is_fine, found.found) == (True, "dev: its 5 hosts answer at private addresses")
+    assert "network" not in ask(**ANSWERS)  # the others are public
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("203.0.114.7", "is 203.0.114.7 here, an address of the internet, where it is closed"),
+        (None, "has no address here"),
+        ("10.9.9.9", "does not answer at 10.9.9.9, port 443"),
+    ],
+)
+def test_a_host_that_is_not_reached_is_named_with_its_reason(
+    ask: Ask,
+    closed: Path,
+    network: dict[str, str | None],
+    host: str,
+    address: str | None,
+    said: str,
+) -> None:
+    network[host] = address
+    (found,) = ask(root=closed, **ANSWERS)["network"]
+    assert (found.is_fine, found.found) == (False, f"dev: {host} {said}")
+    assert "DNS" in found.remedy
+
+
+def test_a_vault_that_was_there_already_is_looked_up_under_its_own_name(
+    ask: Ask, closed: Path, network: dict[str, str | None]
+) -> None:
+    file = closed / "infra" / "dev.bicepparam"
+    vault = "param keyVaultId = '/s/providers/Microsoft.KeyVault/vaults/kv-hub'"
+    file.write_text(f"{file.read_text('utf-8')}{vault}\n", "utf-8")
+    (found,) = ask(root=closed, **ANSWERS)["network"]
+    assert found.found == "dev: kv-hub.vault.example has no address here"
+
+
+def test_a_workspace_that_azure_does_not_tell_of_leaves_its_host_out(
+    ask: Ask, closed: Path, network: dict[str, str | None]
+) -> None:
+    left, reached = ask(root=closed, **(ANSWERS | {"workspaces/mlw": None}))["network"]
+    assert left.is_fine is None and "mlw-acme-flight-delay-dev is not told" in left.found
+    assert reached.found == "dev: its 4 hosts answer at private addresses"

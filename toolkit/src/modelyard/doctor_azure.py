@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.doctor import Finding
+from modelyard.doctor_network import asked, examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.infra.before import SUBSCRIPTION, Az, taken
 from modelyard.infra.snapshot import Planned
@@ -67,7 +68,7 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
 
     personas = _personas(root, role)
     try:
-        account = _asked(az, "account", "show", "--output", "json")
+        account = asked(az, "account", "show", "--output", "json")
     except CheckFailed:
         return [Finding("sign-in", False, "nobody is signed in", "az login")]
     who = account["user"]["name"]
@@ -79,25 +80,15 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
             there = [one for one in clusters if project.region_of(one.environment) == region]
             findings += _quota(az, region, there)
         for name, group in _groups(project).items():
-            if _asked(az, "group", "exists", "--name", group) is not True:
+            if asked(az, "group", "exists", "--name", group) is not True:
                 findings += _not_deployed(az, root, name, group)
             else:
                 findings += _roles(az, name, group, who, personas)
+                if is_private(root, name):
+                    findings += examine_network(az, root, name, project.region_of(name))
     except (ModelyardError, OSError, subprocess.TimeoutExpired) as error:
         findings.append(Finding("Azure", None, f"not asked in full: {error}"))
     return findings
-
-
-def _asked(az: Az, *words: str) -> Any:
-    """Return what the Azure CLI answers.
-
-    Raises:
-        CheckFailed: it refuses.
-    """
-    done = az(*words)
-    if done.returncode:
-        raise CheckFailed(f"az {' '.join(words)}: {done.stderr.strip()}")
-    return json.loads(done.stdout or "null")
 
 
 def _personas(root: Path, role: str | None) -> list[str]:
@@ -153,7 +144,7 @@ def _quota(az: Az, region: str, clusters: list[Cluster]) -> Iterator[Finding]:
         return
     urls = {what: f"{LOCATION}/{region}/{what}?api-version={API}" for what in ("vmSizes", "usages")}
     answers = {
-        what: _asked(az, "rest", "--method", "get", "--url", url)["value"]
+        what: asked(az, "rest", "--method", "get", "--url", url)["value"]
         for what, url in urls.items()
     }
     sizes = {str(one["name"]).lower(): one for one in answers["vmSizes"]}
@@ -224,7 +215,7 @@ def _roles(az: Az, name: str, group: str, who: str, personas: list[str]) -> Iter
     words = ("role", "assignment", "list", "--assignee", who, "--resource-group", group)
     more = ("--include-groups", "--include-inherited", "--output", "json")
     try:
-        held = {str(one["roleDefinitionName"]) for one in _asked(az, *words, *more)}
+        held = {str(one["roleDefinitionName"]) for one in asked(az, *words, *more)}
     except CheckFailed as error:
         yield Finding("roles", None, f"{name}: not told: {error}")
         return
