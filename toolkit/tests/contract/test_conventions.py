@@ -473,7 +473,9 @@ def test_a_time_is_read_as_strptime_reads_it_by_files_and_by_requests(times, for
     assert [check(word) for word in words] == expected
 
 
-@pytest.mark.parametrize("words", [["1st March 2024", "22nd April 2024"], ["March 3rd, 2024", "April 21st, 2024"]])
+@pytest.mark.parametrize(
+    "words", [["1st March 2024", "22nd April 2024"], ["March 3rd, 2024", "April 21st, 2024"]]
+)
 def test_english_ordinals_are_days(tmp_path, words):
     guess = inferred(tmp_path, {"c": words})
     assert guess.contract.columns["c"].type == "datetime"
