@@ -127,3 +127,30 @@ def test_copies_of_measured_rows_are_held_out_together_and_frequencies_are_not(r
     counted = pd.DataFrame({"x": np.tile(np.arange(6.0), 100)})
     for known, held in comparing._folds(counted, np.zeros(600), agreed, 0):
         assert set(counted["x"].iloc[known]) == set(counted["x"].iloc[held])
+
+
+@pytest.mark.parametrize(("group", "learner"), [(None, "boosting"), ("person", "linear")])
+def test_rows_that_belong_together_are_held_out_together(bench, random, group, learner):
+    """Ten rows of each of 60 people, who can be told by their features, which say nothing else."""
+    person = np.repeat(np.arange(60), 10)
+    table = numbers(random, 60).iloc[person].reset_index(drop=True)
+    table += random.normal(size=table.shape) / 100
+    table["y"] = random.normal(size=60)[person] + random.normal(size=600) / 10
+    table["person"] = [f"p{one}" for one in person]
+    types = {
+        **dict.fromkeys("abcdey", "number"),
+        "person": {"type": "text", "role": "identifier"},
+    }
+    place = bench(table, REGRESSION, types, group=group)
+    assert chosen(place) == learner
+
+
+@pytest.mark.parametrize("is_class", [True, False])
+def test_a_part_has_all_rows_of_a_group_and_each_row_is_held_out_once(random, is_class):
+    groups = pd.Series(random.choice(["a", "b", "c", "d", None], 80))
+    target = random.integers(0, 2, 80)
+    folds = list(comparing.group_folds(target, groups, 3, 0, is_class=is_class))
+    assert len(folds) == 3
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(80))
+    for known, held in folds:
+        assert not set(groups.iloc[known].dropna()) & set(groups.iloc[held].dropna())

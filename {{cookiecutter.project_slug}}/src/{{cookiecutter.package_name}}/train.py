@@ -53,6 +53,7 @@ def fit(
     train_target, validation_target = labels(train, contract), labels(validation, contract)
     rows = pd.concat([train_rows, validation_rows], ignore_index=True)
     target = np.concatenate([train_target, validation_target])
+    groups = pd.concat([train, validation])[contract.group] if contract.group else None
 
     choice = compare(
         build_candidates(contract, settings, rows),
@@ -63,6 +64,7 @@ def fit(
         patience=settings.patience,
         tolerance=settings.tolerance,
         log=log,
+        groups=groups,
     )
     calibrating = calibrate(choice, contract)
 
@@ -71,7 +73,7 @@ def fit(
     print(f"fitted again on all {len(rows):,} rows", flush=True)
 
     def finished(learner: Any) -> tuple[Any, float | None]:
-        threshold = choose_threshold(learner, inputs, target, contract, purpose)
+        threshold = choose_threshold(learner, inputs, target, contract, purpose, groups)
         fitted = learner.fit(inputs, target)
         model = assemble(encode, fitted, contract, add_features=add_features, threshold=threshold)
         return model, threshold

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -10,10 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 
 from modelyard.contract.model import Contract
-from modelyard.data.folds import copies
+from modelyard.data.folds import belonging, copies
 from modelyard.modelling.encoding import MOST_LEVELS, Feature, encoder, fit_encoder
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import Floats, threads_for
@@ -90,13 +97,14 @@ def compare(
     patience: int = 20,
     tolerance: float = 1e-5,
     log: LiveMetrics,
+    groups: pd.Series | None = None,
 ) -> Choice:
     """Fit candidates, and choose one by its loss on rows that it has not learnt from.
 
     Chosen is the first whose loss is within a standard error of the lowest: name the simplest first. The
     loss is the log loss of classes, and half the squared error of numbers. Small tables are compared out of
     fold: each of five parts is held out once, or, where rows are split by time, each of the four latest
-    sixths is predicted from the rows before it. Larger ones, and rows in groups, are compared on the validation rows. Candidates
+    sixths is predicted from the rows before it. Larger ones are compared on the validation rows. Candidates
     then learn from a sample of the training rows; the best boosting among them is fitted on all, and takes
     part with the loss that it has then. A single candidate learns from all.
 
@@ -109,6 +117,8 @@ def compare(
         patience: see `early_stopping`.
         tolerance: see `early_stopping`.
         log: takes the losses of the iterations.
+        groups: the column `group` of the contract, of the rows to fit on and then those to measure on; a part
+            has all rows of one. Without it, rows that belong together are compared on the validation rows.
 
     Raises:
         UsageError: the training of a candidate diverges.
@@ -117,10 +127,9 @@ def compare(
     target = np.concatenate([train[1], validation[1]])
     given = np.arange(len(train[1])), np.arange(len(train[1]), len(target))
     trials = _Trials(rows, target, contract, seed, patience, tolerance)
-    in_folds = contract.group is None and _is_small(candidates, target, contract)
-    folds = (
-        _folds(rows, target, contract, seed) if in_folds else []
-    )  # features do not say the group
+    in_folds = _is_small(candidates, target, contract)
+    in_folds = in_folds and (contract.group is None or groups is not None)
+    folds = _folds(rows, target, contract, seed, groups) if in_folds else []
     how = "the validation rows"
     if folds:
         others = "those before" if contract.time else "the others"
@@ -291,19 +300,42 @@ def _mean(courses: Sequence[Learned]) -> Learned:
     return Learned(losses, training, best, last.stopped, last.reason)
 
 
-def _folds(rows: pd.DataFrame, target: NDArray[Any], contract: Contract, seed: int) -> list[Fold]:
+def group_folds(
+    target: NDArray[Any], groups: pd.Series, parts: int, seed: int, *, is_class: bool
+) -> Iterator[Fold]:
+    """Divide rows so that those of one group stand in one part, each class as even as that allows."""
+    codes = belonging(groups.to_frame("group"), "group")
+    parts = min(parts, int(codes.max()) + 1)
+    if parts < 2:
+        return
+    kind = StratifiedGroupKFold if is_class else GroupKFold
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a rare class is in few groups
+        yield from kind(parts, shuffle=True, random_state=seed).split(codes, target, codes)
+
+
+def _folds(
+    rows: pd.DataFrame,
+    target: NDArray[Any],
+    contract: Contract,
+    seed: int,
+    groups: pd.Series | None = None,
+) -> list[Fold]:
     """Divide rows; a class that a fold cannot learn is not asked there.
 
     Copies of a row stay together where a column of measurements makes it unlikely that two rows agree by
     chance. Without such a column they are frequencies.
     """
     count, is_class = len(rows), contract.kind != "regression"
-    if contract.time is not None:
+    pairs: Iterable[Fold]
+    if groups is not None:
+        pairs = group_folds(target, groups, FOLDS, seed, is_class=is_class)
+    elif contract.time is not None:
         pairs = TimeSeriesSplit(4, test_size=max(1, count // 6)).split(rows)
     elif _are_measured(rows) and rows.duplicated().any():
-        groups = copies(rows)
-        distinct = min(FOLDS, groups.max() + 1)
-        pairs = GroupKFold(distinct, shuffle=True, random_state=seed).split(rows, groups=groups)
+        same = copies(rows)
+        distinct = min(FOLDS, same.max() + 1)
+        pairs = GroupKFold(distinct, shuffle=True, random_state=seed).split(rows, groups=same)
     elif is_class and np.unique(target, return_counts=True)[1].max() >= FOLDS:
         pairs = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, target)
     else:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from modelyard.contract.model import Contract
 from modelyard.gates import Threshold
+from modelyard.modelling.comparing import Fold, group_folds
 from modelyard.modelling.encoding import without_empty
 from modelyard.modelling.predicting import Floats, threads_for
 
@@ -24,6 +27,7 @@ def choose_threshold(
     target: NDArray[Any],
     contract: Contract,
     purpose: Threshold | None = None,
+    groups: pd.Series | None = None,
 ) -> float | None:
     """Choose the probability from which the positive class is predicted, for a purpose.
 
@@ -36,6 +40,7 @@ def choose_threshold(
         target: their classes (rows,).
         contract: names the positive class.
         purpose: of conf/gates.yml; None: the highest f1.
+        groups: see `compare`.
 
     Returns:
         None unless there are two classes.
@@ -45,13 +50,20 @@ def choose_threshold(
     if len(target) > THRESHOLD_ROWS:
         picked = np.random.default_rng(0).choice(len(target), THRESHOLD_ROWS, replace=False)
         inputs, target = inputs[picked], target[picked]
+        groups = None if groups is None else groups.iloc[picked]
     is_positive = target == contract.target.positive
     if min(is_positive.sum(), (~is_positive).sum()) < FOLDS:
         return 0.5
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    folds: Iterable[Fold]
+    if groups is None:
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(inputs, target)
+    else:
+        folds = list(group_folds(target, groups, FOLDS, 0, is_class=True))
+        if any(len(np.unique(target[others])) < 2 for others, _ in folds) or not folds:
+            return 0.5
     chances = np.empty(len(target))
     with threads_for(len(target)):
-        for others, held_out in folds.split(inputs, target):
+        for others, held_out in folds:
             made = clone(learner).fit(without_empty(inputs[others]), target[others])
             at = list(made.classes_).index(contract.target.positive)
             chances[held_out] = made.predict_proba(inputs[held_out])[:, at]
