@@ -127,7 +127,7 @@ def test_every_addition_has_an_example(
         for line in capsys.readouterr().out.split("Commands:")[1].splitlines()
         if line
     ]
-    assert len(names) == 10
+    assert len(names) == 11
     for name in names:
         assert call(monkeypatch, "add", name, "--help") == 0
         assert f"Example: mlops add {name}" in capsys.readouterr().out
