@@ -159,7 +159,7 @@ def infer(
     for role, name in (*named, *(("sensitive", s) for s in sensitive)):
         if name is not None and name not in table.columns:
             raise UsageError(
-                f'{table.path} has no {role} column "{name}"{did_you_mean(name, table.columns)}.'
+                f'{table.path} has no {role} column "{name}"{did_you_mean(name, table.columns)}'
             )
     if target in (time, group, *sensitive):
         raise UsageError(

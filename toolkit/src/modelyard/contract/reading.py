@@ -55,6 +55,6 @@ def missing_columns(path: Path, missing: list[str], present: Iterable[str]) -> s
     """Make a message with a line for each of the first missing columns, with the closest name."""
 
     def line(name: str) -> str:
-        return f'{path} has no column "{name}"{did_you_mean(name, present)}.'
+        return f'{path} has no column "{name}"{did_you_mean(name, present)}'
 
     return listed(missing, separator="\n", write=line)

@@ -103,7 +103,7 @@ def _parted(given: str, contract: Contract) -> tuple[str, str]:
     name = max(fitting, key=len, default=given.partition("=")[0])
     if name not in contract.columns:
         raise UsageError(
-            f'--what-if: the model has no column "{name}"{did_you_mean(name, contract.features)}.'
+            f'--what-if: the model has no column "{name}"{did_you_mean(name, contract.features)}'
         )
     role = contract.columns[name].role
     if role != "feature":
