@@ -153,7 +153,7 @@ def test_nothing_is_looser_and_every_difference_has_a_reason() -> None:
 
 
 def test_jobs_reach_no_host_that_nobody_named_and_nothing_in_the_clear() -> None:
-    """Theirs: pypi.org, a storage account by a private endpoint, and the tag AppService on the ports 80 and 443."""
+    """Theirs: the public index of Python packages, a storage account by a private endpoint, and the tag AppService on the ports 80 and 443."""
     rules = {
         one.value("properties.type"): one.value("properties.destination")
         for one in of(f"{WORKSPACE}/outboundrules")
