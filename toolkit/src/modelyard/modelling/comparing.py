@@ -333,9 +333,7 @@ def _folds(
     elif contract.time is not None:
         pairs = TimeSeriesSplit(4, test_size=max(1, count // 6)).split(rows)
     elif _are_measured(rows) and rows.duplicated().any():
-        same = copies(rows)
-        distinct = min(FOLDS, same.max() + 1)
-        pairs = GroupKFold(distinct, shuffle=True, random_state=seed).split(rows, groups=same)
+        pairs = group_folds(target, pd.Series(copies(rows)), FOLDS, seed, is_class=False)
     elif is_class and np.unique(target, return_counts=True)[1].max() >= FOLDS:
         pairs = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, target)
     else:
