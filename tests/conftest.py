@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from cookiecutter.exceptions import FailedHookException
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.baked import BakedProject, bake
@@ -16,6 +22,42 @@ from tests.baked import BakedProject, bake
 # The same examples in every run: a red build is about the change, not about luck.
 settings.register_profile("template", deadline=None, derandomize=True, database=None)
 settings.load_profile("template")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each worker its part of the whole projects to begin with: at the end, short tests are left to share."""
+    whole = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    cuts = [len(quick) * worker // workers for worker in range(workers + 1)]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*whole[worker::workers], *quick[cuts[worker] : cuts[worker + 1]])
+    ]
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder for all workers of a test run: the first one makes it, the others wait."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = place / name, place / f"{name}.done"
+        with FileLock(place / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,17 +88,33 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 @pytest.fixture(scope="session")
-def baked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., BakedProject]:
+def baked(once: Once) -> Callable[..., BakedProject]:
     """Make a project, once for the same answers. Its tests only read it."""
-    made: dict[tuple[tuple[str, object], ...], BakedProject] = {}
 
     def project(**answers: object) -> BakedProject:
-        key = tuple(sorted(answers.items()))
-        if key not in made:
-            made[key] = bake(tmp_path_factory.mktemp("baked"), **answers)
-        return made[key]
+        key = json.dumps(answers, sort_keys=True)
+        name = f"baked-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        (path,) = once(name, lambda folder: bake(folder, **answers)).iterdir()
+        return BakedProject(path)
 
     return project
+
+
+@pytest.fixture(scope="session")
+def azure_python(once: Once, baked: Callable[..., BakedProject]) -> Path:
+    """The interpreter of an environment made from requirements/cloud.txt, as on Azure ML."""
+    requirements = baked(serving="online-and-batch").path / "requirements"
+
+    def make(folder: Path) -> None:
+        uv, place = Path(sys.executable).parent / "uv", ["--python", folder / "environment"]
+        pinned = ["--require-hashes", requirements / "cloud.txt", requirements / "modelyard.txt"]
+        for words in (
+            ["venv", "--python", sys.executable, folder / "environment"],
+            ["pip", "sync", "--compile-bytecode", *place, *pinned],
+        ):
+            subprocess.run([uv, "--quiet", *map(str, words)], check=True)
+
+    return once("azure", make) / "environment" / "bin" / "python"
 
 
 @pytest.fixture

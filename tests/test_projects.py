@@ -19,6 +19,7 @@ import pytest
 from covertable import make
 
 from tests.baked import COMBINATIONS, LATER, ROOT, TEMPLATE, VARIED, BakedProject, bake
+from tests.conftest import Once
 
 pytestmark = pytest.mark.slow
 TOOLKIT = ROOT / "toolkit"
@@ -124,29 +125,36 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environments(once: Once) -> Path:
     """What projects make on first use beside .venv: the same for all of them, so made once."""
-    return tmp_path_factory.mktemp("environments")
+    return once("environments", lambda folder: None)
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory, environments: Path) -> Installed:
+def installed(once: Once, environments: Path) -> Installed:
     """The project of all defaults, with both kinds of endpoint, set up."""
-    project = bake(tmp_path_factory.mktemp("installed"), serving="online-and-batch")
-    result = Installed(project, project.path / ".venv" / "bin")
-    result.share(environments)
-    result.make("setup")
-    return result
+
+    def make(folder: Path) -> None:
+        project = bake(folder, serving="online-and-batch")
+        ready = Installed(project, project.path / ".venv" / "bin")
+        ready.share(environments)
+        ready.make("setup")
+
+    (path,) = once("installed", make).iterdir()
+    return Installed(BakedProject(path), path / ".venv" / "bin")
 
 
 @pytest.fixture(scope="session")
-def trained(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def trained(installed: Installed, once: Once) -> Installed:
     """A project with a champion for breast cancer; tests copy it before they change it."""
-    copy = installed.copy(tmp_path_factory.mktemp("trained") / "project")
-    bring_table(copy, "breast_cancer")
-    copy.mlops("run", "azureml/pipelines/train.yml")
-    copy.mlops("promote")
-    return copy
+
+    def make(folder: Path) -> None:
+        copy = installed.copy(folder / "project")
+        bring_table(copy, "breast_cancer")
+        copy.mlops("run", "azureml/pipelines/train.yml")
+        copy.mlops("promote")
+
+    return Installed(BakedProject(once("trained", make) / "project"), installed.bin)
 
 
 @pytest.fixture
@@ -503,25 +511,11 @@ def test_commits_are_checked_without_a_network(installed: Installed, tmp_path: P
     assert re.search(r"ruff check\.+Failed", second.stdout)
 
 
-@pytest.fixture(scope="session")
-def azure_python(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The interpreter of an environment made from requirements/cloud.txt, as on Azure ML."""
-    uv = str(installed.bin / "uv")
-    environment = tmp_path_factory.mktemp("azure") / "environment"
-    base = str(installed.bin / "python")
-    subprocess.run([uv, "venv", "--quiet", "--python", base, environment], check=True)
-    python = str(environment / "bin" / "python")
-    pinned = ("--require-hashes", "requirements/cloud.txt", "requirements/modelyard.txt")
-    done = installed.project.run(uv, "pip", "sync", "--quiet", "--python", python, *pinned)
-    assert done.returncode == 0, done.stderr
-    return python
-
-
 def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
-    installed: Installed, azure_python: str
+    installed: Installed, azure_python: Path
 ) -> None:
     project = installed.project
-    seen = project.run(azure_python, "-W", "ignore", str(ROOT / "tests" / "azure_accepts.py"))
+    seen = project.run(str(azure_python), "-W", "ignore", str(ROOT / "tests" / "azure_accepts.py"))
     assert seen.returncode == 0, seen.stdout + seen.stderr
     files = {
         p.relative_to(project.path).as_posix() for p in (project.path / "azureml").rglob("*.yml")
@@ -529,10 +523,10 @@ def test_every_azure_file_is_accepted_by_the_azure_ml_sdk(
     assert set(seen.stdout.split()) == files
 
 
-def run_on_azure(installed: Installed, python: str, script: str, *words: str) -> list[str]:
+def run_on_azure(installed: Installed, python: Path, script: str, *words: str) -> list[str]:
     """Run a script of tests/ with the packages for Azure; return what it says is ok."""
     path = str(ROOT / "tests" / script)
-    done = installed.project.run(python, "-W", "ignore", path, *words)
+    done = installed.project.run(str(python), "-W", "ignore", path, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return re.findall(r"^ok (.+)$", done.stdout, re.MULTILINE)
 
@@ -546,7 +540,7 @@ def run_on_azure(installed: Installed, python: str, script: str, *words: str) ->
     ],
 )
 def test_versions_are_released_and_delivered_through_azures_own_sdks(
-    installed: Installed, azure_python: str, script: str, words: tuple[str, ...], last: list[str]
+    installed: Installed, azure_python: Path, script: str, words: tuple[str, ...], last: list[str]
 ) -> None:
     text = (ROOT / "tests" / script).read_text(encoding="utf-8")
     listed = text.partition("CHECKS: list[Callable[[], None]] = [")[2]
@@ -557,17 +551,17 @@ def test_versions_are_released_and_delivered_through_azures_own_sdks(
 
 @pytest.mark.killing
 def test_a_release_on_azure_is_killed_at_a_hundred_moments(
-    installed: Installed, azure_python: str
+    installed: Installed, azure_python: Path
 ) -> None:
     seen = run_on_azure(installed, azure_python, "azure_release.py", "100", "none")
     assert seen == ["killed at 100 moments"]
 
 
 def test_events_are_kept_and_become_jobs_through_azures_own_sdks(
-    installed: Installed, azure_python: str
+    installed: Installed, azure_python: Path
 ) -> None:
     script = ROOT / "tests" / "azure_events.py"
-    done = installed.project.run(azure_python, "-W", "ignore", str(script))
+    done = installed.project.run(str(azure_python), "-W", "ignore", str(script))
     assert done.returncode == 0, done.stdout + done.stderr
     checks = re.findall(r"^    (a\w+|events\w+),$", script.read_text("utf-8"), re.MULTILINE)
     assert re.findall(r"^ok (\w+)$", done.stdout, re.MULTILINE) == checks
@@ -575,10 +569,10 @@ def test_events_are_kept_and_become_jobs_through_azures_own_sdks(
 
 
 def test_models_are_registered_promoted_and_rolled_back_in_an_azure_ml_workspace(
-    mine: Installed, azure_python: str
+    mine: Installed, azure_python: Path
 ) -> None:
     script = ROOT / "tests" / "azure_registry.py"
-    done = mine.project.run(azure_python, "-W", "ignore", str(script))
+    done = mine.project.run(str(azure_python), "-W", "ignore", str(script))
     assert done.returncode == 0, done.stdout + done.stderr
     checks = re.findall(r"^    (\w+),$", script.read_text(encoding="utf-8"), re.MULTILINE)
     assert re.findall(r"^ok (\w+)$", done.stdout, re.MULTILINE) == checks

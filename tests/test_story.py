@@ -43,24 +43,6 @@ datasets.load_breast_cancer(as_frame=True).frame.to_csv(sys.argv[1], index=False
 """
 
 
-@pytest.fixture(scope="session")
-def azure(baked: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the packages for Azure."""
-    if given := os.environ.get("STORY_AZURE"):
-        return Path(given)
-    uv, environment = Path(sys.executable).parent / "uv", tmp_path_factory.mktemp("azure") / "e"
-    python = environment / "bin" / "python"
-    requirements = baked(serving="online-and-batch").path / "requirements"
-    place = ["--quiet", "--python", python]
-    for words in (
-        ["venv", "--quiet", "--python", sys.executable, environment],
-        ["pip", "sync", *place, "--require-hashes", requirements / "cloud.txt"],
-        ["pip", "install", *place, "--no-deps", *requirements.glob("wheels/*.whl")],
-    ):
-        subprocess.run([uv, *map(str, words)], check=True)
-    return python
-
-
 @dataclass
 class Story:
     """A project on a provider, its cloud, and a process that runs its commands."""
@@ -224,16 +206,18 @@ def begun(
 
 
 @pytest.fixture
-def table(baked: Bake, azure: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def table(baked: Bake, azure_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a table of its own, and gates that are quick to judge."""
     folder = tmp_path_factory.mktemp("jobs") / "project"
     shutil.copytree(baked(**ANSWERS).path, folder)
     (folder / "data").mkdir(exist_ok=True)
     table = folder / "data" / "table.csv"
-    subprocess.run([azure, "-c", WRITE_TABLE, table], check=True)
+    subprocess.run([azure_python, "-c", WRITE_TABLE, table], check=True)
     words = ["contract", "--data", table, "--target", "target"]
     found = os.environ | {"PYTHONPATH": f"{folder / 'src'}:{ROOT / 'toolkit' / 'src'}"}
-    subprocess.run([azure, "-m", "modelyard", *map(str, words)], cwd=folder, env=found, check=True)
+    subprocess.run(
+        [azure_python, "-m", "modelyard", *map(str, words)], cwd=folder, env=found, check=True
+    )
     for file, old, new in (
         ("conf/gates.yml", "resamples: 500", "resamples: 50"),
         ("azureml/pipelines/train.yml", "learner: auto", "learner: linear"),
@@ -344,12 +328,12 @@ def serves(workspace: Workspace) -> dict[str, int]:
 
 
 def test_a_change_goes_to_production_and_a_worse_one_comes_back_on_both_providers(
-    baked: Bake, azure: Path, tmp_path: Path, table: Path
+    baked: Bake, azure_python: Path, tmp_path: Path, table: Path
 ) -> None:
     def play(provider: Provider) -> Story:
         place = tmp_path / provider.__name__
-        with begun(provider, projects[provider], azure, place, table) as story:
-            tell(story, azure)
+        with begun(provider, projects[provider], azure_python, place, table) as story:
+            tell(story, azure_python)
         return story
 
     projects = {

@@ -64,7 +64,8 @@ class Bench:
     def test_rows(self) -> pd.DataFrame:
         return pd.read_parquet(self.part("test"))
 
-    def train(self, *options: str, to: str = "") -> int:
+    def train(self, *options: str, learner: str = "boosting", to: str = "") -> int:
+        """Run the step `train`; with `learner="auto"`, as a project does: candidates are compared."""
         return training_step(
             self.settings,
             self.fit,
@@ -72,6 +73,7 @@ class Bench:
                 *self._paths("model", "baseline", suffix=to),
                 "--gates",
                 str(self.gates),
+                *(("--learner", learner) if self.settings is Settings else ()),
                 *options,
             ],
         )

@@ -11,6 +11,8 @@ import pytest
 from fairlearn import metrics as known
 from modelyard.evaluation import evaluate, fairness, groups, metrics
 
+from tests.bench import make_bench
+
 EVALUATION = evaluate.Evaluation(resamples=200)
 
 
@@ -23,8 +25,8 @@ def apart(evidence, metric: str, column: int = 0):
     return evidence["details"]["columns"][column]["disparities"][metric]
 
 
-@pytest.fixture
-def unfair(bench):
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
     """A model that learns that rows of group b are rarely positive; group c is tiny."""
     random = np.random.default_rng(5)
     rows = 2_000
@@ -39,9 +41,17 @@ def unfair(bench):
     table["y"] = np.where(score + random.normal(size=rows) / 2 > 0, "yes", "no")
     types = {"x": "number", "group": "category", "age": "integer", "y": "category"}
     target = {"column": "y", "kind": "binary", "positive": "yes"}
-    made = bench(table, target, types, sensitive=["group", "age"])
+    made = make_bench(
+        tmp_path_factory.mktemp("unfair"), table, target, types, sensitive=["group", "age"]
+    )
     assert made.train() == 0
     return made
+
+
+@pytest.fixture
+def unfair(trained, tmp_path):
+    """A copy, to change."""
+    return trained.copy(tmp_path)
 
 
 def lower_limit(place, rows: int = 30) -> None:

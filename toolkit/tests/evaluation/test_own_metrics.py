@@ -45,14 +45,13 @@ def module(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def costly(mixed_bench, module) -> Bench:
+def costly(trained_bench, module) -> Bench:
     """A trained bench whose gates ask for the cost."""
-    mixed_bench.metrics = module(COST)
-    mixed_bench.gates.write_text(
+    trained_bench.metrics = module(COST)
+    trained_bench.gates.write_text(
         "evaluation: {resamples: 100}\npromotion: {binary: {metric: cost, floor: 9}}"
     )
-    assert mixed_bench.train() == 0
-    return mixed_bench
+    return trained_bench
 
 
 def drawn(kind: str, truth: np.ndarray, made: Prediction, own: dict[str, Metric]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def numbers(random: np.random.Generator, rows: int) -> pd.DataFrame:
 
 
 def chosen(place) -> str:
-    assert place.train() == 0
+    assert place.train(learner="auto") == 0
     details = place.evidence("training")["details"]
     losses = {one["name"]: one["loss"] for one in details["candidates"]}
     lowest = min(losses, key=lambda name: losses[name])
@@ -77,10 +77,10 @@ def test_a_learner_that_is_named_is_not_compared_with_others(bench, random):
     table = numbers(random, 400)
     table["y"] = table["a"] + random.normal(size=400) / 9
     place = bench(table, REGRESSION, dict.fromkeys("abcdey", "number"))
-    assert place.train("--learner", "boosting") == 0
+    assert place.train() == 0
     details = place.evidence("training")["details"]
     assert [one["name"] for one in details["candidates"]] == ["boosting"]
-    assert place.train("--learner", "magic", to="2") == 2
+    assert place.train(learner="magic", to="2") == 2
 
 
 def test_boosting_that_was_stopped_and_cut_back_is_boosting_of_so_many_iterations():
