@@ -17,6 +17,7 @@ from modelyard.files import write_text
 __all__ = ["read_evidence", "write_evidence"]
 
 PARAM_LENGTH = 6000  # MLflow refuses longer values
+ANONYMITY = "anonymity"  # of the project's table, not of a run
 
 
 def write_evidence(
@@ -81,6 +82,19 @@ def read_evidence(folder: Path | str, kind: str) -> dict[str, Any]:
     if not isinstance(evidence, dict) or evidence.get("evidence") != kind:
         raise UsageError(f'{path} is not evidence of kind "{kind}": run its step again.')
     return evidence
+
+
+def anonymity_folder(root: Path) -> Path:
+    """Folder of what `mlops anonymity` has found of the project's table."""
+    return root / ".mlflow" / ANONYMITY
+
+
+def read_anonymity(root: Path) -> dict[str, Any]:
+    """Read what `mlops anonymity` has found, as evidence by its kind; empty where there is none, or a damaged file."""
+    try:
+        return {ANONYMITY: read_evidence(anonymity_folder(root), ANONYMITY)}
+    except UsageError:
+        return {}
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,8 @@ import pytest
 from modelyard.contract.model import Contract, contract_text
 from modelyard.errors import UsageError
 from modelyard.evaluation import anonymity as module
-from modelyard.evaluation.anonymity import anonymity, keep, kept
+from modelyard.evaluation.anonymity import anonymity, keep
+from modelyard.evidence import read_anonymity
 from modelyard.gates import AnonymityGate
 from modelyard.principles import Principles, shown
 
@@ -137,7 +138,7 @@ def test_privacy_is_shown_by_a_gate_that_passed_on_the_versions_table(tmp_path: 
         found = anonymity(tmp_path / "t.csv", contract(), gate, ["sex"])
         keep(tmp_path, found)
         source = {"sha256": found.sha256 if of_this_table else "other"}
-        evidence = {"data": {"details": {"source": source}}, **kept(tmp_path)}
+        evidence = {"data": {"details": {"source": source}}, **read_anonymity(tmp_path)}
         return {one.name: one for one in shown(principles, evidence)}[
             "privacy and security"
         ].is_shown
@@ -147,7 +148,7 @@ def test_privacy_is_shown_by_a_gate_that_passed_on_the_versions_table(tmp_path: 
     assert state(None) is None
     assert state(AnonymityGate(least=2), of_this_table=False) is None
     (tmp_path / ".mlflow" / "anonymity" / "anonymity.json").write_text("{")
-    assert kept(tmp_path) == {}
+    assert read_anonymity(tmp_path) == {}
 
 
 def test_the_command_prints_what_its_page_shows_and_refuses_below_the_gate(

@@ -7,10 +7,9 @@ contract names a group, such as a person's number, its values are counted instea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +19,10 @@ from modelyard.contract.model import Contract
 from modelyard.data.cells import Reading, parse
 from modelyard.data.stream import BATCH_ROWS, open_stream
 from modelyard.errors import UsageError
-from modelyard.evidence import read_evidence, write_evidence
+from modelyard.evidence import ANONYMITY, anonymity_folder, write_evidence
 from modelyard.files import digest
 from modelyard.gates import AnonymityGate
 
-FOLDER = Path(".mlflow") / "anonymity"
-KIND = "anonymity"
 COUNTED = 5  # smaller groups are counted where conf/gates.yml names no least k
 ROWS = "rows "  # no column is called so: readers strip names
 
@@ -138,8 +135,8 @@ def anonymity(
 def keep(root: Path, found: Anonymity) -> Path:
     """Write `anonymity.json` into the project; returns its path."""
     return write_evidence(
-        root / FOLDER,
-        KIND,
+        anonymity_folder(root),
+        ANONYMITY,
         params={"least": found.least, "columns": ", ".join(found.columns)},
         metrics={
             name: getattr(found, name)
@@ -148,14 +145,6 @@ def keep(root: Path, found: Anonymity) -> Path:
         tags={"table": found.table},
         details=asdict(found),
     )
-
-
-def kept(root: Path) -> dict[str, Mapping[str, Any]]:
-    """Read the project's figure as evidence by its kind; empty where there is none, or a damaged file."""
-    try:
-        return {KIND: read_evidence(root / FOLDER, KIND)}
-    except UsageError:
-        return {}
 
 
 def _judged(k: int, gate: AnonymityGate | None, missing: list[str]) -> tuple[bool | None, str]:

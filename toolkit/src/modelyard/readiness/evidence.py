@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
-from modelyard.evaluation.anonymity import kept
+from modelyard.evidence import read_anonymity
 from modelyard.files import read_json
 from modelyard.gates import Gates, load_gates
 from modelyard.git import asked
@@ -90,7 +90,7 @@ class Seen:
         folder = (
             self.root / ".mlflow" / "decisions" / f"{self.champion.name}-v{self.champion.number}"
         )
-        found: dict[str, Any] = dict(kept(self.root))
+        found: dict[str, Any] = read_anonymity(self.root)
         for file in folder.glob("evidence/*.json"):
             try:
                 found[file.stem] = read_json(file)

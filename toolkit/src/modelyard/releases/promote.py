@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.evaluation.anonymity import kept
 from modelyard.evaluation.held_out import held_out
+from modelyard.evidence import read_anonymity
 from modelyard.files import read_json, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
@@ -117,7 +117,7 @@ def promote(
         for kind in {*COMPARED, "decision"} & evidence.keys():
             write_json(evidence_folder / f"{kind}.json", evidence[kind])
         principles = load_principles(root / "conf" / "principles.yml")
-        shown = evidence | kept(root)
+        shown = evidence | read_anonymity(root)
         cards = _write_pages(folder, shown, project, principles, registry, challenger)
         if not dry_run:
             former = (evidence["evaluation"]["details"].get("champion") or {}).get("former")
