@@ -125,6 +125,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Template and organization": {
         "add": add.add_app,
         "upgrade": upgrade.upgrade,
+        "upgrade-locks": upgrade.upgrade_locks,
         "policy": policy.policy_app,
         "fleet": fleet.fleet_app,
         "reuse": fleet.reuse,

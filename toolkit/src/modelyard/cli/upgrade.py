@@ -105,3 +105,22 @@ def _show(found: Upgrade) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def upgrade_locks(as_json: JsonOption = False) -> None:
+    """Pin every package at its newest version.
+
+    Names what moved in requirements/*.txt. What is new in requirements/*.in alone: make lock. Afterwards: make setup.
+
+    Example: mlops upgrade-locks
+    """
+    from modelyard.files import project_root
+    from modelyard.locks import upgrade_locks
+
+    moves = upgrade_locks(project_root())
+    if as_json:
+        print(json.dumps([asdict(move) for move in moves]))
+        return
+    for move in moves:
+        print(f"{move.lock}.txt: {move.package} {move.before or 'none'} → {move.after or 'none'}")
+    print(f"{len(moves)} pins moved" if moves else "every package is at its newest version already")
