@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from modelyard.reports.charts.drawing import figure, shortened
+from modelyard.reports.charts.drawing import element, figure, shortened
 from modelyard.reports.charts.scales import coordinate
 
 
@@ -45,14 +45,9 @@ def heatmap(
                 square = f"{start}h{side}v{side}h-{side}z"
                 kind = "right" if row == column else "wrong"
                 squares.setdefault((shade(count / total), kind), []).append(square)
-    body = [
-        Markup('<rect class="plate" x="{}" y="{}" width="{}" height="{}"/>').format(
-            coordinate(margin), coordinate(margin), coordinate(extent), coordinate(extent)
-        )
-    ]
+    body = [element("rect", "plate", x=margin, y=margin, width=extent, height=extent)]
     for (level, kind), steps in sorted(squares.items()):
-        path = Markup('<path class="heat{} {}" d="{}"/>').format(level, kind, "".join(steps))
-        body.append(path)
+        body.append(element("path", f"heat{level} {kind}", d="".join(steps)))
     every = math.ceil(12 / cell)
     for index, label in enumerate(shown):
         if index % every:
