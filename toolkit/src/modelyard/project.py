@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from modelyard.errors import UsageError
 from modelyard.files import project_root
 from modelyard.git import asked
 from modelyard.yaml_files import read_model
@@ -49,6 +50,17 @@ class Project(BaseModel):
     region: str = ""
     registry: str | None = None
     environments: Mapping[str, Environment] = {}
+
+    def environment(self, name: str) -> Environment:
+        """Return an environment.
+
+        Raises:
+            UsageError: there is none of the name.
+        """
+        if name not in self.environments:
+            known = ", ".join(self.environments) or "none"
+            raise UsageError(f"conf/project.yml has no environment {name!r}; it has: {known}")
+        return self.environments[name]
 
     def region_of(self, environment: str) -> str:
         """Return the region of an environment: its own, or that of the project."""

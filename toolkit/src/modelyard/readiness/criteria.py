@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from modelyard.files import read_json
 from modelyard.git import asked
 from modelyard.models.version import CHAMPION
-from modelyard.readiness.evidence import Seen
-from modelyard.readiness.found import Found
+from modelyard.readiness.evidence import Found, Seen
 
 PEOPLE, CREATION, RELEASE, APPLICATION = "people", "model creation", "model release", "application"
 TRAIN = "mlops run azureml/pipelines/train.yml"

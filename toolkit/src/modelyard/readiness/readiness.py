@@ -13,8 +13,7 @@ from modelyard.principles import load_principles, shown
 from modelyard.project import author
 from modelyard.readiness.answers import Answer, load_answers, save_answer
 from modelyard.readiness.criteria import CRITERIA, Criterion
-from modelyard.readiness.evidence import Seen
-from modelyard.readiness.found import Found
+from modelyard.readiness.evidence import Found, Seen
 from modelyard.readiness.responsibility import groups, owners
 from modelyard.yaml_files import did_you_mean
 

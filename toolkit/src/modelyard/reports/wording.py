@@ -10,6 +10,8 @@ from typing import Any
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _LARGEST = 1e15
+# Unicode marks of direction reorder the text around them, in an editor too.
+DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 
 
@@ -111,6 +113,11 @@ def text(value: Any, limit: int = 160) -> str:
     """Write any JSON value in one line of at most `limit` characters."""
     written = " ".join(_plain(value).split()) or MISSING
     return written if len(written) <= limit else written[: limit - 1].rstrip() + "…"
+
+
+def plain(value: Any, limit: int = 160) -> str:
+    """Write a value in one line without marks of direction."""
+    return text(DIRECTION_MARKS.sub("", value) if isinstance(value, str) else value, limit)
 
 
 def setting(value: Any, limit: int = 200) -> str:

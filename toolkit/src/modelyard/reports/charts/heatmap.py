@@ -11,18 +11,10 @@ from modelyard.reports.charts.drawing import element, figure, shortened
 from modelyard.reports.charts.scales import coordinate
 
 
-def heatmap(
-    name: str,
-    title: str,
-    description: str,
-    labels: Sequence[str],
-    matrix: Sequence[Sequence[float]],
-) -> Markup:
-    """Draw a square matrix with too many classes for a table, each row shaded by its own shares.
+def heatmap(description: str, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> Markup:
+    """Draw a confusion matrix with too many classes for a table, each row shaded by its own shares.
 
     Args:
-        name: unique in the page.
-        title: of the chart.
         description: the chart in words, for screen readers.
         labels: of the rows and the columns.
         matrix: counts; rows are the actual classes, columns the predicted ones.
@@ -60,7 +52,7 @@ def heatmap(
             ).format(coordinate(margin - 5), coordinate(middle + 3.5), label)
         )
     whole = margin + extent + 6
-    return figure(name, title, description, whole, body, width=whole)
+    return figure("confusion", "Confusion matrix", description, whole, body, width=whole)
 
 
 def shade(share: float) -> int:
