@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from modelyard.errors import UsageError
-from modelyard.files import project_root
 from modelyard.git import asked
 from modelyard.yaml_files import read_model
 
@@ -67,9 +66,9 @@ class Project(BaseModel):
         return self.environments[environment].region or self.region
 
 
-def load_project(root: Path | None = None) -> Project:
-    """Read conf/project.yml of the project at `root` (default: the one around the working folder)."""
-    return read_project((root or project_root()) / "conf" / "project.yml")
+def load_project(root: Path) -> Project:
+    """Read conf/project.yml of the project at `root`."""
+    return read_project(root / "conf" / "project.yml")
 
 
 def read_project(path: Path) -> Project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,12 +139,11 @@ def share(
         _share_asset(root, project, str(what), environment if apply else None, as_json=as_json)
         return
     from modelyard.azure import open_workspace
-    from modelyard.delivery.share import describe
     from modelyard.delivery.share import share as give
 
     shared = give(root, project, open_workspace(root, str(environment)), what, say)
     if as_json:
-        print(describe(shared))
+        print(json.dumps(asdict(shared) if shared else {"shared": False}))
     elif shared is None:
         print(
             "conf/project.yml names no registry: `mlops take` copies from the workspace of "
@@ -194,7 +194,6 @@ def take(
 ) -> None:
     """Take a version into another workspace. Same number, same digest, nothing trained again."""
     from modelyard.azure import open_workspace
-    from modelyard.delivery.share import describe
     from modelyard.delivery.share import take as fetch
     from modelyard.project import load_project
 
@@ -207,7 +206,7 @@ def take(
         _say(as_json),
     )
     if as_json:
-        print(describe(taken))
+        print(json.dumps(asdict(taken)))
     elif taken.unchanged:
         print(f"v{version} ({taken.digest[:12]}) is in {taken.place} already")
 

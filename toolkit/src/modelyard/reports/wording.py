@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _LARGEST = 1e15
+_T = TypeVar("_T")
 # Unicode marks of direction reorder the text around them, in an editor too.
 DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
@@ -130,6 +131,13 @@ def setting(value: Any, limit: int = 200) -> str:
 def plural(count: float, one: str, many: str | None = None) -> str:
     """Write a count with its noun: `1 column`, `2 columns`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def thinned(points: Sequence[_T], most: int) -> list[_T]:
+    """Keep at most so many points, evenly spaced, with the first and the last."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(at * (len(points) - 1) / (most - 1))] for at in range(most)]
 
 
 def words(name: str) -> str:
