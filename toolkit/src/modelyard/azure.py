@@ -144,7 +144,7 @@ def azure_errors() -> Iterator[None]:
         raise AzureFailed(f"Azure: {text}") from error
 
 
-def found(read: Callable[[], _T]) -> _T | None:
+def or_none(read: Callable[[], _T]) -> _T | None:
     """Read something with Azure's packages; None where there is none of it."""
     from azure.core.exceptions import ResourceNotFoundError
 

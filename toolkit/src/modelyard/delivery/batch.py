@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from modelyard.azure import Workspace, azure_errors, found, patiently
+from modelyard.azure import Workspace, azure_errors, or_none, patiently
 from modelyard.delivery.share import SERVE
 from modelyard.errors import UsageError
 from modelyard.models.adoption import ENVIRONMENT
@@ -80,4 +80,4 @@ def deploy_batch(root: Path, project: Project, workspace: Workspace, say: Say) -
 def _there(operations: Any, *names: str) -> Any:
     """Read an endpoint or a deployment; None: there is none."""
     with azure_errors():
-        return found(lambda: operations.get(*names))
+        return or_none(lambda: operations.get(*names))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.azure import Workspace, azure_errors, found, storage_container
+from modelyard.azure import Workspace, azure_errors, or_none, storage_container
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import digest
@@ -177,7 +177,7 @@ def _read(file: Path) -> pd.DataFrame:
 def _latest(workspace: Workspace) -> Any:
     """Read the latest version of the data asset; None: there is none."""
     with azure_errors():
-        return found(lambda: workspace.client.data.get(ASSET, label="latest"))
+        return or_none(lambda: workspace.client.data.get(ASSET, label="latest"))
 
 
 def _download(workspace: Workspace, asset: Any, folder: Path) -> Path:

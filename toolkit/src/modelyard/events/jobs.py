@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.azure import WHERE, found
+from modelyard.azure import WHERE, or_none
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -37,7 +37,7 @@ class AzureJobs:
 
     def exists(self, name: str) -> bool:
         """Whether there is a job of this name, in any state."""
-        return found(lambda: self._client.jobs.get(name)) is not None
+        return or_none(lambda: self._client.jobs.get(name)) is not None
 
     def submit(
         self, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]

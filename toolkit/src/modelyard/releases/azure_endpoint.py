@@ -24,7 +24,7 @@ from modelyard.azure import (
     AzureFailed,
     Send,
     Workspace,
-    found,
+    or_none,
     patiently,
     send_patiently,
     sender,
@@ -106,7 +106,7 @@ class AzureEndpoint:
         """Create the endpoint of the file where there is none, with the identity of conf/project.yml."""
         from azure.ai.ml import load_online_endpoint
 
-        if self._do(lambda: found(self._get)) is not None:
+        if self._do(lambda: or_none(self._get)) is not None:
             return
         changes: list[dict[str, Any]] = [{"name": self.name}]
         if identity := self.workspace.names.scoring_identity:
@@ -189,7 +189,7 @@ class AzureEndpoint:
 
         It takes the right to read, and not the record of releases. Without an endpoint there are none.
         """
-        if self._do(lambda: found(self._get)) is None:
+        if self._do(lambda: or_none(self._get)) is None:
             return []
         view, since = self.view(), self.deployed_since()
         live = [since[name][1] for name in view.traffic]
@@ -324,7 +324,9 @@ class AzureEndpoint:
 
     def _deployment(self, name: str) -> Any:
         """Read a deployment; None: there is none."""
-        return self._do(lambda: found(lambda: self._client.online_deployments.get(name, self.name)))
+        return self._do(
+            lambda: or_none(lambda: self._client.online_deployments.get(name, self.name))
+        )
 
     def settled(self, name: str) -> Any:
         """Wait until a deployment neither changes nor scales; return it, None where there is none."""
