@@ -68,7 +68,7 @@ def check_project(
     files = documents or Documents(root)
     name = str(files.project.get("name"))
     found = dict.fromkeys(
-        Breach(_shown(path, root), line, rule, message, policy.owner_of(rule))
+        Breach(path.relative_to(root).as_posix(), line, rule, message, policy.owner_of(rule))
         for path, line, rule, message in _findings(files, policy)
     )
     own = [one for one in policy.exceptions if one.project == name]
@@ -294,7 +294,3 @@ def _toolkit(root: Path, versions: str) -> Iterator[Finding]:
                 yield path, number, "toolkit", f"found {found[1]}, expected {versions}"
             return
     yield path, 1, "toolkit", f"no version is pinned, expected {versions}"
-
-
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
