@@ -112,7 +112,7 @@ class Workspace:
 
     def create_or_update(self, job: Any) -> None:
         if self.overtaken:
-            self.held.setdefault(job.name, None)
+            self.held.setdefault(job.name, "another's")
         if job.name in self.held:
             raise HttpResponseError("A job with this name already exists.")
         problems = job._validate().error_messages
@@ -184,7 +184,7 @@ def a_job_that_somebody_else_started_is_left_alone(store: BlobStore, blobs: Blob
     services, workspace = made(store)
     workspace.overtaken = True
     reactions.handle(read_event("monitor-breached", payloads.breached()), services)
-    assert list(workspace.held.values()) == [None]
+    assert list(workspace.held.values()) == ["another's"]
 
 
 def made(store: BlobStore) -> tuple[reactions.Services, Workspace]:

@@ -16,62 +16,18 @@ from modelyard.infra.findings import Finding, Place
 from bicep_reader import bodies, calls, deploy_time, lint, names, policy
 from bicep_reader.resource_types import Types, recorded
 from bicep_reader.sources import Sources, load
-from bicep_reader.tree import BicepFile, Member, Name, walk
-from bicep_reader.tree import Module as Declared
 
-__all__ = [
-    "File",
-    "Finding",
-    "Infrastructure",
-    "Module",
-    "Place",
-    "Resource",
-    "read_infrastructure",
-]
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A resource that a file declares; an `existing` one is referred to and not deployed."""
-
-    type: str  # such as Microsoft.Storage/storageAccounts
-    existing: bool
-    place: Place
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module that a file deploys.
-
-    Attributes:
-        needs: symbols of the modules whose outputs are among its parameters.
-    """
-
-    symbol: str
-    file: Path
-    conditional: bool
-    needs: tuple[str, ...]
-    place: Place
-
-
-@dataclass(frozen=True)
-class File:
-    """What one .bicep file declares; both are empty for a .bicepparam file."""
-
-    path: Path
-    resources: tuple[Resource, ...] = ()
-    modules: tuple[Module, ...] = ()
+__all__ = ["Finding", "Infrastructure", "Place", "read_infrastructure"]
 
 
 @dataclass(frozen=True)
 class Infrastructure:
-    """The files of a folder by absolute path, and the findings about them.
+    """What was found in the files of a folder.
 
     Attributes:
         not_compared: resources whose bodies were not compared with Azure's types, and why.
     """
 
-    files: Mapping[Path, File]
     findings: tuple[Finding, ...]
     not_compared: tuple[tuple[Place, str], ...]
 
@@ -96,7 +52,6 @@ def read_infrastructure(
     answers |= azure_types(sorted(name for name in used if name.lower() not in answers))
     types = Types(answers)
     return Infrastructure(
-        {path: _declared(file) for path, file in sources.files.items()},
         tuple(dict.fromkeys(_findings(sources, types))),
         tuple(note for file in sources.bicep for note in bodies.not_compared(file, types)),
     )
@@ -118,29 +73,3 @@ def _findings(sources: Sources, types: Types) -> Iterator[Finding]:
     )
     for check in checks:
         yield from (finding for finding in check if finding.place.file not in broken)
-
-
-def _declared(file: BicepFile) -> File:
-    return File(
-        file.path,
-        tuple(Resource(one.type, one.existing, one.place) for one in file.every_resource()),
-        tuple(
-            Module(
-                one.symbol,
-                (file.path.parent / one.path).resolve(),
-                one.condition is not None,
-                tuple(_needs(one, file)),
-                one.place,
-            )
-            for one in file.modules.values()
-        ),
-    )
-
-
-def _needs(module: Declared, file: BicepFile) -> list[str]:
-    found = [
-        node.of.name
-        for node in walk(module.body)
-        if isinstance(node, Member) and isinstance(node.of, Name) and node.name == "outputs"
-    ]
-    return [name for name in dict.fromkeys(found) if name in file.modules]

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import add, ge, gt, le, lt, mul, sub
 from pathlib import Path
 from typing import Any, Final
 
@@ -339,6 +340,17 @@ def _as_text(value: Any) -> str:
     return str(value) if not isinstance(value, bool) else str(value).capitalize()
 
 
+_OF_NUMBERS: dict[str, Callable[[int, int], Any]] = {
+    "+": add,
+    "-": sub,
+    "*": mul,
+    ">": gt,
+    ">=": ge,
+    "<": lt,
+    "<=": le,
+}
+
+
 def _operation(operator: str, values: list[Any]) -> Any:
     if operator == "??":
         left = values[0]
@@ -359,20 +371,8 @@ def _operation(operator: str, values: list[Any]) -> Any:
             return a.lower() == b.lower()
         case "!", [bool(a)]:
             return not a
-        case "+", [int(a), int(b)]:
-            return a + b
-        case "-", [int(a), int(b)]:
-            return a - b
-        case "*", [int(a), int(b)]:
-            return a * b
-        case ">", [int(a), int(b)]:
-            return a > b
-        case ">=", [int(a), int(b)]:
-            return a >= b
-        case "<", [int(a), int(b)]:
-            return a < b
-        case "<=", [int(a), int(b)]:
-            return a <= b
+        case _, [int(a), int(b)] if operator in _OF_NUMBERS:
+            return _OF_NUMBERS[operator](a, b)
         case _:
             return UNKNOWN
 

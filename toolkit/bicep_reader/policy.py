@@ -1,4 +1,4 @@
-"""Keys and secrets, roles that give roles, and operations of roles, as the files write them.
+"""Keys and secrets, and operations of roles, as the files write them.
 
 What a deployment would make of the files is held against promises by the toolkit (modelyard/infra/promises.py).
 """
@@ -23,12 +23,6 @@ from bicep_reader.tree import (
 
 CHECK = "policy"
 OPERATIONS = Path(__file__).with_name("operations.txt")
-# Roles that can assign roles: their owner can get every permission.
-GIVE_ROLES = {
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
-    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
-    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
-}
 OPERATION = re.compile(r"^[A-Za-z]+(\.[A-Za-z]+)+/[\w./*-]+/(read|write|delete|action|\*)$", re.I)
 SECRET_NAME = re.compile(
     r"(password|secret|token|connectionstring|(account|api|access|sas|shared|primary|storage)key)$",
@@ -41,7 +35,6 @@ def check(sources: Sources) -> Iterator[Finding]:
     """Check every file."""
     for file in sources.bicep:
         yield from _secrets(file)
-        yield from _roles_that_give_roles(file)
     yield from _role_operations(sources)
 
 
@@ -68,17 +61,6 @@ def _secrets(file: BicepFile) -> Iterator[Finding]:
 
 def _reads_secret(call: Call) -> bool:
     return call.function == "getSecret" or call.function.lower().startswith("list")
-
-
-def _roles_that_give_roles(file: BicepFile) -> Iterator[Finding]:
-    for expression in file.expressions:
-        for node in walk(expression):
-            if isinstance(node, Literal) and str(node.value).lower() in GIVE_ROLES:
-                name = GIVE_ROLES[str(node.value).lower()]
-                remedy = "assign a custom role with the operations that are needed"
-                yield Finding(
-                    node.place, f"the role {name} can give itself every permission", remedy, CHECK
-                )
 
 
 def _role_operations(sources: Sources) -> Iterator[Finding]:

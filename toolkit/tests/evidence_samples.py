@@ -467,6 +467,14 @@ def costs(*, champion: bool = True, **changed: float | None) -> dict[str, Any]:
     )
 
 
+def group(
+    predicted: float, observed: float, below: float, above: float, rows: int
+) -> dict[str, float]:
+    """A group of rows of a calibration; its interval lies so far below and above what was observed."""
+    low, high = observed - below, observed + above
+    return {"predicted": predicted, "observed": observed, "low": low, "high": high, "rows": rows}
+
+
 def binary(*, champion: bool = True, passed: bool = True, stage: str = "registered") -> Evidence:
     """A whole run on flights: will it be late?"""
 
@@ -474,17 +482,11 @@ def binary(*, champion: bool = True, passed: bool = True, stage: str = "register
         return [[i / 99, (i / 99) ** power] for i in range(100)]
 
     def groups(bend: float) -> list[dict[str, float]]:
-        predicted = [0.04 + 0.075 * i for i in range(10)]
-        rows = [12_000 - 1_150 * i for i in range(10)]
+        known = [(0.04 + 0.075 * i, 12_000 - 1_150 * i) for i in range(10)]
+        halves = [1.1 / math.sqrt(n) for _, n in known]
         return [
-            {
-                "predicted": p,
-                "observed": p + bend * math.sin(p * 5),
-                "low": p + bend * math.sin(p * 5) - 1.1 / math.sqrt(n),
-                "high": p + bend * math.sin(p * 5) + 1.1 / math.sqrt(n),
-                "rows": n,
-            }
-            for p, n in zip(predicted, rows, strict=True)
+            group(p, p + bend * math.sin(p * 5), half, half, n)
+            for (p, n), half in zip(known, halves, strict=True)
         ]
 
     challenger = {
@@ -593,14 +595,7 @@ def multiclass(classes: int = 3) -> Evidence:
             **compared(challenger, worse, champion=False, half=0.02),
             "calibration": {
                 "challenger": [
-                    {
-                        "predicted": 0.5 + i / 10,
-                        "observed": 0.47 + i / 10,
-                        "low": 0.4 + i / 10,
-                        "high": 0.54 + i / 10,
-                        "rows": 90,
-                    }
-                    for i in range(5)
+                    group(0.5 + i / 10, 0.47 + i / 10, 0.07, 0.07, 90) for i in range(5)
                 ],
             },
             "curves": {},
@@ -630,26 +625,8 @@ def regression(*, champion: bool = True) -> Evidence:
         "primary": "r2",
         **compared(challenger, worse, champion=champion, half=0.02),
         "calibration": {
-            "challenger": [
-                {
-                    "predicted": p,
-                    "observed": p * 1.04 - 1,
-                    "low": p - 3,
-                    "high": p + 2.5,
-                    "rows": 6547,
-                }
-                for p in predicted
-            ],
-            "baseline": [
-                {
-                    "predicted": p * 0.8,
-                    "observed": p * 0.9,
-                    "low": p - 5,
-                    "high": p + 4,
-                    "rows": 6547,
-                }
-                for p in predicted
-            ],
+            "challenger": [group(p, p * 1.04 - 1, 3, 2.5, 6547) for p in predicted],
+            "baseline": [group(p * 0.8, p * 0.9, 5, 4, 6547) for p in predicted],
         },
         "curves": None,
         "confusion": None,

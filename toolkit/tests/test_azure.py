@@ -52,7 +52,7 @@ def test_an_environment_and_a_subscription_have_to_be_known(
     for name in ("AZURE_SUBSCRIPTION_ID", "AZUREML_ARM_SUBSCRIPTION"):
         monkeypatch.delenv(name, raising=False)
     make_small_project(tmp_path)
-    with pytest.raises(UsageError, match="has no environment 'prod'; it has none"):
+    with pytest.raises(UsageError, match="has no environment 'prod'; it has: none"):
         open_workspace(tmp_path, "prod")
     project = tmp_path / "conf" / "project.yml"
     there = "{resource_group: rg, workspace: mlw, endpoint: e}"

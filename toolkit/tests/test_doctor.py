@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from modelyard import doctor
+from modelyard.cli.doctor import doctor as look
+from modelyard.errors import CheckFailed
 
 from tests.small_project import make_small_project
 
@@ -151,7 +153,9 @@ def test_only_what_is_not_the_teams_is_mended_without_asking(project: Path) -> N
     assert safe == {"git": False, "MLflow": True}
 
 
-def test_the_command_mends_what_it_may_and_says_what_is_left(project: Path) -> None:
+def test_the_command_mends_what_it_may_and_says_what_is_left(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     move(project)
     (project / "table.csv").unlink()
     (project / "Makefile").write_text("setup:\n\ttouch made\n")
@@ -161,10 +165,12 @@ def test_the_command_mends_what_it_may_and_says_what_is_left(project: Path) -> N
     assert "failed, see above: make hooks" in done.stderr
     assert (project / "made").is_file()
     assert {one.thing for one in doctor.examine(project) if one.is_fine is False} == {"data"}
-    done = subprocess.run([*command, "--json"], cwd=project, capture_output=True, text=True)
-    found = {one["thing"]: one["is_fine"] for one in json.loads(done.stdout)}
-    assert found["data"] is found["Python"] is False
-    assert found["MLflow"] is True
+    monkeypatch.chdir(project)
+    capsys.readouterr()
+    with pytest.raises(CheckFailed, match=r"to mend: .*data"):
+        look(as_json=True)
+    found = {one["thing"]: one["is_fine"] for one in json.loads(capsys.readouterr().out)}
+    assert (found["data"], found["MLflow"]) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -274,23 +275,22 @@ def test_the_hosts_of_a_closed_environment_answer_at_private_addresses(
     assert "network" not in ask(**ANSWERS)  # the others are public
 
 
-@pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("203.0.114.7", "is 203.0.114.7 here, an address of the internet, where it is closed"),
-        (None, "has no address here"),
-        ("10.9.9.9", "does not answer at 10.9.9.9, port 443"),
-    ],
-)
+UNREACHED = [
+    ("203.0.114.7", "is 203.0.114.7 here, an address of the internet, where it is closed"),
+    (None, "has no address here"),
+    ("10.9.9.9", "does not answer at 10.9.9.9, port 443"),
+]
+
+
+@pytest.mark.parametrize(("host", "reason"), zip(HOSTS, cycle(UNREACHED), strict=False))
 def test_a_host_that_is_not_reached_is_named_with_its_reason(
     ask: Ask,
     closed: Path,
     network: dict[str, str | None],
     host: str,
-    address: str | None,
-    said: str,
+    reason: tuple[str | None, str],
 ) -> None:
+    address, said = reason
     network[host] = address
     (found,) = ask(root=closed, **ANSWERS)["network"]
     assert (found.is_fine, found.found) == (False, f"dev: {host} {said}")

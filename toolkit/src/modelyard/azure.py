@@ -76,12 +76,7 @@ def open_workspace(root: Path, environment: str) -> Workspace:
         UsageError: there is no such environment, Azure's packages are not installed, or no subscription
             is set.
     """
-    known = load_project(root).environments
-    if environment not in known:
-        raise UsageError(
-            f"conf/project.yml has no environment {environment!r}; it has {', '.join(known) or 'none'}"
-        )
-    names = known[environment]
+    names = load_project(root).environment(environment)
     subscription = os.environ.get(SUBSCRIPTION) or os.environ.get(_IN_JOBS)
     if not subscription:
         raise UsageError(
@@ -147,6 +142,16 @@ def azure_errors() -> Iterator[None]:
     except (AzureError, MlException) as error:
         text = " ".join(_COLOUR.sub("", str(error)).split())
         raise AzureFailed(f"Azure: {text}") from error
+
+
+def or_none(read: Callable[[], _T]) -> _T | None:
+    """Read something with Azure's packages; None where there is none of it."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        return read()
+    except ResourceNotFoundError:
+        return None
 
 
 def patiently(

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.doctor import Finding
-from modelyard.doctor_network import asked, examine_network, is_private
+from modelyard.doctor_network import examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
-from modelyard.infra.before import SUBSCRIPTION, Az, taken
+from modelyard.infra.before import SUBSCRIPTION, Az, answered, taken
 from modelyard.infra.snapshot import Planned
-from modelyard.project import Project, load_project
+from modelyard.project import load_project
 from modelyard.retirements import Retirement, known
 from modelyard.yaml_files import read_yaml
 
@@ -68,7 +68,7 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
 
     personas = _personas(root, role)
     try:
-        account = asked(az, "account", "show", "--output", "json")
+        account = answered(az, "account", "show", "--output", "json")
     except CheckFailed:
         return [Finding("sign-in", False, "nobody is signed in", "az login")]
     who = account["user"]["name"]
@@ -79,8 +79,9 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
         for region in dict.fromkeys(project.region_of(one.environment) for one in clusters):
             there = [one for one in clusters if project.region_of(one.environment) == region]
             findings += _quota(az, region, there)
-        for name, group in _groups(project).items():
-            if asked(az, "group", "exists", "--name", group) is not True:
+        for name, environment in project.environments.items():
+            group = environment.resource_group
+            if answered(az, "group", "exists", "--name", group) is not True:
                 findings += _not_deployed(az, root, name, group)
             else:
                 findings += _roles(az, name, group, who, personas)
@@ -103,10 +104,6 @@ def _personas(root: Path, role: str | None) -> list[str]:
     if role is not None and role not in titles:
         raise UsageError(f"there is no role `{role}`; infra/ has {', '.join(titles)}")
     return [titles[role]] if role else list(titles.values())
-
-
-def _groups(project: Project) -> Mapping[str, str]:
-    return {name: one.resource_group for name, one in project.environments.items()}
 
 
 def _subscription(account: Mapping[str, Any]) -> Finding:
@@ -144,7 +141,7 @@ def _quota(az: Az, region: str, clusters: list[Cluster]) -> Iterator[Finding]:
         return
     urls = {what: f"{LOCATION}/{region}/{what}?api-version={API}" for what in ("vmSizes", "usages")}
     answers = {
-        what: asked(az, "rest", "--method", "get", "--url", url)["value"]
+        what: answered(az, "rest", "--method", "get", "--url", url)["value"]
         for what, url in urls.items()
     }
     sizes = {str(one["name"]).lower(): one for one in answers["vmSizes"]}
@@ -215,7 +212,7 @@ def _roles(az: Az, name: str, group: str, who: str, personas: list[str]) -> Iter
     words = ("role", "assignment", "list", "--assignee", who, "--resource-group", group)
     more = ("--include-groups", "--include-inherited", "--output", "json")
     try:
-        held = {str(one["roleDefinitionName"]) for one in asked(az, *words, *more)}
+        held = {str(one["roleDefinitionName"]) for one in answered(az, *words, *more)}
     except CheckFailed as error:
         yield Finding("roles", None, f"{name}: not told: {error}")
         return

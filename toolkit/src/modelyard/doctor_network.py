@@ -14,25 +14,13 @@ from typing import Any
 
 from modelyard.doctor import Finding
 from modelyard.errors import CheckFailed
-from modelyard.infra.before import SUBSCRIPTION, Az
+from modelyard.infra.before import SUBSCRIPTION, Az, answered
 from modelyard.yaml_files import read_yaml
 
 API = "2024-10-01"
 TIMEOUT = 4  # seconds, of a name and of a connection
 _GIVEN = re.compile(r"^param (\w+) = '([^'$]*)'", re.MULTILINE)
 REMEDY = "join its network (VPN, or a peered one) and let its DNS answer: docs/infrastructure.md, The network"
-
-
-def asked(az: Az, *words: str) -> Any:
-    """Return what the Azure CLI answers.
-
-    Raises:
-        CheckFailed: it refuses.
-    """
-    done = az(*words)
-    if done.returncode:
-        raise CheckFailed(f"az {' '.join(words)}: {done.stderr.strip()}")
-    return json.loads(done.stdout or "null")
 
 
 def is_private(root: Path, environment: str) -> bool:
@@ -49,7 +37,7 @@ def examine_network(az: Az, root: Path, environment: str, region: str) -> Iterat
         environment: one of conf/project.yml.
         region: where it is.
     """
-    cloud = asked(az, "cloud", "show", "--output", "json")
+    cloud = answered(az, "cloud", "show", "--output", "json")
     names = read_yaml(root / "conf" / "project.yml")["environments"][environment]
     hosts = _hosts(cloud["suffixes"], names, _given(root, environment))
     try:
@@ -94,7 +82,7 @@ def _workspace_host(az: Az, root: Path, cloud: str, names: Mapping[str, Any], re
     group, workspace = names["resource_group"], names["workspace"]
     path = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
     url = f"{path}/workspaces/{workspace}?api-version={API}"
-    found = asked(az, "rest", "--method", "get", "--url", url)["properties"]["workspaceId"]
+    found = answered(az, "rest", "--method", "get", "--url", url)["properties"]["workspaceId"]
     clouds = json.loads((root / "infra" / "modules" / "clouds.json").read_text(encoding="utf-8"))
     return f"{found}.workspace.{region}.{clouds[cloud]['workspace'].removeprefix('privatelink.')}"
 

@@ -69,10 +69,10 @@ def read_json(path: Path) -> Any:
         raise UsageError(f"{path} is not readable as JSON: {error}") from None
 
 
-def relative(path: Path) -> Path:
-    """Return a path relative to the working folder where it is inside."""
+def relative(path: Path, folder: Path | None = None) -> Path:
+    """Return a path relative to a folder where it is inside; default: the working folder."""
     try:
-        return path.resolve().relative_to(Path.cwd())
+        return path.resolve().relative_to((folder or Path.cwd()).resolve())
     except ValueError:
         return path
 

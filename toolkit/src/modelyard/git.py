@@ -48,6 +48,14 @@ def git(
     return done.stdout
 
 
+def blob(folder: Path, name: str, settings: Mapping[str, str] | None = None) -> str | None:
+    """Return a file of a commit, `COMMIT:PATH`, as it is; None where there is none."""
+    try:
+        return git(folder, "cat-file", "blob", name, settings=settings)
+    except UsageError:
+        return None
+
+
 def asked(folder: Path, *words: str) -> str | None:
     """Return what git prints, without blanks around it; None where it is not installed or refuses."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from modelyard.files import project_root
+from modelyard.errors import UsageError
 from modelyard.git import asked
 from modelyard.yaml_files import read_model
 
@@ -50,14 +50,25 @@ class Project(BaseModel):
     registry: str | None = None
     environments: Mapping[str, Environment] = {}
 
+    def environment(self, name: str) -> Environment:
+        """Return an environment.
+
+        Raises:
+            UsageError: there is none of the name.
+        """
+        if name not in self.environments:
+            known = ", ".join(self.environments) or "none"
+            raise UsageError(f"conf/project.yml has no environment {name!r}; it has: {known}")
+        return self.environments[name]
+
     def region_of(self, environment: str) -> str:
         """Return the region of an environment: its own, or that of the project."""
         return self.environments[environment].region or self.region
 
 
-def load_project(root: Path | None = None) -> Project:
-    """Read conf/project.yml of the project at `root` (default: the one around the working folder)."""
-    return read_project((root or project_root()) / "conf" / "project.yml")
+def load_project(root: Path) -> Project:
+    """Read conf/project.yml of the project at `root`."""
+    return read_project(root / "conf" / "project.yml")
 
 
 def read_project(path: Path) -> Project:

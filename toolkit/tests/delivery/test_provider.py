@@ -13,7 +13,6 @@ from modelyard.errors import CheckFailed, UsageError
 
 from tests.delivery.api import api
 
-THREADS = "/acme/p1/_apis/git/repositories/r1/pullRequests/3/threads"
 COMMENTS = "/repos/acme/it/issues/3/comments"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from modelyard.cli.delivery import sample
 from modelyard.contract.take_sample import take_sample
 from modelyard.delivery.base import train_base
 from modelyard.delivery.report import write_summary
@@ -96,23 +96,20 @@ def test_without_a_run_there_is_nothing_to_summarize(tmp_path: Path) -> None:
         write_summary(tmp_path, tmp_path, None)
 
 
-def mlops(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "modelyard", *words]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-
-
-def test_a_table_that_is_not_there_is_made_up_only_if_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_table_that_is_not_there_is_made_up_only_if_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = tmp_path / "project"
     for name in ("azureml", "conf"):
         shutil.copytree(ROOT / name, copy / name)
     asset = copy / "azureml" / "data" / "training.yml"
     asset.write_text(asset.read_text().replace("flights.parquet", "own.parquet"))
-    refused = mlops(copy, "sample")
-    assert refused.returncode == 2
-    assert "own.parquet is not on this machine" in refused.stderr
-    made_up = mlops(copy, "sample", "--made-up", "--rows", "300")
-    assert "300 rows made up from the contract" in made_up.stdout
+    monkeypatch.chdir(copy)
+    with pytest.raises(UsageError, match=r"own.parquet is not on this machine"):
+        sample()
+    sample(made_up=True, rows=300)
+    assert "300 rows made up from the contract" in capsys.readouterr().out
     (copy / "data").mkdir()
     shutil.copy(copy / "build" / "sample" / "table", copy / "data" / "own.parquet")
-    taken = mlops(copy, "sample", "--made-up", "--rows", "200")
-    assert "build/sample: 200 of 300 rows, the latest rows" in taken.stdout
+    sample(made_up=True, rows=200)
+    assert "build/sample: 200 of 300 rows, the latest rows" in capsys.readouterr().out

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from modelyard.drills.live_metric import live_metrics, metric_of
-from modelyard.errors import UsageError
+from modelyard.drills.live_metric import live_metrics
 from modelyard.evaluation import Metric, metrics
-from modelyard.gates import Gates
 
 from tests.drills.contracts import TARGETS, contract
 
@@ -83,9 +81,7 @@ def test_a_period_is_judged_by_the_deployment_that_answered_most_of_it(tmp_path:
 
 def test_a_metric_of_the_project_is_measured(tmp_path: Path) -> None:
     own = {"largest": Metric(lambda y, p: float(np.abs(y - p.score).max()), higher_is_better=False)}
-    gates = Gates.model_validate({"promotion": {"regression": {"metric": "largest", "floor": 9}}})
     rules = contract("regression")
-    assert metric_of(gates, rules, own) == "largest"
     ids = [f"id-{i}" for i in range(60)]
     collect(tmp_path, "blue", pd.DataFrame({"prediction": np.arange(60.0), "correlationid": ids}))
     (tmp_path / "truth").mkdir()
@@ -93,9 +89,3 @@ def test_a_metric_of_the_project_is_measured(tmp_path: Path) -> None:
     known.to_parquet(tmp_path / "truth" / "2020-01.parquet")
     found = live_metrics(rules, tmp_path / "outputs", tmp_path / "truth", "largest", own)
     assert found["2020-01"]["value"] == 7.0
-
-
-def test_an_unknown_metric_is_refused_with_the_nearest_one() -> None:
-    gates = Gates.model_validate({"promotion": {"binary": {"metric": "rocauc", "floor": 0.5}}})
-    with pytest.raises(UsageError, match=r"no metric `rocauc`; did you mean `roc_auc`\?"):
-        metric_of(gates, contract(), {})

@@ -10,7 +10,6 @@ import pytest
 from bicep_reader import azure_types as client
 from bicep_reader.azure_types import azure_types
 from bicep_reader.resource_types import Types, recorded
-from modelyard.errors import UsageError
 
 from tests.small_infra import ANSWERS
 
@@ -61,21 +60,6 @@ def test_azmcp_is_asked_for_a_type_once(tmp_path: Path, azmcp: Path):
     assert len(said) == 1
 
 
-def test_a_damaged_cache_is_read_anew(tmp_path: Path, azmcp: Path):
-    azure_types(tmp_path, [STORAGE])
-    (cached,) = (tmp_path / ".environments").rglob("*.json")
-    cached.write_text('{"types": [', "ascii")
-    assert azure_types(tmp_path, [STORAGE])[STORAGE.lower()]["types"]
-    assert len(azmcp.read_text().splitlines()) == 2
-
-
-def test_another_version_of_azmcp_is_asked_anew(tmp_path: Path, azmcp: Path):
-    azure_types(tmp_path, [STORAGE])
-    client.PINNED.write_text("msmcp-azure==10.0.0 \\\n", "ascii")
-    azure_types(tmp_path, [STORAGE])
-    assert len(azmcp.read_text().splitlines()) == 2
-
-
 def test_a_type_that_azure_does_not_have_is_unknown(tmp_path: Path, azmcp: Path):
     types = Types(azure_types(tmp_path, ["Microsoft.Storage/moons"]))
     assert types.get("Microsoft.Storage/moons") is None
@@ -88,22 +72,3 @@ def test_types_that_azmcp_lacks_are_in_the_toolkit():
     assert criteria.discriminator == "odata.type"
     single = criteria.variants["Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"]
     assert alerts.shapes[single.fields["allOf"].type[:-2]].fields["threshold"].required
-
-
-def test_a_server_that_exits_is_an_error_with_a_remedy(tmp_path: Path, azmcp: Path):
-    azmcp.with_name("azmcp").write_text("raise SystemExit(3)", "ascii")
-    with pytest.raises(UsageError, match=r"delete \.environments"):
-        azure_types(tmp_path, [STORAGE])
-
-
-def test_an_answer_of_unknown_format_is_shown(tmp_path: Path, azmcp: Path):
-    text = SERVER.replace('{"text": text}', '{"words": text}')
-    azmcp.with_name("azmcp").write_text(text, "ascii")
-    with pytest.raises(UsageError, match="unknown format"):
-        azure_types(tmp_path, [STORAGE])
-
-
-def test_requirements_without_azmcp_are_an_error(tmp_path: Path, azmcp: Path):
-    client.PINNED.write_text("", "ascii")
-    with pytest.raises(UsageError, match="pins no msmcp-azure"):
-        azure_types(tmp_path, [STORAGE])

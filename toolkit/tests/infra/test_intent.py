@@ -170,7 +170,6 @@ def test_nobody_retrains_elsewhere_than_in_dev(tmp_path: Path, environment: str)
 # --- pipelines ---
 
 GITHUB = {"ciProvider": "github-actions", "ciIssuer": ""}
-AZURE_DEVOPS = {"ciProvider": "azure-devops"}
 CREDENTIAL = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
 
 

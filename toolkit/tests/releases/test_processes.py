@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -84,35 +81,19 @@ def slow_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every Python process sleeps before it runs anything."""
     folder = tmp_path / "slow"
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(
-        "import os, time\ntime.sleep(float(os.environ['SLOW_START']))\n", encoding="utf-8"
-    )
+    (folder / "sitecustomize.py").write_text("import time\ntime.sleep(1)\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setenv("SLOW_START", "1")
 
 
-@pytest.fixture
-def load() -> Iterator[None]:
-    """Several processes per core that use it up."""
-    code = "while True: pass"
-    busy = [
-        subprocess.Popen([sys.executable, "-S", "-c", code])
-        for _ in range(4 * (os.cpu_count() or 1))
-    ]
-    yield
-    for process in busy:
-        process.kill()
-        process.wait()
-
-
-def answers_although_it_starts_slowly(root: Path) -> None:
+@pytest.mark.usefixtures("slow_starts")
+def test_an_endpoint_opens_although_router_receiver_and_server_start_slowly(tmp_path: Path) -> None:
     def download(version: str, target: Path) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         for name, content in (("behaviour.json", {}), ("contract.yml", CONTRACT)):
             (target / name).write_text(json.dumps(content), encoding="utf-8")
         return target
 
-    endpoint = LocalEndpoint(root, "local", model="test", start=start_stub, download=download)
+    endpoint = LocalEndpoint(tmp_path, "local", model="test", start=start_stub, download=download)
     try:
         endpoint.open()
         endpoint.deploy("blue", "1")
@@ -123,17 +104,3 @@ def answers_although_it_starts_slowly(root: Path) -> None:
         assert answer.status_code == 200
     finally:
         endpoint.close()
-
-
-@pytest.mark.usefixtures("slow_starts")
-def test_an_endpoint_opens_although_router_receiver_and_server_start_slowly(tmp_path: Path) -> None:
-    answers_although_it_starts_slowly(tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("slow_starts", "load")
-def test_an_endpoint_opens_on_a_loaded_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLOW_START", "10")
-    answers_although_it_starts_slowly(tmp_path)

@@ -87,7 +87,7 @@ def test_without_points_there_is_no_plot() -> None:
     assert charts.histogram("h", "t", "d", [], [], x_label="x", y_label="y") == ""
     assert charts.histogram("h", "t", "d", [0, 1], [1, 2], x_label="x", y_label="y") == ""
     assert charts.dot_rows("r", "t", "d", []) == ""
-    assert charts.heatmap("m", "t", "d", [], []) == ""
+    assert charts.heatmap("d", [], []) == ""
 
 
 @given(st.lists(st.tuples(finite, finite, finite), min_size=1, max_size=6), st.booleans())
@@ -150,7 +150,7 @@ def test_parts_of_a_whole_stand_side_by_side() -> None:
 
 
 def test_a_heatmap_shades_each_row_by_its_own_shares() -> None:
-    svg = charts.heatmap("m", "t", "d", ["a", "b"], [[1000, 0], [1, 1]])
+    svg = charts.heatmap("d", ["a", "b"], [[1000, 0], [1, 1]])
     parsed(svg)
     assert len(re.findall(r"h[\d.]+v", svg)) == 3
     assert 'class="heat8 right"' in svg
@@ -159,7 +159,7 @@ def test_a_heatmap_shades_each_row_by_its_own_shares() -> None:
 
 def test_a_heatmap_of_sixty_classes_stays_small_and_names_only_what_fits() -> None:
     labels = [f"class {i}" for i in range(60)]
-    svg = charts.heatmap("m", "t", "d", labels, [[1.0] * 60] * 60)
+    svg = charts.heatmap("d", labels, [[1.0] * 60] * 60)
     assert len(svg) < 120_000
     assert svg.count("<text") == 60
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption
+from modelyard.cli.terminal import JsonOption, say
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.files import project_root
 
 if TYPE_CHECKING:
     from modelyard.delivery.additions import Plan
@@ -173,12 +173,10 @@ def environment(
 
     Example: mlops add environment text --package spacy==3.8.7 --apply
     """
-    from modelyard.delivery.additions import plan_files
-    from modelyard.files import project_root
     from modelyard.pipelines.new_asset import environment_files
 
     root = project_root()
-    _finish(root, plan_files(root, environment_files(root, name, package)), apply, as_json)
+    _write(root, environment_files(root, name, package), [], apply, as_json)
 
 
 @add_app.command()
@@ -196,13 +194,10 @@ def schedule(
 
     Example: mlops add schedule weekly --pipeline azureml/pipelines/train.yml --cron '0 3 * * 1'
     """
-    from modelyard.delivery.additions import plan_files
-    from modelyard.files import project_root
     from modelyard.pipelines.new_asset import schedule_files
 
     root = project_root()
-    files = schedule_files(root, name, pipeline, cron, where)
-    _finish(root, plan_files(root, files), apply, as_json)
+    _write(root, schedule_files(root, name, pipeline, cron, where), [], apply, as_json)
 
 
 @add_app.command()
@@ -215,13 +210,11 @@ def stage(
 
     Example: mlops add stage staging --apply
     """
-    from modelyard.delivery.additions import plan_files
     from modelyard.delivery.stages import stage_files
-    from modelyard.files import project_root
 
     root = project_root()
     files = stage_files(root, name)
-    _finish(root, plan_files(root, files, list(files)), apply, as_json)
+    _write(root, files, list(files), apply, as_json)
 
 
 @add_app.command()
@@ -234,12 +227,10 @@ def step(
 
     Example: mlops add step enrich --apply
     """
-    from modelyard.delivery.additions import plan_files
-    from modelyard.files import project_root
     from modelyard.pipelines.new_step import PIPELINE, step_files
 
     root = project_root()
-    _finish(root, plan_files(root, step_files(root, name), [root / PIPELINE]), apply, as_json)
+    _write(root, step_files(root, name), [root / PIPELINE], apply, as_json)
 
 
 def _answer(
@@ -249,11 +240,18 @@ def _answer(
     as_json: bool,
 ) -> None:
     from modelyard.delivery.additions import plan_answers
-    from modelyard.files import project_root
 
     root = project_root()
-    with plan_answers(root, choose, template, lambda line: print(line, file=sys.stderr)) as plan:
+    with plan_answers(root, choose, template, say) as plan:
         _finish(root, plan, apply, as_json)
+
+
+def _write(
+    root: Path, files: Mapping[Path, bytes], replaced: Sequence[Path], apply: bool, as_json: bool
+) -> None:
+    from modelyard.delivery.additions import plan_files
+
+    _finish(root, plan_files(root, files, replaced), apply, as_json)
 
 
 def _finish(root: Path, plan: Plan, apply: bool, as_json: bool) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import EnvironmentOption, JsonOption
+from modelyard.cli.terminal import EnvironmentOption, JsonOption, saying
 from modelyard.console import console as open_console
+from modelyard.files import project_root
 
 if TYPE_CHECKING:
     from modelyard.project import Project
@@ -44,7 +46,6 @@ def submit(
     from modelyard.azure import open_workspace
     from modelyard.cli.runs import read_pair
     from modelyard.delivery import jobs
-    from modelyard.files import project_root
 
     root, say = project_root(), _say(as_json)
     given = dict(read_pair(one) for one in inputs or [])
@@ -80,7 +81,6 @@ def refresh(
     from modelyard.azure import open_workspace
     from modelyard.delivery.refresh import ASSET
     from modelyard.delivery.refresh import refresh as renew
-    from modelyard.files import project_root
 
     root = project_root()
     rows = open_workspace(root, collected) if collected else None
@@ -128,7 +128,6 @@ def share(
     Example: mlops share azureml/components/prepare.yml
     """
     from modelyard.errors import UsageError
-    from modelyard.files import project_root
     from modelyard.project import load_project
 
     root, say = project_root(), _say(as_json)
@@ -140,12 +139,11 @@ def share(
         _share_asset(root, project, str(what), environment if apply else None, as_json=as_json)
         return
     from modelyard.azure import open_workspace
-    from modelyard.delivery.share import describe
     from modelyard.delivery.share import share as give
 
     shared = give(root, project, open_workspace(root, str(environment)), what, say)
     if as_json:
-        print(describe(shared))
+        print(json.dumps(asdict(shared) if shared else {"shared": False}))
     elif shared is None:
         print(
             "conf/project.yml names no registry: `mlops take` copies from the workspace of "
@@ -196,9 +194,7 @@ def take(
 ) -> None:
     """Take a version into another workspace. Same number, same digest, nothing trained again."""
     from modelyard.azure import open_workspace
-    from modelyard.delivery.share import describe
     from modelyard.delivery.share import take as fetch
-    from modelyard.files import project_root
     from modelyard.project import load_project
 
     root = project_root()
@@ -210,7 +206,7 @@ def take(
         _say(as_json),
     )
     if as_json:
-        print(describe(taken))
+        print(json.dumps(asdict(taken)))
     elif taken.unchanged:
         print(f"v{version} ({taken.digest[:12]}) is in {taken.place} already")
 
@@ -219,7 +215,6 @@ def batch(environment: EnvironmentOption, as_json: JsonOption = False) -> None:
     """Let the batch endpoint score with the champion. Created where there is none."""
     from modelyard.azure import open_workspace
     from modelyard.delivery.batch import deploy_batch
-    from modelyard.files import project_root
     from modelyard.project import load_project
 
     root = project_root()
@@ -233,7 +228,6 @@ def schedules(environment: EnvironmentOption, as_json: JsonOption = False) -> No
     """Create or update the schedules of azureml/schedules. Retraining and monitoring."""
     from modelyard.azure import open_workspace
     from modelyard.delivery.schedules import apply_schedules
-    from modelyard.files import project_root
 
     root = project_root()
     done = apply_schedules(root, open_workspace(root, environment), _say(as_json))
@@ -246,7 +240,6 @@ def tidy(
     as_json: JsonOption = False,
 ) -> None:
     """Delete the old deployment that a release has kept. Once `keep_old_hours` are over."""
-    from modelyard.files import project_root
     from modelyard.releases.release import tidy as delete
 
     said = delete(project_root(), endpoint)
@@ -261,62 +254,59 @@ def park(
     environment: _EndpointArgument, apply: _ApplyOption = False, as_json: JsonOption = False
 ) -> None:
     """Take an endpoint's deployments and their cost away. What was there is written down for `unpark`."""
-    from modelyard.files import project_root
     from modelyard.releases import parking
-    from modelyard.releases.azure_endpoint import AzureEndpoint
 
-    root = project_root()
-    endpoint = AzureEndpoint.of_environment(root, environment)
-    plan = parking.park(root, endpoint, apply=apply, say=_say(as_json))
+    name, plan = _parking(parking.park, environment, apply, as_json)
     if plan is None:
-        _tell(as_json, [f"`{endpoint.name}` has no deployment, and costs nothing"], {})
-        return
-    if plan.done or apply:
-        first = f"`{endpoint.name}` is parked since {plan.parked.at}"
+        _tell(as_json, [f"`{name}` has no deployment, and costs nothing"])
+    elif plan.done or apply:
         last = f"It answers no requests and saves {plan.cost}; mlops unpark {environment} --apply"
+        _tell(as_json, [f"`{name}` is parked since {plan.parked.at}", last], plan, parked=True)
     else:
-        first = f"`{endpoint.name}` would answer no requests, until it is unparked. It would lose"
+        first = f"`{name}` would answer no requests, until it is unparked. It would lose"
         last = f"That saves {plan.cost}. Address and identity stay. Do it: mlops park {environment} --apply"
-    _tell(as_json, [first, *plan.lines(), last], _shown(plan, plan.done or apply))
+        _tell(as_json, [first, last], plan)
 
 
 def unpark(
     environment: _EndpointArgument, apply: _ApplyOption = False, as_json: JsonOption = False
 ) -> None:
     """Bring a parked endpoint back. The same versions, sizes, rules and traffic."""
-    from modelyard.files import project_root
     from modelyard.releases import parking
+
+    name, plan = _parking(parking.unpark, environment, apply, as_json)
+    if plan is None:
+        _tell(as_json, [f"`{name}` is not parked"])
+        return
+    first = f"`{name}` {'is back' if apply else 'would come back'}"
+    more = "" if apply else f" Do it: mlops unpark {environment} --apply"
+    _tell(as_json, [first, f"That costs {plan.cost}.{more}"], plan, parked=not apply)
+
+
+def _parking(
+    act: Callable[..., parking.Plan | None], environment: str, apply: bool, as_json: bool
+) -> tuple[str, parking.Plan | None]:
+    """Park or unpark the endpoint of an environment; returns its name and what was, or would be, done."""
     from modelyard.releases.azure_endpoint import AzureEndpoint
 
     root = project_root()
     endpoint = AzureEndpoint.of_environment(root, environment)
-    plan = parking.unpark(root, endpoint, apply=apply, say=_say(as_json))
-    if plan is None:
-        _tell(as_json, [f"`{endpoint.name}` is not parked"], {})
-        return
-    words = "is back" if apply else "would come back"
-    last = f"That costs {plan.cost}."
-    if not apply:
-        last += f" Do it: mlops unpark {environment} --apply"
-    _tell(as_json, [f"`{endpoint.name}` {words}", *plan.lines(), last], _shown(plan, not apply))
+    return endpoint.name, act(root, endpoint, apply=apply, say=_say(as_json))
 
 
-def _shown(plan: parking.Plan, parked: bool) -> dict[str, object]:
-    return {
-        "parked": parked,
-        "monthly": plan.monthly,
-        "traffic": dict(plan.parked.traffic),
-        "digests": dict(plan.parked.digests),
-    }
-
-
-def _tell(as_json: bool, lines: list[str], content: dict[str, object]) -> None:
-    if as_json:
-        print(json.dumps(content or {"parked": False}))
+def _tell(
+    as_json: bool, lines: list[str], plan: parking.Plan | None = None, *, parked: bool = False
+) -> None:
+    """Print the first line, those of a plan, and the rest; or the plan as JSON."""
+    if not as_json:
+        print(*lines[:1], *(plan.lines() if plan else ()), *lines[1:], sep="\n")
+    elif plan is None:
+        print(json.dumps({"parked": False}))
     else:
-        print(*lines, sep="\n")
+        traffic, digests = dict(plan.parked.traffic), dict(plan.parked.digests)
+        about = {"monthly": plan.monthly, "traffic": traffic, "digests": digests}
+        print(json.dumps({"parked": parked} | about))
 
 
 def _say(as_json: bool) -> Callable[[str], None]:
-    console = open_console(stderr=as_json)
-    return lambda line: console.print(line, soft_wrap=True, highlight=False)
+    return saying(open_console(stderr=as_json))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import relative
+from modelyard.files import project_root, relative, write_text
 
 if TYPE_CHECKING:  # every command imports this module; few need a YAML reader
     from modelyard.pipelines.azure_check import Checked
@@ -31,7 +31,6 @@ def check(
     ] = False,
 ) -> None:
     """Check all files of Azure ML without Azure. And that the project imports public names only."""
-    from modelyard.files import project_root, write_text
     from modelyard.imports import check_imports
     from modelyard.pipelines.azure_names import regions_of
     from modelyard.pipelines.documents import PipelineError

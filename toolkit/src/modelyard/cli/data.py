@@ -12,7 +12,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, print_path
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import relative
+from modelyard.files import project_root, relative
 
 if TYPE_CHECKING:
     from modelyard.evaluation.anonymity import Anonymity
@@ -58,7 +58,6 @@ def contract(
 ) -> None:
     """Infer the data contract of a table. Every step follows the file, conf/contract.yml."""
     from modelyard.contract.infer import write_contract
-    from modelyard.files import project_root
 
     root = project_root()
     write_contract(
@@ -111,7 +110,6 @@ def anonymity(
     from modelyard.contract.model import load_contract
     from modelyard.evaluation.anonymity import anonymity as measure
     from modelyard.evaluation.anonymity import keep
-    from modelyard.files import project_root
     from modelyard.gates import load_gates
     from modelyard.pipelines.data_assets import local_path
 

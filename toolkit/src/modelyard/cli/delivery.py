@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import refuse_without
-from modelyard.files import relative
+from modelyard.cli.terminal import refuse_without, say
+from modelyard.files import project_root, relative, write_text
 
 ci_app = typer.Typer(
     help="What the pipelines of GitHub Actions and Azure DevOps call.", no_args_is_help=True
@@ -36,7 +35,6 @@ def sample(
     """Take a sample of the table. The latest rows, or without a time column stratified by target."""
     from modelyard.contract.take_sample import take_sample
     from modelyard.errors import UsageError
-    from modelyard.files import project_root
     from modelyard.pipelines.data_assets import local_path
 
     root = project_root()
@@ -65,7 +63,6 @@ def base(
 ) -> None:
     """Train the commit that a change goes to on the sample. It is the champion to compare with."""
     from modelyard.delivery.base import train_base
-    from modelyard.files import project_root
 
     root = project_root()
     inputs = {
@@ -83,7 +80,6 @@ def summary(
     """Summarize the newest run in Markdown: verdict and gates. In a pipeline also on the job's page."""
     from modelyard.delivery.provider import provider
     from modelyard.delivery.report import write_summary
-    from modelyard.files import project_root
 
     page = write_summary(project_root(), output, sample)
     provider().summarize(page)
@@ -110,11 +106,10 @@ def refresh(environment: EnvironmentOption) -> None:
     from modelyard.delivery.refresh import NothingNew
     from modelyard.delivery.refresh import refresh as renew
     from modelyard.delivery.release import ask_models, challenger_of, say_output
-    from modelyard.files import project_root, write_text
 
     root, new = project_root(), "data"
     try:
-        found = renew(root, open_workspace(root, environment), data=None, say=_say)
+        found = renew(root, open_workspace(root, environment), data=None, say=say)
         said = f"{found.added} new rows with ground truth: version {found.version} of the data is trained on."
     except NothingNew as nothing:
         waiting = challenger_of(ask_models(root, environment))
@@ -132,7 +127,6 @@ def refresh(environment: EnvironmentOption) -> None:
 def champion(environment: EnvironmentOption) -> None:
     """Give the champion's version to later jobs, as the output `version`."""
     from modelyard.delivery.release import ask_models, champion_of, say_output
-    from modelyard.files import project_root
 
     version = champion_of(ask_models(project_root(), environment), environment)
     print(f"champion of {environment}: v{version}")
@@ -144,7 +138,6 @@ def approval(version: VersionOption, environment: EnvironmentOption) -> None:
     """Write who approved this deployment, when and which digest. The provider's API says it."""
     from modelyard.delivery.provider import provider
     from modelyard.delivery.release import ask_models, write_approval
-    from modelyard.files import project_root
 
     root = project_root()
     versions = ask_models(root, environment)
@@ -155,7 +148,6 @@ def approval(version: VersionOption, environment: EnvironmentOption) -> None:
 def deploy(version: VersionOption, environment: EnvironmentOption) -> None:
     """Release a version to the endpoints that the project has: online, batch, or both."""
     from modelyard.delivery.release import deploy_commands, run_all
-    from modelyard.files import project_root
 
     root = project_root()
     raise typer.Exit(run_all(root, deploy_commands(root, environment, version)))
@@ -165,7 +157,6 @@ def deploy(version: VersionOption, environment: EnvironmentOption) -> None:
 def rollback(environment: EnvironmentOption) -> None:
     """Bring the version before back: to the endpoints, and as champion."""
     from modelyard.delivery.release import roll_back
-    from modelyard.files import project_root
 
     raise typer.Exit(roll_back(project_root(), environment))
 
@@ -176,7 +167,6 @@ def kept(environment: EnvironmentOption) -> None:
     from datetime import UTC, datetime
 
     from modelyard.delivery.release import say_output
-    from modelyard.files import project_root
     from modelyard.gates import load_gates
     from modelyard.releases.azure_endpoint import AzureEndpoint
 
@@ -199,7 +189,6 @@ def what_if(
     """Ask Azure what a deployment of infra/ would change. It takes the right to read (needs Azure)."""
     from modelyard.delivery.provider import provider
     from modelyard.delivery.what_if import ask_azure, write_page
-    from modelyard.files import project_root
 
     page = Path("build") / f"what-if-{environment}.md"
     changes = write_page(ask_azure(project_root(), environment), environment, page)
@@ -214,7 +203,6 @@ def changes(
 ) -> None:
     """Tell what a change of infra/ deploys differently. The Bicep compiler tells it, without Azure."""
     from modelyard.delivery.provider import provider
-    from modelyard.files import project_root, write_text
     from modelyard.infra import changes as compared
 
     page = Path("build") / "infra-changes.md"
@@ -227,9 +215,8 @@ def changes(
 def lint() -> None:
     """Check the workflows against their schemas and for weaknesses, and all files for secrets."""
     from modelyard.delivery.lint import check_repository
-    from modelyard.files import project_root
 
-    check_repository(project_root(), _say)
+    check_repository(project_root(), say)
 
 
 @ci_app.command()
@@ -240,9 +227,8 @@ def audit(
 ) -> None:
     """Look the packages of requirements/ up for known weaknesses."""
     from modelyard.delivery.lint import audit_packages
-    from modelyard.files import project_root
 
-    audit_packages(project_root(), bill, _say)
+    audit_packages(project_root(), bill, say)
 
 
 @ci_app.command()
@@ -250,9 +236,8 @@ def update() -> None:
     """Open a pull request from the template's newest version. Conflicts are named, and fail it."""
     from modelyard.delivery.provider import provider
     from modelyard.delivery.update import update_project
-    from modelyard.files import project_root
 
-    print(update_project(project_root(), provider(), _say))
+    print(update_project(project_root(), provider(), say))
 
 
 @ci_app.command()
@@ -262,13 +247,8 @@ def package(
 ) -> None:
     """Write the wheel of src/ and the function app's package; upload the wheel where FEED says."""
     from modelyard.delivery.package import write_packages
-    from modelyard.files import project_root
 
     write_packages(project_root(), tag, output)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def connect(
@@ -299,7 +279,6 @@ def connect(
     from modelyard.delivery.connect_azure_devops import azure_devops_steps
     from modelyard.delivery.connect_github import github_steps
     from modelyard.errors import UsageError
-    from modelyard.files import project_root
     from modelyard.gates import load_gates
     from modelyard.project import load_project
 

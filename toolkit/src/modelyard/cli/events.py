@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from modelyard.files import project_root
+
 events_app = typer.Typer(
     help="The function app that reacts to Azure ML's events.", no_args_is_help=True
 )
@@ -23,6 +25,5 @@ def package(
 ) -> None:
     """Write the function app's zip package: triggers, toolkit, packages and this project."""
     from modelyard.events.package import write_package
-    from modelyard.files import project_root
 
     write_package(project_root(), output)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Annotated
 import typer
 
 from modelyard.cli.policy import PolicyOption, SignersOption
-from modelyard.cli.terminal import JsonOption
+from modelyard.cli.terminal import JsonOption, PreviewOption, say
 from modelyard.errors import CheckFailed
+from modelyard.files import write_text
 
 fleet_app = typer.Typer(
     help="Look at many projects at once, and update them.", no_args_is_help=True
@@ -51,7 +51,6 @@ def status(
     from datetime import date
 
     from modelyard.console import console, table
-    from modelyard.files import write_text
     from modelyard.fleet.hub import HEADINGS, below, cells, render
     from modelyard.fleet.repositories import read_fleet
     from modelyard.fleet.status import Question, examine
@@ -60,11 +59,11 @@ def status(
 
     repositories, today = read_fleet(file), date.today()
     with ExitStack() as stack:
-        known = template and stack.enter_context(opened(template, _say, Path.cwd()))
+        known = template and stack.enter_context(opened(template, say, Path.cwd()))
         named = stack.enter_context(policy_file(policy, signers))
         rules = named and (read_policy(named.file), named.file)
         if named:
-            _say(f"policy: {named}")
+            say(f"policy: {named}")
         question = Question(known or None, rules, today)
         rows = list(examine(repositories, question, min(jobs, len(repositories))))
     if html:
@@ -89,9 +88,7 @@ def update(
     file: FileArgument,
     to: Annotated[str, typer.Option(help="Tag, branch or commit of the template.")],
     template: TemplateOption = None,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Show what would come; change nothing.")
-    ] = False,
+    preview: PreviewOption = False,
     check: Annotated[
         str | None,
         typer.Option(
@@ -120,7 +117,7 @@ def update(
     push = push or pull_requests
     wanted = Wanted(to, template, check, preview, push, pull_requests)
     outcomes = []
-    for outcome in update_fleet(repositories, wanted, jobs, _say):
+    for outcome in update_fleet(repositories, wanted, jobs, say):
         outcomes.append(outcome)
         if not as_json:
             print(outcome, flush=True)
@@ -179,7 +176,3 @@ def reuse(
         )
     if unread:
         raise CheckFailed("\n".join([*unread, f"{len(unread)} repositories could not be read"]))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, refuse_without
+from modelyard.cli.terminal import JsonOption, refuse_without, say
+from modelyard.files import project_root, write_text
 
+EnvironmentArgument = Annotated[
+    str, typer.Argument(help="One of conf/project.yml: dev, test or prod.")
+]
 infra_app = typer.Typer(
     help="Check the infrastructure in infra/ and deploy it.", no_args_is_help=True
 )
@@ -21,7 +24,6 @@ def check(as_json: JsonOption = False) -> None:
 
     Exit code 1 as well where the compiler is not installed: what was not judged has not passed.
     """
-    from modelyard.files import project_root
     from modelyard.infra.check import check as check_files
     from modelyard.infra.check import printed
 
@@ -30,7 +32,7 @@ def check(as_json: JsonOption = False) -> None:
         print(json.dumps({"passed": None, "reason": said}) if as_json else said)
         return
     root = project_root()
-    checked = check_files(root, lambda line: print(line, file=sys.stderr, flush=True))
+    checked = check_files(root, say)
     if as_json:
         print(json.dumps(checked.as_json(root)))
     else:
@@ -41,7 +43,7 @@ def check(as_json: JsonOption = False) -> None:
 
 @infra_app.command()
 def deploy(
-    environment: Annotated[str, typer.Argument(help="One of conf/project.yml: dev, test or prod.")],
+    environment: EnvironmentArgument,
     what_if: Annotated[
         bool, typer.Option("--what-if", help="Show what would change; change nothing.")
     ] = False,
@@ -58,7 +60,6 @@ def deploy(
     ] = None,
 ) -> None:
     """Deploy an environment with the Azure CLI (needs Azure). For prod only the pipeline has the rights."""
-    from modelyard.files import project_root
     from modelyard.infra.deploy import deploy as deploy_environment
 
     root = project_root()
@@ -75,7 +76,6 @@ def deploy(
 @infra_app.command()
 def document() -> None:
     """Update the diagram, the costs and the rights in docs/infrastructure.md."""
-    from modelyard.files import project_root, write_text
     from modelyard.infra.document import PAGE, documented
 
     root = project_root()
@@ -90,11 +90,10 @@ def document() -> None:
 
 @infra_app.command()
 def prune(
-    environment: Annotated[str, typer.Argument(help="One of conf/project.yml: dev, test or prod.")],
+    environment: EnvironmentArgument,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without, only list it.")] = False,
 ) -> None:
     """Remove access and rules that are in Azure and in no file any more (needs Azure)."""
-    from modelyard.files import project_root
     from modelyard.infra.deploy import remove_left
 
     left = remove_left(project_root(), environment, apply=apply)
@@ -107,7 +106,6 @@ def rename(
     suffix: Annotated[str, typer.Argument(help="1 to 6 lowercase letters and digits.")],
 ) -> None:
     """Write a suffix into every name in Azure, where somebody else has them already."""
-    from modelyard.files import project_root
     from modelyard.infra.rename import rename as rename_all
 
     root = project_root()

@@ -18,6 +18,7 @@ from modelyard.cli.terminal import (
 from modelyard.console import console as open_console
 from modelyard.console import short_commit
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.files import project_root
 
 
 def promote(
@@ -34,7 +35,6 @@ def promote(
 ) -> None:
     """Promote the challenger or refuse it. It is compared with the champion and the gates."""
     from modelyard.azure import use_workspace
-    from modelyard.files import project_root
     from modelyard.releases.promote import promote as decide
 
     root = project_root()
@@ -58,7 +58,6 @@ def promote(
 def rollback(environment: MaybeEnvironmentOption = None, as_json: JsonOption = False) -> None:
     """Make the previous champion the champion again."""
     from modelyard.azure import use_workspace
-    from modelyard.files import project_root
     from modelyard.releases.promote import NEW_LINE
     from modelyard.releases.promote import rollback as restore
 
@@ -79,7 +78,6 @@ def rollback(environment: MaybeEnvironmentOption = None, as_json: JsonOption = F
 def retire(environment: MaybeEnvironmentOption = None, as_json: JsonOption = False) -> None:
     """Retire the champion. Without one, the next version that passes the gates is the first again."""
     from modelyard.azure import use_workspace
-    from modelyard.files import project_root
     from modelyard.releases.promote import retire as end
 
     root = project_root()
@@ -100,7 +98,6 @@ def models(environment: MaybeEnvironmentOption = None, as_json: JsonOption = Fal
     from rich.table import Table
 
     from modelyard.azure import use_workspace
-    from modelyard.files import project_root
     from modelyard.models.registry import Registry
     from modelyard.models.version import CHAMPION
     from modelyard.pipelines.commit import PATCH
@@ -150,7 +147,6 @@ def reproduce(
     as_json: JsonOption = False,
 ) -> None:
     """Train a version again and compare. From its commit, contract, table and locks."""
-    from modelyard.files import project_root
     from modelyard.reproduce import reproduce as train_again
 
     console = open_console(stderr=as_json)
@@ -192,7 +188,6 @@ def explain(
     import tempfile
 
     from modelyard.evaluation.shapley import explain_rows
-    from modelyard.files import project_root
     from modelyard.models.registry import locate
     from modelyard.project import load_project
     from modelyard.tracking import tracking_uri

@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path
+from modelyard.cli.terminal import JsonOption, print_path, saying
 from modelyard.console import console as open_console
-from modelyard.files import relative
+from modelyard.files import project_root, relative
 
 
 def monitor(
@@ -50,8 +50,6 @@ def monitor(
     as_json: JsonOption = False,
 ) -> None:
     """Run the model monitor on collected data. It is Azure ML's; exit code 1 on a breach."""
-    from modelyard.files import project_root
-
     root = project_root()
     path = file or root / "azureml" / "monitoring" / "monitor.yml"
     if follow_contract:
@@ -93,14 +91,7 @@ def _monitor_azure(
     console = open_console(stderr=as_json)
     workspace = use_workspace(root, environment)
     assert workspace is not None  # noqa: S101 (an environment was named)
-    results = monitor_endpoint(
-        root,
-        file,
-        workspace,
-        at=at,
-        output=output,
-        say=lambda line: console.print(line, soft_wrap=True, highlight=False),
-    )
+    results = monitor_endpoint(root, file, workspace, at=at, output=output, say=saying(console))
     if as_json:
         print(json.dumps({name: json.loads(show.as_json(one)) for name, one in results.items()}))
     else:
@@ -134,7 +125,6 @@ def drill(
     """Replay a table period by period. In each: serve, monitor, retrain, promote and release."""
     from modelyard.drills.drill import drill as replay
     from modelyard.drills.record import Plan
-    from modelyard.files import project_root
 
     console = open_console(stderr=as_json)
     plan = Plan(history=history, until=until, rows=rows, cool_down=cool_down, break_one=break_one)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from modelyard.files import relative
+from modelyard.files import project_root, relative
 
 new_app = typer.Typer(help="Add a part to this project.", no_args_is_help=True)
 
@@ -21,7 +21,6 @@ def step(
     name: Annotated[str, typer.Argument(help="Name of the step: lower case, a Python identifier.")],
 ) -> None:
     """Add a step to the training pipeline. Writes its module, component, node and test."""
-    from modelyard.files import project_root
     from modelyard.pipelines.new_step import add_step
 
     for path in add_step(project_root(), name):

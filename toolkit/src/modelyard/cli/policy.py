@@ -11,6 +11,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption
 from modelyard.errors import CheckFailed
+from modelyard.files import project_root
 
 policy_app = typer.Typer(
     help="Check projects against the policy of an organization.", no_args_is_help=True
@@ -50,7 +51,6 @@ def check(
     """
     from datetime import date
 
-    from modelyard.files import project_root
     from modelyard.policy.check import check_project
     from modelyard.policy.model import VARIABLE, policy_file, read_policy
 

@@ -9,6 +9,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, print_path
 from modelyard.errors import UsageError
+from modelyard.files import project_root
 
 if TYPE_CHECKING:
     from modelyard.readiness.readiness import Readiness
@@ -30,7 +31,6 @@ def readiness(
     """
     from dataclasses import asdict
 
-    from modelyard.files import project_root
     from modelyard.readiness.page import write_page
     from modelyard.readiness.readiness import LEVELS, take_answer
     from modelyard.readiness.readiness import readiness as judge

@@ -11,7 +11,7 @@ import typer
 from modelyard.cli.terminal import JsonOption, print_path, print_reasons
 from modelyard.console import console as open_console
 from modelyard.errors import CheckFailed
-from modelyard.files import relative
+from modelyard.files import project_root, relative
 
 endpoint_app = typer.Typer(help="Show, start and stop a local endpoint.", no_args_is_help=True)
 EndpointOption = Annotated[str, typer.Option("--endpoint", help="Name of a local endpoint.")]
@@ -40,7 +40,6 @@ def release(
     as_json: JsonOption = False,
 ) -> None:
     """Release a version beside the old one. Test, mirror, shift traffic; roll back if it is worse."""
-    from modelyard.files import project_root
     from modelyard.gates import load_gates
     from modelyard.releases.release import force_rollback, run_release
     from modelyard.releases.release_progress import ReleaseProgress
@@ -91,7 +90,6 @@ def status(
 
     from rich.table import Table
 
-    from modelyard.files import project_root
     from modelyard.project import load_project
     from modelyard.releases.endpoints import open_local
     from modelyard.releases.release_record import FileRecord
@@ -171,7 +169,6 @@ def _show_azure(root: Path, environment: str, as_json: bool) -> None:
 @endpoint_app.command()
 def start(endpoint: EndpointOption = "local") -> None:
     """Start the router and the deployments again, with the traffic they had."""
-    from modelyard.files import project_root
     from modelyard.releases.endpoints import open_local
     from modelyard.releases.release_record import FileRecord
 
@@ -188,7 +185,6 @@ def start(endpoint: EndpointOption = "local") -> None:
 @endpoint_app.command()
 def stop(endpoint: EndpointOption = "local") -> None:
     """Stop the router and the deployments."""
-    from modelyard.files import project_root
     from modelyard.releases.endpoints import open_local
     from modelyard.releases.release_record import FileRecord
 
@@ -213,7 +209,6 @@ def ab_report(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions by ground truth. The A/B test says: decide, wait for more rows, or stop."""
-    from modelyard.files import project_root
     from modelyard.project import load_project
     from modelyard.releases.ab_report import ab_report as compare
     from modelyard.releases.ab_report import show

@@ -12,6 +12,7 @@ import typer
 from modelyard.cli.terminal import JsonOption, print_decision, print_path
 from modelyard.console import console as open_console
 from modelyard.errors import UsageError
+from modelyard.files import project_root, read_json, write_text
 
 
 def run(
@@ -40,7 +41,6 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run an Azure ML pipeline on this machine. Components and command lines are the same."""
-    from modelyard.files import read_json
     from modelyard.pipelines.failures import RunFailed
     from modelyard.pipelines.progress import Progress
     from modelyard.pipelines.run import run_pipeline
@@ -90,7 +90,6 @@ def clean(
     keep: Annotated[int, typer.Option(min=0, help="Number of the newest runs to keep.")] = 5,
 ) -> None:
     """Delete old runs in .runs. Registered models and their evidence stay in MLflow."""
-    from modelyard.files import project_root
     from modelyard.pipelines.record import close_with_mlflow
     from modelyard.pipelines.store import all_runs
 
@@ -106,7 +105,6 @@ def clean(
 
 def relocate() -> None:
     """Repair the MLflow store of a moved project. For a renamed or a copied one as well."""
-    from modelyard.files import project_root
     from modelyard.relocation import relocate as repair
     from modelyard.tracking import local_store
 
@@ -132,7 +130,6 @@ def read_pair(text: str) -> tuple[str, str]:
 
 def _report_of_failure(folder: Path) -> Path | None:
     """Write a report of the evidence that a failed run has left; None where it has left none."""
-    from modelyard.files import read_json, write_text
     from modelyard.project import load_project
     from modelyard.reports import report
     from modelyard.reports.kinds import KINDS

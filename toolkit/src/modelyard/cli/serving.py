@@ -10,7 +10,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, VersionOption
 from modelyard.console import console as open_console
-from modelyard.files import relative
+from modelyard.files import project_root, relative
 
 
 def serve(
@@ -28,7 +28,6 @@ def serve(
     ] = False,
 ) -> None:
     """Serve a model with Azure ML's inference server."""
-    from modelyard.files import project_root
     from modelyard.serving.server import serve as run_server
 
     run_server(
@@ -64,7 +63,6 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score tables as the batch endpoint does. They may have any size; an interrupted job resumes."""
-    from modelyard.files import project_root
     from modelyard.scoring.local_batch import ScoreProgress
     from modelyard.scoring.local_batch import score as score_tables
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,9 @@ MaybeEnvironmentOption = Annotated[
     str | None,
     typer.Option("--environment", help="Of conf/project.yml, on Azure; default: this machine."),
 ]
+PreviewOption = Annotated[
+    bool, typer.Option("--preview", help="Show what would come; change nothing.")
+]
 VersionOption = Annotated[
     str | None, typer.Option(help="Version of the model; default: the champion.")
 ]
@@ -33,6 +37,16 @@ VersionOption = Annotated[
 
 # What a gate says, and how it is printed.
 OUTCOMES = {True: ("yes", "green"), False: ("no", "bold red"), None: ("open", "bold yellow")}
+
+
+def say(line: str) -> None:
+    """Print what is under way; standard output is for the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def saying(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line as it is."""
+    return lambda line: console.print(line, soft_wrap=True, highlight=False)
 
 
 def refuse_without(root: Path, part: str, *folders: str) -> None:

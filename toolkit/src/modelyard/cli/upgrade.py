@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.terminal import JsonOption
+from modelyard.cli.terminal import JsonOption, PreviewOption, say
 from modelyard.errors import CheckFailed
+from modelyard.files import project_root
 
 if TYPE_CHECKING:
     from modelyard.fleet.merge import Upgrade
@@ -30,9 +30,7 @@ def upgrade(
     template: Annotated[
         str | None, typer.Option(help="Its place, where it is another than .cruft.json says.")
     ] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Show what would come; change nothing.")
-    ] = False,
+    preview: PreviewOption = False,
     merge: Annotated[
         bool,
         typer.Option(
@@ -50,7 +48,6 @@ def upgrade(
 
     Example: mlops upgrade --preview
     """
-    from modelyard.files import project_root
     from modelyard.fleet.upgrade import apply, pick, refuse_conflicts, undo, upgrade_of
 
     root = project_root()
@@ -58,7 +55,7 @@ def upgrade(
         commit = undo(root)
         print(json.dumps({"undone": commit}) if as_json else f"{commit[:8]} is taken back")
         return
-    with upgrade_of(root, to, template, _say) as found:
+    with upgrade_of(root, to, template, say) as found:
         if found is None:
             print(
                 json.dumps({"changes": []}) if as_json else "the project is of this version already"
@@ -103,10 +100,6 @@ def _show(found: Upgrade) -> None:
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def upgrade_locks(as_json: JsonOption = False) -> None:
     """Pin every package at its newest version.
 
@@ -114,7 +107,6 @@ def upgrade_locks(as_json: JsonOption = False) -> None:
 
     Example: mlops upgrade-locks
     """
-    from modelyard.files import project_root
     from modelyard.locks import upgrade_locks
 
     moves = upgrade_locks(project_root())

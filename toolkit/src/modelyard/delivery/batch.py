@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from modelyard.azure import Workspace, azure_errors, patiently
+from modelyard.azure import Workspace, azure_errors, or_none, patiently
 from modelyard.delivery.share import SERVE
 from modelyard.errors import UsageError
 from modelyard.models.adoption import ENVIRONMENT
@@ -79,10 +79,5 @@ def deploy_batch(root: Path, project: Project, workspace: Workspace, say: Say) -
 
 def _there(operations: Any, *names: str) -> Any:
     """Read an endpoint or a deployment; None: there is none."""
-    from azure.core.exceptions import ResourceNotFoundError
-
     with azure_errors():
-        try:
-            return operations.get(*names)
-        except ResourceNotFoundError:
-            return None
+        return or_none(lambda: operations.get(*names))

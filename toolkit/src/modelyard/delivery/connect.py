@@ -43,6 +43,12 @@ class Step:
         return bool(self.command or self.file)
 
 
+def az(words: str, **options: str) -> tuple[str, ...]:
+    """Return a command of the Azure CLI; `_` in the name of an option stands for a hyphen."""
+    named = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
+    return ("az", *words.split(), *(word for pair in named for word in pair))
+
+
 class Cli:
     """Runs `gh` and `az`."""
 
@@ -52,7 +58,8 @@ class Cli:
         Raises:
             UsageError: the program is not installed or not signed in.
         """
-        done = self._run(command, None)
+        as_json = ("--output", "json") if command[0] == "az" else ()  # a user may have set another
+        done = self._run((*command, *as_json), None)
         if done.returncode == 0:
             return json.loads(done.stdout or "null")
         said = done.stderr + done.stdout
@@ -118,12 +125,7 @@ def find_identities(cli: Cli, wanted: Wanted, environment: str) -> Identities | 
     """Look an environment's identities up on Azure; None where it is not deployed yet."""
     group = wanted.project.environments[environment].resource_group
     names = (identity_name(wanted, environment, kind) for kind in ("ci", "ci-reader"))
-    found = [
-        cli.ask(
-            "az", "identity", "show", "--name", name, "--resource-group", group, "--output", "json"
-        )
-        for name in names
-    ]
+    found = [cli.ask(*az("identity show", name=name, resource_group=group)) for name in names]
     if None in found:
         return None
     subscription = str(found[0]["id"]).split("/")[2]
@@ -158,28 +160,16 @@ def federated_step(
 ) -> Step:
     """Return the step that lets a subject sign in as an identity."""
     group = wanted.project.environments[environment].resource_group
-    identity = (
-        "--identity-name",
-        identity_name(wanted, environment, kind),
-        "--resource-group",
-        group,
-    )
-    what = f"{subject} signs in as {identity[1]}"
-    known = cli.ask("az", "identity", "federated-credential", "list", *identity, "--output", "json")
+    identity = identity_name(wanted, environment, kind)
+    place = {"identity_name": identity, "resource_group": group}
+    what = f"{subject} signs in as {identity}"
+    known = cli.ask(*az("identity federated-credential list", **place))
     same = [one for one in known or () if one["name"] == name]
     if any(one["subject"] == subject and one["issuer"] == issuer for one in known or ()):
         return Step(what)
-    verb = "update" if same else "create"
-    command = ("az", "identity", "federated-credential", verb, "--name", name, *identity)
-    options = (
-        "--issuer",
-        issuer,
-        "--subject",
-        subject,
-        "--audiences",
-        AUDIENCE,
-    )
-    return Step(what, (*command, *options))
+    words = f"identity federated-credential {'update' if same else 'create'}"
+    who = {"issuer": issuer, "subject": subject, "audiences": AUDIENCE}
+    return Step(what, az(words, name=name, **place, **who))
 
 
 def connect(steps: Iterable[Step], cli: Cli, *, apply: bool, say: Callable[[str], object]) -> int:

@@ -11,6 +11,7 @@ from modelyard.delivery.connect import (
     Identities,
     Step,
     Wanted,
+    az,
     federated_step,
     find_identities,
     identity_name,
@@ -51,29 +52,23 @@ class _Organization:
 
     def __init__(self, cli: Cli, organization: str, project: str) -> None:
         self.cli, self.name, self.project = cli, organization.rstrip("/"), project
-        self.words = ("--organization", self.name, "--project", project)
+        self.place = {"organization": self.name, "project": project}
         self._api = f"{self.name}/{quote(project)}/_apis"
 
     def ask(self, path: str) -> Any:
-        return self.cli.ask(*self._rest("GET", path), "--output", "json")
+        return self.cli.ask(*self._rest("GET", path))
 
     def pipelines(self) -> dict[str, Any]:
         """Return the numbers of the pipelines, by name."""
-        known = self.cli.ask("az", "pipelines", "list", *self.words, "--output", "json") or []
+        known = self.cli.ask(*az("pipelines list", **self.place)) or []
         return {one["name"]: one["id"] for one in known}
 
     def command(self, method: str, path: str) -> tuple[str, ...]:
-        return (
-            *self._rest(method, path),
-            "--headers",
-            "Content-Type=application/json",
-            "--body",
-            "@-",
-        )
+        return self._rest(method, path, headers="Content-Type=application/json", body="@-")
 
-    def _rest(self, method: str, path: str) -> tuple[str, ...]:
+    def _rest(self, method: str, path: str, **options: str) -> tuple[str, ...]:
         url = f"{self._api}/{path}{'&' if '?' in path else '?'}{VERSION}"
-        return ("az", "rest", "--method", method, "--url", url, "--resource", RESOURCE)
+        return az("rest", method=method, url=url, resource=RESOURCE, **options)
 
 
 def azure_devops_steps(
@@ -85,21 +80,8 @@ def azure_devops_steps(
         UsageError: organization, project, repository or a reviewer does not exist, or `az` is not signed in.
     """
     there = _Organization(cli, organization, project)
-    about = cli.ask(
-        "az",
-        "devops",
-        "project",
-        "show",
-        "--project",
-        project,
-        "--organization",
-        there.name,
-        "--output",
-        "json",
-    )
-    found = cli.ask(
-        "az", "repos", "show", "--repository", repository, *there.words, "--output", "json"
-    )
+    about = cli.ask(*az("devops project show", **there.place))
+    found = cli.ask(*az("repos show", repository=repository, **there.place))
     if about is None or found is None:
         raise UsageError(
             f"{there.name}/{project} has no repository {repository}, or `az login` is of somebody who cannot see it"
@@ -179,9 +161,7 @@ def _reviewer(there: _Organization, name: str) -> str:
     """Return the id of a user (an e-mail address) or of a group."""
     base = there.name.replace("https://dev.azure.com/", "https://vssps.dev.azure.com/")
     url = f"{base}/_apis/identities?searchFilter=General&filterValue={quote(name)}&{VERSION}"
-    found = there.cli.ask(
-        "az", "rest", "--method", "GET", "--url", url, "--resource", RESOURCE, "--output", "json"
-    )
+    found = there.cli.ask(*az("rest", method="GET", url=url, resource=RESOURCE))
     if not found or len(found["value"]) != 1:
         raise UsageError(f"the reviewer {name} is not one user or group of {there.name}")
     return str(found["value"][0]["id"])
@@ -246,29 +226,29 @@ def _connection(
 
 def _variables(there: _Organization, name: str, identities: Identities) -> Step:
     what = f"variable group {name}: AZURE_SUBSCRIPTION_ID"
-    query = ("az", "pipelines", "variable-group", "list", "--group-name", name, *there.words)
-    if there.cli.ask(*query, "--output", "json"):
+    if there.cli.ask(*az("pipelines variable-group list", group_name=name, **there.place)):
         return Step(what)
-    create = ("az", "pipelines", "variable-group", "create", "--name", name, *there.words)
-    return Step(what, (*create, "--variables", f"AZURE_SUBSCRIPTION_ID={identities.subscription}"))
+    value = f"AZURE_SUBSCRIPTION_ID={identities.subscription}"
+    words = "pipelines variable-group create"
+    return Step(what, az(words, name=name, variables=value, **there.place))
 
 
 def _pipelines(there: _Organization, repository: str, name: str, branch: str) -> Iterator[Step]:
     numbers = there.pipelines()
     for one in PIPELINES:
-        create: tuple[str, ...] = (
-            "az",
-            "pipelines",
-            "create",
-            "--name",
-            f"{name}-{one}",
-            *there.words,
+        create = az(
+            "pipelines create",
+            name=f"{name}-{one}",
+            repository=name,
+            repository_type="tfsgit",
+            branch=branch,
+            yml_path=f".azuredevops/{one}.yml",
+            skip_first_run="true",
+            **there.place,
         )
-        create += ("--repository", name, "--repository-type", "tfsgit", "--branch", branch)
-        create += ("--yml-path", f".azuredevops/{one}.yml", "--skip-first-run", "true")
         yield Step(f"pipeline {name}-{one}", () if f"{name}-{one}" in numbers else create)
-    scope = ("--branch", branch, "--repository-id", repository, *there.words)
-    found = there.cli.ask("az", "repos", "policy", "list", *scope, "--output", "json") or []
+    scope = {"branch": branch, "repository_id": repository, **there.place}
+    found = there.cli.ask(*az("repos policy list", **scope)) or []
     # Those that were made meanwhile have their numbers now.
     numbers = there.pipelines()
     shown = [one.get("settings", {}).get("displayName") for one in found]
@@ -279,34 +259,29 @@ def _pipelines(there: _Organization, repository: str, name: str, branch: str) ->
         if number is None:
             yield Step(what, wait="it comes with --apply, once the pipeline is there")
             continue
-        create = ("az", "repos", "policy", "build", "create", "--display-name", one, *scope)
-        create += (
-            "--build-definition-id",
-            str(number),
-            "--enabled",
-            "true",
-            "--valid-duration",
-            "0",
+        create = az(
+            "repos policy build create",
+            display_name=one,
+            build_definition_id=str(number),
+            enabled="true",
+            valid_duration="0",
+            blocking=str(one in BLOCKING).lower(),
+            queue_on_source_update_only="false",
+            manual_queue_only=str(one == "train").lower(),
+            **scope,
         )
-        create += (
-            "--blocking",
-            str(one in BLOCKING).lower(),
-            "--queue-on-source-update-only",
-            "false",
-        )
-        create += ("--manual-queue-only", str(one == "train").lower())
         yield Step(what, () if one in shown else create)
     kinds = [one["type"]["displayName"] for one in found]
-    create = ("az", "repos", "policy", "approver-count", "create", *scope, "--enabled", "true")
-    create += (
-        "--blocking",
-        "true",
-        "--minimum-approver-count",
-        "1",
-        "--creator-vote-counts",
-        "false",
+    create = az(
+        "repos policy approver-count create",
+        enabled="true",
+        blocking="true",
+        minimum_approver_count="1",
+        creator_vote_counts="false",
+        allow_downvotes="false",
+        reset_on_source_push="true",
+        **scope,
     )
-    create += ("--allow-downvotes", "false", "--reset-on-source-push", "true")
     what = f"{branch} takes what somebody else has approved"
     yield Step(what, () if "Minimum number of reviewers" in kinds else create)
 

@@ -98,6 +98,10 @@ def subject_prefix(cli: Cli, repository: str) -> str:
     return str(found.get("sub_claim_prefix") or f"repo:{repository}")
 
 
+def _send(method: str, place: str) -> tuple[str, ...]:
+    return ("gh", "api", "--method", method, place, "--input", "-")
+
+
 def _environment(
     cli: Cli, wanted: Wanted, path: str, environment: str, branch: str
 ) -> Iterator[Step]:
@@ -118,12 +122,12 @@ def _environment(
         else "nobody has to approve"
     )
     same = found is not None and _state(found) == (reviewers, bool(reviewers), policy)
-    command = ("gh", "api", "--method", "PUT", f"{path}/environments/{environment}", "--input", "-")
+    command = _send("PUT", f"{path}/environments/{environment}")
     yield Step(what, () if same else command, body)
     if not first:
         place = f"{path}/environments/{environment}/deployment-branch-policies"
         known = (cli.ask("gh", "api", place) or {}).get("branch_policies", ())
-        command = ("gh", "api", "--method", "POST", place, "--input", "-")
+        command = _send("POST", place)
         there = branch in [one["name"] for one in known]
         yield Step(
             f"{environment} is deployed from {branch} only",
@@ -157,9 +161,9 @@ def _variable(cli: Cli, place: str, name: str, value: str) -> Step:
     scope = place.rpartition("/environments/")[2] if "/environments/" in place else "the repository"
     what = f"variable {name} of {scope}: {value}"
     if found is None:
-        command = ("gh", "api", "--method", "POST", f"{place}/variables", "--input", "-")
+        command = _send("POST", f"{place}/variables")
         return Step(what, command, {"name": name, "value": value})
-    command = ("gh", "api", "--method", "PATCH", f"{place}/variables/{name}", "--input", "-")
+    command = _send("PATCH", f"{place}/variables/{name}")
     same = found["value"] == value
     return Step(what, () if same else command, {"name": name, "value": value})
 
@@ -174,15 +178,15 @@ def _rules(cli: Cli, wanted: Wanted, path: str) -> Iterator[Step]:
         _contains(found.get(key), value) for key, value in body.items()
     )
     place = ("PUT", f"{path}/rulesets/{number}") if number else ("POST", f"{path}/rulesets")
-    yield Step(what, () if same else ("gh", "api", "--method", *place, "--input", "-"), body)
+    yield Step(what, () if same else _send(*place), body)
     found = cli.ask("gh", "api", f"{path}/labels/{LABEL['name']}")
-    command = ("gh", "api", "--method", "POST", f"{path}/labels", "--input", "-")
+    command = _send("POST", f"{path}/labels")
     yield Step(f"label {LABEL['name']}", () if found else command, LABEL)
     place = ("PUT", f"{path}/actions/permissions/workflow")
     found = cli.ask("gh", "api", place[1])
     same = found is not None and _contains(found, TOKEN)
     what = "the token of a job reads, unless its workflow says more"
-    yield Step(what, () if same else ("gh", "api", "--method", *place, "--input", "-"), TOKEN)
+    yield Step(what, () if same else _send(*place), TOKEN)
 
 
 def _contains(found: Any, wanted: Any) -> bool:

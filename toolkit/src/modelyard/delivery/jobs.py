@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelyard.azure import WHERE, Workspace, azure_errors, patiently
+from modelyard.azure import WHERE, Workspace, azure_errors, or_none, patiently
 from modelyard.errors import UsageError
 from modelyard.models.assets import Say, pin_data, pin_environment
 from modelyard.yaml_files import read_yaml
@@ -152,12 +152,4 @@ def _status(job: Any) -> str:
 
 def _job(workspace: Workspace, name: str) -> Any:
     """Read a job; None: there is none of the name."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    def read() -> Any:
-        try:
-            return workspace.client.jobs.get(name)
-        except ResourceNotFoundError:
-            return None
-
-    return patiently(read)
+    return patiently(lambda: or_none(lambda: workspace.client.jobs.get(name)))

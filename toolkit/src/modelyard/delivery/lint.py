@@ -42,21 +42,13 @@ def check_repository(root: Path, say: Callable[[str], object]) -> None:
     if (root / ".github").is_dir():
         command = [str(programs / "zizmor"), "--offline", "--no-progress", "--quiet", "."]
         failed += _failed(root, "security of the workflows", command)
-    failed += _failed(root, "secrets", [*_secrets(), *_files(root)])
-    if failed:
-        raise CheckFailed(f"{len(failed)} of the checks found something: {', '.join(failed)}")
-
-
-def _secrets() -> list[str]:
     hook = shutil.which("detect-secrets-hook", path=str(Path(sys.executable).parent))
     if hook is None:
         raise UsageError("detect-secrets is not installed here; `make setup` installs it")
-    return [hook]
-
-
-def _files(root: Path) -> list[str]:
-    found = git(root, "ls-files", "-z", "--", ".", *HASHES)
-    return [name for name in found.split("\0") if name]
+    names = git(root, "ls-files", "-z", "--", ".", *HASHES).split("\0")
+    failed += _failed(root, "secrets", [hook, *filter(None, names)])
+    if failed:
+        raise CheckFailed(f"{len(failed)} of the checks found something: {', '.join(failed)}")
 
 
 def _failed(root: Path, what: str, command: Sequence[str]) -> list[str]:

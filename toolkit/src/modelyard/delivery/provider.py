@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -28,30 +28,6 @@ class Approval:
     by: str
     at: str
     url: str
-
-
-class Provider(Protocol):
-    """What a provider knows of this job."""
-
-    pull_request: str | None
-
-    def summarize(self, page: Path) -> None:
-        """Put a Markdown file on the page of this job."""
-
-    def comments(self) -> Iterator[tuple[str, str]]:
-        """Yield the address and the text of the pull request's comments."""
-
-    def comment(self, text: str) -> None:
-        """Comment on the pull request."""
-
-    def edit(self, address: str, text: str) -> None:
-        """Replace a comment."""
-
-    def approval(self, environment: str) -> Approval | None:
-        """Return who approved that this run deploys to an environment."""
-
-    def open_pull_request(self, root: Path, branch: str, title: str, text: str) -> str:
-        """Push the commit that is checked out to a branch, and open a pull request unless there is one."""
 
 
 def provider(settings: Mapping[str, str] = os.environ) -> Provider:
@@ -84,10 +60,12 @@ class GitHub:
         self.pull_request = rest.partition("/")[0] if kind == "pull" else None
 
     def summarize(self, page: Path) -> None:
+        """Put a Markdown file on the page of this job."""
         with Path(self._settings["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
             file.write(page.read_text(encoding="utf-8"))
 
     def comments(self) -> Iterator[tuple[str, str]]:
+        """Yield the address and the text of the pull request's comments."""
         number = 1
         while True:
             query = f"per_page={PAGE}&page={number}"
@@ -98,12 +76,15 @@ class GitHub:
             number += 1
 
     def comment(self, text: str) -> None:
+        """Comment on the pull request."""
         self._ask("POST", f"{self._api}/issues/{self.pull_request}/comments", {"body": text})
 
     def edit(self, address: str, text: str) -> None:
+        """Replace a comment."""
         self._ask("PATCH", address, {"body": text})
 
     def approval(self, environment: str) -> Approval | None:
+        """Return who approved that this run deploys to an environment."""
         # state, user and environments of each review; no time:
         # https://docs.github.com/rest/actions/workflow-runs#get-the-review-history-for-a-workflow-run
         run = self._settings["GITHUB_RUN_ID"]
@@ -121,6 +102,7 @@ class GitHub:
         return Approval(by[-1], self._begun(environment, run), url)
 
     def open_pull_request(self, root: Path, branch: str, title: str, text: str) -> str:
+        """Push the commit that is checked out to a branch, and open a pull request unless there is one."""
         token = b64encode(f"x-access-token:{self._settings['GITHUB_TOKEN']}".encode()).decode()
         _push(root, branch, f"basic {token}")
         owner = self._settings["GITHUB_REPOSITORY"].partition("/")[0]
@@ -153,7 +135,7 @@ class GitHub:
 
 
 class AzureDevOps:
-    """Azure DevOps Services, or Azure DevOps Server."""
+    """Azure DevOps Services, or Azure DevOps Server; see `GitHub`."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings = _Settings(settings)
@@ -235,6 +217,9 @@ class AzureDevOps:
     def _ask(self, method: str, url: str, body: Any = None) -> Any:
         url += ("&" if "?" in url else "?") + "api-version=7.1"
         return _ask(method, url, self._settings["SYSTEM_ACCESSTOKEN"], body, {})
+
+
+Provider = GitHub | AzureDevOps
 
 
 def _push(root: Path, branch: str, authorization: str) -> None:

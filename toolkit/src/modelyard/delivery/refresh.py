@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.azure import Workspace, azure_errors, storage_container
+from modelyard.azure import Workspace, azure_errors, or_none, storage_container
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import digest
@@ -170,19 +170,14 @@ def _read(file: Path) -> pd.DataFrame:
 
     if not file.is_file():
         raise UsageError(f"{file} does not exist; name the table that your import has written")
-    found: pd.DataFrame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-    return found
+    table: pd.DataFrame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    return table
 
 
 def _latest(workspace: Workspace) -> Any:
     """Read the latest version of the data asset; None: there is none."""
-    from azure.core.exceptions import ResourceNotFoundError
-
     with azure_errors():
-        try:
-            return workspace.client.data.get(ASSET, label="latest")
-        except ResourceNotFoundError:
-            return None
+        return or_none(lambda: workspace.client.data.get(ASSET, label="latest"))
 
 
 def _download(workspace: Workspace, asset: Any, folder: Path) -> Path:

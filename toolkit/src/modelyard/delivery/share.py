@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +105,11 @@ def share(
         )
     with tempfile.TemporaryDirectory(prefix="share-") as folder:
         found = digest(_download(registry, project.model, version.number, Path(folder)))
-    _compare(found, wanted, version, project.registry)
+    if found != wanted:
+        raise CheckFailed(
+            f"{project.registry} has another model as {version.name}:{version.number} (digest {found[:12]}, not "
+            f"{wanted[:12]}): versions in a registry do not change, so somebody else used this name"
+        )
     return Taken(version.number, wanted, project.registry, unchanged)
 
 
@@ -222,14 +225,6 @@ def _about(version: Version, environment: str) -> dict[str, Any]:
     return about
 
 
-def _compare(found: str, wanted: str, version: Version, place: str) -> None:
-    if found != wanted:
-        raise CheckFailed(
-            f"{place} has another model as {version.name}:{version.number} (digest {found[:12]}, not "
-            f"{wanted[:12]}): versions in a registry do not change, so somebody else used this name"
-        )
-
-
 def _new_run(registry: Registry, about: Mapping[str, Any]) -> str:
     client = registry.client
     experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -280,10 +275,3 @@ def _download(registry: MLClient, name: str, version: str, folder: Path) -> Path
     while len(inner := list(place.iterdir())) == 1 and inner[0].is_dir():
         place = inner[0]
     return place
-
-
-def describe(taken: Taken | None) -> str:
-    """Return a result as JSON."""
-    if taken is None:
-        return json.dumps({"shared": False})
-    return json.dumps(asdict(taken))

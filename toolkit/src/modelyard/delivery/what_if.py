@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import CheckFailed, UsageError
+from modelyard.errors import CheckFailed
 from modelyard.files import write_text
+from modelyard.infra.deploy import azure_cli
 from modelyard.project import load_project
 
 # Azure's kinds of changes that leave a resource as it is, and those that it could not tell.
@@ -24,16 +24,9 @@ def ask_azure(root: Path, environment: str) -> list[Mapping[str, Any]]:
         UsageError: the environment is unknown, or the Azure CLI is not installed.
         CheckFailed: Azure refuses the template.
     """
-    known = load_project(root).environments
-    if environment not in known:
-        raise UsageError(
-            f"conf/project.yml has no environment {environment!r}; it has: {', '.join(known)}"
-        )
-    azure = shutil.which("az")
-    if azure is None:
-        raise UsageError("the Azure CLI is not installed: https://aka.ms/azure-cli, then az login")
-    command = [azure, "deployment", "group", "what-if", "--name", f"what-if-{environment}"]
-    command += ["--resource-group", known[environment].resource_group, "--no-pretty-print"]
+    group = load_project(root).environment(environment).resource_group
+    command = [azure_cli(), "deployment", "group", "what-if", "--name", f"what-if-{environment}"]
+    command += ["--resource-group", group, "--no-pretty-print"]
     command += ["--parameters", str(root / "infra" / f"{environment}.bicepparam")]
     # Whoever asks has no right to write, and is not asked for it.
     command += ["--validation-level", "ProviderNoRbac", "--output", "json"]

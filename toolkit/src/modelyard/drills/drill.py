@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from modelyard.contract.model import load_contract
 from modelyard.drills.drill_report import render, standalone
-from modelyard.drills.live_metric import live_metrics, metric_of
+from modelyard.drills.live_metric import live_metrics
 from modelyard.drills.periods import cut_table
 from modelyard.drills.project_copy import (
     accept_fewer_rows,
@@ -36,6 +36,7 @@ from modelyard.drills.project_copy import (
 from modelyard.drills.record import Event, PeriodRecord, Plan
 from modelyard.drills.traffic import DrillReceiver, moment, send_rows, write_ground_truth
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.evaluation.held_out import deciding_metric
 from modelyard.evaluation.metrics import load_metrics
 from modelyard.files import write_json, write_text
 from modelyard.gates import Release, load_gates
@@ -102,8 +103,8 @@ class _Drill:
         self.project = load_project(root)
         self.contract = load_contract(root / "conf" / "contract.yml")
         self.own_metrics = load_metrics(own_module(root, "metrics"), self.contract.kind)
-        gates = load_gates(root / "conf" / "gates.yml")
-        self.metric = metric_of(gates, self.contract, self.own_metrics)
+        gates = root / "conf" / "gates.yml"
+        self.metric = deciding_metric(load_gates(gates), self.contract, gates, self.own_metrics)
         self.periods_since_training = 0
         self.serving = ""
 

@@ -6,38 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 
 from modelyard.contract.model import Contract
+from modelyard.data.parts import target_of
 from modelyard.errors import UsageError
 from modelyard.evaluation.bootstrap import bootstrap, interval
-from modelyard.evaluation.metrics import directions, measure
+from modelyard.evaluation.metrics import measure
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import plain
-from modelyard.gates import Gates
-from modelyard.modelling.predicting import Prediction
-from modelyard.yaml_files import did_you_mean
+from modelyard.releases.collected_answers import predictions_of
 
 CONFIDENCE, RESAMPLES = 0.95, 200
-
-
-def metric_of(gates: Gates, contract: Contract, own: Mapping[str, Metric]) -> str:
-    """Return the metric that decides about a promotion; `own` are the project's metrics.
-
-    Raises:
-        UsageError: conf/gates.yml names none, or an unknown one.
-    """
-    metric = gates.promotion_of(contract.kind).metric
-    known = directions(contract.kind, own)
-    if metric not in known:
-        raise UsageError(
-            f"conf/gates.yml: promotion.{contract.kind}.metric: there is no metric `{metric}`"
-            f"{did_you_mean(metric, known)}"
-        )
-    return metric
 
 
 def live_metrics(
@@ -82,32 +63,7 @@ def live_metrics(
 def _scored(
     joined: pd.DataFrame, contract: Contract, metric: str, own: Mapping[str, Metric]
 ) -> dict[str, float]:
-    truth, prediction = _as_measured(joined, contract)
-    found = bootstrap(
-        {"live": measure(contract.kind, truth, prediction, metric, own)},
-        len(truth),
-        resamples=RESAMPLES,
-        seed=0,
-    )
+    truth, prediction = target_of(joined, contract), predictions_of(joined, contract)
+    measured = {"live": measure(contract.kind, truth, prediction, metric, own)}
+    found = bootstrap(measured, len(truth), resamples=RESAMPLES, seed=0)
     return interval(found["live"][metric], CONFIDENCE).named("value")
-
-
-def _as_measured(joined: pd.DataFrame, contract: Contract) -> tuple[NDArray[Any], Prediction]:
-    """Return truth and predictions in the form that metrics take."""
-    target = joined[contract.target.column]
-    if contract.kind == "regression":
-        score = joined["prediction"].to_numpy(dtype=np.float64)
-        return target.to_numpy(dtype=np.float64), Prediction(score, score)
-    if contract.kind == "binary":
-        positive = contract.target.positive
-        label = (joined["prediction"] == positive).to_numpy(dtype=bool)
-        return (target == positive).to_numpy(dtype=bool), Prediction(
-            joined["probability"].to_numpy(dtype=np.float64), label
-        )
-    classes = list(contract.target.classes or ())
-    index = {value: i for i, value in enumerate(classes)}
-    score = np.column_stack(
-        [joined[f"probability_{name}"].to_numpy(dtype=np.float64) for name in classes]
-    )
-    named = joined["prediction"].map(index).to_numpy(dtype=np.int64)
-    return target.map(index).to_numpy(dtype=np.int64), Prediction(score, named)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from modelyard.reports.charts import coordinate, padded, tick_labels, ticks
+from modelyard.reports.charts.drawing import element, horizontal_grid, line_path
+from modelyard.reports.charts.scales import Scale, coordinate, padded, tick_labels, ticks
 from modelyard.reports.wording import number, plural
 
 _WIDTH, _LEFT, _RIGHT = 1000.0, 104.0, 12.0
@@ -87,7 +88,7 @@ def timeline(periods: Sequence[Mapping[str, Any]], metric: str) -> Markup:
 
 def _grid(columns: _Columns, periods: Sequence[Mapping[str, Any]], height: float) -> list[Markup]:
     drawn = [
-        Markup('<text class="axis" x="0" y="{}">{}</text>').format(coordinate(y), words)
+        element("text", "axis", words, x=0, y=y)
         for y, words in (
             (_BAND_TOP + _BAND / 2 + 4, "in service"),
             (_DRIFT + 4, "monitor"),
@@ -95,17 +96,10 @@ def _grid(columns: _Columns, periods: Sequence[Mapping[str, Any]], height: float
         )
     ]
     for index, period in enumerate(periods):
-        drawn.append(
-            Markup('<text class="tick" x="{}" y="18" text-anchor="middle">{}</text>').format(
-                coordinate(columns.middle(index)), period["name"]
-            )
-        )
+        middle, left = columns.middle(index), columns.left(index)
+        drawn.append(element("text", "tick", period["name"], x=middle, y=18, text_anchor="middle"))
         if index:
-            drawn.append(
-                Markup('<line class="grid" x1="{0}" x2="{0}" y1="26" y2="{1}"/>').format(
-                    coordinate(columns.left(index)), coordinate(height)
-                )
-            )
+            drawn.append(element("line", "grid", x1=left, x2=left, y1=26, y2=height))
     return drawn
 
 
@@ -119,21 +113,11 @@ def _bands(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mark
             continue
         left, right = columns.left(start) + 2, columns.left(index) - 2
         css = "champion" if len(drawn) % 2 else "challenger"
-        drawn.append(
-            Markup(
-                '<g class="{}"><rect class="band" x="{}" y="{}" width="{}" height="{}" rx="6"/>'
-                '<text class="value" x="{}" y="{}" text-anchor="middle">v{}</text></g>'
-            ).format(
-                css,
-                coordinate(left),
-                coordinate(_BAND_TOP),
-                coordinate(right - left),
-                coordinate(_BAND),
-                coordinate((left + right) / 2),
-                coordinate(_BAND_TOP + _BAND / 2 + 5),
-                version,
-            )
-        )
+        x, y = (left + right) / 2, _BAND_TOP + _BAND / 2 + 5
+        band = element(
+            "rect", "band", x=left, y=_BAND_TOP, width=right - left, height=_BAND, rx=6
+        ) + element("text", "value", f"v{version}", x=x, y=y, text_anchor="middle")
+        drawn.append(element("g", css, band))
         start = index
     return drawn
 
@@ -146,53 +130,21 @@ def _quality(columns: _Columns, periods: Sequence[Mapping[str, Any]], metric: st
     ends = [
         one[key] for _, one in known for key in ("value", "low", "high") if one[key] is not None
     ]
-    low, high = padded(ends, 0.08)
-
-    def y(value: float) -> float:
-        return _PLOT_BOTTOM - (_PLOT_BOTTOM - _PLOT_TOP) * (value - low) / (high - low)
-
-    marks = ticks(low, high, 4)
-    drawn = [
-        Markup('<text class="axis" x="0" y="{}">{}</text>').format(
-            coordinate(_PLOT_TOP - 12), metric
-        )
-    ]
-    for value, label in zip(marks, tick_labels(marks), strict=True):
-        drawn.append(
-            Markup(
-                '<line class="grid" x1="{}" x2="{}" y1="{y}" y2="{y}"/>'
-                '<text class="tick" x="{}" y="{t}" text-anchor="end">{}</text>'
-            ).format(
-                coordinate(_LEFT),
-                coordinate(columns.total - _RIGHT),
-                coordinate(_LEFT - 8),
-                label,
-                y=coordinate(y(value)),
-                t=coordinate(y(value) + 4),
-            )
-        )
-    path = "".join(
-        f"{'L' if n else 'M'}{coordinate(columns.middle(i))} {coordinate(y(one['value']))}"
-        for n, (i, one) in enumerate(known)
+    y = Scale(*padded(ends, 0.08), _PLOT_BOTTOM, _PLOT_TOP)
+    marks = ticks(y.low, y.high, 4)
+    drawn = [element("text", "axis", metric, x=0, y=_PLOT_TOP - 12)]
+    drawn += horizontal_grid(_LEFT, columns.total - _RIGHT, y, marks, tick_labels(marks))
+    drawn.append(
+        line_path("challenger", ((columns.middle(i), y(one["value"])) for i, one in known))
     )
-    drawn.append(Markup('<path class="line challenger" d="{}"/>').format(path))
     for i, one in known:
-        x = coordinate(columns.middle(i))
+        x = columns.middle(i)
         if one["low"] is not None and one["high"] is not None:
-            drawn.append(
-                Markup('<path class="whisker challenger" d="M{} {}V{}"/>').format(
-                    x, coordinate(y(one["low"])), coordinate(y(one["high"]))
-                )
-            )
-        drawn.append(
-            Markup(
-                '<circle class="mark challenger" cx="{}" cy="{}" r="4.5"><title>{}</title></circle>'
-            ).format(
-                x,
-                coordinate(y(one["value"])),
-                f"{periods[i]['name']}: {metric} {number(one['value'])}",
-            )
-        )
+            path = f"M{coordinate(x)} {coordinate(y(one['low']))}V{coordinate(y(one['high']))}"
+            drawn.append(element("path", "whisker challenger", d=path))
+        note = f"{periods[i]['name']}: {metric} {number(one['value'])}"
+        title = Markup("<title>{}</title>").format(note)
+        drawn.append(element("circle", "mark challenger", title, cx=x, cy=y(one["value"]), r=4.5))
     return drawn
 
 
@@ -209,30 +161,15 @@ def _drift(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mark
         said = ", ".join(one["feature"] for one in breached)
         if not breached:
             said = f"no breach; not judged: {', '.join(unjudged)}" if unjudged else "no breach"
-        drawn.append(
-            Markup(
-                '<g class="{}"><circle class="bar" cx="{x}" cy="{}" r="10"/>'
-                '<text class="count" x="{x}" y="{}" text-anchor="middle">{}</text><title>{}</title></g>'
-            ).format(
-                "bad" if breached else "warn" if unjudged else "good",
-                coordinate(_DRIFT),
-                coordinate(_DRIFT + 4.5),
-                len(breached) or ("!" if unjudged else "✓"),
-                said,
-                x=coordinate(columns.middle(index)),
-            )
-        )
-        if breached:
-            for row, words in enumerate(_lines(breached[0]["feature"], columns.width - 4)):
-                drawn.append(
-                    Markup(
-                        '<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>'
-                    ).format(
-                        coordinate(columns.middle(index)),
-                        coordinate(_DRIFT + 27 + _LINE * row),
-                        words,
-                    )
-                )
+        x, count = columns.middle(index), len(breached) or ("!" if unjudged else "✓")
+        dot = element("circle", "bar", cx=x, cy=_DRIFT, r=10)
+        dot += element("text", "count", count, x=x, y=_DRIFT + 4.5, text_anchor="middle")
+        dot += Markup("<title>{}</title>").format(said)
+        drawn.append(element("g", "bad" if breached else "warn" if unjudged else "good", dot))
+        lines = _lines(breached[0]["feature"], columns.width - 4) if breached else []
+        for row, words in enumerate(lines):
+            y = _DRIFT + 27 + _LINE * row
+            drawn.append(element("text", "tick", words, x=x, y=y, text_anchor="middle"))
     return drawn
 
 
@@ -241,26 +178,13 @@ def _events(columns: _Columns, periods: Sequence[Mapping[str, Any]]) -> list[Mar
     for index, period in enumerate(periods):
         for row, event in enumerate(period["events"]):
             css, path = _MARKS[event["kind"]]
-            y = _EVENTS + _ROW * row
-            drawn.append(
-                Markup(
-                    '<g class="{}"><path class="{}" transform="translate({} {})" d="{}"/>'
-                    '<text class="tick" x="{}" y="{}">v{}</text>'
-                    '<text class="tick" x="{}" y="{}">{}</text></g>'
-                ).format(
-                    css,
-                    "beyond" if event["kind"] in _STROKED else "bar",
-                    coordinate(columns.left(index) + 12),
-                    coordinate(y),
-                    path,
-                    coordinate(columns.left(index) + 22),
-                    coordinate(y + 4),
-                    event["version"],
-                    coordinate(columns.left(index) + 6),
-                    coordinate(y + 4 + _LINE),
-                    event["kind"],
-                )
-            )
+            x, y = columns.left(index), _EVENTS + _ROW * row
+            place = f"translate({coordinate(x + 12)} {coordinate(y)})"
+            shape = "beyond" if event["kind"] in _STROKED else "bar"
+            sign = element("path", shape, transform=place, d=path)
+            sign += element("text", "tick", f"v{event['version']}", x=x + 22, y=y + 4)
+            sign += element("text", "tick", event["kind"], x=x + 6, y=y + 4 + _LINE)
+            drawn.append(element("g", css, sign))
     return drawn
 
 

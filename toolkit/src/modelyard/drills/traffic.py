@@ -10,10 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from modelyard.drills.record import PeriodRecord
+from modelyard.releases.held_out_traffic import write_truth
 from modelyard.serving.collect import OWN_ID
 from modelyard.serving.receiver import EVENT, Receiver
 from modelyard.serving.sample_rows import Rows
@@ -89,16 +88,8 @@ def write_ground_truth(record: PeriodRecord, rows: Rows, folder: Path) -> None:
     """Write the targets of a period's rows; they become known just before its end."""
     ids = [f"{record.name}-{n}" for n in range(len(rows.truth))]
     # The monitor runs at the end, and takes what was known before.
-    at = [moment(record.end) - timedelta(seconds=1)] * len(ids)
-    table = pa.table(
-        {
-            "correlationid": pa.array(ids, pa.string()),
-            rows.target: pa.array(rows.truth),
-            "known_at": pa.array(at, pa.timestamp("us", "UTC")),
-        }
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, folder / f"{record.name}.parquet")
+    at = moment(record.end) - timedelta(seconds=1)
+    write_truth(folder / f"{record.name}.parquet", ids, rows.target, rows.truth, at)
 
 
 def moment(text: str) -> datetime:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from modelyard.events.ledger import LEASE, Busy
-from modelyard.events.store import Store
+from modelyard.events.store import BlobStore
 
 _NAME = "retraining.json"
 
@@ -47,7 +47,7 @@ class Turn:
 
 
 def take_turn(
-    store: Store,
+    store: BlobStore,
     job: str,
     *,
     breach: datetime,
@@ -95,12 +95,12 @@ def take_turn(
     return Turn(etag, mine, last)
 
 
-def begin_cool_down(store: Store, turn: Turn, now: datetime) -> bool:
+def begin_cool_down(store: BlobStore, turn: Turn, now: datetime) -> bool:
     """Record that the retraining was started; return False if the right had expired."""
     return _replace(store, turn, turn.last.model_copy(update={"started": now}))
 
 
-def release_turn(store: Store, turn: Turn) -> None:
+def release_turn(store: BlobStore, turn: Turn) -> None:
     """Release the right, so that the next breach can start a retraining."""
     if turn.before is None:
         store.remove(_NAME, turn.etag)
@@ -108,6 +108,6 @@ def release_turn(store: Store, turn: Turn) -> None:
         _replace(store, turn, turn.before)
 
 
-def _replace(store: Store, turn: Turn, last: Last) -> bool:
+def _replace(store: BlobStore, turn: Turn, last: Last) -> bool:
     content = last.model_copy(update={"by": secrets.token_hex(8)}).serialized()
     return store.replace(_NAME, content, turn.etag) is not None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from modelyard.azure import WHERE
+from modelyard.azure import WHERE, or_none
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -14,27 +14,6 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from modelyard.events.settings import Settings
-
-
-class Jobs(Protocol):
-    """The jobs of a workspace."""
-
-    def exists(self, name: str) -> bool:
-        """Whether there is a job of this name, in any state."""
-        ...
-
-    def submit(
-        self, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
-    ) -> None:
-        """Start a pipeline unless there is a job of this name.
-
-        Args:
-            pipeline: name of the file in azureml/jobs or azureml/pipelines, without its suffix.
-            name: of the job; names are unique in a workspace.
-            inputs: paths that replace those of the file, by name of the input.
-            tags: added to those of the file.
-        """
-        ...
 
 
 class AzureJobs:
@@ -57,19 +36,20 @@ class AzureJobs:
         return self._found
 
     def exists(self, name: str) -> bool:
-        """See `Jobs`."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            self._client.jobs.get(name)
-        except ResourceNotFoundError:
-            return False
-        return True
+        """Whether there is a job of this name, in any state."""
+        return or_none(lambda: self._client.jobs.get(name)) is not None
 
     def submit(
         self, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """See `Jobs`."""
+        """Start a pipeline unless there is a job of this name.
+
+        Args:
+            pipeline: name of the file in azureml/jobs or azureml/pipelines, without its suffix.
+            name: of the job; names are unique in a workspace.
+            inputs: paths that replace those of the file, by name of the input.
+            tags: added to those of the file.
+        """
         from azure.core.exceptions import HttpResponseError
 
         if self.exists(name):
@@ -89,7 +69,7 @@ class AzureJobs:
 def load_pipeline(
     project: Path, pipeline: str, name: str, inputs: Mapping[str, str], tags: Mapping[str, str]
 ) -> Job:
-    """Load the job of a pipeline file; see `Jobs.submit`."""
+    """Load the job of a pipeline file; see `AzureJobs.submit`."""
     from azure.ai.ml import load_job
 
     changes: list[dict[str, Any]] = [{"name": name}]

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from modelyard.events.event import Event
-from modelyard.events.store import Store
+from modelyard.events.store import BlobStore
 
 # Longer than a function may run (host.json: functionTimeout): no claim in use expires.
 LEASE = timedelta(minutes=15)
@@ -56,7 +56,7 @@ class Claim:
     entry: Entry
 
 
-def claim(store: Store, event: Event, now: datetime) -> Claim | Entry:
+def claim(store: BlobStore, event: Event, now: datetime) -> Claim | Entry:
     """Claim an event.
 
     Returns:
@@ -90,12 +90,12 @@ def claim(store: Store, event: Event, now: datetime) -> Claim | Entry:
     return Claim(name, etag, entry)
 
 
-def finish(store: Store, mine: Claim, outcome: str, now: datetime) -> bool:
+def finish(store: BlobStore, mine: Claim, outcome: str, now: datetime) -> bool:
     """Mark an event as handled; return False if the claim expired and another process took it over."""
     done = mine.entry.model_copy(update={"state": "done", "at": now, "outcome": outcome})
     return store.replace(mine.name, done.serialized(), mine.etag) is not None
 
 
-def release(store: Store, mine: Claim) -> None:
+def release(store: BlobStore, mine: Claim) -> None:
     """Release a claim, so that the next delivery can be handled at once."""
     store.remove(mine.name, mine.etag)

@@ -11,10 +11,10 @@ from datetime import datetime
 from modelyard.events import ledger
 from modelyard.events.cool_down import Last, begin_cool_down, release_turn, take_turn
 from modelyard.events.event import RUN_PROPERTY, Event, Registered, Run
-from modelyard.events.jobs import Jobs
+from modelyard.events.jobs import AzureJobs
 from modelyard.events.ledger import Claim, Entry
 from modelyard.events.settings import Settings
-from modelyard.events.store import Store
+from modelyard.events.store import BlobStore
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Services:
     """
 
     settings: Settings
-    store: Store
-    jobs: Jobs
+    store: BlobStore
+    jobs: AzureJobs
     notify: Callable[[str], None]
     now: Callable[[], datetime]
 
@@ -60,7 +60,7 @@ def handle(event: Event, services: Services) -> str:
     return outcome
 
 
-def _release(store: Store, mine: Claim) -> None:
+def _release(store: BlobStore, mine: Claim) -> None:
     try:
         ledger.release(store, mine)
     except Exception:  # the error of the reaction is the one to raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -20,56 +20,8 @@ class Found:
     etag: str
 
 
-class Lease(Protocol):
-    """The right to write a record, which ends by itself unless it is renewed."""
-
-    def write(self, content: bytes) -> bool:
-        """Replace the record; return False if another has the right by now."""
-        ...
-
-    def renew(self) -> None:
-        """Keep the right for its whole length again, unless another has it by now."""
-        ...
-
-    def release(self) -> None:
-        """Give the right back."""
-        ...
-
-
-class Leases(Protocol):
-    """Records of which one writer at a time has the right to write; everybody reads them."""
-
-    def read(self, name: str) -> Found | None:
-        """Return the record; None if there is none."""
-        ...
-
-    def lease(self, name: str, seconds: int) -> Lease | None:
-        """Take the right for 15 to 60 seconds, and make the record if there is none; None: it is taken."""
-        ...
-
-
-class Store(Protocol):
-    """Named records. A name is a path of letters, digits, `-`, `/` and `.`."""
-
-    def read(self, name: str) -> Found | None:
-        """Return the record; None if there is none."""
-        ...
-
-    def create(self, name: str, content: bytes) -> str | None:
-        """Write a new record; return its etag, or None if it exists."""
-        ...
-
-    def replace(self, name: str, content: bytes, etag: str) -> str | None:
-        """Replace a record that still has `etag`; return the new etag, or None if it has another."""
-        ...
-
-    def remove(self, name: str, etag: str) -> None:
-        """Remove a record if it still has `etag`."""
-        ...
-
-
 class BlobStore:
-    """Records as blobs of a container.
+    """Records as blobs of a container; a name is a path of letters, digits, `-`, `/` and `.`.
 
     Azure's client repeats a request whose response was lost, and the repetition is then refused because
     of the first write. So a refused write counts as done if the record has exactly its content. Contents
@@ -82,7 +34,7 @@ class BlobStore:
         self._container = ContainerClient.from_container_url(container_url, credential)
 
     def read(self, name: str) -> Found | None:
-        """See `Store`."""
+        """Return the record; None if there is none."""
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
@@ -92,7 +44,7 @@ class BlobStore:
         return Found(blob.readall(), blob.properties.etag)
 
     def create(self, name: str, content: bytes) -> str | None:
-        """See `Store`."""
+        """Write a new record; return its etag, or None if it exists."""
         from azure.core.exceptions import ResourceExistsError
 
         try:
@@ -102,7 +54,7 @@ class BlobStore:
         return str(written["etag"])
 
     def replace(self, name: str, content: bytes, etag: str) -> str | None:
-        """See `Store`."""
+        """Replace a record that still has `etag`; return the new etag, or None if it has another."""
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
@@ -116,7 +68,7 @@ class BlobStore:
         return str(written["etag"])
 
     def remove(self, name: str, etag: str) -> None:
-        """See `Store`."""
+        """Remove a record if it still has `etag`."""
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
@@ -127,8 +79,8 @@ class BlobStore:
         except (ResourceModifiedError, ResourceNotFoundError):
             return
 
-    def lease(self, name: str, seconds: int) -> Lease | None:
-        """See `Leases`."""
+    def lease(self, name: str, seconds: int) -> BlobLease | None:
+        """Take the right to write for 15 to 60 seconds, and make the record if there is none; None: it is taken."""
         from azure.core.exceptions import HttpResponseError
 
         self.create(name, b"")
@@ -146,23 +98,23 @@ class BlobStore:
 
 
 class BlobLease:
-    """The lease of a blob; see `Lease`."""
+    """The right to write a record, which ends by itself unless it is renewed."""
 
     def __init__(self, blob: BlobClient, lease: BlobLeaseClient) -> None:
         self._blob, self._lease = blob, lease
 
     def write(self, content: bytes) -> bool:
-        """See `Lease`."""
+        """Replace the record; return False if another has the right by now."""
         return self._held(
             lambda: self._blob.upload_blob(content, overwrite=True, lease=self._lease)
         )
 
     def renew(self) -> None:
-        """See `Lease`."""
+        """Keep the right for its whole length again, unless another has it by now."""
         self._held(self._lease.renew)
 
     def release(self) -> None:
-        """See `Lease`."""
+        """Give the right back."""
         self._held(self._lease.release)
 
     @staticmethod

@@ -18,7 +18,7 @@ from modelyard.console import listed
 from modelyard.errors import UsageError
 from modelyard.fleet.pins import Settled, settle
 from modelyard.fleet.template import STATE, Origin, Template, read_origin
-from modelyard.git import asked, git
+from modelyard.git import asked, blob, git
 
 TITLE = "Template from"
 MAIL = "template@localhost"
@@ -268,10 +268,7 @@ class _Store:
 
     def text(self, name: str) -> str | None:
         """Return a file of a commit; None where there is none."""
-        try:
-            return self("cat-file", "blob", name)
-        except UsageError:
-            return None
+        return blob(self._place, name, self._settings)
 
     def tree_of(self, folder: Path) -> str:
         """Return the tree of a folder's files, by its own .gitattributes."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import ModelyardError, readable
-from modelyard.files import read_json
+from modelyard.files import read_json, relative
 from modelyard.fleet.given import differences
 from modelyard.fleet.repositories import Repository, files_of
 from modelyard.fleet.template import STATE, Template, read_origin
@@ -222,11 +222,4 @@ def _retirements(row: Row, root: Path, question: Question, files: Documents) -> 
         if isinstance(content, LocatedMapping) and (kind := kind_of(path, content)):
             gone, going = retired_in(AzureFile(path, kind, content), question.today)
             for found, rows in ((gone, row.retired), (going, row.retiring)):
-                rows += [f"{_shown(one.file, root)}:{one.line}: {one.message}" for one in found]
-
-
-def _shown(path: Path, root: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return str(path)
+                rows += [f"{relative(one.file, root)}:{one.line}: {one.message}" for one in found]

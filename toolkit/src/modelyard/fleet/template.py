@@ -146,7 +146,11 @@ class Template:
                 git(self.place, "clone", "-qsn", str(self.repository.resolve()), str(new))
                 git(new, "-c", "advice.detachedHead=false", "checkout", "-q", folder.name)
                 folder.parent.mkdir(exist_ok=True)
-                _settle(new, folder)
+                try:
+                    new.rename(folder)
+                except OSError:  # another process was faster
+                    if not folder.is_dir():
+                        raise
         return folder
 
     def render(
@@ -218,25 +222,12 @@ def opened(source: str, say: Callable[[str], object], root: Path) -> Iterator[Te
                 raise UsageError(f"{error}; --template names a clone of it") from None
         elif asked(repository, "rev-parse", "--git-dir") is None:
             raise UsageError(f"{source} is no git repository, so that its versions are not known")
-        yield Template(repository, place, _with_cookiecutter(root, say))
+        is_here = importlib.util.find_spec("cookiecutter") is not None
+        python = Path(sys.executable) if is_here else environment_python(root, "delivery", say)
+        yield Template(repository, place, python)
 
 
 def _refusal(text: str) -> str:
     """Return what the hooks say, or the error that Cookiecutter ends with."""
     said = text.partition("\nNo project was made")[0].partition("Traceback (most")[0].strip()
     return said or text.strip().splitlines()[-1]
-
-
-def _with_cookiecutter(root: Path, say: Callable[[str], object]) -> Path:
-    if importlib.util.find_spec("cookiecutter"):
-        return Path(sys.executable)
-    return environment_python(root, "delivery", say)
-
-
-def _settle(new: Path, folder: Path) -> None:
-    """Move a folder to its place; another process may have been faster."""
-    try:
-        new.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise

@@ -24,7 +24,7 @@ from modelyard.fleet.merge import MAIL, Upgrade, merged
 from modelyard.fleet.pull_request import open_pull_request
 from modelyard.fleet.repositories import QUIET, SLOW, Repository
 from modelyard.fleet.template import Template, opened, read_origin
-from modelyard.git import asked, git
+from modelyard.git import asked, blob, git
 
 TRIES, PAUSE = 3, 2.0  # of what needs a network; the pause in seconds doubles
 TAIL = 400  # characters of a check that failed
@@ -124,8 +124,8 @@ def _update(repository: Repository, wanted: Wanted, templates: _Templates) -> Ou
         return outcome
     try:
         with _at_hand(repository, wanted) as (root, base):
-            text = lambda name: _text(root, f"{base}:{name}")  # noqa: E731
-            source = wanted.template or str(read_origin(text, repository.shown).state["template"])
+            origin = read_origin(lambda name: blob(root, f"{base}:{name}"), repository.shown)
+            source = wanted.template or str(origin.state["template"])
             with merged(root, templates.open(source), wanted.version, base) as upgrade:
                 if upgrade is not None:
                     _deliver(root, upgrade, wanted, outcome)
@@ -253,13 +253,6 @@ def _tried(action: Callable[[], _T]) -> _T:
         except UsageError:
             time.sleep(PAUSE * 2**number)
     return action()
-
-
-def _text(root: Path, name: str) -> str | None:
-    try:
-        return git(root, "cat-file", "blob", name)
-    except UsageError:
-        return None
 
 
 def _text_of(root: Path, *words: str) -> str:

@@ -105,6 +105,27 @@ class Ready:
     triggers: tuple[str, ...]
 
 
+def answered(az: Az, *words: str) -> Any:
+    """Return what the Azure CLI answers, read as JSON.
+
+    Raises:
+        CheckFailed: it refuses.
+    """
+    done = az(*words)
+    if done.returncode:
+        raise CheckFailed(f"az {' '.join(words)} failed: {done.stderr.strip()}")
+    return json.loads(done.stdout or "null")
+
+
+def _told(az: Az, say: Callable[[str], object], what: str, *words: str) -> dict[str, Any] | None:
+    """Return what the Azure CLI answers; where it refuses, None, and it is said what was not asked."""
+    done = az(*words)
+    if done.returncode:
+        say(f"not asked whether {what}: {done.stderr.strip()}")
+        return None
+    return json.loads(done.stdout or "{}")
+
+
 def check_before(
     az: Az,
     parameters: Path,
@@ -166,10 +187,7 @@ def switch(az: Az, triggers: tuple[str, ...], verb: str) -> None:
         CheckFailed: Azure refuses.
     """
     for trigger in triggers:
-        url = trigger.replace("VERB", verb)
-        done = az("rest", "--method", "post", "--url", url)
-        if done.returncode:
-            raise CheckFailed(f"az rest --method post --url {url} failed: {done.stderr.strip()}")
+        answered(az, "rest", "--method", "post", "--url", trigger.replace("VERB", verb))
 
 
 def address(one: Planned, group: str) -> str:
@@ -195,10 +213,8 @@ def _register(
 ) -> None:
     """Register the resource providers that the subscription has not used yet."""
     query = "[?registrationState=='Registered'].namespace"
-    done = az("provider", "list", "--query", query, "--output", "json")
-    if done.returncode:
-        raise CheckFailed(f"az provider list failed: {done.stderr.strip()}")
-    known = {str(one).lower() for one in json.loads(done.stdout or "[]")}
+    found = answered(az, "provider", "list", "--query", query, "--output", "json")
+    known = {str(one).lower() for one in found or ()}
     names = {one.type.partition("/")[0] for one in wanted} | set(UNNAMED)
     for name in sorted(one for one in names if one.lower() not in known):
         if what_if:
@@ -220,14 +236,14 @@ def _zones_missing(az: Az, wanted: list[Planned], say: Callable[[str], object]) 
     ]
     if not spread:
         return
-    done = az(
-        "rest", "--method", "get", "--url", f"{SUBSCRIPTION}/locations?api-version={LOCATIONS}"
+    what, url = (
+        "the region has availability zones",
+        f"{SUBSCRIPTION}/locations?api-version={LOCATIONS}",
     )
-    if done.returncode:
-        say(f"not asked whether the region has availability zones: {done.stderr.strip()}")
+    found = _told(az, say, what, "rest", "--method", "get", "--url", url)
+    if found is None:
         return
-    regions = json.loads(done.stdout or "{}").get("value", [])
-    zones = {one["name"]: one.get("availabilityZoneMappings") for one in regions}
+    zones = {one["name"]: one.get("availabilityZoneMappings") for one in found.get("value", [])}
     for one in spread:
         region = str(one.value("location")).lower().replace(" ", "")
         if region not in zones:
@@ -241,12 +257,9 @@ def _zones_missing(az: Az, wanted: list[Planned], say: Callable[[str], object]) 
 
 def _is_deleted(az: Az, vault: Planned, say: Callable[[str], object]) -> bool:
     url = f"{SUBSCRIPTION}/providers/Microsoft.KeyVault/deletedVaults?api-version={vault.version}"
-    done = az("rest", "--method", "get", "--url", url)
-    if done.returncode:
-        say(f"not asked whether {vault.name} is a deleted vault: {done.stderr.strip()}")
-        return False
-    deleted = json.loads(done.stdout or "{}").get("value", [])
-    return vault.name in {one.get("name") for one in deleted}
+    what = f"{vault.name} is a deleted vault"
+    found = _told(az, say, what, "rest", "--method", "get", "--url", url)
+    return vault.name in {one.get("name") for one in (found or {}).get("value", [])}
 
 
 def taken(az: Az, one: Planned, say: Callable[[str], object]) -> Iterator[str]:
@@ -254,12 +267,9 @@ def taken(az: Az, one: Planned, say: Callable[[str], object]) -> Iterator[str]:
     namespace = one.type.partition("/")[0]
     url = f"{SUBSCRIPTION}/providers/{namespace}/{GLOBAL[one.kind]}?api-version={one.version}"
     body = json.dumps({"name": one.name, "type": one.type})
-    done = az("rest", "--method", "post", "--url", url, "--body", body)
-    if done.returncode:
-        say(f"not asked whether the name {one.name} is free: {done.stderr.strip()}")
-        return
-    answer = json.loads(done.stdout or "{}")
-    if answer.get("nameAvailable") is False:
+    what = f"the name {one.name} is free"
+    answer = _told(az, say, what, "rest", "--method", "post", "--url", url, "--body", body)
+    if answer and answer.get("nameAvailable") is False:
         yield (
             f"{one.name} ({one.type}) is not free: {answer.get('message', answer.get('reason'))}; "
             "give all names a suffix: mlops infra rename SUFFIX"

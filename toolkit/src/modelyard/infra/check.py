@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
+from modelyard.files import relative
 from modelyard.infra import compiler, promises, scan
 from modelyard.infra.findings import Finding, Place
 
@@ -40,7 +41,7 @@ class Checked:
             "findings": [
                 {
                     "check": one.check,
-                    "file": _relative(one.place.file, root),
+                    "file": relative(one.place.file, root).as_posix(),
                     "line": one.place.line,
                     "column": one.place.column,
                     "what": one.what,
@@ -108,21 +109,13 @@ def _promised(parameters: Path) -> list[Finding] | UsageError:
 
 def printed(checked: Checked) -> Iterator[str]:
     """Yield a line `FILE:LINE: what; remedy` per finding, grouped by check, and a summary."""
-    here = Path.cwd()
     for title, group in groupby(sorted(checked.findings, key=lambda f: f.check), lambda f: f.check):
         yield f"{title}:"
         for one in group:
-            yield f"{_relative(one.place.file, here)}:{one.place.line}: {one.what}; {one.remedy}"
+            yield f"{relative(one.place.file)}:{one.place.line}: {one.what}; {one.remedy}"
     count = len(checked.findings)
     verdict = "1 finding" if count == 1 else f"{count} findings" if count else ""
     if checked.left_out:
         verdict = ", ".join(filter(None, (verdict, f"not judged: {checked.left_out}")))
     looked = "1 file" if checked.files == 1 else f"{checked.files} files"
     yield f"{looked}: {verdict or 'fine'}"
-
-
-def _relative(file: Path, folder: Path) -> str:
-    try:
-        return file.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return str(file)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import compiler
-from modelyard.infra.before import check_before, switch
+from modelyard.infra.before import answered, check_before, switch
 from modelyard.infra.compiler import Target
 from modelyard.infra.left import left_behind
-from modelyard.project import Environment, load_project
+from modelyard.project import load_project
 from modelyard.yaml_files import read_yaml
 
 TIMEOUT = 600  # seconds for a query; a deployment has no limit
@@ -44,27 +44,20 @@ def deploy(
         UsageError: the environment is unknown, prod is not confirmed, or the Azure CLI is not ready.
         CheckFailed: Azure refused the deployment, or would.
     """
-    target = _environment(root, environment)
-    group = target.resource_group
+    group = load_project(root).environment(environment).resource_group
     parameters = _parameters(root, environment)
     if environment == "prod" and as_administrator and not what_if and confirm != group:
         raise UsageError(
             f"to deploy roles, policies and locks to prod, confirm with the resource group's name, {group}"
         )
     azure, account = _azure()
-    there = _group_exists(azure, group)
+    az = partial(_query, azure)
+    there = answered(az, "group", "exists", "--name", group) is True
     if not there and not as_administrator:
         raise CheckFailed(
             f"{group} does not exist yet; a deployment as administrator creates it, with the roles that it needs"
         )
-
-    def az(*words: str) -> subprocess.CompletedProcess[str]:
-        return _query(azure, *words)
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    here = _target(root, environment, azure, account, say)
+    here = _target(root, environment, azure, account)
     ready = check_before(
         az,
         parameters,
@@ -72,7 +65,7 @@ def deploy(
         exists=there,
         as_administrator=as_administrator,
         what_if=what_if,
-        say=say,
+        say=_say,
     )
     if not there and what_if:
         raise CheckFailed(
@@ -91,8 +84,8 @@ def deploy(
     command += (
         ["--validation-level", "ProviderNoRbac"] if what_if else ["--query", "properties.outputs"]
     )
-    print(f"{'comparing with' if what_if else 'deploying to'} {group}", flush=True)
-    left = left_behind(az, parameters, here, say) if there else []
+    _say(f"{'comparing with' if what_if else 'deploying to'} {group}")
+    left = left_behind(az, parameters, here, _say) if there else []
     started = () if what_if else ready.triggers
     switch(az, started, "stop")
     try:
@@ -122,21 +115,14 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
         UsageError: see `deploy`.
         CheckFailed: Azure refuses to remove something; the rest is removed.
     """
-    _environment(root, environment)
+    load_project(root).environment(environment)
     azure, account = _azure()
-
-    def az(*words: str) -> subprocess.CompletedProcess[str]:
-        return _query(azure, *words)
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    here = _target(root, environment, azure, account, say)
-    left = left_behind(az, _parameters(root, environment), here, say)
+    here = _target(root, environment, azure, account)
+    left = left_behind(partial(_query, azure), _parameters(root, environment), here, _say)
     refused = []
     for one in left:
-        say(f"- {one}")
-        if apply and (done := az(*one.words)).returncode:
+        _say(f"- {one}")
+        if apply and (done := _query(azure, *one.words)).returncode:
             refused.append(f"{one}: {done.stderr.strip()}")
     if refused:
         raise CheckFailed(
@@ -153,68 +139,59 @@ def _parameters(root: Path, environment: str) -> Path:
     return parameters
 
 
-def _target(
-    root: Path, environment: str, azure: str, account: dict[str, Any], say: Callable[[str], object]
-) -> Target:
+def _target(root: Path, environment: str, azure: str, account: dict[str, Any]) -> Target:
     """Return where the files are evaluated for; the compiler is installed then."""
-    _with_compiler(azure, say)
+    _with_compiler(azure)
     project, nobody = load_project(root), compiler.NOBODY
     group, region = project.environments[environment].resource_group, project.region_of(environment)
     return Target(group, region, account.get("id", nobody), account.get("tenantId", nobody))
 
 
-def _environment(root: Path, name: str) -> Environment:
-    known = load_project(root).environments
-    if name not in known:
-        raise UsageError(
-            f"conf/project.yml has no environment {name!r}; it has: {', '.join(known)}"
-        )
-    return known[name]
+def azure_cli() -> str:
+    """Return the path of the Azure CLI.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    azure = shutil.which("az")
+    if azure is None:
+        raise UsageError("the Azure CLI is not installed: https://aka.ms/azure-cli, then az login")
+    return azure
 
 
 def _azure() -> tuple[str, dict[str, Any]]:
     """Return the Azure CLI, and the account that it is signed in to."""
-    azure = shutil.which("az")
-    if azure is None:
-        raise UsageError("the Azure CLI is not installed: https://aka.ms/azure-cli, then az login")
+    azure = azure_cli()
     shown = _query(azure, "account", "show", "--output", "json")
     if shown.returncode:
         raise UsageError("the Azure CLI is not signed in; az login, then az account set")
     return azure, json.loads(shown.stdout or "{}")
 
 
-def _with_compiler(azure: str, say: Callable[[str], object]) -> None:
+def _with_compiler(azure: str) -> None:
     """Install the Bicep compiler where there is none, as a deployment would, but the version that is checked with."""
     if compiler.compiler() is not None:
         return
-    say(f"installing the Bicep compiler: {compiler.INSTALL}")
+    _say(f"installing the Bicep compiler: {compiler.INSTALL}")
     done = _query(azure, *compiler.INSTALL.split()[1:])
     if done.returncode or compiler.compiler() is None:
         raise CheckFailed(f"{compiler.INSTALL} failed: {done.stderr.strip()}")
 
 
-def _group_exists(azure: str, group: str) -> bool:
-    exists = _query(azure, "group", "exists", "--name", group)
-    if exists.returncode:
-        raise CheckFailed(f"az group exists --name {group} failed: {exists.stderr.strip()}")
-    return exists.stdout.strip() == "true"
-
-
 def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
     given = read_yaml(root / "conf" / "project.yml")
-    tags = _tags(given, environment)
+    # As main.bicep gives them to every resource.
+    tags = {"cost_center": given["organization"], **given["tags"], "environment": environment}
     region = load_project(root).region_of(environment)
     words = ["group", "create", "--name", group, "--location", region, "--tags"]
     done = _query(azure, *words, *(f"{name}={value}" for name, value in tags.items()))
     if done.returncode:
         raise CheckFailed(f"{group} cannot be created: {done.stderr.strip()}")
-    print(f"created {json.loads(done.stdout or '{}').get('id', group)}", flush=True)
+    _say(f"created {json.loads(done.stdout or '{}').get('id', group)}")
 
 
-def _tags(given: dict[str, Any], environment: str) -> dict[str, str]:
-    """Return the tags that main.bicep gives every resource."""
-    organization = str(given["organization"])
-    return {"cost_center": organization} | dict(given["tags"]) | {"environment": environment}
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _query(azure: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +56,12 @@ def _assignments(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
 ) -> Iterator[Left]:
     """Yield groups that hold a role of ours, which the description of an assignment tells, and are not in the file."""
-    ours = [one for one in wanted if one.kind == ASSIGNMENT]
-    held = {_of(one, "principalId", "description") for one in ours}
-    roles = {
-        what for _, what in (_of(one, "roleName", "description") for one in _definitions(wanted))
+    held = {
+        tuple(str(one.value(f"properties.{key}")) for key in ("principalId", "description"))
+        for one in wanted
+        if one.kind == ASSIGNMENT
     }
+    roles = {str(one.value("properties.description")) for one in wanted if one.kind == DEFINITION}
     words = ("role", "assignment", "list", "--resource-group", group, "--output", "json")
     for there in _list(az, say, "assignments", *words):
         pair = str(there.get("principalId")), str(there.get("description"))
@@ -70,14 +70,6 @@ def _assignments(
                 f"the group {pair[0]} is {there.get('roleDefinitionName')} and in no file",
                 ("role", "assignment", "delete", "--ids", str(there.get("id"))),
             )
-
-
-def _definitions(wanted: list[Planned]) -> Iterator[Planned]:
-    return (one for one in wanted if one.kind == DEFINITION)
-
-
-def _of(one: Planned, first: str, second: str) -> tuple[str, str]:
-    return str(one.value(f"properties.{first}")), str(one.value(f"properties.{second}"))
 
 
 def _credentials(
@@ -105,7 +97,8 @@ def _credentials(
 def _rules(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
 ) -> Iterator[Left]:
-    hosts = {one.value("properties.destination") for one in _of_kind(wanted, RULE, "FQDN")}
+    rules = (one for one in wanted if one.kind == RULE and one.value("properties.type") == "FQDN")
+    hosts = {one.value("properties.destination") for one in rules}
     for workspace in (one for one in wanted if one.kind == WORKSPACE and one.name):
         url = f"{address(workspace, group)}/outboundRules?api-version={workspace.version}"
         for there in _list(
@@ -123,14 +116,8 @@ def _rules(
                 )
 
 
-def _of_kind(wanted: list[Planned], kind: str, of: str) -> Iterator[Planned]:
-    for one in wanted:
-        if one.kind == kind and one.value("properties.type") == of:
-            yield one
-
-
 def _list(
-    az: Callable[..., subprocess.CompletedProcess[str]],
+    az: Az,
     say: Callable[[str], object],
     what: str,
     *words: str,

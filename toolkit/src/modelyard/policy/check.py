@@ -68,7 +68,7 @@ def check_project(
     files = documents or Documents(root)
     name = str(files.project.get("name"))
     found = dict.fromkeys(
-        Breach(_shown(path, root), line, rule, message, policy.owner_of(rule))
+        Breach(path.relative_to(root).as_posix(), line, rule, message, policy.owner_of(rule))
         for path, line, rule, message in _findings(files, policy)
     )
     own = [one for one in policy.exceptions if one.project == name]
@@ -236,14 +236,14 @@ def _gates(files: Documents, policy: Policy) -> Iterator[Finding]:
                 continue  # the column leaves it to the limits for all
             if not isinstance(value, (int, float)) or isinstance(value, bool):
                 yield path, line, rule, f"{'.'.join(where)} is not checked; give it a number"
-            elif bound.at_least is not None and value < bound.at_least:
-                message = (
-                    f"found {'.'.join(where)}: {value:g}, expected at least {bound.at_least:g}"
-                )
-                yield path, line, rule, message
+                continue
+            found, expected = f"found {'.'.join(where)}: {value:g}", ""
+            if bound.at_least is not None and value < bound.at_least:
+                expected = f"at least {bound.at_least:g}"
             elif bound.at_most is not None and value > bound.at_most:
-                message = f"found {'.'.join(where)}: {value:g}, expected at most {bound.at_most:g}"
-                yield path, line, rule, message
+                expected = f"at most {bound.at_most:g}"
+            if expected:
+                yield path, line, rule, f"{found}, expected {expected}"
 
 
 def _overridden(keys: list[str], values: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -294,7 +294,3 @@ def _toolkit(root: Path, versions: str) -> Iterator[Finding]:
                 yield path, number, "toolkit", f"found {found[1]}, expected {versions}"
             return
     yield path, 1, "toolkit", f"no version is pinned, expected {versions}"
-
-
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()

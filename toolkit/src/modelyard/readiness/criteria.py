@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from modelyard.files import read_json
 from modelyard.git import asked
 from modelyard.models.version import CHAMPION
-from modelyard.readiness.evidence import Seen
-from modelyard.readiness.found import Found
+from modelyard.readiness.evidence import Found, Seen
 
 PEOPLE, CREATION, RELEASE, APPLICATION = "people", "model creation", "model release", "application"
 TRAIN = "mlops run azureml/pipelines/train.yml"
@@ -24,17 +23,18 @@ class Criterion:
     """A criterion of a level.
 
     Attributes:
+        level: None of a principle and of a responsibility.
         minutes: what it takes at least, to find the cheapest next step.
-        remedy: a command.
+        remedy: a command; None where there is none but that of what was found.
         check: looks at a project; None: only people know.
     """
 
     name: str
-    level: int
+    level: int | None
     area: str
     what: str
     minutes: int
-    remedy: str
+    remedy: str | None
     check: Callable[[Seen], Found] | None = None
 
 

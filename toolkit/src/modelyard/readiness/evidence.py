@@ -1,4 +1,4 @@
-"""What a project has to show for itself: files, the registry, and the champion's evidence."""
+"""What a project has to show for itself: files, the registry, and the champion's evidence; and what was found."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ from modelyard.models.registry import Registry, versions_in_sqlite
 from modelyard.models.version import CHAMPION, Version
 from modelyard.project import Project, load_project
 from modelyard.tracking import tracking_uri
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        is_met: None where it is not known: nobody has answered, or there is no evidence yet.
+        said: in words.
+        remedy: a command, where it is another than the criterion's.
+    """
+
+    is_met: bool | None
+    said: str
+    remedy: str | None = None
 
 
 @dataclass

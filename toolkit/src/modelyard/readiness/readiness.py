@@ -13,8 +13,7 @@ from modelyard.principles import load_principles, shown
 from modelyard.project import author
 from modelyard.readiness.answers import Answer, load_answers, save_answer
 from modelyard.readiness.criteria import CRITERIA, Criterion
-from modelyard.readiness.evidence import Seen
-from modelyard.readiness.found import Found
+from modelyard.readiness.evidence import Found, Seen
 from modelyard.readiness.responsibility import groups, owners
 from modelyard.yaml_files import did_you_mean
 
@@ -150,35 +149,19 @@ def _answered(answer: Answer | None, today: date) -> Found:
 
 def _line(criterion: Criterion, found: Found) -> Line:
     remedy = None if found.is_met else found.remedy or criterion.remedy
-    return Line(
-        criterion.name,
-        criterion.level,
-        criterion.area,
-        criterion.what,
-        STATES[found.is_met],
-        found.said,
-        remedy,
-        criterion.minutes,
-    )
+    about = (criterion.name, criterion.level, criterion.area, criterion.what)
+    return Line(*about, STATES[found.is_met], found.said, remedy, criterion.minutes)
 
 
 def _others(seen: Seen) -> list[Line]:
     principles = load_principles(seen.root / "conf" / "principles.yml")
-    lines = [
-        Line(
-            one.name,
-            None,
-            "principles",
-            one.name.capitalize(),
-            STATES[one.is_shown],
-            one.said,
-            None if one.is_shown else "mlops docs readiness",
-            0,
-        )
+    found = [
+        (one.name, "principles", Found(one.is_shown, one.said, "mlops docs readiness"))
         for one in shown(principles, seen.evidence)
     ]
-    for what, found in (("Code owners", owners(seen.root)), ("Groups", groups(seen.root))):
-        name, remedy = what.lower(), None if found.is_met else found.remedy
-        state = STATES[found.is_met]
-        lines.append(Line(name, None, "responsibility", what, state, found.said, remedy, 0))
-    return lines
+    found.append(("code owners", "responsibility", owners(seen.root)))
+    found.append(("groups", "responsibility", groups(seen.root)))
+    return [
+        _line(Criterion(name, None, area, name.capitalize(), 0, None), one)
+        for name, area, one in found
+    ]

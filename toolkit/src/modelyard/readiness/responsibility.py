@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from modelyard.readiness.found import Found
+from modelyard.readiness.evidence import Found
 from modelyard.yaml_files import parse
 
 # As infra/*.bicepparam names their groups.

@@ -6,6 +6,7 @@ packages are imported inside functions: they are in requirements/cloud.txt, not 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -23,7 +24,7 @@ from modelyard.azure import (
     AzureFailed,
     Send,
     Workspace,
-    azure_errors,
+    or_none,
     patiently,
     send_patiently,
     sender,
@@ -104,14 +105,9 @@ class AzureEndpoint:
     def open(self) -> None:
         """Create the endpoint of the file where there is none, with the identity of conf/project.yml."""
         from azure.ai.ml import load_online_endpoint
-        from azure.core.exceptions import ResourceNotFoundError
 
-        try:
-            patiently(self._get, self._sleep)
+        if self._do(lambda: or_none(self._get)) is not None:
             return
-        except AzureFailed as error:
-            if not isinstance(error.__cause__, ResourceNotFoundError):
-                raise EndpointError(str(error)) from error
         changes: list[dict[str, Any]] = [{"name": self.name}]
         if identity := self.workspace.names.scoring_identity:
             place = f"{self.workspace.group_id}/providers/Microsoft.ManagedIdentity"
@@ -193,16 +189,9 @@ class AzureEndpoint:
 
         It takes the right to read, and not the record of releases. Without an endpoint there are none.
         """
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            view, since = self.view(), self.deployed_since()
-        except EndpointError as error:
-            if isinstance(error.__cause__, AzureFailed) and isinstance(
-                error.__cause__.__cause__, ResourceNotFoundError
-            ):
-                return []
-            raise
+        if self._do(lambda: or_none(self._get)) is None:
+            return []
+        view, since = self.view(), self.deployed_since()
         live = [since[name][1] for name in view.traffic]
         if not live or any(not time for time in live):
             return []
@@ -280,10 +269,8 @@ class AzureEndpoint:
         times = []
         for _ in range(_ROUND_TRIPS):
             started = time.perf_counter()
-            try:
+            with _endpoint_errors():
                 status, given, _ = self._send("POST", address, {}, b"{}")
-            except AzureFailed as error:
-                raise EndpointError(str(error)) from error
             if status == 401 and given.get("connection", "").lower() != "close":
                 times.append((time.perf_counter() - started) * 1000)
         return min(times, default=0.0)
@@ -329,26 +316,17 @@ class AzureEndpoint:
 
     def _do(self, action: Callable[[], Any]) -> Any:
         """Do something with the SDK, patiently."""
-        try:
+        with _endpoint_errors():
             return patiently(action, self._sleep)
-        except AzureFailed as error:
-            raise EndpointError(str(error)) from error
 
     def _get(self) -> Any:
-        with azure_errors():
-            return self._client.online_endpoints.get(self.name)
+        return self._client.online_endpoints.get(self.name)
 
     def _deployment(self, name: str) -> Any:
         """Read a deployment; None: there is none."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        def read() -> Any:
-            try:
-                return self._client.online_deployments.get(name, self.name)
-            except ResourceNotFoundError:
-                return None
-
-        return self._do(read)
+        return self._do(
+            lambda: or_none(lambda: self._client.online_deployments.get(name, self.name))
+        )
 
     def settled(self, name: str) -> Any:
         """Wait until a deployment neither changes nor scales; return it, None where there is none."""
@@ -398,12 +376,10 @@ class AzureEndpoint:
             took = (time.perf_counter() - started) * 1000
             return found
 
-        try:
+        with _endpoint_errors():
             status, given, text = send_patiently(
                 timed, "POST", address, headers, body, sleep=self._sleep
             )
-        except AzureFailed as error:
-            raise EndpointError(str(error)) from error
         try:
             content = json.loads(text)
         except ValueError:
@@ -415,12 +391,10 @@ class AzureEndpoint:
         token = self.workspace.credential.get_token(f"{MANAGEMENT}/.default").token
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
-        try:
+        with _endpoint_errors():
             status, _, text = send_patiently(
                 self._send, method, url, headers, content, sleep=self._sleep
             )
-        except AzureFailed as error:
-            raise EndpointError(str(error)) from error
         if status not in (200, 201, 202):
             raise EndpointError(
                 f"{method} {urllib.parse.urlsplit(url).path}: Azure answers {status}: "
@@ -451,6 +425,14 @@ class AzureEndpoint:
         url = f"{MANAGEMENT}{self.id}/providers/Microsoft.Insights/metrics"
         found = self.management("GET", f"{url}?{urllib.parse.urlencode(parameters)}")
         return [series for one in found["value"] for series in one["timeseries"]]
+
+
+@contextlib.contextmanager
+def _endpoint_errors() -> Iterator[None]:
+    try:
+        yield
+    except AzureFailed as error:
+        raise EndpointError(str(error)) from error
 
 
 def _say(line: str) -> None:

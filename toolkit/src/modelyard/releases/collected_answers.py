@@ -96,20 +96,25 @@ def join(sides: list[Side], endpoint: Path, truth: pd.DataFrame, contract: Contr
     rows = outputs.merge(truth, on=ID, how="inner")
     if contract.kind != "regression" and contract.target.classes:
         rows = rows[rows[contract.target.column].isin(contract.target.classes)]
+    prediction = predictions_of(rows, contract)
+    return Joined(rows[ID].to_numpy(), target_of(rows, contract), prediction, len(outputs))
+
+
+def predictions_of(rows: pd.DataFrame, contract: Contract) -> Prediction:
+    """Return collected answers as metrics take them."""
     if contract.kind == "regression":
         score = rows["prediction"].to_numpy(dtype=np.float64)
-        prediction = Prediction(score, score)
-    elif contract.kind == "binary":
+        return Prediction(score, score)
+    if contract.kind == "binary":
         score = rows["probability"].to_numpy(dtype=np.float64)
-        label = (rows["prediction"] == contract.target.positive).to_numpy(dtype=bool)
-        prediction = Prediction(score, label)
-    else:
-        classes = list(contract.target.classes or ())
-        columns = [f"probability_{shown(value)}" for value in classes]
-        index = {value: i for i, value in enumerate(classes)}
-        predicted = rows["prediction"].map(index).fillna(-1).to_numpy(dtype=np.int64)
-        prediction = Prediction(rows[columns].to_numpy(dtype=np.float64), predicted)
-    return Joined(rows[ID].to_numpy(), target_of(rows, contract), prediction, len(outputs))
+        return Prediction(
+            score, (rows["prediction"] == contract.target.positive).to_numpy(dtype=bool)
+        )
+    classes = list(contract.target.classes or ())
+    columns = [f"probability_{shown(value)}" for value in classes]
+    index = {value: i for i, value in enumerate(classes)}
+    label = rows["prediction"].map(index).fillna(-1).to_numpy(dtype=np.int64)
+    return Prediction(rows[columns].to_numpy(dtype=np.float64), label)
 
 
 def read_outputs(side: Side, endpoint: Path, contract: Contract) -> pd.DataFrame:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from modelyard.files import replacing
 from modelyard.releases.endpoint import Answer, EndpointError
 from modelyard.serving.sample_rows import Rows
 
@@ -45,7 +46,9 @@ class HeldOutTraffic:
         for thread in self._threads:
             thread.join()
         if self._ground_truth is not None and self._sent:
-            self._write_truth(self._ground_truth)
+            ids, truth = zip(*self._sent, strict=True)
+            file = self._ground_truth / f"rehearsal-{self.name}.parquet"
+            write_truth(file, ids, self._rows.target, truth, datetime.now(UTC))
 
     def _send(self, number: int) -> None:
         at = number
@@ -63,20 +66,20 @@ class HeldOutTraffic:
                 self._sent.append((id, self._rows.truth[row]))
             at += CLIENTS
 
-    def _write_truth(self, folder: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        ids, truth = zip(*self._sent, strict=True)
-        now = [datetime.now(UTC)] * len(ids)
-        table = pa.table(
-            {
-                "correlationid": pa.array(ids, pa.string()),
-                self._rows.target: pa.array(truth),
-                "known_at": pa.array(now, pa.timestamp("us", "UTC")),
-            }
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".rehearsal-{self.name}.part"
+def write_truth(
+    file: Path, ids: Sequence[str], target: str, truth: Any, known_at: datetime
+) -> None:
+    """Write ground truth by correlation id, as the monitor and the A/B test read it; whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "correlationid": pa.array(ids, pa.string()),
+            target: pa.array(truth),
+            "known_at": pa.array([known_at] * len(ids), pa.timestamp("us", "UTC")),
+        }
+    )
+    with replacing(file) as partial:
         pq.write_table(table, partial)
-        partial.replace(folder / f"rehearsal-{self.name}.parquet")

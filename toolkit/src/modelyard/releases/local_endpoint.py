@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -33,45 +33,11 @@ from modelyard.releases.endpoint import (
     View,
 )
 from modelyard.releases.processes import MARK, Processes
+from modelyard.serving.server import Server
 
 ANSWER_SECONDS = 60.0  # a loaded machine answers late; a process that has ended refuses at once
 DRAIN_SECONDS = 30.0  # for requests in flight, before their deployment is stopped
 _ROUTER, _RECEIVER = "router", "-receiver"
-
-
-class Server(Protocol):
-    """A running server; see modelyard.serving.server."""
-
-    @property
-    def url(self) -> str:
-        """Address, without a path."""
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-
-    def wait_ready(self) -> None:
-        """Wait until it answers; raise, with the end of its log, if it ends or takes too long."""
-
-
-class Start(Protocol):
-    """Starts an inference server; see modelyard.serving.server.start_server."""
-
-    def __call__(
-        self,
-        root: Path,
-        model_folder: Path,
-        *,
-        name: str,
-        version: str,
-        deployment: str,
-        endpoint: str,
-        collect_to: str | None,
-        log: Path,
-        folder: Path,
-        detached: bool,
-        environment: Mapping[str, str],
-    ) -> Server: ...
 
 
 @dataclass(frozen=True)
@@ -101,10 +67,9 @@ class LocalEndpoint:
         name: str,
         *,
         model: str,
-        start: Start,
+        start: Callable[..., Server],
         download: Callable[[str, Path], Path],
         collect: bool = True,
-        port: int = 0,
     ) -> None:
         """Describe an endpoint, without starting it.
 
@@ -112,10 +77,9 @@ class LocalEndpoint:
             root: the project.
             name: of the endpoint and its folder.
             model: name of the registered model.
-            start: starts a server.
+            start: starts a server, as `modelyard.serving.server.start_server` does.
             download: copies the model of a version into a folder, and returns the model's folder.
             collect: whether to collect inputs and outputs below `.collected`.
-            port: preferred port of the router; 0 for any.
 
         Raises:
             UsageError: the name is not valid.
@@ -127,7 +91,7 @@ class LocalEndpoint:
             )
         self.root, self.name, self.model = root, name, model
         self.folder = endpoint_folder(root, name)
-        self._start, self._download, self._collect, self._port = start, download, collect, port
+        self._start, self._download, self._collect = start, download, collect
         self._processes = Processes(self.folder)
 
     @cached_property
@@ -388,7 +352,7 @@ class LocalEndpoint:
     def _start_router(self) -> None:
         self._processes.stop(_ROUTER)
         file = self.folder / "router.json"
-        port = read_json(file)["port"] if file.is_file() else self._port
+        port = read_json(file)["port"] if file.is_file() else 0
         self._processes.start(
             _ROUTER,
             "modelyard.releases.router",

@@ -144,7 +144,7 @@ def unpark(
                     f"{name} does not start; read its log in the studio, then unpark again. The "
                     "endpoint stays parked until all of it is back"
                 )
-        there = {title(one) for _, one in endpoint.autoscales()}
+        there = {str(one["name"]) for _, one in endpoint.autoscales()}
         for name, body in known.autoscale.items():
             if name not in there:
                 endpoint.put_autoscale(name, body)
@@ -155,11 +155,6 @@ def unpark(
         record.keep(None)
         say(f"`{endpoint.name}` answers requests")
     return _plan(known, done=True)
-
-
-def title(setting: Mapping[str, Any]) -> str:
-    """Return the name of an autoscale setting."""
-    return str(setting["name"])
 
 
 def _record(endpoint: AzureEndpoint) -> BlobRecord:
@@ -183,7 +178,7 @@ def _found(root: Path, endpoint: AzureEndpoint) -> Parked:
         dict(view.mirror),
         bodies,
         {name: _digest(registry, _version(body)) for name, body in bodies.items()},
-        {title(one): _writable(one) for name, one in endpoint.autoscales() if name in bodies},
+        {str(one["name"]): _writable(one) for name, one in endpoint.autoscales() if name in bodies},
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import write_json
@@ -38,13 +38,8 @@ if TYPE_CHECKING:
 _RECENT = 3.0  # seconds; a request in this time means that there is live traffic
 
 
-class Checks(Protocol):
-    """Runs the checks of a version before it gets live traffic."""
-
-    def __call__(self, stage: str, state: State, endpoint: Endpoint) -> tuple[Reason, ...]:
-        """Return the results of a stage: register, smoke tests or integration tests."""
-
-
+# Runs the checks of a stage, register, smoke tests or integration tests, before there is live traffic.
+Checks = Callable[[str, State, Endpoint], tuple[Reason, ...]]
 # Sends requests while the context is open.
 Traffic = contextlib.AbstractContextManager[object]
 Ask = Callable[[Any], Answer]

@@ -58,38 +58,22 @@ def registration(
     name = f"{version.name} v{version.number}"
     decision = version.tags.get("decision", "not judged")
     promoted = version.tags.get("role") == CHAMPION or decision == "promoted"
+    remedy = f"mlops promote --version {version.number}"
     reasons = [
-        Reason(
-            "register: the version was promoted",
-            "promoted",
-            decision,
-            promoted,
-            "" if promoted else f"mlops promote --version {version.number}",
-        )
+        _reason("register: the version was promoted", "promoted", decision, promoted, remedy)
     ]
     if approval == "model-validator":
-        reasons.append(
-            Reason(
-                "register: a model validator approved",
-                "a name",
-                approved_by or "nobody",
-                approved_by is not None,
-                ""
-                if approved_by
-                else f"after validating {name}, run: mlops release --approved-by NAME",
-            )
+        who, remedy = (
+            approved_by or "nobody",
+            f"after validating {name}, run: mlops release --approved-by NAME",
         )
+        gate = "register: a model validator approved"
+        reasons.append(_reason(gate, "a name", who, approved_by is not None, remedy))
     if given is not None:
         wanted, found = version.tags.get(DIGEST, "none"), given["digest"]
-        reasons.append(
-            Reason(
-                "register: what was approved is this version",
-                wanted[:12],
-                found[:12],
-                wanted == found,
-                "" if wanted == found else f"approve {name} again: another model was approved",
-            )
-        )
+        gate = "register: what was approved is this version"
+        remedy = f"approve {name} again: another model was approved"
+        reasons.append(_reason(gate, wanted[:12], found[:12], wanted == found, remedy))
     return tuple(reasons)
 
 
@@ -105,28 +89,26 @@ def smoke(endpoint: Endpoint, state: State, rows: Rows) -> tuple[Reason, ...]:
     model = _field(one, "model")
     version = str(model.get("version")) if isinstance(model, dict) else "unknown"
     return (
-        Reason(
+        _reason(
             "smoke tests: answers a real row",
             "one prediction",
             "one prediction" if answered else _shown(one),
             answered,
-            "" if answered else _LOG,
+            _LOG,
         ),
-        Reason(
+        _reason(
             "smoke tests: serves the released version",
             f"v{state.version}",
             f"v{version}",
             version == state.version,
-            ""
-            if version == state.version
-            else "another process has its port, or MODEL_VERSION is not set there",
+            "another process has its port, or MODEL_VERSION is not set there",
         ),
-        Reason(
+        _reason(
             "smoke tests: refuses an invalid request",
             "4xx",
             str(invalid.status),
             400 <= invalid.status < 500,
-            "" if 400 <= invalid.status < 500 else _LOG,
+            _LOG,
         ),
     )
 
@@ -150,14 +132,12 @@ def integration(
         pairs = zip(found, predict(records), strict=True)
         wrong = sum(not _same(one, other) for one, other in pairs)
     reasons = [
-        Reason(
+        _reason(
             "integration tests: same predictions as the model",
             f"{len(records)} of {len(records)} rows",
             _shown(answer) if wrong is None else f"{len(records) - wrong} of {len(records)} rows",
             wrong == 0,
-            ""
-            if wrong == 0
-            else "features or versions of libraries differ between serving and training",
+            "features or versions of libraries differ between serving and training",
         )
     ]
     if limits.p95_ms is not None:
@@ -165,14 +145,12 @@ def integration(
         times = sorted(max(0.0, one.milliseconds - trip) for one in singles[_WARM_UP:])
         p95 = times[math.ceil(0.95 * len(times)) - 1]
         reasons.append(
-            Reason(
+            _reason(
                 "integration tests: fast enough",
                 f"p95 ≤ {limits.p95_ms:g} ms",
                 f"{p95:.1f} ms" + (f", without a round trip of {trip:.1f} ms" if trip else ""),
                 p95 <= limits.p95_ms,
-                ""
-                if p95 <= limits.p95_ms
-                else "use a smaller model, or raise serving.p95_milliseconds in conf/gates.yml",
+                "use a smaller model, or raise serving.p95_milliseconds in conf/gates.yml",
             )
         )
     return tuple(reasons)
@@ -197,6 +175,10 @@ def predictor(model_folder: Path) -> Predict:
         return list(load_model(model_folder).predict(table).tolist())
 
     return predict
+
+
+def _reason(gate: str, expected: str, found: str, passed: bool, advice: str) -> Reason:
+    return Reason(gate, expected, found, passed, "" if passed else advice)
 
 
 def _field(answer: Answer, name: str) -> Any:

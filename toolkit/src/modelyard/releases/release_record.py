@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from modelyard.azure import azure_errors
 from modelyard.errors import UsageError
-from modelyard.events.store import Lease, Leases
+from modelyard.events.store import BlobLease, BlobStore
 from modelyard.files import read_json, write_json
 from modelyard.releases import rollout
 from modelyard.releases.endpoint import Metrics
@@ -50,8 +50,11 @@ LEASE_SECONDS = 60  # after a kill, a release can be taken up so much later
 _RENEW_SECONDS = 15.0
 
 
-class Record(Protocol):
-    """The state of an endpoint's present or last release, and the lock of the endpoint."""
+class FileRecord:
+    """The state of an endpoint's present or last release, and its lock, in a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def load(self) -> State | None:
         """Read the state; None: there was no release.
@@ -59,18 +62,19 @@ class Record(Protocol):
         Raises:
             UsageError: it is damaged.
         """
+        file = self._folder / "release.json"
+        return _state(read_json(file), str(file)) if file.is_file() else None
 
     def parked(self) -> Parked | None:
         """Read what a parked endpoint had; None: it is not parked."""
+        return None  # an endpoint of this machine is stopped instead
 
     def save(self, state: State) -> None:
-        """Write the state, whole or not at all; the lock is held.
+        """Write the state, whole or not at all; the lock is held."""
+        write_json(self._folder / "release.json", asdict(state))
 
-        Raises:
-            UsageError: the lock was lost, so that another process may go on with this release.
-        """
-
-    def lock(self, holder: str) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def lock(self, holder: str = "") -> Iterator[None]:
         """Lock the endpoint for one release; the lock ends with the process.
 
         Args:
@@ -79,26 +83,6 @@ class Record(Protocol):
         Raises:
             UsageError: another process holds it.
         """
-
-
-class FileRecord:
-    """A record in a folder of this machine; see `Record`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def load(self) -> State | None:
-        file = self._folder / "release.json"
-        return _state(read_json(file), str(file)) if file.is_file() else None
-
-    def parked(self) -> Parked | None:
-        return None  # an endpoint of this machine is stopped instead
-
-    def save(self, state: State) -> None:
-        write_json(self._folder / "release.json", asdict(state))
-
-    @contextlib.contextmanager
-    def lock(self, holder: str = "") -> Iterator[None]:
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._folder / "release.lock", timeout=0)
         try:
@@ -112,16 +96,16 @@ class FileRecord:
 
 
 class BlobRecord:
-    """A record in a workspace's storage, where every runner and colleague finds it; see `Record`.
+    """A record in a workspace's storage, where every runner and colleague finds it; see `FileRecord`.
 
     State and lock are one leased blob: whoever has lost the lease cannot write the state any more, and
     changes nothing without having written it.
     """
 
-    def __init__(self, store: Leases, endpoint: str) -> None:
+    def __init__(self, store: BlobStore, endpoint: str) -> None:
         self._store, self._endpoint = store, endpoint
         self._name = f"releases/{endpoint}.json"
-        self._lease: Lease | None = None
+        self._lease: BlobLease | None = None
         self._held: dict[str, Any] = {}  # the content, while the lock is held
 
     def load(self) -> State | None:
@@ -133,6 +117,11 @@ class BlobRecord:
         return _valid(_PARKED, content, f"blob {self._name}") if content else None
 
     def save(self, state: State) -> None:
+        """See `FileRecord`.
+
+        Raises:
+            UsageError: the lock was lost, so that another process may go on with this release.
+        """
         self._write(state=asdict(state))
 
     def keep(self, parked: Parked | None) -> None:
@@ -183,12 +172,15 @@ class BlobRecord:
             )
 
     @staticmethod
-    def _renew(lease: Lease, ended: threading.Event) -> None:
+    def _renew(lease: BlobLease, ended: threading.Event) -> None:
         while not ended.wait(_RENEW_SECONDS):
             with contextlib.suppress(
                 Exception
             ):  # tried again; without it the next write is refused
                 lease.renew()
+
+
+Record = FileRecord | BlobRecord
 
 
 class LockLost(UsageError):

@@ -117,9 +117,9 @@ class Counters:
 class Router:
     """Forwards requests, mirrors and counts them."""
 
-    def __init__(self, folder: Path, *, seed: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.file = folder / "control.json"
-        self.random = random.Random(seed)  # noqa: S311 (no secret)
+        self.random = random.Random()  # noqa: S311 (no secret)
         self.counters: dict[str, Counters] = defaultdict(Counters)
         self.mirrors: set[asyncio.Task[Response | None]] = set()
         self.client: httpx.AsyncClient
@@ -247,9 +247,9 @@ class Router:
         )
 
 
-def application(folder: Path, *, seed: int | None = None) -> Starlette:
+def application(folder: Path) -> Starlette:
     """Make the router of the endpoint whose control.json is in `folder`."""
-    router = Router(folder, seed=seed)
+    router = Router(folder)
 
     @asynccontextmanager
     async def connected(app: Starlette) -> AsyncIterator[None]:

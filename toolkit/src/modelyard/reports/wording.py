@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _LARGEST = 1e15
+_T = TypeVar("_T")
+# Unicode marks of direction reorder the text around them, in an editor too.
+DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 
 
@@ -113,6 +116,11 @@ def text(value: Any, limit: int = 160) -> str:
     return written if len(written) <= limit else written[: limit - 1].rstrip() + "…"
 
 
+def plain(value: Any, limit: int = 160) -> str:
+    """Write a value in one line without marks of direction."""
+    return text(DIRECTION_MARKS.sub("", value) if isinstance(value, str) else value, limit)
+
+
 def setting(value: Any, limit: int = 200) -> str:
     """Write a setting as it was given, without rounding or separators."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -123,6 +131,13 @@ def setting(value: Any, limit: int = 200) -> str:
 def plural(count: float, one: str, many: str | None = None) -> str:
     """Write a count with its noun: `1 column`, `2 columns`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def thinned(points: Sequence[_T], most: int) -> list[_T]:
+    """Keep at most so many points, evenly spaced, with the first and the last."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(at * (len(points) - 1) / (most - 1))] for at in range(most)]
 
 
 def words(name: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from modelyard.reports.wording import thinned
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.plan import EVIDENCE
 from modelyard.sweeps.trial import Trial
@@ -65,7 +66,7 @@ def sweep_evidence(sweep: Sweep, trials: Sequence[Trial], best: Trial) -> dict[s
                     "stopped_at": trial.stopped_at,
                     "history": [
                         [step, value(loss)]
-                        for step, loss in _thinned(
+                        for step, loss in thinned(
                             list(zip(trial.steps, trial.losses, strict=True)), POINTS_KEPT
                         )
                     ],
@@ -74,10 +75,3 @@ def sweep_evidence(sweep: Sweep, trials: Sequence[Trial], best: Trial) -> dict[s
             ],
         },
     }
-
-
-def _thinned(points: list[Any], most: int) -> list[Any]:
-    """At most so many of the points, evenly spaced, with both ends."""
-    if len(points) <= most:
-        return points
-    return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from modelyard.pipelines.model import ANY, LITERAL_TYPES, Port
 from modelyard.sweeps.model import SWEEP_FIELDS, Sweep
 from modelyard.sweeps.search_space import Choice, Quantile
-from modelyard.yaml_files import LocatedMapping, did_you_mean
+from modelyard.yaml_files import LocatedMapping, did_you_mean, located_like, model_problems
 
 # Azure samples the rest of the distributions at random only.
 SAMPLED_BY = {"grid": {"choice"}, "bayesian": {"choice", "uniform", "quniform"}}
@@ -33,14 +34,12 @@ def read_sweep(
     Returns:
         None where something is wrong.
     """
-    given = {key: node[key] for key in SWEEP_FIELDS if key in node}
+    given = located_like({key: node[key] for key in SWEEP_FIELDS if key in node}, node)
     try:
         sweep = Sweep.model_validate(given)
     except ValidationError as error:
-        for one in error.errors():
-            place = [part for part in one["loc"] if isinstance(part, str)]
-            line, field = _located(node, place)
-            problem(line, f"step `{name}`, {field}: {_message(one, place)}")
+        for one in model_problems(Path(), given, error, Sweep):
+            problem(one.line, f"step `{name}`, {one.message}")
         return None
     space = node["search_space"]
     mismatches = list(_mismatches(sweep, inputs, node.get("inputs") or {}))
@@ -100,27 +99,3 @@ def _range(port: Port) -> str:
     if port.minimum is None:
         return f"{port.maximum:g} or less"
     return f"{port.minimum:g} to {port.maximum:g}"
-
-
-def _located(node: LocatedMapping, place: list[str]) -> tuple[int, str]:
-    """The line of a field, and its name without the parts that pydantic adds."""
-    line, path = node.line, []
-    found: Any = node
-    for part in place:
-        if isinstance(found, LocatedMapping) and part in found:
-            line, found = found.line_of(part), found[part]
-            path.append(part)
-    if place and (not path or path[-1] != place[-1]):  # a field that is not there
-        path.append(place[-1])
-    return line, ".".join(path) or "node"
-
-
-def _message(error: Any, place: list[str]) -> str:
-    if error["type"] == "missing":
-        return "is needed and not given"
-    if error["type"] == "extra_forbidden":
-        return f"there is no field `{place[-1]}`"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    value = error["input"]
-    return message if isinstance(value, dict) else f"{message}, found {value!r}"

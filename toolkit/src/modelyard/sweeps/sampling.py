@@ -10,7 +10,7 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.search_space import Choice, Value, drawn
@@ -18,19 +18,7 @@ from modelyard.sweeps.search_space import Choice, Value, drawn
 if TYPE_CHECKING:
     import optuna
 
-
-class Outcome(Protocol):
-    """The result of a trial, for a sampler."""
-
-    @property
-    def state(self) -> str:
-        """The state of the trial; `running` until it has ended."""
-        ...
-
-    @property
-    def best(self) -> float:
-        """The lowest loss."""
-        ...
+    from modelyard.sweeps.trial import Trial
 
 
 class Draws:
@@ -47,7 +35,7 @@ class Draws:
         self.total = sweep.limits.max_total_trials
 
     @abstractmethod
-    def next(self, trials: Sequence[Outcome]) -> dict[str, Value] | None:
+    def next(self, trials: Sequence[Trial]) -> dict[str, Value] | None:
         """The next trial's parameters, or None while they depend on trials that still run."""
 
     def _ask(self) -> tuple[optuna.Trial, dict[str, Value]]:
@@ -69,7 +57,7 @@ class Draws:
 class _Independent(Draws):
     """Random and grid sampling: results do not matter."""
 
-    def next(self, trials: Sequence[Outcome]) -> dict[str, Value] | None:
+    def next(self, trials: Sequence[Trial]) -> dict[str, Value] | None:
         return self._ask()[1]
 
 
@@ -85,7 +73,7 @@ class _Bayesian(Draws):
         self.asked: list[optuna.Trial] = []
         self.told = 0
 
-    def next(self, trials: Sequence[Outcome]) -> dict[str, Value] | None:
+    def next(self, trials: Sequence[Trial]) -> dict[str, Value] | None:
         known = max(0, len(self.asked) - self.at_once + 1)
         if any(trial.state == "running" for trial in trials[:known]):
             return None
@@ -96,7 +84,7 @@ class _Bayesian(Draws):
         self.asked.append(trial)
         return params
 
-    def _tell(self, asked: optuna.Trial, outcome: Outcome) -> None:
+    def _tell(self, asked: optuna.Trial, outcome: Trial) -> None:
         from optuna.trial import TrialState
 
         if not math.isfinite(outcome.best):

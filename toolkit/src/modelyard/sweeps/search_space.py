@@ -53,8 +53,19 @@ class _Quantile(_Expression):
     """A distribution of numbers, given by its quantile function."""
 
     @abstractmethod
+    def _quantile(self, share: float) -> float:
+        """The value below which a share of draws lies, before what the type's name says of it."""
+
     def at(self, share: float) -> float:
         """The value below which a share of draws lies; `share` from 0 to 1."""
+        value, q = self._quantile(share), getattr(self, "q", None)
+        if "log" in self._type:
+            value = math.exp(min(value, _LARGEST_EXPONENT))
+        return value if q is None else _stepped(value, q)
+
+    @property
+    def _type(self) -> str:
+        return str(getattr(self, "type", ""))
 
     def ends(self) -> tuple[float, float]:
         """The smallest and the largest draw, without the tails of an unbounded distribution."""
@@ -72,7 +83,7 @@ class Randint(_Quantile):
     type: Literal["randint"]
     upper: Annotated[int, Field(strict=True, ge=1)]
 
-    def at(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return min(math.floor(share * self.upper), self.upper - 1)
 
     @property
@@ -91,13 +102,13 @@ class _Between(_Quantile):
             raise ValueError(
                 f"min_value {self.min_value:g} is not below max_value {self.max_value:g}"
             )
-        if "log" in str(getattr(self, "type", "")) and self.max_value > _LARGEST_EXPONENT:
+        if "log" in self._type and self.max_value > _LARGEST_EXPONENT:
             raise ValueError(
                 f"max_value {self.max_value:g} is an exponent: values go up to exp(max_value)"
             )
         return self
 
-    def _between(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return self.min_value + share * (self.max_value - self.min_value)
 
 
@@ -106,17 +117,11 @@ class Uniform(_Between):
 
     type: Literal["uniform"]
 
-    def at(self, share: float) -> float:
-        return self._between(share)
-
 
 class LogUniform(_Between):
     """exp(uniform(min_value, max_value)): `min_value` and `max_value` are exponents."""
 
     type: Literal["loguniform"]
-
-    def at(self, share: float) -> float:
-        return math.exp(self._between(share))
 
 
 class QUniform(_Between):
@@ -125,9 +130,6 @@ class QUniform(_Between):
     type: Literal["quniform"]
     q: Positive
 
-    def at(self, share: float) -> float:
-        return _stepped(self._between(share), self.q)
-
 
 class QLogUniform(_Between):
     """round(exp(uniform(min_value, max_value)) / q) * q."""
@@ -135,15 +137,12 @@ class QLogUniform(_Between):
     type: Literal["qloguniform"]
     q: Positive
 
-    def at(self, share: float) -> float:
-        return _stepped(math.exp(self._between(share)), self.q)
-
 
 class _Around(_Quantile):
     mu: Number
     sigma: Positive
 
-    def _around(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return NormalDist(self.mu, self.sigma).inv_cdf(min(max(share, _OPEN), 1 - _OPEN))
 
     def ends(self) -> tuple[float, float]:
@@ -155,17 +154,11 @@ class Normal(_Around):
 
     type: Literal["normal"]
 
-    def at(self, share: float) -> float:
-        return self._around(share)
-
 
 class LogNormal(_Around):
     """exp(normal(mu, sigma))."""
 
     type: Literal["lognormal"]
-
-    def at(self, share: float) -> float:
-        return _exp(self._around(share))
 
 
 class QNormal(_Around):
@@ -174,18 +167,12 @@ class QNormal(_Around):
     type: Literal["qnormal"]
     q: Positive
 
-    def at(self, share: float) -> float:
-        return _stepped(self._around(share), self.q)
-
 
 class QLogNormal(_Around):
     """round(exp(normal(mu, sigma)) / q) * q."""
 
     type: Literal["qlognormal"]
     q: Positive
-
-    def at(self, share: float) -> float:
-        return _stepped(_exp(self._around(share)), self.q)
 
 
 Quantile = (
@@ -219,7 +206,3 @@ def drawn(distribution: Choice | Quantile, point: float, *, whole: bool) -> Valu
 def _stepped(value: float, q: float) -> float:
     # Twelve digits are more than a step has, and leave no 0.30000000000000004.
     return float(f"{round(value / q) * q:.12g}")
-
-
-def _exp(value: float) -> float:
-    return math.exp(min(value, _LARGEST_EXPONENT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,18 @@ def own_feature(copy: Path) -> Path | None:
 
 def decided(copy: Path, stage: str, versions: int = 1) -> Path | None:
     """Find a decision of a stage, where so many versions got one."""
-    found = {}
-    for file in copy.glob(".mlflow/artifacts/*/*/artifacts/decision/*/decision.json"):
-        details = read_json(file)["details"]
-        if details["stage"] == stage:
-            found[details["model"]["version"]] = file
-    return _newest_first(found.values())[0] if len(found) >= versions else None
+    pattern = ".mlflow/artifacts/*/*/artifacts/decision/*/decision.json"
+    return _of_stage(copy.glob(pattern), stage, versions)
 
 
 def releases(copy: Path, stage: str, versions: int = 1) -> Path | None:
     """Find a release to the local endpoint that ended in a stage, of so many versions."""
+    return _of_stage(copy.glob(".endpoints/*/releases/*/release.json"), stage, versions)
+
+
+def _of_stage(files: Iterable[Path], stage: str, versions: int) -> Path | None:
     found = {}
-    for file in copy.glob(".endpoints/*/releases/*/release.json"):
+    for file in files:
         details = read_json(file)["details"]
         if details["stage"] == stage:
             found[details["model"]["version"]] = file
@@ -147,5 +147,5 @@ def _evidence(copy: Path, step: str, kind: str) -> dict[str, Any] | None:
     return details
 
 
-def _newest_first(files: Iterator[Path] | Any) -> list[Path]:
+def _newest_first(files: Iterable[Path]) -> list[Path]:
     return sorted(files, key=lambda one: one.stat().st_mtime, reverse=True)

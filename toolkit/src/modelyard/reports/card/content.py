@@ -9,7 +9,6 @@ from typing import Any
 from modelyard.principles import UNSAID, Principles, Shown, shown
 from modelyard.project import Project
 from modelyard.reports.card.limits import limits
-from modelyard.reports.card.plain import plain
 from modelyard.reports.card.scorecard import STATES, Scorecard, scorecard
 from modelyard.reports.facts import (
     SPLITS,
@@ -32,6 +31,7 @@ from modelyard.reports.wording import (
     finite,
     number,
     percent,
+    plain,
     plural,
     text,
 )

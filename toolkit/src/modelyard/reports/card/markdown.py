@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from modelyard.reports.card.content import Card, Part
-from modelyard.reports.card.plain import DIRECTION_MARKS
 from modelyard.reports.card.scorecard import Cell
+from modelyard.reports.wording import DIRECTION_MARKS
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
 _AT_START = re.compile(r"^([#+\-=](?![\d.])|\d+(?=[.)](?:\s|$)))")

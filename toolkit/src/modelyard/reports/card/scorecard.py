@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelyard.principles import FAIR, Shown
-from modelyard.reports.card.plain import plain
 from modelyard.reports.facts import Facts, as_estimate
 from modelyard.reports.labels import group_metric_label
 from modelyard.reports.reading import as_mapping, listed, mapping, records
 from modelyard.reports.sections.cohorts import NONE_WORSE, worst_of
 from modelyard.reports.sections.verdict import tiles, verdict
-from modelyard.reports.wording import estimate, plural, text
+from modelyard.reports.wording import estimate, plain, plural, text
 
 MOST_FIGURES = 4
 MOST_LIMITS = 4

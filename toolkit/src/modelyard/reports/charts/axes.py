@@ -7,14 +7,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from modelyard.reports.charts.drawing import WIDTH, horizontal_grid
-from modelyard.reports.charts.scales import (
-    Scale,
-    coordinate,
-    percent_labels,
-    tick_labels,
-    ticks,
-)
+from modelyard.reports.charts.drawing import WIDTH, element, horizontal_grid
+from modelyard.reports.charts.scales import Scale, percent_labels, tick_labels, ticks
 
 HEIGHT = 320
 _TOP, _RIGHT, _BOTTOM = 32, 16, 46
@@ -53,17 +47,11 @@ def axes(
     y = Scale(*y_range, HEIGHT - _BOTTOM, _TOP)
     grid = horizontal_grid(left, WIDTH - _RIGHT, y, y_ticks, y_labels)
     grid += [
-        Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            coordinate(x(value)), HEIGHT - _BOTTOM + 18, label
-        )
+        element("text", "tick", label, x=x(value), y=HEIGHT - _BOTTOM + 18, text_anchor="middle")
         for value, label in zip(x_ticks, x_labels, strict=True)
     ]
-    grid.append(
-        Markup(
-            '<text class="axis" x="0" y="14">{}</text>'
-            '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>'
-        ).format(y_label, WIDTH - _RIGHT, HEIGHT - 8, x_label)
-    )
+    grid.append(element("text", "axis", y_label, x=0, y=14))
+    grid.append(element("text", "axis", x_label, x=WIDTH - _RIGHT, y=HEIGHT - 8, text_anchor="end"))
     return Axes(x, y, grid)
 
 
@@ -74,19 +62,9 @@ def mark_lines(x: Scale, marks: Sequence[Mark]) -> list[Markup]:
         if not x.low <= mark.value <= x.high:
             continue
         across = x(mark.value)
-        right_half = across > (x.start + WIDTH) / 2
-        drawn.append(
-            Markup(
-                '<line class="mark-line" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
-                '<text class="note" x="{3}" y="{4}" text-anchor="{5}">{6}</text>'
-            ).format(
-                coordinate(across),
-                _TOP,
-                HEIGHT - _BOTTOM,
-                coordinate(across + (-6 if right_half else 6)),
-                _TOP + 11,
-                "end" if right_half else "start",
-                mark.text,
-            )
-        )
+        away, anchor = (-6, "end") if across > (x.start + WIDTH) / 2 else (6, "start")
+        drawn += [
+            element("line", "mark-line", x1=across, x2=across, y1=_TOP, y2=HEIGHT - _BOTTOM),
+            element("text", "note", mark.text, x=across + away, y=_TOP + 11, text_anchor=anchor),
+        ]
     return drawn

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from modelyard.reports.charts.drawing import WIDTH, cell_figure, figure, shortened
+from modelyard.reports.charts.drawing import WIDTH, cell_figure, element, figure, shortened
 from modelyard.reports.charts.scales import coordinate, position
 from modelyard.reports.wording import percent
 
@@ -22,23 +22,12 @@ def compared_bars(
     body = []
     for index, (label, before, now) in enumerate(rows):
         line = top + row * index
-        body.append(
-            Markup('<text class="label" x="{}" y="{}">{}</text>').format(
-                left, line + 13, shortened(label, 46)
-            )
-        )
-        for share, css, height in ((before, "before", line + 18), (now, "challenger", line + 26)):
-            body.append(
-                Markup(
-                    '<rect class="bar {}" x="{}" y="{}" width="{}" height="7" rx="1.5"/>'
-                ).format(css, left, height, coordinate(max((right - left) * share / longest, 0.6)))
-            )
-        for share, css, height in ((now, "value", line + 32), (before, "tick", line + 15)):
-            body.append(
-                Markup('<text class="{}" x="{}" y="{}" text-anchor="end">{}</text>').format(
-                    css, WIDTH - 2, height, percent(share)
-                )
-            )
+        body.append(element("text", "label", shortened(label, 46), x=left, y=line + 13))
+        for share, css, at in ((before, "before", line + 18), (now, "challenger", line + 26)):
+            width = max((right - left) * share / longest, 0.6)
+            body.append(element("rect", f"bar {css}", x=left, y=at, width=width, height=7, rx=1.5))
+        for share, css, at in ((now, "value", line + 32), (before, "tick", line + 15)):
+            body.append(element("text", css, percent(share), x=WIDTH - 2, y=at, text_anchor="end"))
     return figure(name, title, description, top + row * len(rows) + 2, body)
 
 
@@ -62,66 +51,41 @@ def bar(
         reference: where to draw a dashed line.
     """
     zero, end = position(0, *domain) * 100, position(value, *domain) * 100
-    body = [
-        Markup('<rect class="bar {}" x="{}%" width="{}%" y="4" height="12" rx="2"/>').format(
-            css, coordinate(min(zero, end)), coordinate(max(abs(end - zero), 0.3))
-        )
-    ]
+    start, width = coordinate(min(zero, end)), coordinate(max(abs(end - zero), 0.3))
+    body = [element("rect", f"bar {css}", x=f"{start}%", width=f"{width}%", y=4, height=12, rx=2)]
     if low is not None and high is not None:
-        body.append(
-            Markup(
-                '<line class="error" x1="{0}" x2="{1}" y1="10" y2="10"/>'
-                '<line class="error" x1="{0}" x2="{0}" y1="6.5" y2="13.5"/>'
-                '<line class="error" x1="{1}" x2="{1}" y1="6.5" y2="13.5"/>'
-            ).format(offset(low, domain), offset(high, domain))
-        )
+        first, last = offset(low, domain), offset(high, domain)
+        body.append(element("line", "error", x1=first, x2=last, y1=10, y2=10))
+        body += [element("line", "error", x1=x, x2=x, y1=6.5, y2=13.5) for x in (first, last)]
     if reference is not None:
-        body.append(
-            Markup('<line class="mark-line" x1="{0}" x2="{0}" y1="0" y2="20"/>').format(
-                offset(reference, domain)
-            )
-        )
+        x = offset(reference, domain)
+        body.append(element("line", "mark-line", x1=x, x2=x, y1=0, y2=20))
     return cell_figure("strip", 20, body)
 
 
 def share_bar(share: float, css: str = "quiet") -> Markup:
     """Draw a share between 0 and 1 as a bar on a track."""
-    return cell_figure(
-        "share",
-        6,
-        [
-            Markup('<rect class="track" width="100%" height="6" rx="3"/>'),
-            Markup('<rect class="bar {}" width="{}" height="6" rx="3"/>').format(
-                css, offset(share, (0, 1))
-            ),
-        ],
-    )
+    track = element("rect", "track", width="100%", height=6, rx=3)
+    bar = element("rect", f"bar {css}", width=offset(share, (0, 1)), height=6, rx=3)
+    return cell_figure("share", 6, [track, bar])
 
 
 def range_bar(low: float, mean: float, high: float) -> Markup:
     """Draw where the mean lies between the lowest and the highest value."""
-    return cell_figure(
-        "share",
-        10,
-        [
-            Markup('<rect class="track" y="3" width="100%" height="4" rx="2"/>'),
-            Markup('<svg x="{}" overflow="visible">{}</svg>').format(
-                offset(mean, (low, high)),
-                Markup('<rect class="bar quiet" x="-1.5" width="3" height="10" rx="1.5"/>'),
-            ),
-        ],
+    track = element("rect", "track", y=3, width="100%", height=4, rx=2)
+    place = Markup('<svg x="{}" overflow="visible">{}</svg>').format(
+        offset(mean, (low, high)),
+        element("rect", "bar quiet", x=-1.5, width=3, height=10, rx=1.5),
     )
+    return cell_figure("share", 10, [track, place])
 
 
 def stack(parts: Iterable[tuple[str, float]]) -> Markup:
     """Draw parts of a whole side by side; each is a class of the style sheet and its share."""
     body, start = [], 0.0
     for css, share in parts:
-        body.append(
-            Markup('<rect class="{}" x="{}%" width="{}%" height="16"/>').format(
-                css, coordinate(start * 100), coordinate(share * 100)
-            )
-        )
+        x, width = (f"{coordinate(one * 100)}%" for one in (start, share))
+        body.append(element("rect", css, x=x, width=width, height=16))
         start += share
     return cell_figure("stack", 16, body)
 

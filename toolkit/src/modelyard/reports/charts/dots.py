@@ -11,6 +11,7 @@ from modelyard.reports.charts.bars import offset
 from modelyard.reports.charts.drawing import (
     WIDTH,
     cell_figure,
+    element,
     figure,
     shortened,
     symbol,
@@ -55,12 +56,8 @@ def dot_rows(name: str, title: str, description: str, dots: Sequence[Dot]) -> Ma
     body = vertical_grid(x, top, bottom, 18, values, tick_labels(values))
     for index, dot in enumerate(dots):
         line = top + row * index + 32
-        body.append(
-            Markup(
-                '<text class="label" x="{}" y="{}">{}</text>'
-                '<text class="value" x="{}" y="{}" text-anchor="end">{}</text>'
-            ).format(left, line - 17, dot.label, right, line - 17, dot.text)
-        )
+        body.append(element("text", "label", dot.label, x=left, y=line - 17))
+        body.append(element("text", "value", dot.text, x=right, y=line - 17, text_anchor="end"))
         body += _dot_with_whiskers(dot, x, line)
     return figure(name, title, description, bottom + 26, body)
 
@@ -99,26 +96,12 @@ def interval_rows(
     write = percent_labels if shares else tick_labels
     body = vertical_grid(x, top, bottom, 17, values, write(values))
     if reference is not None:
-        body.append(
-            Markup('<line class="reference" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-                coordinate(x(reference)), top, bottom
-            )
-        )
+        at = x(reference)
+        body.append(element("line", "reference", x1=at, x2=at, y1=top, y2=bottom))
     for index, (dot, label) in enumerate(zip(dots, labels, strict=True)):
         line = top + row * (index + 0.5)
-        body.append(
-            Markup(
-                '<text class="label" x="{}" y="{}" text-anchor="end">{}</text>'
-                '<text class="label" x="{}" y="{}" text-anchor="end">{}</text>'
-            ).format(
-                coordinate(left - 12),
-                coordinate(line + 4.5),
-                label,
-                WIDTH,
-                coordinate(line + 4.5),
-                dot.text,
-            )
-        )
+        for end, words in ((left - 12, label), (WIDTH, dot.text)):
+            body.append(element("text", "label", words, x=end, y=line + 4.5, text_anchor="end"))
         body += _dot_with_whiskers(dot, x, line)
     return figure(name, title, description, bottom + 24, body)
 
@@ -135,25 +118,19 @@ def strip(
     """
     row = 13
     height = row * max(len(dots), 1) + 9
-    body = [Markup('<rect class="plate" width="100%" height="{}" rx="4"/>').format(height)]
+    body = [element("rect", "plate", width="100%", height=height, rx=4)]
     if reference is not None:
-        body.append(
-            Markup('<line class="reference" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(
-                offset(reference, domain), height
-            )
-        )
+        at = offset(reference, domain)
+        body.append(element("line", "reference", x1=at, x2=at, y1=0, y2=height))
     for index, dot in enumerate(dots):
         line = coordinate(row * (index + 0.5) + 4.5)
         if dot.low is not None and dot.high is not None:
-            body.append(
-                Markup('<line class="whisker {0}" x1="{1}" x2="{2}" y1="{3}" y2="{3}"/>').format(
-                    dot.css, offset(dot.low, domain), offset(dot.high, domain), line
-                )
-            )
+            low, high = offset(dot.low, domain), offset(dot.high, domain)
+            body.append(element("line", f"whisker {dot.css}", x1=low, x2=high, y1=line, y2=line))
         sign = symbol(dot.css)
         if not domain[0] <= dot.value <= domain[1]:
             arrow = _ARROW_LEFT if dot.value < domain[0] else _ARROW_RIGHT
-            sign = Markup('<path class="beyond {}" d="{}"/>').format(dot.css, arrow)
+            sign = element("path", f"beyond {dot.css}", d=arrow)
         body.append(
             Markup('<svg x="{}" y="{}" overflow="visible">{}</svg>').format(
                 offset(dot.value, domain), line, sign
@@ -165,9 +142,6 @@ def strip(
 def _dot_with_whiskers(dot: Dot, x: Scale, line: float) -> list[Markup]:
     drawn = []
     if dot.low is not None and dot.high is not None:
-        drawn.append(
-            Markup('<path class="whisker {}" d="M{} {}H{}"/>').format(
-                dot.css, coordinate(x(dot.low)), coordinate(line), coordinate(x(dot.high))
-            )
-        )
+        path = f"M{coordinate(x(dot.low))} {coordinate(line)}H{coordinate(x(dot.high))}"
+        drawn.append(element("path", f"whisker {dot.css}", d=path))
     return [*drawn, symbol(dot.css, x(dot.value), line)]

@@ -35,35 +35,42 @@ def cell_figure(css: str, height: float, body: Iterable[Markup]) -> Markup:
     ).format(css, coordinate(height), Markup("").join(body))
 
 
+def element(tag: str, css: str, content: object = "", **attributes: float | str) -> Markup:
+    """Return an element of a class; `_` in a name stands for a hyphen, numbers become coordinates."""
+    given = Markup("").join(
+        Markup(' {}="{}"').format(
+            name.replace("_", "-"), value if isinstance(value, str) else coordinate(value)
+        )
+        for name, value in attributes.items()
+    )
+    if content == "":
+        return Markup('<{} class="{}"{}/>').format(tag, css, given)
+    return Markup('<{0} class="{1}"{2}>{3}</{0}>').format(tag, css, given, content)
+
+
 def symbol(css: str, x: float = 0, y: float = 0) -> Markup:
     """Return the sign of a value: a diamond for the champion, else a circle."""
-    place = (
-        Markup(' transform="translate({} {})"').format(coordinate(x), coordinate(y))
-        if x or y
-        else Markup("")
-    )
-    shape = _DIAMOND if css == "champion" else _CIRCLE
-    return Markup('<path class="mark {}" d="{}"{}/>').format(css, shape, place)
+    place = {"transform": f"translate({coordinate(x)} {coordinate(y)})"} if x or y else {}
+    return element("path", f"mark {css}", d=_DIAMOND if css == "champion" else _CIRCLE, **place)
 
 
 def symbol_with_note(css: str, x: float, y: float, note: str) -> Markup:
     """Return the sign of a value, with a text that a browser shows on hovering."""
-    title = Markup("<title>{}</title>").format(note) if note else Markup("")
+    title = Markup("<title>{}</title>").format(note) if note else ""
     return Markup("<g>{}{}</g>").format(title, symbol(css, x, y))
 
 
 def key(css: str, *, dot: bool = True) -> Markup:
     """Return the sign of a series for a legend: its line, and its symbol if the chart has them."""
     return Markup(
-        '<svg class="key" width="26" height="14" aria-hidden="true" focusable="false">'
-        '<path class="line {}" d="M0 7H26"/>{}</svg>'
-    ).format(css, symbol(css, 13, 7) if dot else "")
+        '<svg class="key" width="26" height="14" aria-hidden="true" focusable="false">{}{}</svg>'
+    ).format(element("path", f"line {css}", d="M0 7H26"), symbol(css, 13, 7) if dot else "")
 
 
 def line_path(css: str, points: Iterable[tuple[float, float]]) -> Markup:
     """Return a line through coordinates."""
     path = "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
-    return Markup('<path class="line {}" d="M{}"/>').format(css, path)
+    return element("path", f"line {css}", d=f"M{path}")
 
 
 def horizontal_grid(
@@ -71,18 +78,8 @@ def horizontal_grid(
 ) -> list[Markup]:
     """Return a grid line across the chart for each value, with its label to the left."""
     return [
-        Markup(
-            '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
-            '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
-        ).format(
-            coordinate(left),
-            coordinate(right),
-            coordinate(y(value)),
-            coordinate(y(value)),
-            coordinate(left - 8),
-            coordinate(y(value) + 4),
-            label,
-        )
+        element("line", "grid", x1=left, x2=right, y1=y(value), y2=y(value))
+        + element("text", "tick", label, x=left - 8, y=y(value) + 4, text_anchor="end")
         for value, label in zip(values, labels, strict=True)
     ]
 
@@ -97,10 +94,8 @@ def vertical_grid(
 ) -> list[Markup]:
     """Return a grid line from top to bottom for each value, with its label `below` the bottom."""
     return [
-        Markup(
-            '<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
-            '<text class="tick" x="{0}" y="{3}" text-anchor="middle">{4}</text>'
-        ).format(coordinate(x(value)), top, bottom, bottom + below, label)
+        element("line", "grid", x1=x(value), x2=x(value), y1=top, y2=bottom)
+        + element("text", "tick", label, x=x(value), y=bottom + below, text_anchor="middle")
         for value, label in zip(values, labels, strict=True)
     ]
 

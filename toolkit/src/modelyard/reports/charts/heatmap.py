@@ -7,22 +7,14 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from modelyard.reports.charts.drawing import figure, shortened
+from modelyard.reports.charts.drawing import element, figure, shortened
 from modelyard.reports.charts.scales import coordinate
 
 
-def heatmap(
-    name: str,
-    title: str,
-    description: str,
-    labels: Sequence[str],
-    matrix: Sequence[Sequence[float]],
-) -> Markup:
-    """Draw a square matrix with too many classes for a table, each row shaded by its own shares.
+def heatmap(description: str, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> Markup:
+    """Draw a confusion matrix with too many classes for a table, each row shaded by its own shares.
 
     Args:
-        name: unique in the page.
-        title: of the chart.
         description: the chart in words, for screen readers.
         labels: of the rows and the columns.
         matrix: counts; rows are the actual classes, columns the predicted ones.
@@ -45,14 +37,9 @@ def heatmap(
                 square = f"{start}h{side}v{side}h-{side}z"
                 kind = "right" if row == column else "wrong"
                 squares.setdefault((shade(count / total), kind), []).append(square)
-    body = [
-        Markup('<rect class="plate" x="{}" y="{}" width="{}" height="{}"/>').format(
-            coordinate(margin), coordinate(margin), coordinate(extent), coordinate(extent)
-        )
-    ]
+    body = [element("rect", "plate", x=margin, y=margin, width=extent, height=extent)]
     for (level, kind), steps in sorted(squares.items()):
-        path = Markup('<path class="heat{} {}" d="{}"/>').format(level, kind, "".join(steps))
-        body.append(path)
+        body.append(element("path", f"heat{level} {kind}", d="".join(steps)))
     every = math.ceil(12 / cell)
     for index, label in enumerate(shown):
         if index % every:
@@ -65,7 +52,7 @@ def heatmap(
             ).format(coordinate(margin - 5), coordinate(middle + 3.5), label)
         )
     whole = margin + extent + 6
-    return figure(name, title, description, whole, body, width=whole)
+    return figure("confusion", "Confusion matrix", description, whole, body, width=whole)
 
 
 def shade(share: float) -> int:

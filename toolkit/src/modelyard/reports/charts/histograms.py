@@ -8,7 +8,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from modelyard.reports.charts.axes import HEIGHT, Axes, Mark, axes, mark_lines
-from modelyard.reports.charts.drawing import figure
+from modelyard.reports.charts.drawing import element, figure
 from modelyard.reports.charts.scales import coordinate
 from modelyard.reports.wording import number, percent
 
@@ -71,18 +71,12 @@ def compared_histogram(
         note = f"{number(left)} to {number(right)}: {percent(was)} before, {percent(share)} now"
         body.append(_column(found, left, right, share, note))
         steps += f"V{coordinate(found.y(was))}H{coordinate(found.x(right))}"
-    body.append(Markup('<path class="line before" d="{}V{}"/>').format(steps, base))
+    body.append(element("path", "line before", d=f"{steps}V{base}"))
     return figure(name, title, description, HEIGHT, body)
 
 
 def _column(found: Axes, left: float, right: float, value: float, note: str) -> Markup:
     start, end, top = found.x(left), found.x(right), found.y(value)
-    return Markup(
-        '<rect class="column" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>'
-    ).format(
-        coordinate(start + 0.5),
-        coordinate(top),
-        coordinate(max(end - start - 1, 0.5)),
-        coordinate(max(found.y(0) - top, 0)),
-        note,
-    )
+    title = Markup("<title>{}</title>").format(note)
+    width, height = max(end - start - 1, 0.5), max(found.y(0) - top, 0)
+    return element("rect", "column", title, x=start + 0.5, y=top, width=width, height=height)

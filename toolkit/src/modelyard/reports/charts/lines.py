@@ -11,6 +11,7 @@ from markupsafe import Markup
 from modelyard.reports.charts.axes import HEIGHT, Axes, Mark, axes, mark_lines
 from modelyard.reports.charts.drawing import (
     WIDTH,
+    element,
     figure,
     horizontal_grid,
     line_path,
@@ -102,7 +103,7 @@ def plot(
             start, end = (
                 f"{coordinate(found.x(at))} {coordinate(found.y(at))}" for at in (low, high)
             )
-            body.append(Markup('<path class="reference" d="M{}L{}"/>').format(start, end))
+            body.append(element("path", "reference", d=f"M{start}L{end}"))
     body += mark_lines(found.x, marks)
     for line in series:
         body += _line(found, line, dots and line.dotted)
@@ -117,7 +118,7 @@ def _line(found: Axes, series: Series, dots: bool) -> list[Markup]:
         if point.low is not None and point.high is not None
     )
     if whiskers:
-        drawn.append(Markup('<path class="whisker {}" d="{}"/>').format(series.css, whiskers))
+        drawn.append(element("path", f"whisker {series.css}", d=whiskers))
     if dots:
         drawn += [
             symbol_with_note(series.css, found.x(point.x), found.y(point.y), point.note)
@@ -150,23 +151,17 @@ def trend(
     y = Scale(low, high, height - bottom, top)
     y_ticks = ticks(low, high, 4)
     body = horizontal_grid(left, right, y, y_ticks, tick_labels(y_ticks))
-    body.append(
-        Markup('<line class="limit" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-            coordinate(left), coordinate(right), coordinate(y(limit)), coordinate(y(limit))
-        )
-    )
+    body.append(element("line", "limit", x1=left, x2=right, y1=y(limit), y2=y(limit)))
     body.append(line_path("challenger", ((x(p.x), y(p.y)) for p in points)))
     free = math.inf
     for point in reversed(points):
         across, width = x(point.x), 7.4 * len(point.label)
         if across <= free:
             last = free == math.inf
+            away, anchor = (4, "end") if last else (0, "middle")
             body.append(
-                Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-                    coordinate(across + (4 if last else 0)),
-                    height - 8,
-                    "end" if last else "middle",
-                    point.label,
+                element(
+                    "text", "tick", point.label, x=across + away, y=height - 8, text_anchor=anchor
                 )
             )
             free = across - width * (1.5 if last else 1) - 6
@@ -180,12 +175,11 @@ def sparkline(values: Sequence[float], limit: float) -> Markup:
     if len(values) < 2:
         return Markup("")
     y = Scale(*padded([*values, limit], 0.12), 24, 0)
-    points = [
-        f"{coordinate(100 * index / (len(values) - 1))} {coordinate(y(value))}"
-        for index, value in enumerate(values)
-    ]
+    points = [(100 * at / (len(values) - 1), y(value)) for at, value in enumerate(values)]
     return Markup(
         '<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true" '
-        'focusable="false"><path class="limit" d="M0 {0}H100"/><path class="line challenger" '
-        'd="M{1}"/></svg>'
-    ).format(coordinate(y(limit)), "L".join(points))
+        'focusable="false">{}{}</svg>'
+    ).format(
+        element("path", "limit", d=f"M0 {coordinate(y(limit))}H100"),
+        line_path("challenger", points),
+    )

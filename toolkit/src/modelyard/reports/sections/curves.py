@@ -17,6 +17,7 @@ from modelyard.reports.wording import (
     number,
     percent,
     plural,
+    thinned,
     words,
 )
 
@@ -45,7 +46,7 @@ def learning(facts: Facts) -> Section | None:
         "diverged": "Training then diverged and was ended; its best iteration is the model's.",
         "limit": "Training ran to its limit: more iterations might still help.",
     }.get(str(facts.training.get("stopped")), "")
-    drawn = [line._replace(points=_thinned(line.points, 240)) for line in series]
+    drawn = [line._replace(points=thinned(line.points, 240)) for line in series]
     chart = charts.plot(
         "learning",
         "Learning curve",
@@ -168,7 +169,7 @@ def roc(facts: Facts) -> Section | None:
             if (x := finite(pair[0])) is not None and (y := finite(pair[1])) is not None
         ]
         if len(points) > 1:
-            series.append(Series(facts.model_label(model), model, _thinned(points, 120)))
+            series.append(Series(facts.model_label(model), model, thinned(points, 120)))
     if not series:
         return None
     found = {model: metrics.get("roc_auc") for model, metrics in facts.models().items()}
@@ -192,14 +193,6 @@ def roc(facts: Facts) -> Section | None:
         "sentence": "The further a curve bends to the upper left, the better it ranks; "
         "the dashed line is guessing.",
     }
-
-
-def _thinned(points: Sequence[Point], most: int) -> list[Point]:
-    """Keep at most about `most` points, evenly, with the first and the last."""
-    if len(points) <= most:
-        return list(points)
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(index * step)] for index in range(most)]
 
 
 def _up_to_a_tenth(share: float) -> float:

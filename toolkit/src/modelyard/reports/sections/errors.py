@@ -42,11 +42,7 @@ def confusion(facts: Facts) -> Section | None:
         "chart": ""
         if printed
         else charts.heatmap(
-            "confusion",
-            "Confusion matrix",
-            sentence or "Rows are actual classes, columns predicted ones.",
-            labels,
-            matrix,
+            sentence or "Rows are actual classes, columns predicted ones.", labels, matrix
         ),
         "mistakes": _mistakes(labels, matrix, sizes) if len(labels) > 2 else [],
     }
