@@ -135,7 +135,7 @@ def _stages(seen: Seen) -> Found:
 
 
 def _environments(seen: Seen) -> Found:
-    wanted = ("dev", "test", "prod")
+    wanted = dict.fromkeys(("dev", "test", "prod", *seen.project.environments))
     lacking = [
         name
         for name in wanted
@@ -144,7 +144,7 @@ def _environments(seen: Seen) -> Found:
     ]
     if lacking:
         return Found(False, f"not described: {', '.join(lacking)}")
-    return Found(True, "dev, test and prod in conf/project.yml and infra/")
+    return Found(True, f"{', '.join(wanted)} in conf/project.yml and infra/")
 
 
 def _registry(seen: Seen) -> Found:
