@@ -25,16 +25,19 @@ from modelyard.errors import UsageError
 Sign = Literal[".", ","]
 SAMPLE = 200
 MOST_UNITS = 5
-CODES = (  # ISO 4217
-    "AED AFN ALL AMD AOA ARS AUD AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
-    "CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ "
-    "GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP "
-    "LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR "
-    "PAB PEN PGK PHP PKR PLN PYG QAR RMB RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN "
-    "SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF "
-    "YER ZAR ZMW"
-).split()
-NAMED = "|".join(("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "TL", "лв", *CODES))
+# ISO 4217.
+CODES = frozenset(
+    re.findall(
+        "...",
+        "AEDAFNALLAMDAOAARSAUDAZNBAMBBDBDTBGNBHDBIFBMDBNDBOBBRLBSDBTNBWPBYNBZDCADCDFCHFCLPCNYCOPCRC"
+        "CUPCVECZKDJFDKKDOPDZDEGPERNETBEURFJDFKPGBPGELGHSGIPGMDGNFGTQGYDHKDHNLHTGHUFIDRILSINRIQDIRR"
+        "ISKJMDJODJPYKESKGSKHRKMFKPWKRWKWDKYDKZTLAKLBPLKRLRDLSLLYDMADMDLMGAMKDMMKMNTMOPMRUMURMVRMWK"
+        "MXNMYRMZNNADNGNNIONOKNPRNZDOMRPABPENPGKPHPPKRPLNPYGQARRMBRONRSDRUBRWFSARSBDSCRSDGSEKSGDSHP"
+        "SLESOSSRDSSPSTNSVCSYPSZLTHBTJSTMTTNDTOPTRYTTDTWDTZSUAHUGXUSDUYUUZSVESVNDVUVWSTXAFXCDXOFXPF"
+        "YERZARZMW",
+    )
+)
+NAMED = "|".join(("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "TL", "лв", *sorted(CODES)))
 CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|%|S/|(?:{NAMED})\.?)"
 SCALES = {
     **dict.fromkeys(("k", "K", "tsd", "Tsd", "Tsd."), 10**3),
@@ -42,7 +45,14 @@ SCALES = {
     **dict.fromkeys(("b", "B", "bn", "Bn", "mrd", "Mrd", "Mrd."), 10**9),
     **dict.fromkeys(("t", "T", "tn", "Tn"), 10**12),
     **{"thousand": 10**3, "million": 10**6, "Million": 10**6, "Millionen": 10**6, "billion": 10**9},
-    **{"Milliarde": 10**9, "Milliarden": 10**9, "trillion": 10**12, "万": 10**4, "億": 10**8, "亿": 10**8},
+    **{
+        "Milliarde": 10**9,
+        "Milliarden": 10**9,
+        "trillion": 10**12,
+        "万": 10**4,
+        "億": 10**8,
+        "亿": 10**8,
+    },
     **{"lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7},
 }
 CORE = r"[0-9](?:[0-9.,' ]*[0-9])?\.?,?|[.,][0-9]+"
@@ -227,7 +237,8 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
     if after and not exponents:
         bare = {word.split(" ")[0] for word in after}
         suffixes = {re.sub(r"[^\w.]+$", "", word) for word in after}
-        if suffixes <= set(SCALES) and (bare - {"m", "t", "b"} or len(suffixes) > 1):
+        several = len(suffixes) > 1 and "mm" not in suffixes
+        if suffixes <= set(SCALES) and (bare - {"m", "mm", "t", "b"} or several):
             scale = {word: SCALES[word] for word in sorted(suffixes)}
             rest = {re.sub(r"^[\w.]*", "", word).strip() for word in after}
             after = dict.fromkeys(filter(None, rest), count)
@@ -242,7 +253,9 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
         )
     unit = next(iter(same or units), None)
     if unit is not None:
-        lacking = count - sum(n for place in places.values() for u, n in place.items() if u in units)
+        lacking = count - sum(
+            n for place in places.values() for u, n in place.items() if u in units
+        )
         is_sign = re.search(r"[^\w\s/.]", unit) or unit in CODES
         if unit == "R" and not pc.any(pc.match_substring_regex(part["core"], "...")).as_py():
             return None  # R1 and R2 are names, R 100 is an amount
@@ -270,7 +283,9 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
 def _plurals(units: Mapping[str, int]) -> tuple[str, ...]:
     """Return the units if they are one and its plurals, such as day and days; else none."""
     stem, *others = sorted(units, key=len) or [""]
-    ends = {"s", "es"} if len(stem) == 2 else {"s", "es", "e", "n", "en"} if len(stem) > 2 else set()
+    ends = (
+        {"s", "es"} if len(stem) == 2 else {"s", "es", "e", "n", "en"} if len(stem) > 2 else set()
+    )
     return (stem, *others) if others and {o.removeprefix(stem) for o in others} <= ends else ()
 
 
