@@ -130,9 +130,9 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
     if len(changed):
         notes.append(f"{changed[0]} is read as {typeset(changed[:1])[0]}")
     if pc.all(whole).as_py():  # as programs write numbers: only the thousands may be in doubt
-        numbers = _as_programs_do(pc.utf8_ltrim(plain, "+-"))
-        numbers.notes += notes
-        return numbers
+        as_usual = _as_programs_do(pc.utf8_ltrim(plain, "+-"))
+        as_usual.notes += notes
+        return as_usual
     found = pc.extract_regex(plain, NUMBER)
     fits = np.asarray(found.is_valid())
     missing = _missing_beside(words, fits)
@@ -237,8 +237,8 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
     if after and not exponents:
         bare = {word.split(" ")[0] for word in after}
         suffixes = {re.sub(r"[^\w.]+$", "", word) for word in after}
-        several = len(suffixes) > 1 and "mm" not in suffixes
-        if suffixes <= set(SCALES) and (bare - {"m", "mm", "t", "b"} or several):
+        differ = len(suffixes) > 1 and "mm" not in suffixes
+        if suffixes <= set(SCALES) and (bare - {"m", "mm", "t", "b"} or differ):
             scale = {word: SCALES[word] for word in sorted(suffixes)}
             rest = {re.sub(r"^[\w.]*", "", word).strip() for word in after}
             after = dict.fromkeys(filter(None, rest), count)
