@@ -37,7 +37,9 @@ CODES = frozenset(
         "YERZARZMW",
     )
 )
-NAMED = "|".join(("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "TL", "лв", *sorted(CODES)))
+NAMED = "|".join(
+    ("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "Rp", "RM", "TL", "лв", *sorted(CODES))
+)
 CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|%|S/|(?:{NAMED})\.?)"
 SCALES = {
     **dict.fromkeys(("k", "K", "tsd", "Tsd", "Tsd."), 10**3),

@@ -16,7 +16,11 @@ CLOCK = (
     r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?$"
 )
 # No-break and thin blanks, the minus sign and the apostrophe of typesetters, as a keyboard has them.
-TYPESET = (("[\u00a0\u2007\u2009\u202f\u3000]", " "), ("[\u2212]", "-"), ("[\u2019\u00b4]", "'"))
+TYPESET = (
+    ("[\u00a0\u2007\u2009\u202f\u3000]", " "),
+    ("[\u2212\u2012\u2013]", "-"),
+    ("[\u2019\u00b4]", "'"),
+)
 # Digits and signs of full width, and of Arabic, Persian and Devanagari.
 OTHER_DIGITS = "[\uff01-\uff5e\uffe5\u0660-\u066c\u06f0-\u06f9\u0966-\u096f]"
 TO_ASCII = {
