@@ -92,16 +92,29 @@ def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
         (["1.5", "?", "3"], [1.5, None, 3]),
         (["12,5", "k.A.", "3"], [12.5, None, 3]),
         (["4", "-", "3"], [4, None, 3]),
+        (["１２３", "４．５", "－７"], [123, 4.5, -7]),
+        (["٣٤٥", "١٢٫٥", "٧"], [345, 12.5, 7]),
+        (["2 years", "1 year", "10 years"], [2, 1, 10]),
+        (["1 Monat", "3 Monate", "24 Monaten"], [1, 3, 24]),
+        (["AED 1,234.50", "AED 3.00", "AED 7"], [1234.5, 3, 7]),
+        (["%12", "%7.5", "%3"], [12, 7.5, 3]),
+        (["Rp 1.500.000", "Rp 25.000", "Rp 500"], [1_500_000, 25_000, 500]),
+        (["\u20135", "7.5", "3"], [-5, 7.5, 3]),
+        (["€ 12,-", "€ 15,50", "€ 1.200,-"], [12, 15.5, 1200]),
+        (["50.–", "20.50", "1'200.–"], [50, 20.5, 1200]),
+        (["1.5万", "3万", "2万"], [15_000, 30_000, 20_000]),
+        (["1.5 lakh", "2 crore", "3 lakhs"], [150_000, 20_000_000, 300_000]),
+        (["4", "3", "(null)", r"\N", "1.#QNAN"], [4, 3, None, None, None]),
     ],
 )
 def test_numbers_are_read_as_people_write_them(tmp_path, cells, expected):
     guess = inferred(tmp_path, {"c": cells})
     assert guess.contract.columns["c"].type in ("number", "integer")
-    found = pd.Series(values(tmp_path, guess)[:3])
+    found = pd.Series(values(tmp_path, guess)[: len(expected)])
     assert found.to_list() == pytest.approx(
         [np.nan if e is None else e for e in expected], nan_ok=True
     )
-    if guess.contract.columns["c"].written or None in expected:
+    if guess.contract.columns["c"].written or guess.contract.columns["c"].missing:
         assert guess.profiles["c"].notes  # nothing is guessed without a word
 
 
@@ -156,6 +169,16 @@ def test_commas_between_fields_leave_commas_in_numbers_to_thousands(tmp_path):
     assert "since commas delimit the fields" in guess.profiles["c"].notes[0]
 
 
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_digits_without_thousands_do_not_make_a_comma_a_decimal_sign(tmp_path, sep):
+    columns = {"c": ["1,234", "1500", "12"]}
+    if sep == ";":
+        with pytest.raises(UsageError, match=r"1,234 may be 1\.234 or 1234"):
+            inferred(tmp_path, columns, sep=sep)
+    else:
+        assert values(tmp_path, inferred(tmp_path, columns, sep=sep))[:3] == [1234, 1500, 12]
+
+
 def test_a_file_that_contradicts_itself_does_not_decide(tmp_path):
     columns = {"point": ["0.5", "2"], "comma": ["0,5", "2"], "c": ["1.678", "645"]}
     with pytest.raises(UsageError, match=r'column "c": 1\.678 may be 1\.678 or 1678'):
@@ -180,6 +203,8 @@ def test_a_file_that_contradicts_itself_does_not_decide(tmp_path):
         ["50-", "55-", "60-"],
         ["R1", "R2", "R12"],
         ["1. Yes", "2. No", "3. Unknown"],
+        ["12.50 CR", "3.00", "7.00"],
+        ["5 m", "7 mm", "9 mm"],
     ],
 )
 def test_what_is_no_number_stays_a_category(tmp_path, cells):
@@ -187,7 +212,16 @@ def test_what_is_no_number_stays_a_category(tmp_path, cells):
 
 
 @pytest.mark.parametrize(
-    "pair", [("ja", "nein"), ("Oui", "Non"), ("sí", "no"), ("да", "нет"), ("WAHR", "FALSCH")]
+    "pair",
+    [
+        ("ja", "nein"),
+        ("Oui", "Non"),
+        ("sí", "no"),
+        ("да", "нет"),
+        ("WAHR", "FALSCH"),
+        ("EVET", "HAYIR"),
+        ("ya", "tidak"),
+    ],
 )
 def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
     guess = inferred(tmp_path, {"c": [pair[0], pair[1], pair[1]]})
@@ -226,6 +260,27 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
         (["Q3 2021", "Q4 2021", "Q1 2022"], "2021-07-01"),
         (["2020-W53", "2021-W01", "2021-W52"], "2020-12-28"),
         (["2021W01", "2021W02", "2021W52"], "2021-01-04"),
+        (["2020-W53-5", "2021-W01-1", "2021-W52-7"], "2021-01-01"),
+        (["KW01/2021", "KW02/2021", "KW52/2021"], "2021-01-04"),
+        (["2021q3", "2021q4", "2022q1"], "2021-07-01"),
+        (["3Q 2021", "4Q 2021", "1Q 2022"], "2021-07-01"),
+        (["T3 2021", "T4 2021", "T1 2022"], "2021-07-01"),
+        (["3. Quartal 2021", "4. Quartal 2021", "1. Quartal 2022"], "2021-07-01"),
+        (["Jul-20", "Aug-20", "Jan-22"], "2020-07-01"),
+        (["5 июля 2020", "15 августа 2021", "20 января 2022"], "2020-07-05"),
+        (["5 lipca 2020", "15 sierpnia 2021", "20 stycznia 2022"], "2020-07-05"),
+        (["5. července 2020", "15. srpna 2021", "20. ledna 2022"], "2020-07-05"),
+        (["5 Temmuz 2020", "15 Ağustos 2021", "20 Ocak 2022"], "2020-07-05"),
+        (["5. heinäkuuta 2020", "15. elokuuta 2021", "20. tammikuuta 2022"], "2020-07-05"),
+        (["5 Ιουλίου 2020", "15 Αυγούστου 2021", "20 Ιανουαρίου 2022"], "2020-07-05"),
+        (["2020年7月5日", "2021年7月15日", "2022年1月20日"], "2020-07-05"),
+        (["20/07/14", "20/08/28", "21/01/03"], "2020-07-14"),
+        (["2020-07-05 03:15:30 UTC", "2021-07-15 12:00:00 UTC", "2022-01-20 01:00:00 UTC"], "2020-07-05 03:15:30"),
+        (["2020-07-05 03:15:30+02", "2021-07-15 12:00:00+02", "2022-01-20 01:00:00+01"], "2020-07-05 01:15:30"),
+        (["20200705T031530Z", "20210715T120000Z", "20220120T010000Z"], "2020-07-05 03:15:30"),
+        (["2020-07-05 03:15:30,123", "2021-07-15 12:00:00,5", "2022-01-20 01:00:00,25"], "2020-07-05 03:15:30.123"),
+        (["2020-07-05 03", "2021-07-15 12", "2022-01-20 23"], "2020-07-05 03:00"),
+        (["15.07.2020, 03:15 Uhr", "15.07.2021, 12:00 Uhr", "20.01.2022, 23:59 Uhr"], "2020-07-15 03:15"),
     ],
 )  # fmt: skip
 def test_dates_are_read_as_people_write_them(tmp_path, cells, expected):
@@ -272,6 +327,38 @@ def test_amounts_and_names_are_no_dates(tmp_path, name, cells):
         inferred(tmp_path, {"x": ["1", "2", "3", "4"], name: cells}).contract.columns[name].type
         == "integer"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "first"),
+    [
+        ("dob", ["13012019", "14022019", "05032020"], "2019-01-13"),
+        ("week", ["201902", "201933", "202052"], "2019-01-07"),
+        ("date", ["190113", "190214", "200305"], "2019-01-13"),
+        ("sold_at", ["20190113", "20190214", "20200305", "0"], "2019-01-13"),
+        ("ts", ["1593907200000000000", "1626307200000000000", "1642636800000000000"], "2020-07-05"),
+    ],
+)
+def test_a_telling_name_makes_whole_numbers_dates(tmp_path, name, cells, first):
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], name: cells})
+    found = values(tmp_path, guess, name)
+    assert found[0] == pd.Timestamp(first)
+    assert guess.profiles[name].notes
+    assert pd.isna(found[3]) or "0" not in cells
+
+
+@pytest.mark.parametrize(
+    "cells", [["2019-003", "2019-104"], ["1. siječnja 2019", "2. veljače 2020"]]
+)
+def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
+    assert guess.contract.columns["c"].type == "category"
+    assert f"if {cells[0]} is a date, --date-format" in guess.profiles["c"].notes[0]
+
+
+def test_days_without_a_year_are_no_months(tmp_path):
+    guess = inferred(tmp_path, {"c": ["Jan 03", "Feb 17", "Mar 31"], "x": ["1", "2"]})
+    assert guess.contract.columns["c"].type == "category"
 
 
 def test_a_format_that_is_given_is_followed_or_refused(tmp_path):
@@ -367,11 +454,19 @@ def test_a_stand_in_for_missing_is_read_as_missing_with_a_note(tmp_path, cells, 
     [
         ["-1500", "-999", "300"],
         ["9000", "9999", "12000"],
+        ["1200", "999", "1234", "1300"],
         ["1890-01-01", "1900-01-01", "1910-05-05"],
     ],
 )
 def test_a_value_among_others_is_no_stand_in(tmp_path, cells):
     assert inferred(tmp_path, {"c": cells}).contract.columns["c"].missing == ()
+
+
+@pytest.mark.parametrize("cells", [["1", "2", "3", "9"], ["0", "1", "2", "-1"], ["10", "20", "99"]])
+def test_a_code_apart_from_all_others_is_asked_about(tmp_path, cells):
+    guess = inferred(tmp_path, {"c": cells})
+    assert guess.contract.columns["c"].missing == ()
+    assert f"{cells[-1]} in " in guess.profiles["c"].notes[0]
 
 
 def test_a_target_keeps_its_values(tmp_path):

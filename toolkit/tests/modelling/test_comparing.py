@@ -46,6 +46,18 @@ def test_the_learner_is_the_one_that_the_table_follows(bench, random, rows, law)
     assert chosen(place) == law
 
 
+@pytest.mark.parametrize(("far", "first"), [(800.0, "boosting"), (2_000.0, "linear")])
+def test_one_row_far_out_does_not_make_the_simpler_as_good(random, far, first):
+    usual = random.uniform(0.9, 1.1, 1_000)
+    course = stopping.Learned([], [], 1, "fitted", "")
+
+    def trial(losses):
+        return comparing._Trial(course, losses, losses, losses, 1_000)
+
+    tried = {"linear": trial(usual), "boosting": trial(np.where(np.arange(1_000) == 7, far, 0.1))}
+    assert comparing._first_of_the_best(tried) == first
+
+
 def test_large_tables_are_compared_on_a_sample_and_boosting_is_fitted_on_all(
     bench, random, monkeypatch
 ):

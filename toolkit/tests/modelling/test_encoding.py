@@ -96,6 +96,14 @@ def test_categories_beyond_what_boosting_tells_apart_are_encoded_as_texts():
     assert how == {"few": "category", "many": "text", "text": "text", "own": "words"}
 
 
+@pytest.mark.parametrize(("rows", "how"), [(0, "category"), (10, "category"), (11, "text")])
+def test_categories_of_few_rows_are_encoded_by_the_target_where_asked(rows, how):
+    table = pd.DataFrame({"c": [f"c{i % 30}" for i in range(300)], "y": True})
+    agreed = rules({"c": "category"})
+    (found,) = encoding.choose_features(table, agreed, category_rows=rows)
+    assert found.how == how
+
+
 def test_the_positions_of_categories_are_those_of_the_encoded_columns(mixed):
     columns = {"group": "category", "number": "number", "when": "datetime", "name": "text"}
     agreed = rules(columns, time="when")

@@ -58,6 +58,22 @@ def test_the_projects_own_file_follows_any_contract(project: Monitored) -> None:
     assert any("no champion" in note for note in result.notes)
 
 
+def test_a_column_that_is_mostly_missing_is_left_to_data_quality(project: Monitored) -> None:
+    path = project.root / "conf" / "contract.yml"
+    contract = load_contract(path)
+    columns = contract.columns | {
+        "shop": contract.columns["shop"].model_copy(update={"nulls": 0.9})
+    }
+    save_contract(contract.model_copy(update={"columns": columns}), path)
+    project.edit((ROOT / "azureml" / "monitoring" / "monitor.yml").read_text(encoding="utf-8"))
+    assert "shop: mostly missing, so left out where drift is measured" in follow_contract(
+        project.root, project.file
+    )
+    signals = load_monitor(project.file).signals
+    assert signals["data_drift"].features == ["amount", "items"]  # type: ignore[union-attr]
+    assert "shop" in signals["data_quality"].features  # type: ignore[union-attr, operator]
+
+
 def test_names_that_yaml_would_misread_are_quoted(project: Monitored) -> None:
     contract = CONTRACT.replace("  shop:", '  "no":').replace("amount", '"per cent, paid"')
     (project.root / "conf" / "contract.yml").write_text(contract)

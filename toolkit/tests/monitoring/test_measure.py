@@ -208,6 +208,14 @@ def test_too_few_rows_are_not_measured(tmp_path: Path) -> None:
         )
 
 
+def test_the_column_that_leaves_rows_incomplete_is_named(tmp_path: Path) -> None:
+    sparse = [1.0] * 60 + [None] * 140
+    paths = [stored(tmp_path / f"{n}.parquet", x=np.arange(200.0), y=sparse) for n in "rp"]
+    metrics = {"numerical": ["jensen_shannon_distance"]}
+    found = compared(paths[1], paths[0], {"x": "number", "y": "number"}, metrics)
+    assert found["unmeasured"].endswith('; in 70% of all rows "y" is missing')
+
+
 def test_quality_counts_what_is_missing_mistyped_and_out_of_bounds(tmp_path: Path) -> None:
     reference = stored(
         tmp_path / "r.parquet",

@@ -142,6 +142,10 @@ def test_missing_and_unknown_columns_are_named_with_their_row():
     ]
     with pytest.raises(payload.BadRequest, match=r'is it "x"\?'):
         read([wrong])
+    alone = {name: value for name, value in GOOD.items() if name != "x"} | {"zz": 1}
+    with pytest.raises(payload.BadRequest) as refused:
+        read([alone])
+    assert "is it" not in str(refused.value)  # no name that is there already is suggested
 
 
 def test_rows_that_are_no_records_are_named():

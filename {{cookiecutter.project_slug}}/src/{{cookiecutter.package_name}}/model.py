@@ -72,17 +72,20 @@ def build_candidates(
     make = {"linear": _linear, "boosting": _boosting}
     if settings.learner != "auto":
         make = {settings.learner: make[settings.learner]}
-    seen = {
-        "": choose_features(rows, contract),
-        " with trend": choose_features(rows, contract, trend=True),
-    }
-    if seen[""] == seen[" with trend"]:  # no time of which it is to be found out whether it helps
-        del seen[" with trend"]
-    return {
-        f"{name}{suffix}": Candidate(build(contract, settings, features), features)
-        for name, build in make.items()
-        for suffix, features in seen.items()
-    }
+    candidates = {}
+    for name, build in make.items():
+        # Boosting of scikit-learn leaves out categories of fewer than ten rows.
+        category_rows = 20 if name == "boosting" else 0
+        seen = {
+            suffix: choose_features(rows, contract, trend=trend, category_rows=category_rows)
+            for suffix, trend in (("", False), (" with trend", True))
+        }
+        # Without a time there is no trend of which it is to be found out whether it helps.
+        if seen[""] == seen[" with trend"]:
+            del seen[" with trend"]
+        for suffix, features in seen.items():
+            candidates[f"{name}{suffix}"] = Candidate(build(contract, settings, features), features)
+    return candidates
 
 
 def _boosting(contract: Contract, settings: Settings, features: Sequence[Feature]) -> Any:

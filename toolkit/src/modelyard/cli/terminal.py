@@ -90,7 +90,8 @@ def print_decision(console: Console, details: Mapping[str, Any]) -> None:
     elif verdict == "promote":
         said = f"{name} is a challenger, ready to be promoted: mlops promote"
     elif verdict == "refuse":
-        said = f"{name} is refused; the champion stays"
+        said = f"{name} is refused"
+        said += "; the champion stays" if details.get("champion") else "; there is no champion"
         if stage == "registered":
             said = f"{name} is a challenger; mlops promote would refuse it"
     else:

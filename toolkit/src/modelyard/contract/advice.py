@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+import pyarrow.compute as pc
 
 from modelyard.console import listed
 from modelyard.contract.conventions import STAND_INS
 from modelyard.contract.names import names_somebody
 from modelyard.contract.profiles import Profile
+from modelyard.data.cells import Cells
 
 VALUE = re.compile(r"[+-]?[0-9]*[.,][0-9]+|[+-][0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}.*")
 FEWEST = 10  # persons or things, below which they are categories
 
 
-def doubts(columns: list[str], target: Profile) -> list[str]:
+def doubts(columns: Mapping[str, Cells], target: Profile) -> list[str]:
     """Warn of names that look like values, of columns without a name, and of a class that stands for missing."""
     said = []
     values = [name for name in columns if VALUE.fullmatch(name)]
+    repeated = [n for n, c in columns.items() if c.is_text and pc.any(pc.equal(c.words, n)).as_py()]
+    values = values or (repeated if len(repeated) > max(1, len(columns) / 2) else [])
     if values:
         said.append(
             f"the first line is taken for the names of the columns, and {listed(values)} looks like a value: "

@@ -12,51 +12,50 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelyard.data.numbers import CLOCK, Written, hours_of, typeset
+from modelyard.data.numbers import (
+    CLOCK,
+    NO_CENTS,
+    OTHER_DIGITS,
+    Written,
+    hours_of,
+    typeset,
+)
 from modelyard.errors import UsageError
 
 Sign = Literal[".", ","]
 SAMPLE = 200
 MOST_UNITS = 5
-CODES = [
-    "USD",
-    "EUR",
-    "GBP",
-    "CHF",
-    "JPY",
-    "CNY",
-    "INR",
-    "AUD",
-    "NZD",
-    "CAD",
-    "SEK",
-    "NOK",
-    "DKK",
-    "PLN",
-    "CZK",
-    "HUF",
-    "RON",
-    "BRL",
-    "MXN",
-    "ZAR",
-    "TRY",
-    "RUB",
-    "KRW",
-    "SGD",
-    "HKD",
-    "ILS",
-    "THB",
-    "IDR",
-]
-NAMED = "|".join(("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "лв", *CODES))
-CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|(?:{NAMED})\.?)"
+# ISO 4217.
+CODES = frozenset(
+    re.findall(
+        "...",
+        "AEDAFNALLAMDAOAARSAUDAZNBAMBBDBDTBGNBHDBIFBMDBNDBOBBRLBSDBTNBWPBYNBZDCADCDFCHFCLPCNYCOPCRC"
+        "CUPCVECZKDJFDKKDOPDZDEGPERNETBEURFJDFKPGBPGELGHSGIPGMDGNFGTQGYDHKDHNLHTGHUFIDRILSINRIQDIRR"
+        "ISKJMDJODJPYKESKGSKHRKMFKPWKRWKWDKYDKZTLAKLBPLKRLRDLSLLYDMADMDLMGAMKDMMKMNTMOPMRUMURMVRMWK"
+        "MXNMYRMZNNADNGNNIONOKNPRNZDOMRPABPENPGKPHPPKRPLNPYGQARRMBRONRSDRUBRWFSARSBDSCRSDGSEKSGDSHP"
+        "SLESOSSRDSSPSTNSVCSYPSZLTHBTJSTMTTNDTOPTRYTTDTWDTZSUAHUGXUSDUYUUZSVESVNDVUVWSTXAFXCDXOFXPF"
+        "YERZARZMW",
+    )
+)
+NAMED = "|".join(
+    ("kr", "Kr", "zł", "Kč", "Ft", "Fr", "Rs", "R", "Rp", "RM", "TL", "лв", *sorted(CODES))
+)
+CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|%|S/|(?:{NAMED})\.?)"
 SCALES = {
     **dict.fromkeys(("k", "K", "tsd", "Tsd", "Tsd."), 10**3),
     **dict.fromkeys(("m", "M", "mn", "Mn", "mm", "MM", "mio", "Mio", "Mio."), 10**6),
     **dict.fromkeys(("b", "B", "bn", "Bn", "mrd", "Mrd", "Mrd."), 10**9),
     **dict.fromkeys(("t", "T", "tn", "Tn"), 10**12),
     **{"thousand": 10**3, "million": 10**6, "Million": 10**6, "Millionen": 10**6, "billion": 10**9},
-    **{"Milliarde": 10**9, "Milliarden": 10**9, "trillion": 10**12},
+    **{
+        "Milliarde": 10**9,
+        "Milliarden": 10**9,
+        "trillion": 10**12,
+        "万": 10**4,
+        "億": 10**8,
+        "亿": 10**8,
+    },
+    **{"lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7},
 }
 CORE = r"[0-9](?:[0-9.,' ]*[0-9])?\.?,?|[.,][0-9]+"
 NUMBER = (
@@ -87,6 +86,7 @@ STAND_INS = frozenset(
     }
     | {"not available", "n.a.", "N.A.", "na", "n/k", "k.A.", "k. A.", "keine Angabe", "nd", "n.d."}
     | {"0000-00-00", "0000-00-00 00:00:00", "00/00/0000", "00.00.0000"}
+    | {"n. a.", "N/a", "ND", "N.D.", "TBD", "tbd", "no data", "No data", "NODATA", "not applicable"}
     | {"s/d", "n/d", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NAME?", "#NULL!", "nil", "Nil"}
 )
 
@@ -112,7 +112,7 @@ class Numbers:
 
 def numbers_in(words: pa.Array) -> Numbers | str | None:
     """Find out how distinct words are written as numbers; a reason, or None, where they are none."""
-    plain = words if pc.all(pc.string_is_ascii(words)).as_py() else typeset(words)
+    plain = typeset(words)
     some = plain.take(pa.array(np.arange(0, len(words), max(1, len(words) // SAMPLE))))
 
     def mostly(pattern: str) -> bool:  # a first look is cheap, and mostly enough to say no
@@ -127,8 +127,14 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
     if not mostly(NUMBER):
         return None
     whole = pc.match_substring_regex(plain, PLAIN)
+    notes = []
+    changed = words.filter(pc.match_substring_regex(words, f"{OTHER_DIGITS}|{NO_CENTS}"))
+    if len(changed):
+        notes.append(f"{changed[0]} is read as {typeset(changed[:1])[0]}")
     if pc.all(whole).as_py():  # as programs write numbers: only the thousands may be in doubt
-        return _as_programs_do(pc.utf8_ltrim(plain, "+-"))
+        as_usual = _as_programs_do(pc.utf8_ltrim(plain, "+-"))
+        as_usual.notes += notes
+        return as_usual
     found = pc.extract_regex(plain, NUMBER)
     fits = np.asarray(found.is_valid())
     missing = _missing_beside(words, fits)
@@ -136,7 +142,7 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
         return missing
     found = found.filter(pa.array(fits))
     part = {field.name: found.field(field.name) for field in found.type}
-    notes = _said_missing(missing)
+    notes += _said_missing(missing)
     decorated = _decoration(part, notes)
     if not isinstance(decorated, Written):
         return decorated
@@ -233,24 +239,30 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
     if after and not exponents:
         bare = {word.split(" ")[0] for word in after}
         suffixes = {re.sub(r"[^\w.]+$", "", word) for word in after}
-        if suffixes <= set(SCALES) and (bare - {"m", "t", "b"} or len(suffixes) > 1):
+        differ = len(suffixes) > 1 and "mm" not in suffixes
+        if suffixes <= set(SCALES) and (bare - {"m", "mm", "t", "b"} or differ):
             scale = {word: SCALES[word] for word in sorted(suffixes)}
             rest = {re.sub(r"^[\w.]*", "", word).strip() for word in after}
             after = dict.fromkeys(filter(None, rest), count)
     units = {**places["lead"], **places["before"], **after, **places["last"]}
-    if len(units) > 1:
+    same = _plurals(units)
+    if len(units) > 1 and not same:
         several = ", ".join(sorted(units)[:4])
         if len(units) > MOST_UNITS:
             return None  # 12a and 7b are names
         return (
             f"numbers with several words ({several}): read as text; if these are units, bring one"
         )
-    unit = next(iter(units), None)
+    unit = next(iter(same or units), None)
     if unit is not None:
-        lacking = count - sum(sum(place.values()) for place in places.values() if unit in place)
+        lacking = count - sum(
+            n for place in places.values() for u, n in place.items() if u in units
+        )
         is_sign = re.search(r"[^\w\s/.]", unit) or unit in CODES
         if unit == "R" and not pc.any(pc.match_substring_regex(part["core"], "...")).as_py():
             return None  # R1 and R2 are names, R 100 is an amount
+        if unit.upper() in ("CR", "DR") and lacking:
+            return f"some numbers with {unit}, perhaps of the other sign: read as text"
         if unit == "%" and lacking:
             return "some numbers with % and some without: read as text, write all the same way"
         if not is_sign and lacking > count / 2:
@@ -260,13 +272,23 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
         notes.append(
             "in %: 12% is read as 12"
             if unit == "%"
-            else f"in {unit}" + (f", which {lacking:,} of the values do not say" if lacking else "")
+            else f"in {' or '.join(same or (unit,))}"
+            + (f", which {lacking:,} of the values do not say" if lacking else "")
         )
     if scale:
         notes.append(", ".join(f"1{word} is {factor:,}" for word, factor in scale.items()))
     if negative:
         notes.append(f"negative numbers have {'a ' if minus.any() else ''}{negative}")
-    return Written(unit=unit, scale=scale or None, negative=negative)  # type: ignore[arg-type]
+    return Written(unit=same or unit, scale=scale or None, negative=negative)  # type: ignore[arg-type]
+
+
+def _plurals(units: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the units if they are one and its plurals, such as day and days; else none."""
+    stem, *others = sorted(units, key=len) or [""]
+    ends = (
+        {"s", "es"} if len(stem) == 2 else {"s", "es", "e", "n", "en"} if len(stem) > 2 else set()
+    )
+    return (stem, *others) if others and {o.removeprefix(stem) for o in others} <= ends else ()
 
 
 def _as_programs_do(words: pa.Array) -> Numbers:
@@ -308,7 +330,7 @@ def _separators(cores: pa.Array, written: Written, notes: list[str]) -> Numbers 
         if len(signs) > 1:
             return mixed
         ungrouped = pc.any(pc.match_substring_regex(cores, UNGROUPED)).as_py()
-        if thousands is None and not ungrouped:
+        if thousands is None and (signs == {","} or not ungrouped):  # 1,234 beside 1500 is no proof
             return Numbers(written, doubtful[0].as_py(), notes=notes)
         decimal = signs.pop()
     for sign in signs - {decimal}:

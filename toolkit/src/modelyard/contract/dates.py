@@ -51,9 +51,17 @@ DATES = (
         "%d-%b-%y",
         "%d %b %y",
         "%d-%m-%y",
+        "%m-%d-%y",
+        "%y-%m-%d",
+        "%y/%m/%d",
+        "%y.%m.%d",
     ),
+    *("%Y年%m月%d日", "%Y년 %m월 %d일"),
 )
-CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
+CLOCKS = (
+    *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%H", "%Hh%M", "%H:%M Uhr"),
+    *("%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I:%M:%S%p", "%I %p"),
+)
 ZONED = ("%H:%M:%S %z", "%H:%M:%S%z", "%H:%M %z", "%H:%M%z")
 MONTHS = (
     *(
@@ -70,17 +78,42 @@ MONTHS = (
         "%b, %Y",
     ),
     *("%Y %b", "%Y-%b", "%b-%y", "%b %y", "%YM%m"),
+    *("%b%Y", "%Y年%m月", "%Y년 %m월"),
     *("%YQ%q", "%Y Q%q", "%Y-Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%qQ%Y", "%qQ%y"),
-    *("%G-W%V", "%G W%V", "%GW%V"),
+    *(
+        "%Y:Q%q",
+        "Q%q'%Y",
+        "Q%q'%y",
+        "Q%q %y",
+        "%qQ %Y",
+        "%q. Quartal %Y",
+        "T%q %Y",
+        "%Y-T%q",
+        "%YT%q",
+    ),
+    *("%G-W%V", "%G W%V", "%GW%V", "%G-W%V-%u", "W%V %G", "W%V/%G", "W%V-%G", "KW%V %G", "KW%V/%G"),
+    *("KW %V/%G", "KW %V %G", "%G KW%V", "%G-KW%V"),
 )
 FORMATS = (
     *DATES,
     *MONTHS,
     *(f"{date}{gap}{clock}" for date in DATES for gap in (" ", ", ", "T") for clock in CLOCKS),
     *(f"{date} {clock}" for date in DATES for clock in ZONED),
-    *("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", "%H:%M %d.%m.%Y", "%H:%M %d/%m/%Y"),
+    *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M", "%Y-%m-%dT%H:%M:%S,%f"),
+    *(
+        "%a %b %d %H:%M:%S %Y",
+        "%a %b %d %H:%M:%S %z %Y",
+        "%d/%b/%Y:%H:%M:%S %z",
+        "%H:%M %d.%m.%Y",
+        "%H:%M %d/%m/%Y",
+    ),
 )
-COMPACT = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+COMPACT = {6: ("%Y%m",), 8: ("%Y%m%d",), 12: ("%Y%m%d%H%M",), 14: ("%Y%m%d%H%M%S",)}
+# Only with a telling name: other numbers look so, too.
+TOLD = {6: ("%y%m%d", "%G%V"), 8: ("%d%m%Y", "%m%d%Y"), 10: ("%Y%m%d%H",)}
+NO_TIME = ("0", "0.0", "-1", "-1.0", "000000", "00000000", "99999999")  # beside compact dates
+WEEKS = {"week", "woche", "kw", "yearweek"}
+MOST_YEARS = 20  # of months without a day: Jan 03, Feb 17 and Mar 31 are days without a year
 YEARS = (np.datetime64("1900-01-01"), np.datetime64("2100-12-31"))
 FEW = {
     "%Y%m": 6,
@@ -128,6 +161,7 @@ TELLING = {
         "ms",
         "datetime",
         "dob",
+        *("us", "ns", "week", "woche", "kw", "yearweek", "unixtime"),
     ),
 }
 FAR_YEAR = r"\b(?:[3-9][0-9]{3}|2[3-9][0-9]{2}|22[7-9][0-9]|226[3-9]|0001)\b"
@@ -155,9 +189,14 @@ def formats_of(words: pa.Array, *, day_first: bool, notes: list[str]) -> tuple[s
     if _fits(few, ()).all() and _fits(words, ()).all():
         return ()
     covered = {format: fits for format in _candidates(few) if (fits := _fits(few, (format,))).any()}
-    fitting = [f for f, fits in covered.items() if fits.all() and _fits(words, (f,)).all()]
+    times = {f: read_times(words, (f,)) for f, fits in covered.items() if fits.all()}
+    years = {f: _years(found) for f, found in times.items() if not np.isnat(found).any()}
+    # Of an order of day, month and year that is not clear, the one with the fewest years is likely.
+    fitting = sorted(
+        (f for f, n in years.items() if n <= MOST_YEARS or "%d" in f or "%y" not in f),
+        key=lambda f: ("%y" in f, years[f] if "%y" in f else 0, _is_day_first(f) != day_first),
+    )
     if fitting:
-        fitting.sort(key=lambda format: ("%y" in format, _is_day_first(format) != day_first))
         if "%y" not in fitting[0] and len([f for f in fitting if "%y" not in f]) > 1:
             swapped = [f for f in fitting if "%y" not in f][1]
             notes.append(
@@ -207,11 +246,21 @@ def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
     telling = bool(TELLING & set(tokens)) or any(
         "date" in token or "time" in token for token in tokens
     )
-    format = COMPACT.get(lengths[0]) if len(lengths) == 1 else None
-    if format and (len(words) >= FEW.get(format, 2) or telling):
+    length = lengths[0] if len(lengths) == 1 else 0
+
+    def fits(format: str) -> bool:
+        if not telling and len(words) < FEW.get(format, 2):
+            return False
         times = read_times(words, (format,))
-        if not np.isnat(times).any() and times.min() >= YEARS[0] and times.max() <= YEARS[1]:
-            return format
+        return bool(
+            not np.isnat(times).any() and times.min() >= YEARS[0] and times.max() <= YEARS[1]
+        )
+
+    of_weeks = bool(WEEKS & set(tokens))
+    told = [f for f in TOLD.get(length, ()) if telling and ("%V" in f) == of_weeks and fits(f)]
+    usual = [f for f in COMPACT.get(length, ()) if fits(f) and not (of_weeks and told)]
+    if usual or len(told) == 1:
+        return (usual or told)[0]
     if not pc.all(pc.match_substring_regex(words, r"^[0-9]{9,19}(?:\.[0-9]+)?$")).as_py():
         return None
     ticks = words.cast(pa.float64()).to_numpy()
@@ -223,8 +272,13 @@ def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
     return None
 
 
+def _years(times: np.ndarray) -> int:
+    """Return the number of years from the first to the last time."""
+    return int(np.ptp(times.astype("datetime64[Y]").astype(np.int64))) + 1
+
+
 def _could_be(word: str) -> bool:
-    return len(word) <= 40 and sum(character.isdigit() for character in word) >= 3
+    return len(word) <= 40 and sum(character.isdigit() for character in word) >= 2
 
 
 def _candidates(words: pa.Array) -> list[str]:

@@ -192,7 +192,7 @@ def infer(
         raise UsageError(_nothing_to_learn_from(table, profiles, target))
     contract = _contract(profiles, goal, time, group, tuple(sensitive), table, frame)
     messages += messages_of(profiles, time, profiles[target], group)
-    warnings += doubts(list(table.columns), profiles[target])
+    warnings += doubts(table.columns, profiles[target])
     warnings += groups_in(profiles) if time is None and group is None else []
     return Inference(contract, profiles, table.rows, messages, warnings)
 

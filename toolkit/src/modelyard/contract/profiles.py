@@ -24,6 +24,8 @@ from modelyard.data.times import EPOCHS, has_offset
 from modelyard.errors import UsageError
 
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
+# A year beside more, or digits and signs without letters: a date or an amount, in a way not known here.
+PUZZLING = r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
 # Yes and no, true and false in other languages; a pair of letters only where it says nothing else.
 BOOLEAN_PAIRS = (
@@ -61,6 +63,8 @@ BOOLEAN_PAIRS = (
         ("igen", "nem"),
     ),
     *(("da", "nu"), ("da", "ne"), ("evet", "hayır"), ("да", "нет"), ("так", "ні"), ("ναι", "όχι")),
+    *(("taip", "ne"), ("jā", "nē"), ("jah", "ei"), ("já", "nei"), ("ya", "tidak"), ("có", "không")),
+    *(("evet", "hayir"), ("ναι", "οχι"), ("예", "아니오"), ("ใช่", "ไม่ใช่"), ("بله", "خیر")),
     *(
         ("是", "否"),
         ("はい", "いいえ"),
@@ -148,7 +152,7 @@ def read_profiles(
             if isinstance(found, str):
                 notes[name].append(found)
             elif found is not None and (
-                found.written.clock or not _names(cells.words, notes[name])
+                found.written.clock or _compact(name, cells) or not _names(cells.words, notes[name])
             ):
                 numbers[name] = found
         if infinite := cells.infinite:
@@ -198,9 +202,7 @@ def _profile(
         and not cells.is_text
         and reading.type in ("integer", "number")
     ):
-        format = _compact(name, cells)
-        reading = Reading(type="datetime", format=format) if format else reading
-        notes += [f"dates written as {format}"] if format else []
+        reading = _compact(name, cells, notes) or reading
     if reading.type == "datetime":
         reading = _with_zone(name, cells, reading, zone)
         reading = far_dates(cells, reading, notes)
@@ -243,12 +245,10 @@ def _of_words(
                 notes += [] if written is None else [f"{pair[0]} is true, {pair[1]} false"]
                 return Reading(type="boolean", written=written)
     if numbers is not None:
-        format = None
         if numbers.written == Written() and not numbers.missing:
-            format = _compact(name, cells)
-        if format:
-            notes.append(f"dates written as {format}")
-            return Reading(type="datetime", format=format)
+            compact = _compact(name, cells, notes)
+            if compact:
+                return compact
         notes += numbers.notes
         written = None if numbers.written == Written() else numbers.written
         return Reading(type="number", written=written, missing=numbers.missing)
@@ -259,6 +259,11 @@ def _of_words(
     formats = dates.formats_of(dates.near(others), day_first=day_first, notes=said)
     if formats is None:
         notes += said
+        if not notes and pc.all(pc.match_substring_regex(words, PUZZLING)).as_py():
+            notes.append(
+                f"read as text: if {words[0]} is a date, --date-format says how it is written; "
+                "if an amount, write plain numbers"
+            )
         return Reading(type="text")
     notes[:] = said  # not why they are no numbers
     if present:
@@ -270,17 +275,26 @@ def _of_words(
     )
 
 
-def _compact(name: str, cells: Cells) -> str | None:
-    """Find the format of whole numbers that are dates."""
+def _compact(name: str, cells: Cells, notes: list[str] | None = None) -> Reading | None:
+    """Find out whether whole numbers are dates; None where they are not."""
     if cells.is_text:
         words = cells.words
     elif pa.types.is_integer(cells.array.type) or pa.types.is_floating(cells.array.type):
         words = cells.digits.words
     else:
         return None
+    is_none = pc.is_in(words, pa.array(dates.NO_TIME, words.type))
+    missing = words.filter(is_none).to_pylist()
+    words = words.filter(pc.invert(is_none)) if missing else words
     if not len(words) or names_something(name):
         return None
-    return dates.compact_format(words, name_tokens(name))
+    format = dates.compact_format(words, name_tokens(name))
+    if format is None:
+        return None
+    if notes is not None:
+        notes.append(f"dates written as {format}")
+        notes += [f"{', '.join(missing)} beside dates: read as missing"] if missing else []
+    return Reading(type="datetime", format=format, missing=tuple(sorted(missing)))
 
 
 def _with_zone(name: str, cells: Cells, reading: Reading, zone: str | None) -> Reading:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +21,8 @@ NUMBERS = [
     sign * (10**digits - 1) for digits in range(2, 10) for sign in (-1, 1) if sign * digits != 2
 ]
 NUMBERS += [-98, -997, -998, -9998, -8888, 8888, -88888, 88888]
+NUMBERS += [-99.9, -999.9, -9999.9, 999.9, 9999.9, -999.25, 32767, -32768, 2**31 - 1, -(2**31)]
+CODES = (-1, -7, -8, -9, -66, -77, -88, 7, 8, 9, 66, 77, 88, 98, 99)  # of surveys; also amounts
 DATES: tuple[str, ...] = (
     "1900-01-01",
     "1970-01-01",
@@ -65,6 +68,7 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
     else:
         usual = values.isin(NUMBERS)
         numbers = values
+        _ask_about_code(profile, values)
     if not usual.any() or usual.all():
         return
     others = numbers[~usual]
@@ -74,7 +78,9 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
     for value, count in zip(counts.index.tolist(), counts.tolist(), strict=True):
         place = value.value if profile.type == "datetime" else value
         room = max(float(high) - float(low), 1.0)
-        beyond = float(low) - float(place) > room or float(place) - float(high) > room
+        # 999 beside 1200 is an amount: nines are chosen above, or with a minus below, what there is.
+        below = float(low) - float(place) > room and (place < 0 or profile.type == "datetime")
+        beyond = below or float(place) - float(high) > room
         if beyond or (place < 0 <= low and profile.type != "datetime"):
             far.append((value, count))
         elif count >= OFTEN and count >= OFTEN * int(others.value_counts().iloc[0]):
@@ -94,6 +100,20 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
         words = cells.words.filter(pa.array(chosen)).to_pylist()
     profile.read_again(cells, missing=(*profile.reading.missing, *words))
     profile.notes.append(f"{told}, far from all others: read as missing")
+
+
+def _ask_about_code(profile: Profile, values: pd.Series) -> None:
+    """Ask whether a single whole number apart from all others, such as -1 or 99, stands for missing."""
+    distinct = np.unique(values)
+    if len(distinct) < 3 or profile.type != "integer":
+        return
+    for code, others in ((distinct[0], distinct[1:]), (distinct[-1], distinct[:-1])):
+        apart = code < 0 <= others[0] if code == distinct[0] else code - others[-1] > np.ptp(others)
+        if code in CODES and apart:
+            count = int((values == code).sum())
+            profile.notes.append(
+                f"{_shown(code)} in {count:,} rows, apart from all others: if it stands for missing, list it under missing"
+            )
 
 
 def _shown(value: object) -> str:

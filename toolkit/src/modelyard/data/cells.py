@@ -42,6 +42,7 @@ INFINITE = frozenset(
 # What a text file writes for "nothing here"; Parquet has real nulls and needs no such words.
 MISSING = frozenset(
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none"}
+    | {"-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND", "NaT", "\\N", "(null)", "<NULL>"}
     | INFINITE
 )
 BOOLEANS = {

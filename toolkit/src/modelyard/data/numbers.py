@@ -16,7 +16,19 @@ CLOCK = (
     r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?$"
 )
 # No-break and thin blanks, the minus sign and the apostrophe of typesetters, as a keyboard has them.
-TYPESET = (("[\u00a0\u2007\u2009\u202f]", " "), ("[\u2212]", "-"), ("[\u2019\u00b4]", "'"))
+TYPESET = (
+    ("[\u00a0\u2007\u2009\u202f\u3000]", " "),
+    ("[\u2212\u2012\u2013]", "-"),
+    ("[\u2019\u00b4]", "'"),
+)
+# Digits and signs of full width, and of Arabic, Persian and Devanagari.
+OTHER_DIGITS = "[\uff01-\uff5e\uffe5\u0660-\u066c\u06f0-\u06f9\u0966-\u096f]"
+TO_ASCII = {
+    **{0xFF01 + at: chr(0x21 + at) for at in range(0x5E)},
+    **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966) for n in range(10)},
+    **{0xFFE5: "\u00a5", 0x66A: "%", 0x66B: ".", 0x66C: ","},
+}
+NO_CENTS = "([0-9])[.,](?:--?|[\u2013\u2014])( |$)"  # 1.200,- and 50.\u2013 are whole amounts
 
 
 def _power_of_ten(factor: int) -> int:
@@ -26,6 +38,7 @@ def _power_of_ten(factor: int) -> int:
 
 
 Factor = Annotated[int, AfterValidator(_power_of_ten)]
+Unit = Annotated[str, Field(min_length=1, pattern=r"^[^0-9\s](.*\S)?$")]
 
 
 class Written(BaseModel):
@@ -34,7 +47,8 @@ class Written(BaseModel):
     Attributes:
         decimal: the decimal sign.
         thousands: what groups digits: a point, a comma, a blank or an apostrophe.
-        unit: what stands before or after a number and does not change it: €, USD, %, kg.
+        unit: what stands before or after a number and does not change it: €, USD, %, kg; several where
+            they mean the same: day, days.
         scale: what stands after a number and multiplies it, by a power of ten: {K: 1000}.
         negative: how a negative number is written, beside a minus in front of it.
         yes: the word for true, in any case.
@@ -47,7 +61,7 @@ class Written(BaseModel):
 
     decimal: Literal[".", ","] = "."
     thousands: Literal[".", ",", " ", "'"] | None = None
-    unit: str | None = Field(default=None, min_length=1, pattern=r"^[^0-9\s](.*\S)?$")
+    unit: Unit | tuple[Unit, ...] | None = None
     scale: dict[str, Factor] | None = Field(default=None, min_length=1)
     negative: Literal["parentheses", "trailing minus"] | None = None
     yes: str | None = Field(default=None, min_length=1)
@@ -65,6 +79,11 @@ class Written(BaseModel):
         return self
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """The units; none where there is none."""
+        return (self.unit,) if isinstance(self.unit, str) else self.unit or ()
+
+    @property
     def words(self) -> dict[str, bool]:
         """The words for true and false, in lower case."""
         return {self.yes.lower(): True, self.no.lower(): False} if self.yes and self.no else {}
@@ -74,8 +93,7 @@ def read_numbers(
     words: pa.Array, written: Written | None
 ) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     """Read numbers; returns words as a program writes them, numbers, and which are numbers."""
-    if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
-        words = typeset(words)
+    words = typeset(words)
     if written is not None and written.clock:
         words = hours_of(words)
     elif written is not None and not written.words:
@@ -96,16 +114,23 @@ def example(written: Written) -> str:
     if written.clock:
         return "14:30"
     number = f"1{written.thousands or ''}234{written.decimal}5{next(iter(written.scale or ()), '')}"
-    if written.unit:
-        is_sign = len(written.unit) == 1 and not written.unit.isalpha() and written.unit != "%"
-        number = f"{written.unit}{number}" if is_sign else f"{number} {written.unit}"
+    for unit in written.units[:1]:
+        is_sign = len(unit) == 1 and not unit.isalpha() and unit != "%"
+        number = f"{unit}{number}" if is_sign else f"{number} {unit}"
     return number
 
 
 def typeset(words: pa.Array) -> pa.Array:
-    """Replace the blanks, minus signs and apostrophes of typesetters by those of a keyboard."""
-    for pattern, plain in TYPESET:
-        words = pc.replace_substring_regex(words, pattern, plain)
+    """Write blanks, minus signs, apostrophes and digits as a keyboard has them, and 12,- as 12."""
+    if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
+        for pattern, plain in TYPESET:
+            words = pc.replace_substring_regex(words, pattern, plain)
+        if pc.any(pc.match_substring_regex(words, OTHER_DIGITS)).as_py():
+            plain_words = [w if w is None else w.translate(TO_ASCII) for w in words.to_pylist()]
+            words = pa.array(plain_words, words.type)
+        words = pc.replace_substring_regex(words, NO_CENTS, r"\1\2")
+    elif any(pc.any(pc.match_substring(words, sign)).as_py() for sign in (",-", ".-")):
+        words = pc.replace_substring_regex(words, NO_CENTS, r"\1\2")
     return words
 
 
@@ -162,7 +187,9 @@ def _pattern(written: Written) -> str:
         digits = f"(?:[0-9]{{1,3}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}}|[0-9]+)"
     exponent = "" if written.scale else "(?:[eE][+-]?[0-9]+)?"
     number = f"(?P<number>(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+){exponent})"
-    unit = f"(?:{re.escape(written.unit)})?" if written.unit else ""
+    # The longest first: "days" is no "day" with an s.
+    units = "|".join(map(re.escape, sorted(written.units, key=len, reverse=True)))
+    unit = f"(?:{units})?" if units else ""
     scale = "|".join(map(re.escape, sorted(written.scale or (), key=len, reverse=True)))
     opening, closing = (r"\(?", r"\)?") if written.negative == "parentheses" else ("", "")
     trailing = "-?" if written.negative == "trailing minus" else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -26,10 +27,19 @@ FORMATS_ELSEWHERE = {
     b"\x80": "a Python pickle",
     b"SQLite": "an SQLite database",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\xff\xfe\0\0": "UTF-32 text",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
     b"ARROW1": "an Arrow file",
     b"ORC": "an ORC file",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstandard",
+    b"%PDF": "a PDF document",
+    b"Obj\x01": "an Avro file",
+    b"$FL2": "an SPSS file",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF": "an HDF5 file",
 }
 
 
@@ -106,6 +116,16 @@ def _read_parquet(path: Path) -> Table:
 
 def _read_csv(path: Path, start: bytes) -> Table:
     looks = {b"{": "JSON", b"[": "JSON", b"<": "HTML or XML"}.get(start.lstrip()[:1])
+    first_line = start.partition(b"\n")[0].strip()
+    if re.fullmatch(rb"(\xef\xbb\xbf)?sep=.", first_line, re.IGNORECASE):
+        raise UsageError(
+            f"{path} begins with {first_line.decode(errors='replace')[-5:]}, which only Excel reads: "
+            "delete that line."
+        )
+    if first_line[:1] == b"{" and _is_json(first_line):
+        raise UsageError(
+            f"{path} looks like JSON, an object a line: save the table as CSV or Parquet."
+        )
     try:
         delimiter, width = sniff(path, start)
         content = _parse_csv(path, delimiter, width)
@@ -117,6 +137,13 @@ def _read_csv(path: Path, start: bytes) -> Table:
     header = [content.column(i)[0].as_py() for i in range(content.num_columns)]
     content = content.slice(1)
     return _table(path, column_names(header, path), content.columns, delimiter)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _parse_csv(path: Path, delimiter: str, width: int) -> pa.Table:
@@ -170,8 +197,8 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
     wide = {delimiter: score for delimiter, score in found.items() if score[1] > 1}
     if not wide:
         raise UsageError(
-            f"{path} has one column, or no delimiter that this step knows (comma, semicolon, tab, "
-            "bar): a table needs a target and at least one feature."
+            f"{path} has one column, no delimiter that this step knows (comma, semicolon, tab, bar), "
+            "or lines above its header: a table needs a target and at least one feature."
         )
     best = max(wide, key=lambda delimiter: wide[delimiter])
     return best, wide[best][1]

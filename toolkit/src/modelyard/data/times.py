@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 ISO_TIME = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
 )
-OFFSET = r"(Z|:[0-9.]+[+-][0-9]{2}:?[0-9]{2})$"
+OFFSET = r"(Z|:[0-9.]+[+-][0-9]{2}(:?[0-9]{2})?)$"
 NANOSECOND_LIMIT = 9_223_372_036  # seconds from 1970 that datetime64[ns] can hold
 # What datetime64[ns] can hold.
 EARLIEST, LATEST = datetime(1677, 9, 22), datetime(2262, 4, 10)
@@ -27,31 +27,44 @@ PARTS = {
     "y": "[0-9]{2}",
     "G": "[0-9]{4}",
     "q": "[1-4]",
+    "u": "[1-7]",
     **dict.fromkeys("mdHIMSV", "[0-9]{1,2}"),
     "f": "[0-9]{1,9}",
     **dict.fromkeys("bBaA", r"\pL+\.?"),
     "p": r"[AaPp]\.?[Mm]\.?",
-    "z": "Z|[+-][0-9]{2}:?[0-9]{2}",
+    "z": "Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?",
 }
+# English, German, French, Spanish, Italian, Portuguese, Dutch; Danish, Norwegian, Swedish, Finnish; Polish, Czech,
+# Russian, Ukrainian; Hungarian, Romanian, Catalan, Turkish, Greek, Indonesian. No name has two meanings here.
+NAMES = """
+january jan januar jän jänner janvier janv enero ene gennaio gen janeiro januari tammikuu tammikuuta stycznia styczeń sty ledna leden
+ января январь янв січня січень január ianuarie ian gener ocak oca ιανουαρίου ιανουάριος
+february feb februar febr février févr fév febrero febbraio fevereiro fev februari helmikuu helmikuuta lutego luty lut února únor
+ февраля февраль фев лютого лютий február februarie febrer şubat şub φεβρουαρίου φεβρουάριος
+march mar märz mär mrz mars marzo março maart mrt marts maaliskuu maaliskuuta marca marzec března březen
+ марта март мар березня березень március martie març mart μαρτίου μάρτιος maret
+april apr avril avr abril abr aprile huhtikuu huhtikuuta kwietnia kwiecień kwi dubna duben
+ апреля апрель апр квітня квітень április aprilie nisan nis απριλίου απρίλιος
+may mai mayo maggio mag maio mei maj toukokuu toukokuuta maja května květen
+ мая май травня травень május maig mayıs μαΐου μάιος
+june jun juni juin junio giugno giu junho kesäkuu kesäkuuta czerwca czerwiec cze června červen
+ июня июнь июн червня червень június iunie juny haziran haz ιουνίου ιούνιος
+july jul juli juillet juil julio luglio lug julho heinäkuu heinäkuuta lipca lipiec lip července červenec
+ июля июль июл липня липень július iulie juliol temmuz tem ιουλίου ιούλιος
+august aug août aou agosto ago ag augustus augusti elokuu elokuuta sierpnia sierpień sie srpna srpen
+ августа август авг серпня серпень augusztus agost ağustos ağu αυγούστου αύγουστος agustus
+september sept sep septembre septiembre settembre set setembro syyskuu syyskuuta września wrzesień wrz září
+ сентября сентябрь сен сент вересня вересень szeptember septembrie setembre eylül eyl σεπτεμβρίου σεπτέμβριος
+october oct oktober okt octobre octubre ottobre ott outubro out lokakuu lokakuuta października październik paź října říjen
+ октября октябрь окт жовтня жовтень október octombrie ekim eki οκτωβρίου οκτώβριος
+november nov novembre noviembre novembro marraskuu marraskuuta listopada listopad lis listopadu
+ ноября ноябрь ноя нояб листопада листопад noiembrie kasım kas νοεμβρίου νοέμβριος
+december dec dezember dez décembre déc diciembre dic dicembre dezembro joulukuu joulukuuta grudnia grudzień gru prosince prosinec
+ декабря декабрь дек грудня грудень decembrie desembre aralık ara δεκεμβρίου δεκέμβριος desember des
+"""
 MONTHS = {
     name: month
-    for month, names in enumerate(
-        (
-            "january jan januar jän jänner janvier janv enero ene gennaio gen janeiro januari",
-            "february feb februar febr février févr fév febrero febbraio fevereiro fev februari",
-            "march mar märz mär mrz mars marzo março maart mrt",
-            "april apr avril avr abril abr aprile",
-            "may mai mayo maggio mag maio mei",
-            "june jun juni juin junio giugno giu junho",
-            "july jul juli juillet juil julio luglio lug julho",
-            "august aug août aou agosto ago ag augustus",
-            "september sept sep septembre septiembre settembre set setembro",
-            "october oct oktober okt octobre octubre ottobre ott outubro out",
-            "november nov novembre noviembre novembro",
-            "december dec dezember dez décembre déc diciembre dic dicembre dezembro",
-        ),
-        1,
-    )
+    for month, names in enumerate(NAMES.strip().replace("\n ", " ").split("\n"), 1)
     for name in names.split()
 }
 
@@ -80,6 +93,8 @@ def check_format(format: str) -> str:
     is_month = {"Y", "y"} & set(parts) and {"m", "b", "B", "q"} & set(parts)
     if not is_month and "V" not in parts:
         raise ValueError("a year (%Y or %y) and a month (%m, %b or %B) or quarter (%q) are needed")
+    if "u" in parts and "V" not in parts:
+        raise ValueError("%u, the day of a week, belongs to %G and %V")
     if ("I" in parts) != ("p" in parts):
         raise ValueError("%I, an hour of twelve, and %p belong together")
     return format
@@ -188,7 +203,7 @@ def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
         month = number("q", 1) * 3 - 2
     day, hour = number("d", 1), number("H", 0)
     if "V" in text:
-        year, month, day = _monday(number("G", 1970), number("V", 1))
+        year, month, day = _in_week(number("G", 1970), number("V", 1), number("u", 1))
     fits &= (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
     if "p" in text:
         twelve = number("I", 12)
@@ -210,8 +225,10 @@ def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
     return np.where(fits, times, np.datetime64("NaT")), fits & np.full(len(fits), "z" not in text)
 
 
-def _monday(year: np.ndarray, week: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return year, month and day of the Monday of ISO weeks; month 0 where the year has no such week."""
+def _in_week(
+    year: np.ndarray, week: np.ndarray, weekday: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return year, month and day of a day of ISO weeks; month 0 where the year has no such week."""
 
     def first(of: np.ndarray) -> np.ndarray:  # week 1 has the fourth of January
         fourth = (of - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
@@ -219,6 +236,7 @@ def _monday(year: np.ndarray, week: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
     days = first(year) + (week - 1) * 7
     fits = (week >= 1) & (days < first(year + 1))
+    days = days + weekday - 1
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]").astype(np.int64)
     day = days - months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
@@ -232,6 +250,7 @@ def _offset(text: dict[str, pa.Array], fits: np.ndarray) -> np.ndarray:
     digits = pc.replace_substring_regex(text["z"], "[^0-9]", "")
     digits = pc.if_else(pc.equal(digits, ""), "0", digits).fill_null("0").cast(pa.int64())
     at = digits.to_numpy()
+    at = np.where(at < 24, at * 100, at)  # +02 is +0200
     sign = np.where(np.asarray(pc.starts_with(text["z"], "-").fill_null(False)), -1, 1)
     return sign * (at // 100 * 3_600 + at % 100 * 60)
 
@@ -253,7 +272,7 @@ def _pattern(format: str) -> str:
             pattern += f"(?P<{token[1]}>{digits})"
             if token == "%d" and {"%b", "%B"} & set(tokens):  # noqa: S105 (no password)
                 pattern += "(?:st|nd|rd|th)?"
-    return f"^{pattern}$"
+    return f"(?i)^{pattern}$"
 
 
 def _in_zone(times: np.ndarray, zone: str) -> np.ndarray:

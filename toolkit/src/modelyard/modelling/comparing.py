@@ -73,7 +73,7 @@ class Choice:
         truth: of the held-out rows (held out,).
         scores: probabilities (held out, classes), or values (held out,), by models that have not seen them.
         compared: by candidate: loss on the held-out rows, by how much it is above the lowest and the
-            standard error of that, iterations, and rows that it learnt from.
+            standard error of that, likewise without rows far out, iterations, and rows that it learnt from.
         how: rows are held out, in words.
     """
 
@@ -101,7 +101,8 @@ def compare(
 ) -> Choice:
     """Fit candidates, and choose one by its loss on rows that it has not learnt from.
 
-    Chosen is the first whose loss is within a standard error of the lowest: name the simplest first. The
+    Chosen is the first whose loss is within a standard error of the lowest, and within two without the
+    twentieth of the rows where the two differ most, either way: name the simplest first. The
     loss is the log loss of classes, and half the squared error of numbers. Small tables are compared out of
     fold: each of five parts is held out once, or, where rows are split by time, each of the four latest
     sixths is predicted from the rows before it. Larger ones are compared on the validation rows. Candidates
@@ -199,18 +200,32 @@ class _Trial:
 
 
 def _above(one: _Trial, tried: Mapping[str, _Trial]) -> dict[str, float]:
-    """Compute by how much a loss is above the lowest, and the standard error of that, in pairs of rows."""
+    """Compute by how much a loss is above the lowest, and the standard error of that, in pairs of rows.
+
+    Likewise without the twentieth of the pairs at either end: a row that is far out makes the standard
+    error so large that any candidate would be within it.
+    """
     lowest = min(tried.values(), key=lambda other: other.loss)
-    above = one.losses - lowest.losses
+    above = np.sort(one.losses - lowest.losses)
+    cut = len(above) // 20
+    inner = above[cut : len(above) - cut]
+    clipped = np.clip(above, inner[0], inner[-1])  # winsorised, as the error of a trimmed mean is
     return {
         "above_lowest": float(above.mean()),
         "standard_error": float(above.std() / np.sqrt(len(above))),
+        "trimmed_above": float(inner.mean()),
+        "trimmed_error": float(clipped.std() / np.sqrt(len(above)) / 0.9),
     }
 
 
 def _first_of_the_best(tried: Mapping[str, _Trial]) -> str:
     above = {name: _above(one, tried) for name, one in tried.items()}
-    return next(name for name, one in above.items() if one["above_lowest"] <= one["standard_error"])
+    return next(
+        name
+        for name, one in above.items()
+        if one["above_lowest"] <= one["standard_error"]
+        and one["trimmed_above"] <= 2 * one["trimmed_error"]
+    )
 
 
 @dataclass

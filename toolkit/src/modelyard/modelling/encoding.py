@@ -53,7 +53,7 @@ class Feature:
 
 
 def choose_features(
-    rows: pd.DataFrame, contract: Contract, *, trend: bool = False
+    rows: pd.DataFrame, contract: Contract, *, trend: bool = False, category_rows: int = 0
 ) -> list[Feature]:
     """Choose the features that a model is trained on, and the encoding of each.
 
@@ -65,6 +65,8 @@ def choose_features(
         contract: of the table.
         trend: count the days of the time by which rows are split, too. They only grow: their values are
             new in every later row, so whether that helps is for the validation rows to say.
+        category_rows: of a column with fewer rows a category, on average, the target's means are taken, as
+            of repeated texts.
 
     Raises:
         UsageError: no feature is left.
@@ -72,10 +74,10 @@ def choose_features(
     derived = [str(name) for name in rows.columns if name not in contract.columns]
     kinds = {name: contract.columns[name].type for name in contract.features}
     kinds |= {name: _kind_of(rows[name]) for name in derived}
-    chosen = [_feature(name, kind, contract, rows, trend) for name, kind in kinds.items()]
+    chosen = [_feature(n, kind, contract, rows, trend, category_rows) for n, kind in kinds.items()]
     features = [feature for feature in chosen if feature is not None]
     if not features and not trend:
-        return choose_features(rows, contract, trend=True)
+        return choose_features(rows, contract, trend=True, category_rows=category_rows)
     if not features:
         raise UsageError("no feature is left: the only ones are datetimes without a value.")
     order = ("number", "date", "category", "text", "words")
@@ -204,7 +206,7 @@ def _kind_of(column: pd.Series) -> Type:
 
 
 def _feature(
-    name: str, kind: Type, contract: Contract, rows: pd.DataFrame, trend: bool
+    name: str, kind: Type, contract: Contract, rows: pd.DataFrame, trend: bool, category_rows: int
 ) -> Feature | None:
     if kind in ("number", "integer"):
         return Feature(name, kind, "as it is", "number")
@@ -212,12 +214,17 @@ def _feature(
         return Feature(name, kind, "0 or 1", "number")
     if kind == "datetime":
         return _date_feature(name, contract, rows, trend)
-    levels = rows[name].nunique()
-    if kind == "category" and levels <= MOST_LEVELS:
+    levels, present = rows[name].nunique(), rows[name].count()
+    if kind == "category" and levels <= MOST_LEVELS and levels * category_rows <= present:
         return Feature(name, kind, f"{levels} categories", "category")
-    if levels > MOST_REPEATED * rows[name].count():
+    if levels > MOST_REPEATED * present:
         return Feature(name, kind, f"words of {levels:,} texts", "words")
-    return Feature(name, kind, f"target mean of {levels:,} texts", "text")
+    return Feature(
+        name,
+        kind,
+        f"target mean of {levels:,} {'categories' if kind == 'category' else 'texts'}",
+        "text",
+    )
 
 
 def _date_feature(name: str, contract: Contract, rows: pd.DataFrame, trend: bool) -> Feature | None:

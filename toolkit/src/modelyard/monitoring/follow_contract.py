@@ -15,7 +15,9 @@ from modelyard.monitoring.monitor_file import LOCAL_PERFORMANCE, Monitor, load_m
 from modelyard.monitoring.plan import task_of
 from modelyard.monitoring.schedule import DataDrift, DataQuality, ModelPerformance
 from modelyard.serving.collect import collected_features, output_names
-from modelyard.yaml_files import Problem, did_you_mean
+from modelyard.yaml_files import Problem, did_you_mean, read_yaml
+
+MOSTLY = 0.5  # a share of missing values
 
 
 def follow_contract(root: Path, file: Path) -> list[str]:
@@ -23,7 +25,8 @@ def follow_contract(root: Path, file: Path) -> list[str]:
 
     Only these words change; thresholds, windows and comments stay. Times and free text are left
     out of the features: their values are new in every window. So are features that are called like
-    columns of collected data.
+    columns of collected data, and, where drift is measured, those that are mostly missing: Azure ML
+    compares the rows that are complete.
 
     Returns:
         The lines that changed, and what a person has to change.
@@ -35,9 +38,10 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     for name in contract.features:
         if contract.columns[name].type not in ("datetime", "text"):
             (left_out if name in taken else compared).append(name)
+    sparse = [name for name in compared if (contract.columns[name].nulls or 0) > MOSTLY]
     task = task_of(contract)
     before = file.read_text(encoding="utf-8-sig")
-    text = _rewritten(before, file, contract, compared)
+    text = _rewritten(before, file, contract, compared, sparse)
     if text != before:
         write_text(file, text)
     monitor = load_monitor(file)
@@ -48,6 +52,8 @@ def follow_contract(root: Path, file: Path) -> list[str]:
         changed.append(
             f"{listed(left_out)}: not monitored, collected data has own columns of this name"
         )
+    if sparse:
+        changed.append(f"{listed(sparse)}: mostly missing, so left out where drift is measured")
     for name, signal in monitor.signals.items():
         if not isinstance(signal, ModelPerformance):
             continue
@@ -60,7 +66,9 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     return changed
 
 
-def _rewritten(text: str, file: Path, contract: Contract, compared: list[str]) -> str:
+def _rewritten(
+    text: str, file: Path, contract: Contract, compared: list[str], sparse: list[str]
+) -> str:
     """Replace target, task and features in the text of a monitor's file; all else stays."""
     whole = [name for name in compared if contract.columns[name].type == "integer"]
     words = {
@@ -71,6 +79,13 @@ def _rewritten(text: str, file: Path, contract: Contract, compared: list[str]) -
         "feature_type_override": dict.fromkeys(whole, "numerical"),
     }
 
+    dense = [name for name in compared if name not in sparse] or compared
+    overridden = dict.fromkeys((name for name in whole if name in dense), "numerical")
+    without = words | {"features": dense, "feature_type_override": overridden}
+    content = read_yaml(file)
+    signals = (content.get("create_monitor") or {}).get("monitoring_signals") or {}
+    types = {name: signal.get("type") for name, signal in signals.items()}
+
     def edit(where: Where, found: Any) -> Any:
         if where == ("properties", LOCAL_PERFORMANCE):
             return replaced(found, edit)
@@ -78,6 +93,8 @@ def _rewritten(text: str, file: Path, contract: Contract, compared: list[str]) -
         of_signal = above[:2] == ["create_monitor", "monitoring_signals"] and len(above) == 3
         if of_signal and last == "features" and not isinstance(found, list):
             return KEEP  # the most important ones, or all
+        if of_signal and types.get(above[-1]) != "data_quality":
+            return without.get(str(last), KEEP)
         is_target = above[-2:] == ["reference_data", "data_column_names"] and len(above) in (2, 5)
         is_task = above == ["create_monitor", "monitoring_target"]
         if of_signal or is_target or is_task:

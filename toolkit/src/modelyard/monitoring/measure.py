@@ -236,7 +236,7 @@ def _windows(
     }
     result: Measurement = {"rows": rows, "measures": []}
     if min(rows.values()) < FEWEST_ROWS:
-        result["unmeasured"] = _too_few(rows)
+        result["unmeasured"] = _too_few(rows) + _sparse(reference, production)
     return reference, production, result
 
 
@@ -411,3 +411,15 @@ def _too_few(rows: Mapping[str, int]) -> str:
         f"the {side} window has {count:,}" for side, count in rows.items() if count < FEWEST_ROWS
     )
     return f"{' and '.join(short)} complete rows; at least {FEWEST_ROWS} are needed"
+
+
+def _sparse(*sides: Mapping[str, Column]) -> str:
+    """Name the column that leaves most rows of a window incomplete."""
+    shares = [
+        (1 - column.present / column.all_rows, name)
+        for side in sides
+        for name, column in side.items()
+        if column.all_rows >= FEWEST_ROWS
+    ]
+    share, name = max(shares, default=(0.0, ""))
+    return f'; in {share:.0%} of all rows "{name}" is missing' if share >= 0.05 else ""

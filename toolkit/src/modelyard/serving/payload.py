@@ -186,15 +186,15 @@ class Reader:
             raise BadRequest(problems)
 
     def _name_problems(self, names: Collection[str], row: int | None) -> Iterator[Problem]:
-        for name in self._extra(names):
-            like = _like(name, self.contract.features)
+        extra = self._extra(names)
+        missing = [name for name, _ in self._checks if name not in names]
+        for name in extra:
+            like = _like(name, missing)
             message = f"expected only columns of the contract{like}"
             yield Problem(name[:LONGEST_ID], "extra column", row, message)
-        for name, _ in self._checks:
-            if name not in names:
-                yield Problem(
-                    name, "missing column", row, f"expected this column{_like(name, names)}"
-                )
+        for name in missing:
+            message = f"expected this column{_like(name, extra)}"
+            yield Problem(name, "missing column", row, message)
 
     def _extra(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if name not in self.contract.columns]

@@ -38,7 +38,7 @@ def candidates(facts: Facts) -> Section | None:
     chosen = next((row["name"] for row in rows if row["chosen"]), MISSING)
     sentence = f"By {loss} on {where}; {chosen} is the model."
     if len(rows) > 1:
-        sentence += " The first that is within a standard error of the lowest is taken."
+        sentence += " The first that is within a standard error of the lowest, and within two without rows far out, is taken."
     corrections = [
         {
             "name": CORRECTIONS.get(str(one.get("method")), text(one.get("method"), 40)),
