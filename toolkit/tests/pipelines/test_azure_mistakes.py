@@ -284,7 +284,7 @@ MISTAKES = [
     ("components/batches.yml", "'10'", "10", 5, 'write "10"'),
     ("schedules/weekly.yml", "pipelines/p.yml", "pipelines/pp.yml", 11, "did you mean `p.yml`?"),
     (SWEEP, "values: [a, b]", "values: []", 12, "a choice needs `values`"),
-    (TRAIN, "train@latest", "train@lastest", 8, "expected the label `latest`"),
+    (TRAIN, "train@latest", "train@lastest", 8, "azureml:NAME@latest"),
     (TRAIN, "commandJob.schema.json", "commandJob.schema.jsn", 1, "ends in .schema.json"),
     (ONLINE, "Standard_E2s_v3", "Standard_E2s_v3s", 8, "a size such as"),
     (ALL, "azureml:serverless", "azureml:serverles", 17, "did you mean `serverless`?"),
@@ -320,7 +320,7 @@ MISTAKES = [
     # times, names, types
     ("schedules/from.yml", '"2026-12-01T03:00:00"', '"2026-13-01T03:00:00"', 8, "no such day or time"),
     ("schedules/from.yml", '"2027-12-01T03:00:00"', '"2027-02-30T03:00:00"', 9, "no such day or time"),
-    ("schedules/nightly.yml", "15 3 * * 1-5", "15 3 31 2,4 *", 4, "it never comes"),
+    ("schedules/nightly.yml", "15 3 * * 1-5", "15 3 1 * *", 4, "a trigger of type recurrence has `month_days`"),
     (TRAIN, "display_name: train", "name: train/1", 3, "letters, digits"),
     ("components/fit.yml", "version: 1", "version: v 1", 4, "letters, digits"),
     (TRAIN, "type: uri_file, path", "type: uri_folder, path", 11, "a uri_folder is a folder"),

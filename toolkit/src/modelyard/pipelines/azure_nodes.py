@@ -13,7 +13,7 @@ from modelyard.pipelines.azure_steps import (
     search,
     spark,
 )
-from modelyard.pipelines.documents import Problems
+from modelyard.pipelines.documents import IN_FULL, Problems, step_kind
 from modelyard.pipelines.references import references
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
@@ -36,7 +36,7 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
     for name, node in nodes.items():
         if not isinstance(node, LocatedMapping):
             continue
-        kind = str(node.get("type", "command")).lower()
+        kind = step_kind(node, file.path).lower()
         where = f"jobs.{name}"
         on_cluster = kind not in ("pipeline", "spark", "import", "data_transfer")
         if is_job and not has_default and on_cluster and "compute" not in node:
@@ -109,7 +109,10 @@ def _bindings(
                 visit(one, line, where)
         for reference in references(value) if isinstance(value, str) else ():
             message = None
+            is_own = where.split(".")[2:3] in (["inputs"], ["outputs"])
             match reference.split("."):
+                case ["parent", *_] if not is_own and IN_FULL & nodes[name].keys():
+                    message = f"a step with its own command has bindings in `inputs` and `outputs` only; found ${{{{{reference}}}}}"
                 case ["parent", "inputs", wanted, *_] if wanted not in inputs:
                     message = f"the pipeline has no input `{wanted}`{did_you_mean(wanted, inputs)}"
                 case ["parent", "outputs", wanted] if wanted not in outputs:

@@ -55,6 +55,9 @@ def command_script(
 def spark_file(file: AzureFile, checker: Checker) -> None:
     """Check a Spark component or job."""
     spark(file, file.content, checker)
+    if file.kind == "spark job" and not file.content.keys() & {"compute", "resources"}:
+        message = "a Spark job needs `resources` (serverless Spark) or `compute`"
+        checker.wrong(file.content.line, "", message)
     ports = file.below("inputs") if file.kind == "spark component" else empty()
     for name, port in ports.items():
         if isinstance(port, LocatedMapping) and port.get("mode", "direct") != "direct":
@@ -71,7 +74,8 @@ def spark(file: AzureFile, content: LocatedMapping, checker: Checker, where: str
     given: LocatedMapping = conf if isinstance(conf, LocatedMapping) else empty()
     line = content.line_of("conf")
     dynamic = str(given.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
-    if "conf" in content:
+    # The steps of a component may give what it leaves out altogether.
+    if "conf" in content and (given.keys() & _SPARK_KEYS or file.kind != "spark component"):
         for key in (*SPARK_NEEDS, *(() if dynamic else ("spark.executor.instances",))):
             meant = nearest(key, set(given) - _SPARK_KEYS, 0.9)
             if key not in given and meant:
@@ -130,6 +134,13 @@ def check_spark_inputs(content: LocatedMapping, checker: Checker, place: str) ->
             found = repr(value["mode"]) if "mode" in value else "none"
             message = f"Spark reads data where it is: expected `mode: direct`, found {found}"
             checker.wrong(value.line_of("mode"), f"{place}inputs.{name}.mode", message)
+    outputs = content.get("outputs")
+    for name, value in outputs.items() if isinstance(outputs, LocatedMapping) else ():
+        if isinstance(value, LocatedMapping) and value.get("mode", "direct") != "direct":
+            message = (
+                f"Spark writes data where it is: expected `mode: direct`, found {value['mode']!r}"
+            )
+            checker.wrong(value.line_of("mode"), f"{place}outputs.{name}.mode", message)
     if "compute" in content and "resources" in content:
         message = "a Spark job has either `resources` (serverless Spark) or `compute`"
         checker.wrong(content.line_of("compute"), f"{place}compute", message)

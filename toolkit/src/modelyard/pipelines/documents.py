@@ -26,6 +26,7 @@ WITHOUT_EFFECT = {
 }
 
 
+IN_FULL = {"command", "code", "environment"}  # what only a step without a component has
 # Jobs that are no pipeline; each is run, or refused, as a step.
 ONE_STEP = {"sweep", "spark", "automl", "import", "data_transfer", "finetuning"}
 
@@ -104,7 +105,7 @@ class Problems:
         if (
             kind == "pipeline"
             and "jobs" not in content
-            and ("command" in content if declared == "command" else declared in ONE_STEP)
+            and (declared in ONE_STEP or (declared != "pipeline" and IN_FULL & content.keys()))
         ):
             return _one_step(content, path, content)
         if (
@@ -148,6 +149,17 @@ class Problems:
         return empty
 
 
+def step_kind(node: Mapping[str, Any], file: Path) -> str:
+    """The type of a step: its own, else that of its component, whose file may be named."""
+    if "type" in node or "jobs" in node:
+        return str(node.get("type", "pipeline"))
+    component = node.get("component")
+    if isinstance(component, str) and not component.startswith("azureml:"):
+        path = file.parent / component.removeprefix("file:")
+        component = Problems().mapping(path) if path.is_file() else None
+    return str(component.get("type", "command")) if isinstance(component, dict) else "command"
+
+
 def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:
     """A pipeline of one step, called like its file; its inputs are the step's, so `--input` gives others."""
     step = located_like(node, job)
@@ -164,7 +176,7 @@ def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> Locat
                 {key: f"${{{{parent.{section}.{key}}}}}" for key in given}, given
             )
             step[section].texts = {}
-    name = re.sub(r"\W", "_", path.stem)
+    name = re.sub(r"\W|^(?=\d)", "_", path.stem.lower())
     pipeline["jobs"] = located_like({name: step}, job)
     pipeline["jobs"].lines = {}
     return pipeline
