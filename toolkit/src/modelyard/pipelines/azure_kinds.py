@@ -213,7 +213,9 @@ def _is_workflow(content: LocatedMapping) -> bool:
             isinstance(one, dict) and {"runs-on", "uses"} & one.keys() for one in jobs.values()
         )
     own = {"stages", "steps", "pool", "pr", "extends", "variables"} & content.keys()
-    return isinstance(jobs, list) or (bool(own) and not content.keys() & {"type", "create_job"})
+    return (isinstance(jobs, list) and "type" not in content) or (
+        bool(own) and not content.keys() & {"type", "create_job"}
+    )
 
 
 def _of_type(declared: str, keys: Any) -> str | None:

@@ -194,6 +194,9 @@ def model(content: LocatedMapping, path: Path, checker: Checker, where: str) -> 
     if is_mlflow and local and local.exists() and not (local / "MLmodel").is_file():
         message = f"a mlflow_model is a folder with a file MLmodel, {place} has none"
         checker.wrong(content.line_of("path"), where, message)
+    if snake_case(str(content.get("type", ""))) == "triton_model" and local and local.is_file():
+        message = f"a triton_model is a folder NAME/VERSION/FILE, {place} is a file"
+        checker.wrong(content.line_of("path"), where, message)
 
 
 def _deployment(file: AzureFile, checker: Checker) -> None:

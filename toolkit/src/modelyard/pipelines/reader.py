@@ -97,6 +97,10 @@ def check_pipeline_component(path: Path) -> Problems:
     return shared.problems
 
 
+# What is read by the type of the input that it reaches.
+_READ_AS_EACH_OTHER = [{"string", kind} for kind in LITERAL_TYPES] + [{"integer", "number"}]
+
+
 @dataclass(frozen=True)
 class _Unbound:
     """An input of a nested pipeline that is optional and not given."""
@@ -288,7 +292,7 @@ class _Bound(Level):
         kind = port.type
         if isinstance(spec, dict) and reference(spec) is None:
             kind = str(spec.get("type", "uri_folder"))
-        if kind not in LITERAL_TYPES and not port.accepts(kind):
+        if not port.accepts(kind) and {kind, port.type} not in _READ_AS_EACH_OTHER:
             wrong(f"expects {port.type}, pipeline input `{name}` is {kind}")
             return None
         return bound
