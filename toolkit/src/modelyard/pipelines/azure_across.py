@@ -141,14 +141,7 @@ def _references(file: AzureFile, content: Any, by_kind: Known, checker: Checker)
                     f"expected azureml://registries/REGISTRY/{folder}/…, found {found[1]}",
                 )
         elif key == "path" and isinstance(value, str):
-            assets = by_kind.get("data", {})
-            _nearly(value, [*assets], key, line, checker)
-            found = _ASSET.fullmatch(value)
-            asset = assets[found[1]].content if found and found[1] in assets else content
-            kinds = {str(one.get("type", "uri_folder")) for one in (content, asset)}
-            if "type" in content and len(kinds) > 1 and "uri_file" in kinds:
-                message = f"the asset is a {asset.get('type')}, and not a {content['type']}"
-                checker.wrong(line, key, message)
+            _nearly(value, [*by_kind.get("data", {})], key, line, checker)
             if store := re.match(r"azureml://datastores/([\w-]+)/", value):
                 stores = [
                     name for kind, named in by_kind.items() if "datastore" in kind for name in named

@@ -27,8 +27,8 @@ from modelyard.pipelines.documents import Problems
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, nearest
 
 _REGISTRY = r"azureml://registries/[^/]+/[a-zA-Z]+/[\w.-]+(?:/(?:versions/[^/]+|labels/latest))?"
-ASSET = re.compile(
-    r"azureml:[\w.-]+(?::[\w.-]+|@(?:latest|default))"
+ASSET = re.compile(  # `mlops release` puts a version in the place of the champion
+    r"azureml:[\w.-]+(?::[\w.-]+|@(?:latest|default|champion))"
     rf"|azureml:/(?:/(?:subscriptions|jobs|locations|feeds)|subscriptions)/.+|{_REGISTRY}"
 )
 _REFERENCES = {  # kind → pattern, and what would pass

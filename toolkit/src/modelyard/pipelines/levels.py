@@ -306,6 +306,10 @@ class Level:
             return None
         if content is not node:
             settings = {key: node[key] for key in TASK_SETTINGS[kind] & node.keys()}
+            for key in [key for key, value in settings.items() if references(str(value))]:
+                if key != "input_data" and settings.pop(key) is not None:
+                    message = f"step `{name}`: `{key}` takes a value here, and no binding"
+                    self.not_here(node.line_of(key), message)
             content = located_like(content | settings, content)
         inputs = self.problems.section(node, "inputs", self.file)
         command = as_command(content, kind, inputs)
