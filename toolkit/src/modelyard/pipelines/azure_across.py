@@ -12,7 +12,9 @@ from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile
 from modelyard.pipelines.azure_kinds import kind_of
 from modelyard.pipelines.azure_rules import deployed_model
-from modelyard.pipelines.documents import Problems
+from modelyard.pipelines.documents import PipelineError, Problems
+from modelyard.pipelines.model import LITERAL_TYPES
+from modelyard.pipelines.reader import load_pipeline
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
 
 _ASSET = re.compile(r"azureml:([\w.-]+)[:@][\w.-]+")
@@ -233,6 +235,22 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
     for name in given:
         if name not in known:
             hint = did_you_mean(name, known)
-            checker.wrong(
-                given.line_of(name), f"{key}.inputs.{name}", f"{job} has no such input{hint}"
-            )
+            message: str | None = f"{job} has no such input{hint}"
+        elif isinstance(given[name], LocatedMapping):
+            continue
+        elif isinstance(known[name], dict) and known[name].get("type") not in LITERAL_TYPES:
+            message = f"expected a mapping with a `path`, found {given[name]!r}"
+        else:
+            message = _refused(path, name, given.text_of(name) or str(given[name]))
+        if message:
+            checker.wrong(given.line_of(name), f"{key}.inputs.{name}", message)
+
+
+def _refused(job: Path, name: str, value: str) -> str | None:
+    """What a job that is fine has against a value of one of its inputs."""
+    for inputs in ({}, {name: value}):
+        try:
+            load_pipeline(job, overrides=inputs, need_data=False)
+        except PipelineError as error:
+            return error.problems[0].message if inputs else None
+    return None

@@ -13,7 +13,7 @@ from modelyard.pipelines.azure_steps import (
     search,
     spark,
 )
-from modelyard.pipelines.documents import IN_FULL, Problems, step_kind
+from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
 from modelyard.pipelines.references import references
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
@@ -91,7 +91,9 @@ def _component(file: AzureFile, node: LocatedMapping) -> LocatedMapping | None:
     path = file.path.parent / str(named).removeprefix("file:")
     if not isinstance(named, str) or named.startswith("azureml:") or not path.is_file():
         return None
-    return Problems().mapping(path)
+    kind, found = step_kind(node, file.path), Problems().mapping(path)
+    wanted = "command" if kind == "sweep" else kind
+    return found if found and component_kind(found) == wanted else None
 
 
 def _bindings(

@@ -38,7 +38,8 @@ _SECRET_VALUE = re.compile(
 _OPEN = re.compile(r"[$]\{\{[^{}\n]{0,40}(?![^{}]*\}\})")
 _COMMANDS = ("command", "args", "program_arguments")
 _NAME = r"(?:inputs|outputs|search_space|parent\.(?:inputs|outputs|jobs))\.[\w.]+"
-_HALF = re.compile(rf"(?<![$])\{{\{{\s*({_NAME})|[$]\{{({_NAME})\}}|[$]({_NAME})")
+_HALF = re.compile(rf"(?<![$])\{{\{{\s*({_NAME})\s*\}}\}}|[$]\{{({_NAME})\}}|[$]({_NAME})")
+_VERSION = re.compile(r"(?:===?|~=|!=|<=?|>=?)\s*[\w*]|[@;#(]|--")
 _CONDA = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
 _CREDENTIALS = {
     "account_key",
@@ -142,8 +143,10 @@ def _pip(section: LocatedMapping, file: Path, checker: Checker) -> None:
         if re.match(r"\s*(-r|--requirement|-e|--editable|\.\.?/)", str(name)):
             message = f"pip: Azure ML is sent this file alone, without what `{name}` names"
             checker.problems.add(file, line, message)
-        if found := re.match(r"\s*[A-Za-z0-9][\w.-]*(?:\[[\w, .-]*\])?\s*=(?!=)", str(name)):
-            fixed = f"{found[0]}={str(name)[found.end() :]}"
+        found = re.match(r"\s*[A-Za-z0-9][\w.-]*(?:\[[\w, .-]*\])?\s*", str(name))
+        rest = str(name)[found.end() :] if found else ""
+        if rest and "://" not in rest and not _VERSION.match(rest):
+            fixed = f"{str(name)[: -len(rest)].strip()}=={rest.strip('<>=!~ ')}"
             checker.problems.add(file, line, f"pip: expected `{fixed}`, found `{name}`")
 
 

@@ -9,6 +9,7 @@ from modelyard.pipelines.azure_fields import SPARK_NEEDS
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile, defined_in, empty
 from modelyard.pipelines.references import references
+from modelyard.pipelines.tasks import batches_mismatch
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
 
 _SPARK_KEYS = {*SPARK_NEEDS, "spark.executor.instances"}
@@ -182,6 +183,8 @@ def parallel(file: AzureFile, content: LocatedMapping, checker: Checker, where: 
         hint = did_you_mean(source[1] if source else "", inputs or {})
         message = f"expected ${{{{inputs.NAME}}}} of an input{hint}"
         checker.wrong(content.line_of("input_data"), f"{place}input_data", message)
+    elif found := batches_mismatch(content, source[1] if source else ""):
+        checker.wrong(content.line_of(found[0]), f"{place}{found[0]}", found[1])
     _arguments(task, "program_arguments", content, checker, f"{place}task.")
     _arguments(task, "append_row_to", content, checker, f"{place}task.")
 

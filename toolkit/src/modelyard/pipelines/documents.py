@@ -119,7 +119,7 @@ class Problems:
             return _one_step(content, path, {key: content[key] for key in content.keys() & shown})
         if fields is not None:
             self.unknown_fields(content, fields, path, kind)
-        if content.get("type") != kind:
+        if component_kind(content) != kind:
             self.add(
                 path,
                 content.line_of("type"),
@@ -157,7 +157,14 @@ def step_kind(node: Mapping[str, Any], file: Path) -> str:
     if isinstance(component, str) and not component.startswith("azureml:"):
         path = file.parent / component.removeprefix("file:")
         component = Problems().mapping(path) if path.is_file() else None
-    return str(component.get("type", "command")) if isinstance(component, dict) else "command"
+    return component_kind(component) if isinstance(component, dict) else "command"
+
+
+def component_kind(content: Mapping[str, Any]) -> str:
+    """The type of a component, which may leave it to its fields."""
+    kinds = {"jobs": "pipeline", "task": "parallel", "entry": "spark"}
+    by_fields = (kind for key, kind in kinds.items() if key in content)
+    return str(content.get("type", next(by_fields, "command")))
 
 
 def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:

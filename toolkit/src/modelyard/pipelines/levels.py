@@ -18,7 +18,7 @@ from modelyard.pipelines.components import (
     read_ports,
 )
 from modelyard.pipelines.data_assets import LOCAL, described, mapped
-from modelyard.pipelines.documents import IN_FULL, Problems, step_kind
+from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
 from modelyard.pipelines.model import ANY, LITERAL_TYPES, Component, Port, StepOutput
 from modelyard.pipelines.references import reference, references
 from modelyard.pipelines.tasks import (
@@ -344,20 +344,14 @@ class Level:
             message = f"step `{name}`: {named} is a prompt flow, which a service of Azure ML runs"
             self.not_here(line, message)
             return None
-        if content is not None and str(content.get("type", kind)) != kind:
-            message = (
-                f"step `{name}` needs a {kind} component, {named} is of type {content['type']}"
-            )
-            self.problem(line, message)
-            return None
-        if content is not None and not content.keys() & {
-            "type",
-            "command",
-            "jobs",
-            "task",
-            "entry",
-        }:
+        if content is None:
+            return file  # what is wrong with it is said where it is read
+        if not content.keys() & {"type", "command", "jobs", "task", "entry"}:
             self.problem(line, f"step `{name}`: {named} is no component")
+            return None
+        if (found_kind := component_kind(content)) != kind:
+            message = f"step `{name}` needs a {kind} component, {named} is of type {found_kind}"
+            self.problem(line, message)
             return None
         return file
 
