@@ -360,6 +360,7 @@ MISTAKES = [
     ("data/table.yml", "path: ../code/score.py", "path: abfss://account.dfs.core.windows.net/x.csv", 3, "abfss://CONTAINER@ACCOUNT"),
     ("data/table.yml", "path: ../code/score.py", "path: [../code/score.py]", 3, "expected a file or folder"),
     # of another type, or half of it
+    (ALL, "    outputs:\n      model: ${{parent.outputs.model}}\n", "", 12, "no step is bound to it"),
     (TRAIN, "rate: 0.1", "rate:", 12, "it is empty"),
     (TRAIN, "command: python", "commands: python", 7, "did you mean `command`?"),
     (TRAIN, "type: command", "type: commandJob", 2, "expected one of command, parallel"),

@@ -59,30 +59,7 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
             parallel(file, node, checker, where)
         if kind == "sweep":
             search(node, checker, where)
-        _given(file, nodes, name, checker)
         _bindings(file, content, nodes, name, checker)
-
-
-def _given(file: AzureFile, nodes: LocatedMapping, name: str, checker: Checker) -> None:
-    """Check what a step gives to the component whose file it names."""
-    node = nodes[name]
-    component = _component(file, node)
-    if component is None or not component.keys() & {"command", "jobs", "task", "entry"}:
-        return  # elsewhere, or a flow
-    section = node.get("inputs")
-    given = section if isinstance(section, LocatedMapping) else empty()
-    ports = component.get("inputs")
-    declared = ports if isinstance(ports, LocatedMapping) else empty()
-    space = node.get("search_space")
-    for key in given:
-        if key not in declared:
-            message = f"{component.get('name')} has no input `{key}`{did_you_mean(key, declared)}"
-            checker.wrong(given.line_of(key), f"jobs.{name}.inputs.{key}", message)
-    for key, spec in declared.items():
-        is_free = isinstance(spec, dict) and (spec.get("optional") is True or "default" in spec)
-        if key not in given and not is_free and not (isinstance(space, dict) and key in space):
-            message = f"{component.get('name')} needs it, and it is not given"
-            checker.wrong(nodes.line_of(name), f"jobs.{name}.inputs.{key}", message)
 
 
 def _component(file: AzureFile, node: LocatedMapping) -> LocatedMapping | None:

@@ -126,7 +126,6 @@ class Level:
         self.nested: dict[str, Level | None] = {}
         self.outputs: dict[str, tuple[StepOutput | None, str]] = {}
         self.is_component = is_component
-        self.is_whole = False  # whether all steps are known
         self.declared_inputs = (
             read_ports(document, "input", file, self.problems) if is_component else {}
         )
@@ -164,15 +163,16 @@ class Level:
                     self.not_here(self.jobs.line_of(name), message)
         for name in [*self.components, *self.nested]:
             self.bind_outputs(name)
-        levels = [level for level in self.nested.values() if level is not None]
-        self.is_whole = all(self.declared(name) is not None for name in self.jobs) and all(
-            level.is_whole for level in levels
-        )
-        for name, (found, _) in self.outputs.items():
-            if found is None and self.is_whole and not self.problems.found:
-                line = declared.line_of(name)
-                message = f"output `{name}`: no step is bound to it (outputs: …: ${{{{parent.outputs.{name}}}}})"
-                self.problem(line, message)
+        bound = {
+            found[-1]
+            for node in self.jobs.values()
+            if isinstance(node, dict) and isinstance(node.get("outputs"), dict)
+            for value in node["outputs"].values()
+            if (found := reference(value)) and found[:2] == ["parent", "outputs"]
+        }
+        for name in [name for name in declared if name not in bound]:
+            message = f"output `{name}`: no step is bound to it (outputs: …: ${{{{parent.outputs.{name}}}}})"
+            self.problem(declared.line_of(name), message)
 
     def settings(self) -> None:
         settings = self.problems.section(self.document, "settings", self.file)
