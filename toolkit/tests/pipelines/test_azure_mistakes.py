@@ -393,6 +393,7 @@ MISTAKES = [
     (NIGHTLY, "1-5", "7", 4, "expected 0 to 6"),
     ("schedules/from.yml", "{rate: 0.7}", "{rate: much}", 15, "type number, found 'much'"),
     ("schedules/from.yml", "{rate: 0.7}", "{rows: ../code}", 15, "a mapping with a `path`"),
+    ("schedules/from.yml", "inputs: {rate: 0.7}", "outputs: {modle: {mode: upload}}", 15, "no such output; did you mean `model`?"),
     ("datastores/v19.yml", "container_name: c", "container_name: C_1", 5, "lower-case letters"),
     ("jobs/automl.yml", "training_data: {path: ../code, type: mltable}\n", "", 1, "`training_data` is missing"),
     # secrets

@@ -230,20 +230,22 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
     kind = kind_of(path, content)
     if kind is None or not (kind == "pipeline" or " job" in kind or kind.startswith(_OTHER_JOBS)):
         checker.wrong(line, key, f"expected a job, {job} is {f'a {kind}' if kind else 'none'}")
-    given, declared = file.below(key, "inputs"), content.get("inputs")
-    known = declared if isinstance(declared, dict) else {}
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            message: str | None = f"{job} has no such input{hint}"
-        elif isinstance(given[name], LocatedMapping):
+    for section in ("inputs", "outputs"):
+        given, declared = file.below(key, section), content.get(section)
+        known = declared if isinstance(declared, dict) else {}
+        for name in [name for name in given if name not in known]:
+            message = f"{job} has no such {section[:-1]}{did_you_mean(name, known)}"
+            checker.wrong(given.line_of(name), f"{key}.{section}.{name}", message)
+    given, known = file.below(key, "inputs"), content.get("inputs") or {}
+    for name in [name for name in given if name in known]:
+        if isinstance(given[name], LocatedMapping):
             continue
-        elif isinstance(known[name], dict) and known[name].get("type") not in LITERAL_TYPES:
-            message = f"expected a mapping with a `path`, found {given[name]!r}"
+        if isinstance(known[name], dict) and known[name].get("type") not in LITERAL_TYPES:
+            wrong: str | None = f"expected a mapping with a `path`, found {given[name]!r}"
         else:
-            message = _refused(path, name, given.text_of(name) or str(given[name]))
-        if message:
-            checker.wrong(given.line_of(name), f"{key}.inputs.{name}", message)
+            wrong = _refused(path, name, given.text_of(name) or str(given[name]))
+        if wrong:
+            checker.wrong(given.line_of(name), f"{key}.inputs.{name}", wrong)
 
 
 def _refused(job: Path, name: str, value: str) -> str | None:
