@@ -223,6 +223,49 @@ limits: {timeout_minutes: 10, trial_timeout_minutes: 5, max_trials: 2}
 training: {enable_stack_ensemble: false, allowed_training_algorithms: [AutoArima, prophet]}
 featurization: {mode: auto}
 """,
+    "pipelines/v22.yml": """type: pipeline
+compute: azureml:cpu-cluster
+inputs: {n: 3, it: standard_e4s_v3, text: hf_use_experimental_features}
+jobs:
+  a:
+    component: ../components/both.yml
+    inputs: {n: '${{parent.inputs.n}}'}
+  b:
+    component: ../components/batches.yml
+    inputs: {rows: {type: uri_folder, path: ../code}}
+    mini_batch_size: ${{parent.inputs.n}}
+    resources: {instance_count: '${{parent.inputs.n}}'}
+  c:
+    component: ../components/spark.yml
+    inputs: {rows: {type: uri_folder, path: ../code, mode: direct}}
+    resources: {instance_type: '${{parent.inputs.it}}', runtime_version: "3.5"}
+  d:
+    component: ../components/v23.yml
+    environment_variables: {N: '${{parent.inputs.n}}'}
+    limits: {timeout: '${{parent.inputs.n}}'}
+    distribution: {type: mpi, process_count_per_instance: '${{parent.inputs.n}}'}
+  e:
+    component: azureml:fit_pipeline:1
+""",
+    "components/v23.yml": """$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json
+name: v23
+command: echo
+environment: azureml:AzureML-AutoML@prod
+outputs: {o: {type: boolean, is_control: true}}
+""",
+    "components/v24.yml": """type: spark
+name: v24
+code: ../code
+entry: {file: score.py}
+conf: {spark.synapse.library.python.env: x}
+""",
+    "components/v25.yml": """$schema: http://azureml/sdk-2-0/AutoMLComponent.json
+name: v25
+version: 0.0.2
+type: automl
+task: classification
+is_deterministic: false
+""",
     "components/v21.yml": """$schema: https://azuremlschemas.azureedge.net/latest/sparkComponent.schema.json
 name: v21
 type: spark

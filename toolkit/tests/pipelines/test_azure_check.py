@@ -90,7 +90,7 @@ def test_what_only_azure_runs_passes_with_a_note(azureml: Path, step: str) -> No
     assert any("p.yml:5: step `a`" in str(note) for note in checked.notes)
 
 
-@pytest.mark.parametrize("expression", ["* * * * *", "*/5 0-6 1,15 jan-mar mon", "0 0 * * 7"])
+@pytest.mark.parametrize("expression", ["* * * * *", "*/5 0-6 * * mon-fri", "0 0 * * 0,6"])
 def test_cron_expressions_pass(expression: str) -> None:
     assert cron_mismatch(expression) is None
 

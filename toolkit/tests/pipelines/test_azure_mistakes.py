@@ -47,7 +47,7 @@ def test_sound_files_of_all_kinds_and_fields_are_fine(azureml: Path) -> None:
 
 ALL, TRAIN, SWEEP, CLEAN = "pipelines/all.yml", "jobs/train.yml", "jobs/sweep.yml", "jobs/clean.yml"
 ONLINE, GREEN = "endpoints/online-deployment.yml", "endpoints/green-deployment.yml"
-CLUSTER = "compute/cpu-cluster.yml"
+CLUSTER, NIGHTLY = "compute/cpu-cluster.yml", "schedules/nightly.yml"
 BATCH, MONITOR = "endpoints/batch-deployment.yml", "monitoring/monitor.yml"
 # fmt: off
 MISTAKES = [
@@ -284,7 +284,7 @@ MISTAKES = [
     ("components/batches.yml", "'10'", "10", 5, 'write "10"'),
     ("schedules/weekly.yml", "pipelines/p.yml", "pipelines/pp.yml", 11, "did you mean `p.yml`?"),
     (SWEEP, "values: [a, b]", "values: []", 12, "a choice needs `values`"),
-    (TRAIN, "train@latest", "train@lastest", 8, "expected the label `latest`"),
+    (TRAIN, "train@latest", "train@lastest", 8, "azureml:NAME@latest"),
     (TRAIN, "commandJob.schema.json", "commandJob.schema.jsn", 1, "ends in .schema.json"),
     (ONLINE, "Standard_E2s_v3", "Standard_E2s_v3s", 8, "a size such as"),
     (ALL, "azureml:serverless", "azureml:serverles", 17, "did you mean `serverless`?"),
@@ -320,7 +320,7 @@ MISTAKES = [
     # times, names, types
     ("schedules/from.yml", '"2026-12-01T03:00:00"', '"2026-13-01T03:00:00"', 8, "no such day or time"),
     ("schedules/from.yml", '"2027-12-01T03:00:00"', '"2027-02-30T03:00:00"', 9, "no such day or time"),
-    ("schedules/nightly.yml", "15 3 * * 1-5", "15 3 31 2,4 *", 4, "it never comes"),
+    ("schedules/nightly.yml", "15 3 * * 1-5", "15 3 1 * *", 4, "a trigger of type recurrence has `month_days`"),
     (TRAIN, "display_name: train", "name: train/1", 3, "letters, digits"),
     ("components/fit.yml", "version: 1", "version: v 1", 4, "letters, digits"),
     (TRAIN, "type: uri_file, path", "type: uri_folder, path", 11, "a uri_folder is a folder"),
@@ -345,7 +345,60 @@ MISTAKES = [
     ("data/mounted.yml", "azureml://datastores", "azureml:datastores", 4, "expected azureml:NAME:VERSION"),
     ("components/both.yml", "component: c.yml", "component: azureml:c", 9, "azureml:NAME:VERSION"),
     (TRAIN, "${{outputs.model}}", "${{outputs.model", 7, "a placeholder is not closed"),
+    (TRAIN, "train@latest", "train@v1", 8, "azureml:NAME@latest"),
+    (TRAIN, "azureml:train@latest", "azureml://train:1", 8, "azureml:NAME:VERSION"),
+    (TRAIN, "azureml:cpu-cluster", "azureml:cpu-cluster:1", 9, "without a version"),
+    (TRAIN, "compute: azureml:cpu-cluster", "compute: cpu-clustr", 9, "did you mean `cpu-cluster`?"),
+    (TRAIN, "${{inputs.rate}}", "{{inputs.rate}}", 7, "expected ${{inputs.rate}}, found {{inputs.rate}}"),
+    (TRAIN, "${{inputs.rate}}", "${inputs.rate}", 7, "expected ${{inputs.rate}}, found ${inputs.rate}"),
+    (TRAIN, "path: ../code/score.py", "path: s3://bucket/x.csv", 11, "an address of azureml, https, wasbs, abfss or adl"),
+    (TRAIN, "path: ../code/score.py", "path: azureml://datastores/lake/paths/rows/", 11, "a uri_file is a file"),
+    ("components/c.yml", "azureml:train@latest", "azureml://registries/azureml/environments/x/1", 6, "NAME/versions/VERSION"),
+    ("components/c.yml", "azureml:train@latest", "file:../environments/conda.yml", 6, "neither `image` nor `build`"),
+    (NIGHTLY, "create_job: ../pipelines/p.yml", "create_job: azureml:p@latest", 5, "a job has no version"),
+    ("models/best.yml", "azureml://jobs/j/outputs/artifacts/paths/model/", "runs://j/model", 3, "an address of azureml, https"),
+    ("data/table.yml", "path: ../code/score.py", "path: abfss://account.dfs.core.windows.net/x.csv", 3, "abfss://CONTAINER@ACCOUNT"),
+    ("data/table.yml", "path: ../code/score.py", "path: [../code/score.py]", 3, "expected a file or folder"),
+    # of another type, or half of it
+    (ALL, "    outputs:\n      model: ${{parent.outputs.model}}\n", "", 12, "no step is bound to it"),
+    (TRAIN, "rate: 0.1", "rate:", 12, "it is empty"),
+    (TRAIN, "command: python", "commands: python", 7, "did you mean `command`?"),
+    (TRAIN, "type: command", "type: commandJob", 2, "expected one of command, parallel"),
+    (TRAIN, "commandJob.schema", "sweepJob.schema", 1, "$schema is that of a sweep job"),
+    (ALL, "  fit:\n    type", "  Fit:\n    type", 14, "expected lower-case letters"),
+    (ALL, "component: ../components/fit.yml", "component: ../components/both.yml", 16, "needs a command component"),
+    (ALL, "component: ../components/fit.yml", "component: ../environments/train.yml", 16, "is no component"),
+    ("pipelines/v4.yml", "../components/both.yml", "../components/c.yml", 17, "needs a pipeline component"),
+    ("pipelines/p.yml", "    command: echo\n", "    command: echo\n    resources: {instance_count: '${{parent.inputs.n}}'}\n", 8, "has bindings in `inputs` and `outputs` only"),
+    ("components/batches.yml", "type: run_function", "type: function", 8, "expected one of run_function"),
+    ("components/batches.yml", "rows: {type: uri_folder}", "rows: {type: string}", 6, "input `rows` is a string"),
+    ("components/batches.yml", "mini_batch_size: '10'", "partition_keys: [store]", 5, "columns of a table"),
+    (CLEAN, 'resources: {instance_type: standard_e4s_v3, runtime_version: "3.5"}\n', "", 1, "a Spark job needs `resources`"),
+    (CLEAN, "instance_type: standard_e4s_v3, ", "", 14, "`instance_type` is missing"),
+    (CLEAN, "args:", "outputs: {o: {type: uri_folder, mode: rw_mount}}\nargs:", 13, "expected `mode: direct`"),
+    ("environments/own.yml", "mcr.microsoft.com/", "https://mcr.microsoft.com/", 7, "an image such as"),
+    ("environments/own.yml", "{pip: [mlflow]}", "{pips: [mlflow]}", 11, "a name with its version, or `pip`"),
+    ("environments/own.yml", "[conda-forge]", "conda-forge", 10, "channels: expected a list"),
+    ("environments/own.yml", "{pip: [mlflow]}", "{pip: ['mlflow >> 2']}", 11, "expected `mlflow==2`"),
+    ("environments/own.yml", "{pip: [mlflow]}", "{pip: ['-r requirements.txt']}", 11, "is sent this file alone"),
+    ("environments/own.yml", "version: 2", "version: 1.10", 3, 'reads 1.10 as 1.1; write "1.10"'),
+    ("environments/train.yml", "name: train", "name: AzureML-train", 1, "not Azure's own prefix"),
+    ("environments/train.yml", "conda.yml", "serve.dockerfile", 3, "is no conda file"),
+    ("models/m.yml", "custom_model\npath: ../code", "triton_model\npath: ../code/score.py", 3, "a triton_model is a folder"),
+    ("endpoints/v7-endpoint.yml", "compute: azureml:aks\n", "", 1, "`compute` is missing"),
+    (ONLINE, "name: blue", "name: bl", 1, "at least 3 letters"),
+    (ONLINE, "model: azureml:m@latest", "model: {name: m, version: 1}", 3, "`path` is missing"),
+    ("endpoints/whole-batch-deployment.yml", "component: ../components/both.yml\n", "", 1, "`component` is missing"),
+    ("endpoints/whole-batch-deployment.yml", "type: pipeline", "type: model", 1, "that of a batch deployment"),
+    (NIGHTLY, "1-5", "7", 4, "expected 0 to 6"),
+    ("schedules/from.yml", "{rate: 0.7}", "{rate: much}", 15, "type number, found 'much'"),
+    ("schedules/from.yml", "{rate: 0.7}", "{rows: ../code}", 15, "a mapping with a `path`"),
+    ("schedules/from.yml", "inputs: {rate: 0.7}", "outputs: {modle: {mode: upload}}", 15, "no such output; did you mean `model`?"),
+    ("datastores/v19.yml", "container_name: c", "container_name: C_1", 5, "lower-case letters"),
+    ("jobs/automl.yml", "training_data: {path: ../code, type: mltable}\n", "", 1, "`training_data` is missing"),
     # secrets
+    (ONLINE, "ROWS: '9'", "DB_PASS: hunter2", 11, "a secret in a file"),
+    (ONLINE, "ROWS: '9'", "KEY: 8f3b2c1d9e7a4f6b8c0d1e2f3a4b5c6d", 11, "a secret in a file"),
     (ONLINE, "ROWS: '9'", "DB: Server=tcp:x.database.windows.net;User ID=a;Password=hunter2;", 11, "a secret in a file"),
     (TRAIN, "{ROWS: 9}", "{OWNER: AKIAIOSFODNN7EXAMPLE}", 15, "a secret in a file"),
     (TRAIN, "command: python", "command: HF_HOME=/tmp HF=hf_abcdefghijklmnopqrstuvwxyz python", 7, "a secret in a file"),
@@ -358,7 +411,7 @@ MISTAKES = [
 def test_a_planted_mistake_is_found(
     azureml: Path, file: str, old: str, new: str, line: int, message: str
 ) -> None:
-    text = FILES[file]
+    text = (FILES | VARIANTS)[file]
     assert old in text
     with planted(azureml, {file: text.replace(old, new, 1)}):
         problems = found(azureml, file)
@@ -369,7 +422,9 @@ def test_all_mistakes_of_all_files_are_found_at_once(azureml: Path) -> None:
     first: dict[str, tuple[str, str, int]] = {}
     for file, old, new, line, _ in MISTAKES:
         first.setdefault(file, (old, new, line))
-    texts = {file: FILES[file].replace(old, new, 1) for file, (old, new, _) in first.items()}
+    texts = {
+        file: (FILES | VARIANTS)[file].replace(old, new, 1) for file, (old, new, _) in first.items()
+    }
     with planted(azureml, texts):
         places = {":".join(problem.split(":")[:2]) for problem in found(azureml)}
     assert {f"{file}:{line}" for file, (_, _, line) in first.items()} <= places

@@ -87,7 +87,7 @@ def test_a_sound_pipeline_is_ordered_by_its_bindings(pipeline: Path) -> None:
             "experiment: tests",
             "no field `experiment`; did you mean `experiment_name`?",
         ),
-        ("  first:\n", "  fir-st:\n", "must be a Python identifier"),
+        ("  first:\n", "  fir-st:\n", "expected lower-case letters, digits and `_`"),
         ("    type: command\n", "    type: sparc\n", "expected one of command, parallel, pipeline"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile
 from modelyard.pipelines.azure_kinds import kind_of
 from modelyard.pipelines.azure_rules import deployed_model
-from modelyard.pipelines.documents import Problems
+from modelyard.pipelines.documents import PipelineError, Problems
+from modelyard.pipelines.model import LITERAL_TYPES
+from modelyard.pipelines.reader import load_pipeline
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
 
 _ASSET = re.compile(r"azureml:([\w.-]+)[:@][\w.-]+")
+_COMPUTE = re.compile(r"(?:azureml:)?(?:[^:/@\s]+|/.+|//.+)|.*\$\{\{.*")
 _REGISTRY = re.compile(r"azureml://registries/[^/]+/([a-zA-Z]+)/")
 _SIDES = (
     ("online", ("online", "kubernetes")),
@@ -46,7 +50,7 @@ def check_across(files: list[AzureFile], root: Path, problems: Problems) -> None
         same = known.setdefault(f"{file.kind} {version}", {})
         if file.name and key in same and file.kind not in _JOBS:
             message = f"{file.kind} `{file.name}` is described in {same[key].path.name} as well"
-            problems.add(file.path, file.content.line_of("name"), message)
+            _say(file, file.content.line_of("name"), message, root, problems)
         same[key] = file
         by_kind.setdefault(file.kind, {})[key] = file
     for side, kinds in _SIDES:
@@ -62,6 +66,12 @@ def check_across(files: list[AzureFile], root: Path, problems: Problems) -> None
             _scheduled_job(file, checker)
 
 
+def _say(file: AzureFile, line: int, message: str, root: Path, problems: Problems) -> None:
+    """Note what is wrong among all files of a project; elsewhere other files may be what is missing, or variants."""
+    is_all = file.path.resolve().is_relative_to((root / "azureml").resolve())
+    (problems.add if is_all else problems.note)(file.path, line, message)
+
+
 def _endpoints(
     side: str, kinds: tuple[str, ...], by_kind: Known, root: Path, problems: Problems
 ) -> None:
@@ -75,15 +85,13 @@ def _endpoints(
         used.setdefault(endpoint, []).append(file.name)
         if endpoint and endpoints and endpoint not in endpoints:
             message = f"endpoint_name: no file describes the {side} endpoint `{endpoint}`{did_you_mean(endpoint, endpoints)}"
-            problems.add(file.path, file.content.line_of("endpoint_name"), message)
+            _say(file, file.content.line_of("endpoint_name"), message, root, problems)
     for name, file in endpoints.items():
         if name in used:
             _named_deployments(file, used[name], problems)
         else:
             message = f"nothing is deployed to the {side} endpoint `{name}`"
-            is_all = file.path.resolve().is_relative_to((root / "azureml").resolve())
-            say = problems.add if is_all else problems.note  # elsewhere other files may do so
-            say(file.path, file.content.line_of("name"), message)
+            _say(file, file.content.line_of("name"), message, root, problems)
     for file in by_kind.get("monitor", {}).values() if side == "online" else ():
         target = file.below("create_monitor", "monitoring_target")
         found = re.fullmatch(
@@ -144,8 +152,9 @@ def _references(file: AzureFile, content: Any, by_kind: Known, checker: Checker)
         elif key in ("compute", "default_compute") and isinstance(value, str):
             computes = ("amlcompute", "compute instance")
             names = ["serverless", *(name for kind in computes for name in by_kind.get(kind, {}))]
-            if value.startswith("azureml:"):
-                _nearly(f"{value}:1", names, key, line, checker)
+            if not _COMPUTE.fullmatch(value):
+                checker.wrong(line, key, f"expected azureml:NAME, without a version; found {value}")
+            _nearly(f"azureml:{value.removeprefix('azureml:')}:1", names, key, line, checker)
         else:
             _references(file, value, by_kind, checker)
 
@@ -156,16 +165,20 @@ def _nearly(value: str, names: list[str], key: str, line: int, checker: Checker)
         checker.wrong(
             line, key, f"latest is a label and no version; write azureml:{found[1]}@latest"
         )
-    label = value.rpartition("@")[2] if found and "@" in value else "latest"
-    if label != "latest" and nearest(label, ["latest"], 0.7):
-        checker.wrong(line, key, f"expected the label `latest`, found `{label}`")
     # An asset may be in the workspace only: a name that is merely like one of the files' is no mistake.
-    alike = [name for name in names if found and abs(len(name) - len(found[1])) <= 2]
-    swapped = [name for name in alike if found and sorted(name) == sorted(found[1])]
     if not found or found[1] in names:
         return
-    if near := nearest(found[1], swapped, 0) or nearest(found[1], alike, 0.8):
+    if near := nearest(found[1], [name for name in names if _is_slip(found[1], name)], 0):
         checker.wrong(line, key, f"no file describes `{found[1]}`; did you mean `{near}`?")
+
+
+def _is_slip(name: str, other: str) -> bool:
+    """Whether a name has a letter or two too many, too few, or in the wrong place; numbers are no slips."""
+    if re.sub(r"\D", "", name) != re.sub(r"\D", "", other):
+        return False
+    changes = SequenceMatcher(None, name, other, autojunk=False).get_opcodes()
+    changed = sum(max(b - a, d - c) for kind, a, b, c, d in changes if kind != "equal")
+    return sorted(name) == sorted(other) or (changed <= 2 and 4 * changed <= len(other))
 
 
 def _models(file: AzureFile, by_kind: Known, checker: Checker) -> None:
@@ -202,7 +215,11 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
                 checker.wrong(line, key, "`job` is missing: a job's file, or azureml:NAME")
             return
         line, job = job.line_of("job"), job["job"]
-    if not isinstance(job, str) or job.startswith("azureml:"):
+    if not isinstance(job, str):
+        return
+    if job.startswith("azureml:"):
+        if not re.fullmatch(r"azureml:(?:[^:/@]+|/.+)", job):
+            checker.wrong(line, key, f"expected azureml:NAME, a job has no version; found {job}")
         return
     path = file.path.parent / job.removeprefix("file:")
     if not path.is_file():  # which the field itself says
@@ -213,11 +230,29 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
     kind = kind_of(path, content)
     if kind is None or not (kind == "pipeline" or " job" in kind or kind.startswith(_OTHER_JOBS)):
         checker.wrong(line, key, f"expected a job, {job} is {f'a {kind}' if kind else 'none'}")
-    given, declared = file.below(key, "inputs"), content.get("inputs")
-    known = declared if isinstance(declared, dict) else {}
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            checker.wrong(
-                given.line_of(name), f"{key}.inputs.{name}", f"{job} has no such input{hint}"
-            )
+    for section in ("inputs", "outputs"):
+        given, declared = file.below(key, section), content.get(section)
+        known = declared if isinstance(declared, dict) else {}
+        for name in [name for name in given if name not in known]:
+            message = f"{job} has no such {section[:-1]}{did_you_mean(name, known)}"
+            checker.wrong(given.line_of(name), f"{key}.{section}.{name}", message)
+    given, known = file.below(key, "inputs"), content.get("inputs") or {}
+    for name in [name for name in given if name in known]:
+        if isinstance(given[name], LocatedMapping):
+            continue
+        if isinstance(known[name], dict) and known[name].get("type") not in LITERAL_TYPES:
+            wrong: str | None = f"expected a mapping with a `path`, found {given[name]!r}"
+        else:
+            wrong = _refused(path, name, given.text_of(name) or str(given[name]))
+        if wrong:
+            checker.wrong(given.line_of(name), f"{key}.inputs.{name}", wrong)
+
+
+def _refused(job: Path, name: str, value: str) -> str | None:
+    """What a job that is fine has against a value of one of its inputs."""
+    for inputs in ({}, {name: value}):
+        try:
+            load_pipeline(job, overrides=inputs, need_data=False)
+        except PipelineError as error:
+            return error.problems[0].message if inputs else None
+    return None

@@ -89,7 +89,7 @@ def _read(path: Path, problems: Problems) -> AzureFile | None:
     content = problems.mapping(path)
     if content is None:
         return None
-    if mismatch := schema_mismatch(content):
+    if mismatch := schema_mismatch(path, content):
         problems.add(path, content.line_of("$schema"), mismatch)
     kind = kind_of(path, content)
     if kind is None:

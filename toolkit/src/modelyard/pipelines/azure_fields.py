@@ -99,15 +99,21 @@ class Either:
 TEXT, WHOLE, FLAG = Text(), Number(), Flag()
 NAME = Text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, `_`, `.` and `-`", 255)
 COMPONENT_NAME = Text(r"[a-z][a-z0-9_]*", "lower-case letters, digits and `_`, a letter first", 255)
+ENVIRONMENT_NAME = replace(
+    NAME,
+    pattern=rf"(?!AzureML-|Microsoft-){NAME.pattern}",
+    means=f"{NAME.means}, and not Azure's own prefix",
+)
+IMAGE = Text(r"(?!azureml:|\w+://)\S+", "an image such as mcr.microsoft.com/azureml/…:latest")
 ENDPOINT_NAME = Text(
-    r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?",
-    "letters, digits and `-`, a letter first and no `-` at the end",
+    r"[a-zA-Z](?=.{2})[-a-zA-Z0-9]*[a-zA-Z0-9]",
+    "at least 3 letters, digits and `-`, a letter first and no `-` at the end",
     32,
 )
 DEPLOYMENT_NAME = replace(
     ENDPOINT_NAME,
-    pattern=r"[a-zA-Z](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?",
-    means="letters, digits, `-` and `_`, a letter first and no `-` at the end",
+    pattern=r"[a-zA-Z](?=.{2})[-_a-zA-Z0-9]*[a-zA-Z0-9]",
+    means="at least 3 letters, digits, `-` and `_`, a letter first and no `-` at the end",
 )
 DATASTORE_NAME = Text(r"[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, `_` and `-`", 255)
 RESOURCE_NAME = Text(r"[A-Za-z0-9][A-Za-z0-9_-]{2,32}", "3 to 33 letters, digits, `_` and `-`")
@@ -201,8 +207,12 @@ def _compute(longest: int) -> dict[str, Any]:
 
 
 CLOSER: dict[str, Mapping[str, Any]] = {
-    "Environment": {"name": NAME, "conda_file": Either((Local("file"), MapOf()))},
-    "AnonymousEnvironment": {"conda_file": Either((Local("file"), MapOf()))},
+    "Environment": {
+        "name": ENVIRONMENT_NAME,
+        "image": IMAGE,
+        "conda_file": Either((Local("file"), MapOf())),
+    },
+    "AnonymousEnvironment": {"image": IMAGE, "conda_file": Either((Local("file"), MapOf()))},
     "BuildContext": {"path": Local("folder")},
     "Route": {"port": Number(least=1, most=65535)},
     "Data": {"name": NAME, "path": Local()},
@@ -225,9 +235,11 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "Spark": NODE,
     "ComponentResource": RESOURCES,
     "JobResourceConfiguration": RESOURCES,
+    "PrimitiveOutput": {"is_control": FLAG, "early_available": FLAG},
     "CommandJobLimits": {"timeout": COUNT},
     "ComponentParallelTask": {
-        "append_row_to": Text(r"\$\{\{\s*outputs\.\w+\s*\}\}", "${{outputs.NAME}}")
+        "type": OneOf(("run_function",)),
+        "append_row_to": Text(r"\$\{\{\s*outputs\.\w+\s*\}\}", "${{outputs.NAME}}"),
     },
     **dict.fromkeys(("Normal", "QNormal", "IntegerQNormal"), SPREAD),
     **dict.fromkeys(("AutoMLTableLimits", "ImageLimits", "NlpLimits"), AUTOML_LIMITS),
@@ -253,10 +265,11 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "BatchEndpointsDefaults": {"deployment_name": DEPLOYMENT_NAME},
     "ManagedOnlineDeployment": DEPLOYMENT | {"instance_type": VM_SIZE},
     "KubernetesOnlineDeployment": DEPLOYMENT,
-    "ModelBatchDeployment": DEPLOYMENT,
+    "ModelBatchDeployment": DEPLOYMENT | {"type": OneOf(("model",))},
     "ModelBatchDeploymentSettings": BATCH,
     "BatchDeployment": DEPLOYMENT | BATCH,
     "PipelineComponentBatchDeployment": {
+        "type": OneOf(("pipeline",)),
         "name": DEPLOYMENT_NAME,
         "endpoint_name": ENDPOINT_NAME,
         "settings": Fields(
@@ -304,7 +317,13 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     | {"size": VM_SIZE}
     | {"min_instances": COUNT0, "max_instances": COUNT0, "idle_time_before_scale_down": COUNT0},
     "ComputeInstance": _compute(24) | {"size": VM_SIZE},
-    "AzureBlob": DATASTORE,
+    "AzureBlob": DATASTORE
+    | {
+        "container_name": Text(
+            r"\$?[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and `-`", 63
+        ),
+        "protocol": OneOf(("https", "wasbs")),
+    },
     "AzureFile": DATASTORE,
     "AzureDataLakeGen2": DATASTORE,
     "Registry": {"name": RESOURCE_NAME},
@@ -313,6 +332,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
 NEEDED: dict[str, tuple[str, ...]] = {
     "Data": ("name",),
     "Model": ("path",),
+    "AnonymousModel": ("path",),
     "BuildContext": ("path",),
     "CodeConfiguration": ("code", "scoring_script"),
     "DataCollector": ("collections",),
@@ -324,6 +344,8 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "ComponentParallelTask": ("code", "entry_script"),
     "SparkComponent": ("code", "conf"),
     "SparkJob": ("code", "conf"),
+    "SparkResourceConfiguration": ("instance_type", "runtime_version"),
+    "KubernetesOnlineEndpoint": ("compute",),
     "MonitorDefinition": ("compute",),
     "PipelineComponentBatchDeployment": ("name", "endpoint_name"),
     "Registry": ("name", "replication_locations"),
@@ -374,7 +396,8 @@ def fields_of(schema: str) -> Fields:
     fields = {name: _rule(one) for name, one in found["fields"].items()} | dict(
         CLOSER.get(schema, {})
     )
-    return Fields(fields, (*found.get("needed", ()), *NEEDED.get(schema, ())))
+    of_automl = ("training_data",) if {"training_data", "primary_metric"} <= fields.keys() else ()
+    return Fields(fields, (*found.get("needed", ()), *NEEDED.get(schema, ()), *of_automl))
 
 
 def _rule(found: Any) -> Any:

@@ -26,16 +26,20 @@ from modelyard.pipelines.azure_fields import (
 from modelyard.pipelines.documents import Problems
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, nearest
 
-ASSET = re.compile(r"azureml:[\w.-]+(?::[\w.-]+|@[\w.-]+)|azureml:/.+")
+_REGISTRY = r"azureml://registries/[^/]+/[a-zA-Z]+/[\w.-]+(?:/(?:versions/[^/]+|labels/latest))?"
+ASSET = re.compile(  # `mlops release` puts a version in the place of the champion
+    r"azureml:[\w.-]+(?::[\w.-]+|@(?:latest|default|champion))"
+    rf"|azureml:/(?:/(?:subscriptions|jobs|locations|feeds)|subscriptions)/.+|{_REGISTRY}"
+)
 _REFERENCES = {  # kind → pattern, and what would pass
     "arm": (re.compile(r"azureml:(?:[^:/]+|/.+)"), "azureml:NAME"),
     "asset": (ASSET, "azureml:NAME:VERSION or azureml:NAME@latest"),
     "asset or newest": (
-        re.compile(rf"azureml:AzureML-[\w.-]+|{ASSET.pattern}"),
+        re.compile(rf"azureml:AzureML-[\w.-]+(?:@\w+)?|{ASSET.pattern}"),
         "azureml:NAME:VERSION or azureml:NAME@latest",
     ),
     "registry": (
-        re.compile(r"azureml://registries/[^/]+/[a-zA-Z]+/[^/]+(?:/(?:versions|labels)/[^/]+)?"),
+        re.compile(_REGISTRY),
         "azureml://registries/REGISTRY/KIND/NAME/versions/VERSION",
     ),
     "url": (re.compile(r"(?!azureml:)\w+://.+"), "an address"),
@@ -45,6 +49,8 @@ _REFERENCES = {  # kind → pattern, and what would pass
 _PLACE = re.compile(
     r"azureml://(?:datastores/[^/]+/paths/.*|(?:registries|subscriptions|jobs|locations|feeds)/.+)"
 )
+_SCHEME = re.compile(r"(?:azureml|https?|wasbs|abfss|adl|file|git\+\w+)://|runs:/(?!/)")
+_BOUND = re.compile(r"\$\{\{\s*parent\..+\}\}")
 _FLAGS = re.compile(r"(?i)true|false|yes|no|on|off|[tfyn01]")
 _DISCRIMINATORS = ("type", "task", "spark_job_entry_type")
 
@@ -76,7 +82,7 @@ class Checker:
         misspelt = set()
         for key in content:
             place = f"{where}.{key}" if where else str(key)
-            line = content.line_of(key)
+            line, text = content.line_of(key), content.text_of(key)
             if key == "$schema":
                 continue
             if key not in rule.fields:
@@ -85,8 +91,11 @@ class Checker:
                 self.wrong(line, place, f"there is no such field{hint}")
             elif content[key] is None and key in rule.needed:
                 self.wrong(line, place, "it is empty")
+            elif key == "version" and isinstance(content[key], float) and text != str(content[key]):
+                message = f'Azure ML reads {text} as {content[key]}; write "{text}"'
+                self.wrong(line, place, message)
             elif content[key] is not None:
-                self.value(content[key], rule.fields[key], place, line, content.text_of(key))
+                self.value(content[key], rule.fields[key], place, line, text)
         for key in rule.needed:
             if key not in content and key not in misspelt:
                 self.wrong(content.line, where, f"`{key}` is missing")
@@ -97,6 +106,8 @@ class Checker:
         def wrong(message: str) -> None:
             self.wrong(line, where, message)
 
+        if where.startswith("jobs.") and isinstance(value, str) and _BOUND.fullmatch(value):
+            return  # azure_nodes.py says what cannot be bound
         match rule:
             case None:
                 return
@@ -202,9 +213,14 @@ class Checker:
             wrong(
                 f"expected azureml://datastores/NAME/paths/PATH, or another address of Azure ML; found {place!r}"
             )
-        if place.startswith(("azureml:", "git+", "wasbs:", "abfss:")) or re.search(
-            r"://|\$\{\{|^runs:", place
-        ):
+        is_elsewhere = "://" in place or place.startswith(("azureml:", "git+", "runs:"))
+        if is_elsewhere and not _SCHEME.match(place) and not place.startswith(("azureml:", "git+")):
+            wrong(
+                f"expected a path or an address of azureml, https, wasbs, abfss or adl; found {place!r}"
+            )
+        if re.match(r"abfss://[^@]*$", place):
+            wrong(f"expected abfss://CONTAINER@ACCOUNT…/PATH, found {place!r}")
+        if is_elsewhere or "${{" in place:
             return
         path = (self.file.parent / place.removeprefix("file:")).resolve()
         if not path.exists():
@@ -277,7 +293,7 @@ def scalar_mismatch(value: Any, rule: Any, text: str | None = None) -> str | Non
             return None
         case Number():
             return _number_mismatch(value, rule)
-        case Text() | OneOf() | Reference() if isinstance(value, (dict, list)):
+        case Text() | OneOf() | Reference() | Local() if isinstance(value, (dict, list)):
             return f"expected {_means(rule)}; found {value!r}"
         case Text():
             if rule.pattern and not re.fullmatch(rule.pattern, str(shown)):

@@ -40,6 +40,7 @@ _SCHEMAS = {  # part of the name in `$schema` → kind; the first that fits
     "sweepjob": "sweep job",
     "sparkjob": "spark job",
     "importjob": "import job",
+    "automlcomponent": "automl component",
     "automl": "automl",
     "finetuningjob": "finetuning",
     "distillationjob": "distillation job",
@@ -85,16 +86,35 @@ ELSEWHERE = "elsewhere"  # YAML that is not Azure ML's
 
 def kind_of(path: Path, content: LocatedMapping) -> str | None:
     """The kind of a file by its `$schema`, else by its fields and folder; None where it cannot be told."""
-    schema = str(content.get("$schema", "")).rpartition("/")[2].lower()
-    for part, kind in _SCHEMAS.items():
-        if part in schema:
-            return _precise(kind, content)
-    by_fields = _by_fields(path, content)
+    by_schema, by_fields = _by_schema(content), _by_fields(path, content)
+    if by_schema and not (by_fields and _has_type_of_another(content, by_schema, by_fields)):
+        return _precise(by_schema, content)
     return None if by_fields is None else _precise(by_fields, content)
 
 
-def schema_mismatch(content: LocatedMapping) -> str | None:
-    """Why an address of Azure ML's schemas is that of none; None where it is one, or another's."""
+def _by_schema(content: LocatedMapping) -> str | None:
+    schema = str(content.get("$schema", "")).rpartition("/")[2].lower()
+    return next((kind for part, kind in _SCHEMAS.items() if part in schema), None)
+
+
+def _has_type_of_another(content: LocatedMapping, by_schema: str, by_fields: str) -> bool:
+    """Whether `type`, by which Azure ML goes, is not one of a kind and is one of another."""
+    known = [
+        fields_of(schema).fields.get("type") if (schema := schema_of(kind)) else None
+        for kind in (by_schema, by_fields)
+    ]
+    declared = str(content.get("type", ""))
+    of_schema, of_fields = (isinstance(one, OneOf) and is_word(declared, one) for one in known)
+    return of_fields and not of_schema and isinstance(known[0], OneOf)
+
+
+def schema_mismatch(path: Path, content: LocatedMapping) -> str | None:
+    """Why an address of Azure ML's schemas is that of none, or of another kind of file; None where it is fine."""
+    by_schema, kind = _by_schema(content), kind_of(path, content)
+    if by_schema and kind and kind != _precise(by_schema, content):
+        return (
+            f"$schema is that of a {by_schema}, and `type: {content['type']}` is that of a {kind}"
+        )
     schema = str(content.get("$schema", ""))
     host, _, name = schema.rpartition("/")
     if "azuremlschemas" not in host:
@@ -193,7 +213,9 @@ def _is_workflow(content: LocatedMapping) -> bool:
             isinstance(one, dict) and {"runs-on", "uses"} & one.keys() for one in jobs.values()
         )
     own = {"stages", "steps", "pool", "pr", "extends", "variables"} & content.keys()
-    return isinstance(jobs, list) or (bool(own) and not content.keys() & {"type", "create_job"})
+    return (isinstance(jobs, list) and "type" not in content) or (
+        bool(own) and not content.keys() & {"type", "create_job"}
+    )
 
 
 def _of_type(declared: str, keys: Any) -> str | None:

@@ -13,7 +13,7 @@ from modelyard.pipelines.azure_steps import (
     search,
     spark,
 )
-from modelyard.pipelines.documents import Problems
+from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
 from modelyard.pipelines.references import references
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
@@ -36,7 +36,7 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
     for name, node in nodes.items():
         if not isinstance(node, LocatedMapping):
             continue
-        kind = str(node.get("type", "command")).lower()
+        kind = step_kind(node, file.path).lower()
         where = f"jobs.{name}"
         on_cluster = kind not in ("pipeline", "spark", "import", "data_transfer")
         if is_job and not has_default and on_cluster and "compute" not in node:
@@ -59,30 +59,7 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
             parallel(file, node, checker, where)
         if kind == "sweep":
             search(node, checker, where)
-        _given(file, nodes, name, checker)
         _bindings(file, content, nodes, name, checker)
-
-
-def _given(file: AzureFile, nodes: LocatedMapping, name: str, checker: Checker) -> None:
-    """Check what a step gives to the component whose file it names."""
-    node = nodes[name]
-    component = _component(file, node)
-    if component is None or not component.keys() & {"command", "jobs", "task", "entry"}:
-        return  # elsewhere, or a flow
-    section = node.get("inputs")
-    given = section if isinstance(section, LocatedMapping) else empty()
-    ports = component.get("inputs")
-    declared = ports if isinstance(ports, LocatedMapping) else empty()
-    space = node.get("search_space")
-    for key in given:
-        if key not in declared:
-            message = f"{component.get('name')} has no input `{key}`{did_you_mean(key, declared)}"
-            checker.wrong(given.line_of(key), f"jobs.{name}.inputs.{key}", message)
-    for key, spec in declared.items():
-        is_free = isinstance(spec, dict) and (spec.get("optional") is True or "default" in spec)
-        if key not in given and not is_free and not (isinstance(space, dict) and key in space):
-            message = f"{component.get('name')} needs it, and it is not given"
-            checker.wrong(nodes.line_of(name), f"jobs.{name}.inputs.{key}", message)
 
 
 def _component(file: AzureFile, node: LocatedMapping) -> LocatedMapping | None:
@@ -91,7 +68,9 @@ def _component(file: AzureFile, node: LocatedMapping) -> LocatedMapping | None:
     path = file.path.parent / str(named).removeprefix("file:")
     if not isinstance(named, str) or named.startswith("azureml:") or not path.is_file():
         return None
-    return Problems().mapping(path)
+    kind, found = step_kind(node, file.path), Problems().mapping(path)
+    wanted = "command" if kind == "sweep" else kind
+    return found if found and component_kind(found) == wanted else None
 
 
 def _bindings(
@@ -109,7 +88,10 @@ def _bindings(
                 visit(one, line, where)
         for reference in references(value) if isinstance(value, str) else ():
             message = None
+            is_own = where.split(".")[2:3] in (["inputs"], ["outputs"])
             match reference.split("."):
+                case ["parent", *_] if not is_own and IN_FULL & nodes[name].keys():
+                    message = f"a step with its own command has bindings in `inputs` and `outputs` only; found ${{{{{reference}}}}}"
                 case ["parent", "inputs", wanted, *_] if wanted not in inputs:
                     message = f"the pipeline has no input `{wanted}`{did_you_mean(wanted, inputs)}"
                 case ["parent", "outputs", wanted] if wanted not in outputs:

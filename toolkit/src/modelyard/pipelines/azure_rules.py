@@ -19,22 +19,27 @@ from modelyard.pipelines.azure_steps import (
     spark_file,
     sweep_file,
 )
+from modelyard.pipelines.documents import Problems
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
-_CRON = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_CRON = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
 _CRON_NAMES = re.compile(
     "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
 )
 _SECRET = re.compile(
-    r"(?i)(secret|passw|pwd|token|api_?key|account_?key|access_?key|connection_?string|sas_)"
+    r"(?i)(secret|passw|pwd|(?:^|_)pass$|token|api_?key|account_?key|access_?key|connection_?string|sas_)"
 )
+_KEY = re.compile(r"(?i)(?:^|_)key=(?=\S*[0-9])[\w+/=-]{20,}")  # NAME=VALUE
 _SECRET_VALUE = re.compile(
     r"(?i)AccountKey=|SharedAccessSignature=|[?&]sig=|://[^/:@ ]+:[^/@ ]+@|\b(?:password|pwd)=[^;$<{*]"
-    r"|(?<![\w-])(?:gh[pousr]_\w{16}|github_pat_\w{16}|hf_\w{24}|eyJ[\w-]{16,}\.|sk-\w{16}|xox[abps]-\w{8})"
+    r"|(?<![\w-])(?:gh[pousr]_[^\W_]{16}|github_pat_\w{16}|hf_[^\W_]{24}|eyJ[\w-]{16,}\.|sk-(?:proj-)?[^\W_]{16}|xox[abps]-\w{8})"
     r"|(?<!\w)AKIA\w{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
 _OPEN = re.compile(r"[$]\{\{[^{}\n]{0,40}(?![^{}]*\}\})")
+_COMMANDS = ("command", "args", "program_arguments")
+_NAME = r"(?:inputs|outputs|search_space|parent\.(?:inputs|outputs|jobs))\.[\w.]+"
+_HALF = re.compile(rf"(?<![$])\{{\{{\s*({_NAME})\s*\}}\}}|[$]\{{({_NAME})\}}|[$]({_NAME})")
+_VERSION = re.compile(r"(?:===?|~=|!=|<=?|>=?)\s*[\w*]|[@;#(]|--")
 _CONDA = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
 _CREDENTIALS = {
     "account_key",
@@ -70,6 +75,12 @@ def _environments(content: Any, path: Path, checker: Checker) -> None:
     for key, value in content.items() if isinstance(content, LocatedMapping) else ():
         if key == "environment" and isinstance(value, LocatedMapping):
             environment(value, path, checker, key)
+        if key == "environment" and str(value).startswith("file:"):
+            place = path.parent / value.removeprefix("file:")
+            found = Problems().mapping(place) if place.is_file() else None
+            if found is not None and not found.keys() & {"image", "build"}:
+                message = f"{value} is no environment: it has neither `image` nor `build`"
+                checker.wrong(content.line_of(key), key, message)
         _environments(value, path, checker)
 
 
@@ -94,16 +105,30 @@ def environment(content: LocatedMapping, path: Path, checker: Checker, where: st
     conda = content.get("conda_file")
     file = path.parent / conda.removeprefix("file:") if isinstance(conda, str) else None
     if file is not None and file.is_file():
-        conda = checker.problems.mapping(file)
+        conda = Problems().mapping(file)
+        if conda is None:
+            wrong(
+                "conda_file", f"{content['conda_file']} is no conda file: expected a YAML mapping"
+            )
     if isinstance(conda, LocatedMapping):
         at = path if file is None else file.resolve()
         wanted = conda.get("dependencies")
         if not isinstance(wanted, list):
             line = conda.line_of("dependencies")
             checker.problems.add(at, line, "a conda file has a list of `dependencies`")
+        channels = conda.get("channels", [])
+        if not isinstance(channels, list):
+            message = f"channels: expected a list, found {channels!r}"
+            checker.problems.add(at, conda.line_of("channels"), message)
         for one in wanted if isinstance(wanted, list) else ():
             if isinstance(one, LocatedMapping) and "pip" in one:
                 _pip(one, at, checker)
+            elif not isinstance(one, str):
+                line = (
+                    one.line if isinstance(one, LocatedMapping) else conda.line_of("dependencies")
+                )
+                message = f"dependencies: expected a name with its version, or `pip`; found {one!r}"
+                checker.problems.add(at, line, message)
         for key in conda.keys() - set(_CONDA):
             message = f"a conda file has no `{key}`{did_you_mean(key, _CONDA)}"
             checker.problems.add(at, conda.line_of(key), message)
@@ -115,8 +140,13 @@ def _pip(section: LocatedMapping, file: Path, checker: Checker) -> None:
         checker.problems.add(file, line, f"pip: expected a list, found {names!r}")
         return
     for name in names:
-        if found := re.match(r"\s*[A-Za-z0-9][\w.-]*(?:\[[\w, .-]*\])?\s*=(?!=)", str(name)):
-            fixed = f"{found[0]}={str(name)[found.end() :]}"
+        if re.match(r"\s*(-r|--requirement|-e|--editable|\.\.?/)", str(name)):
+            message = f"pip: Azure ML is sent this file alone, without what `{name}` names"
+            checker.problems.add(file, line, message)
+        found = re.match(r"\s*[A-Za-z0-9][\w.-]*(?:\[[\w, .-]*\])?\s*", str(name))
+        rest = str(name)[found.end() :] if found else ""
+        if rest and "://" not in rest and not _VERSION.match(rest):
+            fixed = f"{str(name)[: -len(rest)].strip()}=={rest.strip('<>=!~ ')}"
             checker.problems.add(file, line, f"pip: expected `{fixed}`, found `{name}`")
 
 
@@ -130,6 +160,9 @@ def _inputs(content: Any, path: Path, checker: Checker, where: str = "") -> None
         at = f"{where}.{key}" if where else str(key)
         if key == "inputs" and isinstance(value, LocatedMapping):
             for name, one in value.items():
+                if one is None:
+                    message = "it is empty; give it a value, or leave it out"
+                    checker.wrong(value.line_of(name), f"{at}.{name}", message)
                 if isinstance(one, LocatedMapping) and "path" in one and "type" in one:
                     _place(one, path, checker, f"{at}.{name}.path")
         _inputs(value, path, checker, at)
@@ -137,6 +170,9 @@ def _inputs(content: Any, path: Path, checker: Checker, where: str = "") -> None
 
 def _place(content: LocatedMapping, file: Path, checker: Checker, where: str) -> None:
     place = content.get("path")
+    if content.get("type") == "uri_file" and re.match("azureml://.*/$", str(place)):
+        message = f"a uri_file is a file, {place} is a folder"
+        checker.wrong(content.line_of("path"), where, message)
     if not isinstance(place, str) or re.search(r"://|^azureml:|\$\{\{", place):
         return
     path, line = file.parent / place.removeprefix("file:"), content.line_of("path")
@@ -161,6 +197,9 @@ def model(content: LocatedMapping, path: Path, checker: Checker, where: str) -> 
     if is_mlflow and local and local.exists() and not (local / "MLmodel").is_file():
         message = f"a mlflow_model is a folder with a file MLmodel, {place} has none"
         checker.wrong(content.line_of("path"), where, message)
+    if snake_case(str(content.get("type", ""))) == "triton_model" and local and local.is_file():
+        message = f"a triton_model is a folder NAME/VERSION/FILE, {place} is a file"
+        checker.wrong(content.line_of("path"), where, message)
 
 
 def _deployment(file: AzureFile, checker: Checker) -> None:
@@ -174,6 +213,8 @@ def _deployment(file: AzureFile, checker: Checker) -> None:
         script(file, code, "scoring_script", "code_configuration", needs, checker)
     if file.kind == "batch deployment" and "model" not in content:
         checker.wrong(content.line, "", "`model` is missing")
+    if "pipeline" in file.kind and not content.keys() & {"component", "job_definition"}:
+        checker.wrong(content.line, "", "`component` is missing: a pipeline component")
     scale = file.below("scale_settings")
     if (
         file.kind == "online deployment"
@@ -315,11 +356,11 @@ def cron_mismatch(expression: str) -> str | None:
                 return f"expected {low} to {high} in this place ({shape}), found {one!r}"
             if len(numbers) == 2 and numbers[0] > numbers[1]:
                 return f"expected a range that goes up, found {one!r}"
-    days, months = parts[2].split(","), parts[3].split(",")
-    if parts[4] == "*" and all(one.isdigit() for one in (*days, *months)):
-        longest = max(_DAYS[int(month) - 1] for month in months)
-        if min(map(int, days)) > longest:
-            return f"it never comes: no day {parts[2]} in month {parts[3]}"
+    if parts[2:4] != ["*", "*"]:
+        return (
+            f"Azure ML takes days and months as `*`, whatever stands there, found {' '.join(parts[2:4])}; "
+            "a trigger of type recurrence has `month_days`"
+        )
     return None
 
 
@@ -357,16 +398,23 @@ def _secrets(content: Any, checker: Checker) -> None:
     variables = given if isinstance(given, LocatedMapping) else empty()
     for name, value in variables.items():
         text = str(value or "")
-        if _SECRET_VALUE.search(text) or (_SECRET.search(str(name)) and _looks_secret(text)):
+        if (
+            _KEY.search(f"{name}={text}")
+            or _SECRET_VALUE.search(text)
+            or (_SECRET.search(str(name)) and _looks_secret(text))
+        ):
             _secret(variables.line_of(name), f"environment_variables.{name}", checker)
     for key, value in content.items():
         if isinstance(value, str) and _SECRET_VALUE.search(value):
             _secret(content.line_of(key), str(key), checker)
-        if isinstance(value, str) and _OPEN.search(value):
-            found = _OPEN.search(value)
-            message = (
-                f"a placeholder is not closed: expected }}}} after {found[0] if found else ''}"
-            )
+        if isinstance(value, str) and (found := _OPEN.search(value)):
+            message = f"a placeholder is not closed: expected }}}} after {found[0]}"
+            checker.wrong(content.line_of(key), str(key), message)
+        if isinstance(value, str) and (found := _HALF.search(value)):
+            name = found[1] or found[2] or found[3]
+            if key not in _COMMANDS and not name.startswith("parent."):
+                continue  # text of another template
+            message = f"expected ${{{{{name}}}}}, found {found[0]}"
             checker.wrong(content.line_of(key), str(key), message)
         named = key in ("credentials", "ssh_settings") and isinstance(value, LocatedMapping)
         for name in value.keys() & _CREDENTIALS if named else ():
@@ -401,6 +449,7 @@ _RULES: dict[str, Callable[[AzureFile, Checker], None]] = {
     "kubernetes deployment": _deployment,
     "batch deployment": _deployment,
     "plain batch deployment": _deployment,
+    "pipeline batch deployment": _deployment,
     "online endpoint": _endpoint,
     "kubernetes endpoint": _endpoint,
     "batch endpoint": _endpoint,

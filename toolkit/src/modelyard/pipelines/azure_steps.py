@@ -9,6 +9,7 @@ from modelyard.pipelines.azure_fields import SPARK_NEEDS
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile, defined_in, empty
 from modelyard.pipelines.references import references
+from modelyard.pipelines.tasks import batches_mismatch
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
 
 _SPARK_KEYS = {*SPARK_NEEDS, "spark.executor.instances"}
@@ -55,6 +56,9 @@ def command_script(
 def spark_file(file: AzureFile, checker: Checker) -> None:
     """Check a Spark component or job."""
     spark(file, file.content, checker)
+    if file.kind == "spark job" and not file.content.keys() & {"compute", "resources"}:
+        message = "a Spark job needs `resources` (serverless Spark) or `compute`"
+        checker.wrong(file.content.line, "", message)
     ports = file.below("inputs") if file.kind == "spark component" else empty()
     for name, port in ports.items():
         if isinstance(port, LocatedMapping) and port.get("mode", "direct") != "direct":
@@ -71,7 +75,8 @@ def spark(file: AzureFile, content: LocatedMapping, checker: Checker, where: str
     given: LocatedMapping = conf if isinstance(conf, LocatedMapping) else empty()
     line = content.line_of("conf")
     dynamic = str(given.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
-    if "conf" in content:
+    # The steps of a component may give what it leaves out altogether.
+    if "conf" in content and (given.keys() & _SPARK_KEYS or file.kind != "spark component"):
         for key in (*SPARK_NEEDS, *(() if dynamic else ("spark.executor.instances",))):
             meant = nearest(key, set(given) - _SPARK_KEYS, 0.9)
             if key not in given and meant:
@@ -130,6 +135,13 @@ def check_spark_inputs(content: LocatedMapping, checker: Checker, place: str) ->
             found = repr(value["mode"]) if "mode" in value else "none"
             message = f"Spark reads data where it is: expected `mode: direct`, found {found}"
             checker.wrong(value.line_of("mode"), f"{place}inputs.{name}.mode", message)
+    outputs = content.get("outputs")
+    for name, value in outputs.items() if isinstance(outputs, LocatedMapping) else ():
+        if isinstance(value, LocatedMapping) and value.get("mode", "direct") != "direct":
+            message = (
+                f"Spark writes data where it is: expected `mode: direct`, found {value['mode']!r}"
+            )
+            checker.wrong(value.line_of("mode"), f"{place}outputs.{name}.mode", message)
     if "compute" in content and "resources" in content:
         message = "a Spark job has either `resources` (serverless Spark) or `compute`"
         checker.wrong(content.line_of("compute"), f"{place}compute", message)
@@ -171,6 +183,8 @@ def parallel(file: AzureFile, content: LocatedMapping, checker: Checker, where: 
         hint = did_you_mean(source[1] if source else "", inputs or {})
         message = f"expected ${{{{inputs.NAME}}}} of an input{hint}"
         checker.wrong(content.line_of("input_data"), f"{place}input_data", message)
+    elif found := batches_mismatch(content, source[1] if source else ""):
+        checker.wrong(content.line_of(found[0]), f"{place}{found[0]}", found[1])
     _arguments(task, "program_arguments", content, checker, f"{place}task.")
     _arguments(task, "append_row_to", content, checker, f"{place}task.")
 

@@ -222,7 +222,7 @@ def read_ports(
         file: it is part of.
         problems: takes everything that is wrong.
     """
-    types = DATA_TYPES | (LITERAL_TYPES.keys() if kind == "input" else set())
+    types = DATA_TYPES | LITERAL_TYPES.keys()
     result = {}
     section = problems.section(content, f"{kind}s", file)
     for name, spec in section.items():

@@ -26,6 +26,7 @@ WITHOUT_EFFECT = {
 }
 
 
+IN_FULL = {"command", "code", "environment"}  # what only a step without a component has
 # Jobs that are no pipeline; each is run, or refused, as a step.
 ONE_STEP = {"sweep", "spark", "automl", "import", "data_transfer", "finetuning"}
 
@@ -104,7 +105,7 @@ class Problems:
         if (
             kind == "pipeline"
             and "jobs" not in content
-            and ("command" in content if declared == "command" else declared in ONE_STEP)
+            and (declared in ONE_STEP or (declared != "pipeline" and IN_FULL & content.keys()))
         ):
             return _one_step(content, path, content)
         if (
@@ -118,7 +119,7 @@ class Problems:
             return _one_step(content, path, {key: content[key] for key in content.keys() & shown})
         if fields is not None:
             self.unknown_fields(content, fields, path, kind)
-        if content.get("type") != kind:
+        if component_kind(content) != kind:
             self.add(
                 path,
                 content.line_of("type"),
@@ -148,6 +149,24 @@ class Problems:
         return empty
 
 
+def step_kind(node: Mapping[str, Any], file: Path) -> str:
+    """The type of a step: its own, else that of its component, whose file may be named."""
+    if "type" in node or "jobs" in node:
+        return str(node.get("type", "pipeline"))
+    component = node.get("component")
+    if isinstance(component, str) and not component.startswith("azureml:"):
+        path = file.parent / component.removeprefix("file:")
+        component = Problems().mapping(path) if path.is_file() else None
+    return component_kind(component) if isinstance(component, dict) else "command"
+
+
+def component_kind(content: Mapping[str, Any]) -> str:
+    """The type of a component, which may leave it to its fields."""
+    kinds = {"jobs": "pipeline", "task": "parallel", "entry": "spark"}
+    by_fields = (kind for key, kind in kinds.items() if key in content)
+    return str(content.get("type", next(by_fields, "command")))
+
+
 def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:
     """A pipeline of one step, called like its file; its inputs are the step's, so `--input` gives others."""
     step = located_like(node, job)
@@ -164,7 +183,7 @@ def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> Locat
                 {key: f"${{{{parent.{section}.{key}}}}}" for key in given}, given
             )
             step[section].texts = {}
-    name = re.sub(r"\W", "_", path.stem)
+    name = re.sub(r"\W|^(?=\d)", "_", path.stem.lower())
     pipeline["jobs"] = located_like({name: step}, job)
     pipeline["jobs"].lines = {}
     return pipeline

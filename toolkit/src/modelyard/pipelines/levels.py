@@ -18,8 +18,8 @@ from modelyard.pipelines.components import (
     read_ports,
 )
 from modelyard.pipelines.data_assets import LOCAL, described, mapped
-from modelyard.pipelines.documents import Problems
-from modelyard.pipelines.model import ANY, Component, Port, StepOutput
+from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
+from modelyard.pipelines.model import ANY, LITERAL_TYPES, Component, Port, StepOutput
 from modelyard.pipelines.references import reference, references
 from modelyard.pipelines.tasks import (
     TASK_SETTINGS,
@@ -126,7 +126,6 @@ class Level:
         self.nested: dict[str, Level | None] = {}
         self.outputs: dict[str, tuple[StepOutput | None, str]] = {}
         self.is_component = is_component
-        self.is_whole = False  # whether all steps are known
         self.declared_inputs = (
             read_ports(document, "input", file, self.problems) if is_component else {}
         )
@@ -156,18 +155,24 @@ class Level:
             if kind == "pipeline":
                 self.nested[name] = self.nested_pipeline(name, node)
             elif kind is not None:
-                self.components[name] = self.node_component(name, node)
+                self.components[name] = self.node_component(name, node, kind)
+        for name, component in self.components.items():
+            for port in component.outputs.values() if component else ():
+                if port.type in LITERAL_TYPES:
+                    message = f"step `{name}`: output `{port.name}` is a {port.type}, and only Azure ML passes values on"
+                    self.not_here(self.jobs.line_of(name), message)
         for name in [*self.components, *self.nested]:
             self.bind_outputs(name)
-        levels = [level for level in self.nested.values() if level is not None]
-        self.is_whole = all(self.declared(name) is not None for name in self.jobs) and all(
-            level.is_whole for level in levels
-        )
-        for name, (found, _) in self.outputs.items():
-            if found is None and self.is_whole and not self.problems.found:
-                line = declared.line_of(name)
-                message = f"output `{name}`: no step is bound to it (outputs: …: ${{{{parent.outputs.{name}}}}})"
-                self.problem(line, message)
+        bound = {
+            found[-1]
+            for node in self.jobs.values()
+            if isinstance(node, dict) and isinstance(node.get("outputs"), dict)
+            for value in node["outputs"].values()
+            if (found := reference(value)) and found[:2] == ["parent", "outputs"]
+        }
+        for name in [name for name in declared if name not in bound]:
+            message = f"output `{name}`: no step is bound to it (outputs: …: ${{{{parent.outputs.{name}}}}})"
+            self.problem(declared.line_of(name), message)
 
     def settings(self) -> None:
         settings = self.problems.section(self.document, "settings", self.file)
@@ -190,12 +195,15 @@ class Level:
 
     def kind(self, name: str, node: Any) -> str | None:
         """The type of a node; None where it is none that runs."""
-        if not str(name).isidentifier():
-            self.problem(self.jobs.line_of(name), f"step name `{name}` must be a Python identifier")
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", str(name)):
+            message = (
+                f"step name `{name}`: expected lower-case letters, digits and `_`, no digit first"
+            )
+            self.problem(self.jobs.line_of(name), message)
         if not isinstance(node, LocatedMapping):
             self.problem(self.jobs.line_of(name), f"step `{name}` must be a mapping")
             return None
-        kind = str(node.get("type", "pipeline" if "jobs" in node else "command"))
+        kind = step_kind(node, self.file)
         if kind not in RUN_HERE:
             line = node.line_of("type")
             if why := NOT_HERE.get(kind):
@@ -206,13 +214,13 @@ class Level:
                     line, f"step `{name}`, type: expected one of {expected}; found {kind!r}"
                 )
             return None
-        inline = "component" not in node and kind in ("command", *TASK_SETTINGS)
+        inline = "component" not in node and (kind in TASK_SETTINGS or IN_FULL & node.keys())
         if kind in TASK_SETTINGS:
             own = task_fields(kind) if inline else TASK_SETTINGS[kind]
             fields = INLINE_FIELDS - {"command"} | NODE_FIELDS | set(own)
         else:
             fields = {
-                "command": INLINE_FIELDS if inline and "command" in node else NODE_FIELDS,
+                "command": INLINE_FIELDS if inline else NODE_FIELDS,
                 "sweep": SWEEP_NODE_FIELDS,
                 "pipeline": NESTED_NODE_FIELDS,
             }[kind]
@@ -232,12 +240,11 @@ class Level:
         }
         return [name for name in self.inputs if name in read]
 
-    def node_component(self, name: str, node: LocatedMapping) -> Component | None:
-        kind = str(node.get("type", "command"))
+    def node_component(self, name: str, node: LocatedMapping, kind: str) -> Component | None:
         if kind in TASK_SETTINGS:
             return self.task_component(name, kind, node)
         key = "trial" if kind == "sweep" else "component"
-        if key not in node and key == "component" and "command" in node:
+        if key not in node and key == "component" and IN_FULL & node.keys():
             return self.inline_component(node)
         named = node.get(key)
         if isinstance(named, LocatedMapping):
@@ -246,7 +253,7 @@ class Level:
                 return self.trial(named, node)
             self.problems.unknown_fields(named, COMPONENT_FIELDS, self.file, "component")
             return read_component(named, self.file, self.problems)
-        file = self.component_file(name, key, node)
+        file = self.component_file(name, key, node, "command")
         if file is None:
             return None
         if file not in self.shared.components:
@@ -285,16 +292,10 @@ class Level:
         named = node.get("component", node)
         file, content = self.file, named
         if not isinstance(named, LocatedMapping):
-            place = self.component_file(name, "component", node)
+            place = self.component_file(name, "component", node, kind)
             if place is None:
                 return None
             file = relative(place)
-            if re.search(r"^\$schema:.*promptflow", file.read_text("utf-8", "replace"), re.M):
-                message = (
-                    f"step `{name}`: {named} is a prompt flow, which a service of Azure ML runs"
-                )
-                self.not_here(node.line_of("component"), message)
-                return None
             content = self.problems.document(file, kind)
         if content is None:
             return None
@@ -305,6 +306,10 @@ class Level:
             return None
         if content is not node:
             settings = {key: node[key] for key in TASK_SETTINGS[kind] & node.keys()}
+            for key in [key for key, value in settings.items() if references(str(value))]:
+                if key != "input_data" and settings.pop(key) is not None:
+                    message = f"step `{name}`: `{key}` takes a value here, and no binding"
+                    self.not_here(node.line_of(key), message)
             content = located_like(content | settings, content)
         inputs = self.problems.section(node, "inputs", self.file)
         command = as_command(content, kind, inputs)
@@ -312,7 +317,8 @@ class Level:
             return self.inline_component(command)
         return read_component(command, file, self.problems)
 
-    def component_file(self, name: str, key: str, node: LocatedMapping) -> Path | None:
+    def component_file(self, name: str, key: str, node: LocatedMapping, kind: str) -> Path | None:
+        """The file of a step's component of a type; None where it is none."""
         named, line = node.get(key), node.line_of(key)
         if not isinstance(named, str):
             self.problem(line, f"step `{name}` needs `{key}: path/to/component.yml`")
@@ -333,6 +339,20 @@ class Level:
             hint = did_you_mean(file.name, near)
             self.problem(line, f"component file {named} does not exist{hint}")
             return None
+        content = Problems().mapping(file)
+        if content is not None and "promptflow" in str(content.get("$schema")):
+            message = f"step `{name}`: {named} is a prompt flow, which a service of Azure ML runs"
+            self.not_here(line, message)
+            return None
+        if content is None:
+            return file  # what is wrong with it is said where it is read
+        if not content.keys() & {"type", "command", "jobs", "task", "entry"}:
+            self.problem(line, f"step `{name}`: {named} is no component")
+            return None
+        if (found_kind := component_kind(content)) != kind:
+            message = f"step `{name}` needs a {kind} component, {named} is of type {found_kind}"
+            self.problem(line, message)
+            return None
         return file
 
     def nested_pipeline(self, name: str, node: LocatedMapping) -> Level | None:
@@ -346,7 +366,7 @@ class Level:
                 self.file, named, self.shared, prefix, self.around[:-1], is_component=written_here
             )
         else:
-            file = self.component_file(name, "component", node)
+            file = self.component_file(name, "component", node, "pipeline")
             if file is None:
                 return None
             if file in self.around:

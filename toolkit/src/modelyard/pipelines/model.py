@@ -100,10 +100,10 @@ class Port:
 
     def accepts(self, produced: str) -> bool:
         """Whether data of a type can be bound to this input: files to files, folders to folders."""
-        if self.type == ANY or PATH in (self.type, produced):
+        if self.type in (ANY, produced) or PATH in (self.type, produced):
             return True
         if "uri_file" in (self.type, produced):
-            return produced == self.type
+            return False
         return produced in FOLDER_TYPES and self.type in FOLDER_TYPES
 
 

@@ -30,7 +30,7 @@ from modelyard.pipelines.model import (
     Step,
     StepOutput,
 )
-from modelyard.pipelines.references import reference, reference_text
+from modelyard.pipelines.references import reference, reference_text, references, replaced
 from modelyard.sweeps.reader import read_sweep
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
@@ -97,6 +97,10 @@ def check_pipeline_component(path: Path) -> Problems:
     return shared.problems
 
 
+# What is read by the type of the input that it reaches.
+_READ_AS_EACH_OTHER = [{"string", kind} for kind in LITERAL_TYPES] + [{"integer", "number"}]
+
+
 @dataclass(frozen=True)
 class _Unbound:
     """An input of a nested pipeline that is optional and not given."""
@@ -127,7 +131,7 @@ class _Bound(Level):
             assert component is not None  # noqa: S101 (it is declared)
             is_sweep = node.get("type") == "sweep"
             variables = read_distribution(node, self.file, self.problems)
-            variables |= read_variables(node, self.file, self.problems)
+            variables |= self.resolved(read_variables(node, self.file, self.problems))
             steps.append(
                 Step(
                     self.prefix + name,
@@ -140,10 +144,22 @@ class _Bound(Level):
             )
         return steps
 
+    def resolved(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Texts with the values of the pipeline's inputs that they are bound to, where those are known."""
+        known = {
+            f"parent.inputs.{name}": str(bound.value)
+            for name, bound in self.given.items()
+            if isinstance(bound, Literal)
+        }
+        return {key: replaced(text, known) for key, text in texts.items()}
+
     def timeout(self, name: str, node: LocatedMapping) -> float | None:
         limits = self.problems.section(node, "limits", self.file)
         self.problems.unknown_fields(limits, {"timeout"}, self.file, "command's `limits`")
         value = limits.get("timeout")
+        if isinstance(value, str) and references(value):
+            text = self.resolved({"timeout": value})["timeout"]
+            value = int(text) if text.isdigit() else None if references(text) else text
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
@@ -288,7 +304,7 @@ class _Bound(Level):
         kind = port.type
         if isinstance(spec, dict) and reference(spec) is None:
             kind = str(spec.get("type", "uri_folder"))
-        if kind not in LITERAL_TYPES and not port.accepts(kind):
+        if not port.accepts(kind) and {kind, port.type} not in _READ_AS_EACH_OTHER:
             wrong(f"expects {port.type}, pipeline input `{name}` is {kind}")
             return None
         return bound

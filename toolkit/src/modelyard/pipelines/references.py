@@ -34,6 +34,11 @@ def reference_text(binding: Any) -> str:
     return binding.strip() if isinstance(binding, str) else ""
 
 
+def replaced(text: str, values: Mapping[str, str]) -> str:
+    """A text with the references that there is a value for replaced."""
+    return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
 def module_of(command: str) -> str | None:
     """The Python module of a plain `python -m module …` command, else None.
 

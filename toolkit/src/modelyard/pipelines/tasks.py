@@ -14,6 +14,7 @@ from typing import Any
 from modelyard.pipelines.azure_fields import Fields, fields_of
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.documents import WITHOUT_EFFECT, Problems
+from modelyard.pipelines.model import LITERAL_TYPES
 from modelyard.pipelines.references import reference
 from modelyard.yaml_files import LocatedMapping, did_you_mean, located_like
 
@@ -100,18 +101,10 @@ def check_task(content: LocatedMapping, kind: str, file: Path, problems: Problem
     if kind == "spark":
         _note_executors(content, file, problems)
     else:
-        if str(section["type"]).lower() != "run_function":
-            message = (
-                f"task.type: only run_function runs, on Azure ML too; found {section['type']!r}"
-            )
-            problems.add(file, section.line_of("type"), message)
         _note_arguments(section, file, problems)
-        source = reference(content["input_data"])
-        if source is None or source[0] != "inputs":
-            message = f"input_data: expected ${{{{inputs.NAME}}}}, found {content['input_data']!r}"
-            problems.add(file, content.line_of("input_data"), message)
-        elif wrong := _batches_of_files(content, source[-1]):
-            key = "partition_keys" if "partition_keys" in content else "mini_batch_size"
+        name = (reference(content["input_data"]) or [""])[-1]
+        if found := batches_mismatch(content, name):
+            key, wrong = found
             problems.add(file, content.line_of(key), f"{key}: {wrong}")
     return len(problems.found) == before
 
@@ -134,16 +127,19 @@ def _note_executors(content: LocatedMapping, file: Path, problems: Problems) -> 
         problems.note(file, conf.line_of(names[0]), message)
 
 
-def _batches_of_files(content: LocatedMapping, name: str) -> str | None:
-    """Why files cannot be handed out as a parallel step says; None where they can."""
+def batches_mismatch(content: LocatedMapping, name: str) -> tuple[str, str] | None:
+    """The field by which an input cannot be handed out in mini-batches, and why; None where it can."""
     spec = (content.get("inputs") or {}).get(name)
-    if not isinstance(spec, dict) or spec.get("type") not in ("uri_file", "uri_folder"):
+    kind = spec.get("type") if isinstance(spec, dict) else None
+    if kind in LITERAL_TYPES:
+        return "input_data", f"expected data, input `{name}` is a {kind}"
+    if kind not in ("uri_file", "uri_folder"):
         return None
     if "partition_keys" in content:
-        return f"they are columns of a table (mltable); input `{name}` is {spec['type']}"
+        return "partition_keys", f"columns of a table (mltable); input `{name}` is {kind}"
     size = str(content.get("mini_batch_size", 1))
-    if not size.isdigit():
-        return f"input `{name}` is files, so expected their number; found {size}"
+    if not size.isdigit() and "${{" not in size:
+        return "mini_batch_size", f"input `{name}` is files, so expected their number; found {size}"
     return None
 
 
