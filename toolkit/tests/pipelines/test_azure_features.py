@@ -258,6 +258,24 @@ def test_variables_includes_and_ignore_files_have_an_effect(azureml: Path) -> No
     assert not list(result.folder.rglob("note.txt"))
 
 
+def test_variables_and_limits_are_bound_to_inputs_of_the_pipeline(azureml: Path) -> None:
+    before = "inputs: {word: one, seconds: 60}"
+    after = (
+        "    environment_variables: {FOO: 'a ${{parent.inputs.word}}'}\n"
+        "    limits: {timeout: '${{parent.inputs.seconds}}'}\n"
+    )
+    declared = (
+        "inputs:\n  word: {type: string, default: two}\n  seconds: {type: integer, default: 9}\n"
+    )
+    (azureml / "inner.yml").write_text(show(before=declared, after=after))
+    text = "type: pipeline\njobs:\n  outer: {component: inner.yml}\n"
+    assert (
+        shown(run(azureml, show(before=before, after=after), inputs={"word": "three"}))[0]
+        == "a three"
+    )
+    assert shown(run(azureml, text), "outer.show")[0] == "a two"  # a step without a type
+
+
 def test_a_step_that_takes_longer_than_its_limit_is_stopped(azureml: Path) -> None:
     text = "type: pipeline\njobs:\n  s: {command: sleep 60, environment: 'azureml:train@latest', limits: {timeout: 1}}\n"
     with pytest.raises(RunFailed, match=r"stopped after 1 s, the step's limits\.timeout"):

@@ -197,7 +197,7 @@ def test_a_table_comes_in_one_mini_batch_for_each_partition(azureml: Path) -> No
         (
             "error_threshold: 1",
             "partition_keys: [a]",
-            "p.yml:10: partition_keys: they are columns of",
+            "p.yml:10: partition_keys: columns of",
         ),
         ("inputs.word", "inputs.wort", "p.yml:16: the command names ${{inputs.wort}}"),
     ],

@@ -231,12 +231,13 @@ class Level:
 
     def used(self) -> list[str]:
         """The inputs that a step reads; one that none reads needs no data."""
+        own = ("jobs", "component")  # where `parent` is the step
         read = {
-            found[2]
+            found.split(".")[2]
             for node in self.jobs.values()
-            if isinstance(node, dict) and isinstance(node.get("inputs"), dict)
-            for value in node["inputs"].values()
-            if (found := reference(value)) and found[:2] == ["parent", "inputs"] and len(found) == 3
+            if isinstance(node, dict)
+            for found in references(str([node[key] for key in node if key not in own]))
+            if re.match(r"parent\.inputs\.\w", found)
         }
         return [name for name in self.inputs if name in read]
 
