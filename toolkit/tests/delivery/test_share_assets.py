@@ -122,7 +122,7 @@ def test_the_columns_of_a_table_are_what_others_rely_on(
         ("prepare", "conf/project.yml", "registry: organization\n", "", "conf/project.yml names no registry"),
         (TRAIN, TRAIN, "azureml:train@latest", "azureml:train:3", "the environment azureml:train:3 is a workspace's"),
         ("training", TABLE, "../../data/table.csv", "azureml://datastores/x/paths/table.csv", "is not on this machine"),
-        ("prepare", "azureml/components/prepare.yml", "commandComponent", "pipelineComponent", "share its components, one by one"),
+        ("prepare", "azureml/components/prepare.yml", "type: command", "type: pipeline", "share its components, one by one"),
         ("prepare", str(FILE), "", "registries: {organization: {component: {prepare: {version: 1}}}}", "conf/shared.yml:1"),
     ],
 )  # fmt: skip

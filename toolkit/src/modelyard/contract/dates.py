@@ -94,11 +94,7 @@ MONTHS = (
     *("%G-W%V", "%G W%V", "%GW%V", "%G-W%V-%u", "W%V %G", "W%V/%G", "W%V-%G", "KW%V %G", "KW%V/%G"),
     *("KW %V/%G", "KW %V %G", "%G KW%V", "%G-KW%V"),
 )
-FORMATS = (
-    *DATES,
-    *MONTHS,
-    *(f"{date}{gap}{clock}" for date in DATES for gap in (" ", ", ", "T") for clock in CLOCKS),
-    *(f"{date} {clock}" for date in DATES for clock in ZONED),
+OTHERS = (
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M", "%Y-%m-%dT%H:%M:%S,%f"),
     *(
         "%a %b %d %H:%M:%S %Y",
@@ -282,7 +278,16 @@ def _could_be(word: str) -> bool:
 
 
 def _candidates(words: pa.Array) -> list[str]:
-    return [format for format in FORMATS if looks_like(words, format)]
+    """Find formats of which one of the words has the parts."""
+    dates = [date for date in DATES if looks_like(words, date, whole=False)]
+    formats = (
+        *dates,
+        *MONTHS,
+        *(f"{date}{gap}{clock}" for date in dates for gap in (" ", ", ", "T") for clock in CLOCKS),
+        *(f"{date} {clock}" for date in dates for clock in ZONED),
+        *OTHERS,
+    )
+    return [format for format in formats if looks_like(words, format)]
 
 
 def _fits(words: pa.Array, formats: Sequence[str]) -> np.ndarray:

@@ -139,9 +139,10 @@ def read_times(words: pa.Array, formats: Sequence[str], zone: str | None = None)
     return times
 
 
-def looks_like(words: pa.Array, format: str) -> bool:
-    """Whether one of the words has the parts of a format; cheaper than reading them."""
-    return bool(pc.any(pc.match_substring_regex(words, _pattern(format))).as_py())
+def looks_like(words: pa.Array, format: str, *, whole: bool = True) -> bool:
+    """Whether one of the words has the parts of a format, or begins with them; cheaper than reading them."""
+    pattern = _pattern(format) if whole else _pattern(format).removesuffix("$")
+    return bool(pc.any(pc.match_substring_regex(words, pattern)).as_py())
 
 
 def has_offset(words: pa.Array) -> np.ndarray:
