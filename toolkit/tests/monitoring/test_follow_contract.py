@@ -43,6 +43,24 @@ def test_columns_that_the_contract_does_not_have_are_told_with_their_line(
     assert "mlops monitor --follow-contract" in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a",
+        "create_monitor: x",
+        "create_monitor: {monitoring_signals: [1]}",
+        "create_monitor: {monitoring_signals: {a: 1}}",
+        "a: [1",
+    ],
+)
+def test_what_is_no_monitor_is_refused_and_stays_as_it_is(project: Monitored, text: str) -> None:
+    project.edit(text)
+    with pytest.raises(UsageError, match=r"monitor\.yml"):
+        follow_contract(project.root, project.file)
+    assert project.file.read_text(encoding="utf-8") == text
+
+
 def test_the_projects_own_file_follows_any_contract(project: Monitored) -> None:
     project.edit((ROOT / "azureml" / "monitoring" / "monitor.yml").read_text(encoding="utf-8"))
     changed = follow_contract(project.root, project.file)

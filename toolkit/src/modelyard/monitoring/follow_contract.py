@@ -15,7 +15,7 @@ from modelyard.monitoring.monitor_file import LOCAL_PERFORMANCE, Monitor, load_m
 from modelyard.monitoring.plan import task_of
 from modelyard.monitoring.schedule import DataDrift, DataQuality, ModelPerformance
 from modelyard.serving.collect import collected_features, output_names
-from modelyard.yaml_files import Problem, did_you_mean, read_yaml
+from modelyard.yaml_files import Problem, did_you_mean
 
 MOSTLY = 0.5  # a share of missing values
 
@@ -70,31 +70,21 @@ def _rewritten(
     text: str, file: Path, contract: Contract, compared: list[str], sparse: list[str]
 ) -> str:
     """Replace target, task and features in the text of a monitor's file; all else stays."""
-    whole = [name for name in compared if contract.columns[name].type == "integer"]
-    words = {
-        "ml_task": task_of(contract),
-        "target_column": contract.target.column,
-        "actual": contract.target.column,
-        "features": compared,
-        "feature_type_override": dict.fromkeys(whole, "numerical"),
-    }
-
     dense = [name for name in compared if name not in sparse] or compared
-    overridden = dict.fromkeys((name for name in whole if name in dense), "numerical")
-    without = words | {"features": dense, "feature_type_override": overridden}
-    content = read_yaml(file)
-    signals = (content.get("create_monitor") or {}).get("monitoring_signals") or {}
-    types = {name: signal.get("type") for name, signal in signals.items()}
+    words, words_of_drift = _words(contract, compared), _words(contract, dense)
+    types: dict[str | int, Any] = {}  # of signals: a signal comes before what it holds
 
     def edit(where: Where, found: Any) -> Any:
         if where == ("properties", LOCAL_PERFORMANCE):
             return replaced(found, edit)
         *above, last = where
+        if above == ["create_monitor", "monitoring_signals"] and isinstance(found, dict):
+            types[last] = found.get("type")
         of_signal = above[:2] == ["create_monitor", "monitoring_signals"] and len(above) == 3
         if of_signal and last == "features" and not isinstance(found, list):
             return KEEP  # the most important ones, or all
         if of_signal and types.get(above[-1]) != "data_quality":
-            return without.get(str(last), KEEP)
+            return words_of_drift.get(str(last), KEEP)
         is_target = above[-2:] == ["reference_data", "data_column_names"] and len(above) in (2, 5)
         is_task = above == ["create_monitor", "monitoring_target"]
         if of_signal or is_target or is_task:
@@ -105,6 +95,18 @@ def _rewritten(
         return replaced(text, edit)
     except ValueError as error:
         raise UsageError(f"{file}{error}") from None
+
+
+def _words(contract: Contract, features: list[str]) -> dict[str, Any]:
+    """What stands behind the keys that follow a contract."""
+    whole = [name for name in features if contract.columns[name].type == "integer"]
+    return {
+        "ml_task": task_of(contract),
+        "target_column": contract.target.column,
+        "actual": contract.target.column,
+        "features": features,
+        "feature_type_override": dict.fromkeys(whole, "numerical"),
+    }
 
 
 def check_agreement(monitor: Monitor, contract: Contract) -> None:
