@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.pipelines.documents import PipelineError
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.references import shell_line, words
+
+from tests.project import ROOT
 
 
 def problems(pipeline: Path, **options: object) -> str:
@@ -219,3 +223,28 @@ def test_any_path_stays_one_word(path: str) -> None:
         "|",
         "wc",
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("inputs", "learning_rate"), {"type": []}),
+        (("inputs", "data", "type"), []),
+        (("inputs", "data", "type"), {"a": 1}),
+        (("tags",), "x"),
+    ],
+)
+def test_a_value_of_another_shape_is_a_mistake_with_its_line(
+    tmp_path: Path, where: tuple[str, ...], value: object
+) -> None:
+    for folder in ("azureml", "conf", "src"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    file = tmp_path / "azureml" / "pipelines" / "train.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    place = content
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"train\.yml:\d+: .*" + where[min(1, len(where) - 1)]):
+        load_pipeline(file, need_data=False)

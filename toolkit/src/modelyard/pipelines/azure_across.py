@@ -233,26 +233,29 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
     for section in ("inputs", "outputs"):
         given, declared = file.below(key, section), content.get(section)
         known = declared if isinstance(declared, dict) else {}
-        for name in [name for name in given if name not in known]:
-            message = f"{job} has no such {section[:-1]}{did_you_mean(name, known)}"
-            checker.wrong(given.line_of(name), f"{key}.{section}.{name}", message)
-    given, known = file.below(key, "inputs"), content.get("inputs") or {}
-    for name in [name for name in given if name in known]:
-        if isinstance(given[name], LocatedMapping):
-            continue
-        if isinstance(known[name], dict) and known[name].get("type") not in LITERAL_TYPES:
-            wrong: str | None = f"expected a mapping with a `path`, found {given[name]!r}"
-        else:
-            wrong = _refused(path, name, given.text_of(name) or str(given[name]))
-        if wrong:
-            checker.wrong(given.line_of(name), f"{key}.inputs.{name}", wrong)
+        for name in given:
+            wrong: str | None = None
+            if name not in known:
+                wrong = f"{job} has no such {section[:-1]}{did_you_mean(name, known)}"
+            elif section == "inputs" and not isinstance(given[name], LocatedMapping):
+                wrong = _refused(path, known[name], given, name)
+            if wrong:
+                checker.wrong(given.line_of(name), f"{key}.{section}.{name}", wrong)
 
 
-def _refused(job: Path, name: str, value: str) -> str | None:
+def _refused(job: Path, declared: Any, given: LocatedMapping, name: str) -> str | None:
     """What a job that is fine has against a value of one of its inputs."""
-    for inputs in ({}, {name: value}):
-        try:
-            load_pipeline(job, overrides=inputs, need_data=False)
-        except PipelineError as error:
-            return error.problems[0].message if inputs else None
-    return None
+    if isinstance(declared, dict) and str(declared.get("type")) not in LITERAL_TYPES:
+        return f"expected a mapping with a `path`, found {given[name]!r}"
+    try:
+        value = given.text_of(name) or str(given[name])
+        load_pipeline(job, overrides={name: value}, need_data=False)
+    except PipelineError as error:
+        wrong = error.problems[0].message
+    else:
+        return None
+    try:
+        load_pipeline(job, need_data=False)
+    except PipelineError:
+        return None  # a fault of the job itself, which is said there
+    return wrong

@@ -226,7 +226,7 @@ def read_ports(
     result = {}
     section = problems.section(content, f"{kind}s", file)
     for name, spec in section.items():
-        if not isinstance(spec, LocatedMapping) or spec.get("type") not in {*types, PATH}:
+        if not isinstance(spec, LocatedMapping) or str(spec.get("type")) not in {*types, PATH}:
             found = spec.get("type") if isinstance(spec, dict) else spec
             expected = ", ".join(sorted(types))
             message = f"{kind} `{name}` needs a type, one of {expected}; found {found!r}"

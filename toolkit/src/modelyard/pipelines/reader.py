@@ -68,7 +68,7 @@ def load_pipeline(
         )
     level.declare()
     steps = level.bind({name: level.job_input(name, overrides.get(name)) for name in level.used()})
-    settings = problems.section(document, "settings", path)
+    settings, tags = (problems.section(document, key, path) for key in ("settings", "tags"))
     order = _order(level, {step.name: step for step in steps})
     if problems.found:
         raise PipelineError(problems.found)
@@ -77,7 +77,7 @@ def load_pipeline(
         file=path,
         experiment=document.get("experiment_name"),
         steps=tuple(order),
-        tags={str(k): str(v) for k, v in (document.get("tags") or {}).items()},
+        tags={str(k): str(v) for k, v in tags.items()},
         outputs={name: found for name, (found, _) in level.outputs.items() if found is not None},
         force_rerun=settings.get("force_rerun") is True,
         continue_on_step_failure=settings.get("continue_on_step_failure", True) is not False,
@@ -178,7 +178,7 @@ class _Bound(Level):
                 (override, override) if override is not None else (spec, self.inputs.text_of(name))
             )
             return self.literal(name, Port(name, ANY), value, text, line)
-        kind = spec.get("type", "uri_folder")
+        kind = str(spec.get("type", "uri_folder"))
         fields = PORT_FIELDS["input"] | {"path", "value"}
         self.problems.unknown_fields(spec, fields, self.file, "pipeline's input")
         check_mode(spec, "input", self.file, self.problems)
