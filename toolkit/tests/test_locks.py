@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
+from modelyard.locks import upgrade_locks
 
 from tests.cli.test_main import call
 
@@ -49,3 +51,16 @@ def test_when_one_lock_fails_all_are_as_before(
     assert call(monkeypatch, "upgrade-locks") == 2
     assert lock.read_text() == BEFORE
     assert "as they were before" in capfd.readouterr().err
+
+
+def test_interrupted_it_leaves_all_locks_as_before(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        lock.write_text(AFTER)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        upgrade_locks(lock.parents[1])
+    assert lock.read_text() == BEFORE

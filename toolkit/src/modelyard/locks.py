@@ -30,16 +30,17 @@ def upgrade_locks(root: Path) -> list[Move]:
     """
     before = {file: file.read_text(encoding="utf-8") for file in _locks(root)}
     try:
-        done = subprocess.run(["make", "upgrade-locks"], cwd=root, stdout=sys.stderr, check=False)  # noqa: S607
-        failed = done.returncode != 0
+        subprocess.run(["make", "upgrade-locks"], cwd=root, stdout=sys.stderr, check=True)  # noqa: S607
     except FileNotFoundError:
         raise UsageError("`make` was not found: install it, then try again") from None
-    if failed:
+    except BaseException as error:
         for file, text in before.items():
             write_text(file, text)
+        if not isinstance(error, subprocess.CalledProcessError):
+            raise  # interrupted
         raise UsageError(
             "`make upgrade-locks` failed, see above: the locks are as they were before"
-        )
+        ) from None
     moves = []
     for file in _locks(root):
         old, new = _pins(before.get(file, "")), _pins(file.read_text(encoding="utf-8"))
