@@ -25,7 +25,7 @@ from modelyard.errors import UsageError
 Sign = Literal[".", ","]
 SAMPLE = 200
 MOST_UNITS = 5
-# ISO 4217.
+# ISO 4217, and RMB.
 CODES = frozenset(
     re.findall(
         "...",

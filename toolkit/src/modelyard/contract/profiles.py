@@ -151,10 +151,12 @@ def read_profiles(
             found = conventions.numbers_in(cells.words)
             if isinstance(found, str):
                 notes[name].append(found)
-            elif found is not None and (
-                found.written.clock or _compact(name, cells) or not _names(cells.words, notes[name])
-            ):
-                numbers[name] = found
+            elif found is not None:
+                told: list[str] = []
+                if found.written.clock or not _names(cells.words, told) or _compact(name, cells):
+                    numbers[name] = found
+                else:
+                    notes[name] += told
         if infinite := cells.infinite:
             notes[name].append(f"{infinite:,} infinite values count as missing")
     votes = conventions.decide(numbers, decimal, next(iter(table.columns.values())).delimiter)
