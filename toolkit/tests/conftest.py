@@ -31,6 +31,14 @@ settings.register_profile("toolkit", deadline=None, derandomize=True, database=N
 settings.load_profile("toolkit")
 
 
+# Begun first: begun last, a worker would be alone with one of them.
+LONG = ("test_tour.py", "test_sample_job.py", "test_recordings.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what killed processes leave behind among pytest's folders, which it deletes."""

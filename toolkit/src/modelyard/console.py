@@ -35,6 +35,11 @@ def listed(
     return f"{text}{separator.lstrip(',')}and {rest:,} more" if rest > 0 else text
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: `1 row`, `1,200 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def short_commit(commit: str) -> str:
     """Shorten a commit; `-dirty` stays."""
     name, dash, rest = commit.partition("-")

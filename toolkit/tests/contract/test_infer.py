@@ -48,7 +48,7 @@ def test_rows_of_one_person_are_warned_about_and_kept_together_where_asked(tmp_p
 def test_what_is_left_out_or_looks_like_missing_is_said(tmp_path):
     columns = with_target()
     columns["target"][:3] = ["", "", ""]
-    assert "3 rows have no target: they will be left out." in inferred(tmp_path, columns).messages
+    assert "Left out: 3 rows without target." in inferred(tmp_path, columns).messages
     columns["target"][:3] = ["?", "?", "?"]
     (warning,) = inferred(tmp_path, columns).warnings
     assert 'the class "?" has 3 rows' in warning

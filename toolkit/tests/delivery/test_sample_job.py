@@ -35,7 +35,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = gates.read_text(encoding="utf-8")
     gates.write_text(text.replace("resamples: 500", "resamples: 50"), encoding="utf-8")
     pipeline = root / TRAIN
-    pipeline.write_text(pipeline.read_text().replace("max_iterations: 500", "max_iterations: 6"))
+    text = pipeline.read_text().replace("max_iterations: 500", "max_iterations: 6")
+    pipeline.write_text(text.replace("learner: auto", "learner: boosting"))
     (root / ".gitignore").write_text("/.runs/\n/.mlflow/\n/build/\n")
     git(root, "init", "--quiet")
     git(root, "add", "--all")

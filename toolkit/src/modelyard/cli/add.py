@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.terminal import JsonOption, say
+from modelyard.console import counted
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import project_root
 
@@ -292,5 +293,5 @@ def _printed(plan: Plan) -> list[str]:
             lines += [f"      {one.why}"] if one.why and counts else []
     totals = [sum(column) for column in zip(*(one.lines() for one in plan.files), strict=True)]
     if totals:
-        lines.append(f"{len(plan.files)} files, +{totals[0]} -{totals[1]} lines")
+        lines.append(f"{counted(len(plan.files), 'file')}, +{totals[0]} -{totals[1]} lines")
     return lines

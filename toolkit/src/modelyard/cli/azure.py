@@ -12,6 +12,7 @@ import typer
 
 from modelyard.cli.terminal import EnvironmentOption, JsonOption, saying
 from modelyard.console import console as open_console
+from modelyard.console import counted
 from modelyard.files import project_root
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def submit(
         except NothingNew as nothing:  # not a fault: a schedule asks again
             print(json.dumps({"job": None}) if as_json else f"nothing is trained: {nothing}")
             return
-        say(f"data {ASSET}:{new.version} is registered, {new.added} rows more")
+        say(f"data {ASSET}:{new.version} is registered, {counted(new.added, 'row')} more")
     ended = jobs.submit(root, workspace, file, inputs=given, name=name, say=say, wait=wait)
     if as_json:
         steps = dict(ended.steps)
@@ -90,7 +91,7 @@ def refresh(
         print(json.dumps({"version": new.version, "before": new.before, "rows_added": new.added}))
     else:
         print(
-            f"data {ASSET}:{new.version} follows {new.before or 'nothing'}, {new.added} rows more"
+            f"data {ASSET}:{new.version} follows {new.before or 'nothing'}, {counted(new.added, 'row')} more"
         )
 
 

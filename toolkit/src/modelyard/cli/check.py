@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.console import counted
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import project_root, relative, write_text
 
@@ -50,7 +51,7 @@ def check(
         found = replace(found, problems=problems, warnings=warnings)
     for file, kind in found.files.items():
         if file in found.steps:
-            print(f"{relative(file)}: {found.steps[file]} steps, fine")
+            print(f"{relative(file)}: {counted(found.steps[file], 'step')}, fine")
         elif not any(problem.file == file for problem in found.problems):
             print(f"{relative(file)}: {kind}, fine")
     for name, some in (("note", found.notes), ("warning", found.warnings)):

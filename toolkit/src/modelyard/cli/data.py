@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from modelyard.cli.terminal import JsonOption, print_path
+from modelyard.console import counted
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import project_root, relative
 
@@ -139,9 +140,11 @@ def _show_anonymity(found: Anonymity) -> None:
         return f"{rows:,} ({rows / found.rows:.1%})"
 
     by = ", ".join(found.columns)
-    print(f"{found.table}: {found.rows:,} rows in {found.groups:,} groups of equal {by}")
-    counted = "" if found.of == "rows" else f", counted by {found.of}"
-    print(f"k = {found.k:,}, the smallest group{counted}")
+    print(
+        f"{found.table}: {counted(found.rows, 'row')} in {counted(found.groups, 'group')} of equal {by}"
+    )
+    unit = "" if found.of == "rows" else f", counted by {found.of}"
+    print(f"k = {found.k:,}, the smallest group{unit}")
     print(f"rows in groups of fewer than {found.least:,}: {part(found.rows_below)}")
     if found.without:
         heading = ("without", "k", f"rows in groups below {found.least:,}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow.compute as pc
 
-from modelyard.console import listed
+from modelyard.console import counted, listed
 from modelyard.contract.conventions import STAND_INS
 from modelyard.contract.names import names_somebody
 from modelyard.contract.profiles import Profile
@@ -34,7 +34,7 @@ def doubts(columns: Mapping[str, Cells], target: Profile) -> list[str]:
     if target.type in ("category", "text"):
         for name in sorted(STAND_INS & set(target.counts.index)):
             said.append(
-                f'the class "{name}" has {target.counts[name]:,} rows: if it stands for a missing value, write '
+                f'the class "{name}" has {counted(target.counts[name], "row")}: if it stands for a missing value, write '
                 f'`missing: ["{name}"]` for {target.name} in the contract, and leave it out of the classes.'
             )
     return said
@@ -65,9 +65,7 @@ def messages_of(
     """Say which rows will be left out, and by which columns they could be split by time."""
     said = []
     if target.nulls.any():
-        said.append(
-            f"{int(target.nulls.sum()):,} rows have no {target.name}: they will be left out."
-        )
+        said.append(f"Left out: {counted(int(target.nulls.sum()), 'row')} without {target.name}.")
     times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
     if time is None and group is None and times:
         names = f"--time {times[0]} would split them by time" + (
@@ -75,6 +73,5 @@ def messages_of(
         )
         said.append(f"No time column: rows are split at random; {names}.")
     if time is not None and profiles[time].nulls.any():
-        count = int(profiles[time].nulls.sum())
-        said.append(f"{count:,} rows have no {time}: they will be left out.")
+        said.append(f"Left out: {counted(int(profiles[time].nulls.sum()), 'row')} without {time}.")
     return said

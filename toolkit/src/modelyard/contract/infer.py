@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modelyard.console import console, listed, shown
+from modelyard.console import console, counted, listed, shown
 from modelyard.console import table as printed
 from modelyard.contract.advice import doubts, groups_in, messages_of
 from modelyard.contract.conventions import Sign
@@ -447,7 +447,7 @@ def show(inference: Inference, table: str, written: Sequence[Path]) -> None:
                 "; ".join([*([profile.why] if profile.why else []), *profile.notes]),
             )
         )
-    title = f"{table}: {inference.rows:,} rows, {len(rows)} columns"
+    title = f"{table}: {counted(inference.rows, 'row')}, {counted(len(rows), 'column')}"
     headings = ("column", "type", "role", "missing", "distinct", "values", "notes")
     out.print(printed(title, headings, rows, right=("missing", "distinct")))
     for message in inference.messages:

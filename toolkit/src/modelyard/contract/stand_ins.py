@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelyard.console import counted
 from modelyard.contract.dates import near
 from modelyard.data.cells import Cells, Reading, parse, parse_words
 from modelyard.data.times import EARLIEST, LATEST
@@ -53,7 +54,7 @@ def far_dates(cells: Cells, reading: Reading, notes: list[str]) -> Reading:
         ):
             return reading
     notes.append(
-        f"{', '.join(sorted(found))} in {len(rows):,} rows: a datetime ends at {LATEST:%Y-%m-%d} and begins at "
+        f"{', '.join(sorted(found))} in {counted(len(rows), 'row')}: a datetime ends at {LATEST:%Y-%m-%d} and begins at "
         f"{EARLIEST:%Y-%m-%d}; read as missing"
     )
     return reading.model_copy(update={"missing": (*reading.missing, *sorted(found))})
@@ -86,10 +87,12 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
         elif count >= OFTEN and count >= OFTEN * int(others.value_counts().iloc[0]):
             frequent.append((value, count))
     for value, count in frequent:
-        profile.notes.append(f"{_shown(value)} in {count:,} rows: does it stand for missing?")
+        profile.notes.append(
+            f"{_shown(value)} in {counted(count, 'row')}: does it stand for missing?"
+        )
     if not far:
         return
-    told = ", ".join(f"{_shown(value)} in {count:,} rows" for value, count in far)
+    told = ", ".join(f"{_shown(value)} in {counted(count, 'row')}" for value, count in far)
     if is_target:
         profile.notes.append(f"{told}: if it stands for missing, list it under missing")
         return
@@ -112,7 +115,7 @@ def _ask_about_code(profile: Profile, values: pd.Series) -> None:
         if code in CODES and apart:
             count = int((values == code).sum())
             profile.notes.append(
-                f"{_shown(code)} in {count:,} rows, apart from all others: if it stands for missing, list it under missing"
+                f"{_shown(code)} in {counted(count, 'row')}, apart from all others: if it stands for missing, list it under missing"
             )
 
 

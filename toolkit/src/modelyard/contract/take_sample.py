@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from modelyard.console import counted
 from modelyard.contract.made_up import small_table
 from modelyard.contract.model import Column, Contract, TableRules, load_contract, save_contract
 from modelyard.contract.reading import missing_columns
@@ -52,7 +53,7 @@ class Sample:
             return f"{self.rows:,} rows made up from the contract: they say whether the pipeline runs, nothing of the model"
         text = f"{self.rows:,} of {self.of:,} rows, {self.how}"
         if self.without_time:
-            text += f"; {self.without_time:,} rows without a readable time are left out"
+            text += f"; {counted(self.without_time, 'row')} without a readable time left out"
         return text
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.azure import Workspace, azure_errors, or_none, storage_container
+from modelyard.console import counted
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import digest
@@ -148,7 +149,7 @@ def _joined(
     inputs = pd.concat([pd.read_parquet(file) for file in parts]).drop_duplicates(ID)
     rows = inputs.merge(truth[[ID, KNOWN_AT, target]], on=ID, how="inner")
     say(
-        f"{len(truth)} rows of ground truth since {since:%Y-%m-%d}, {len(rows)} of them of collected rows"
+        f"{counted(len(truth), 'row')} of ground truth since {since:%Y-%m-%d}, {len(rows)} of them of collected rows"
     )
     if rows.empty:
         return pd.DataFrame(), None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,6 +20,7 @@ Weights = NDArray[np.int64] | Floats
 # Weights (resamples, rows) to the values of every metric (resamples,).
 Measure = Callable[[Weights], dict[str, Floats]]
 
+THREADS = min(4, os.cpu_count() or 1)
 BATCH_CELLS = 2_000_000  # weights held at a time, resamples x rows
 
 
@@ -66,11 +69,12 @@ def bootstrap(
     draws = (
         _drawn(min(batch, resamples - start), unit, random) for start in range(0, resamples, batch)
     )
-    # Sums over a few columns are too short for threads, which would mostly wait for each other.
-    with threadpool_limits(1, user_api="blas"):
+    # Sums over a few columns are too short for the threads of BLAS, which would mostly wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as threads:
         for weights in chain([as_they_are], draws):
+            parts = np.array_split(weights, min(THREADS, len(weights)))
             for model, function in measures.items():
-                found[model].append(function(weights))
+                found[model] += threads.map(function, parts)
     return {
         model: {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
         for model, parts in found.items()

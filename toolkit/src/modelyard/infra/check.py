@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.files import relative
 from modelyard.infra import compiler, promises, scan
@@ -81,7 +82,7 @@ def _compiled(
             "build, lint, format, evaluation, promises, service and names of resources, since the "
             f"Bicep compiler is not installed: {compiler.INSTALL}"
         )
-    say(f"compiling {len(bicep) + len(parameters)} files with {program.name}")
+    say(f"compiling {counted(len(bicep) + len(parameters), 'file')} with {program.name}")
     found = list(compiler.check(program, bicep, parameters))
     unread: list[str] = []
     with ThreadPoolExecutor(compiler.AT_ONCE) as threads:
@@ -117,5 +118,5 @@ def printed(checked: Checked) -> Iterator[str]:
     verdict = "1 finding" if count == 1 else f"{count} findings" if count else ""
     if checked.left_out:
         verdict = ", ".join(filter(None, (verdict, f"not judged: {checked.left_out}")))
-    looked = "1 file" if checked.files == 1 else f"{checked.files} files"
+    looked = counted(checked.files, "file")
     yield f"{looked}: {verdict or 'fine'}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import counted
 from modelyard.environments import environment_python, requirements_file
 from modelyard.errors import UsageError
 from modelyard.files import write_text
@@ -42,7 +43,7 @@ def check(root: Path, say: Callable[[str], object]) -> Iterator[Finding]:
     try:
         results = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        say(f"scanning {len(files)} files with checkov")
+        say(f"scanning {counted(len(files), 'file')} with checkov")
         results = _run(environment_python(root, "checkov", say), folder)
         write_text(kept, json.dumps(results))
         for old in sorted(kept.parent.glob("*.json"), key=_written)[:-KEPT]:

@@ -81,12 +81,12 @@ def save_model(
 
 def _requirements(model: Any) -> list[str]:
     """List pinned requirements: `NEEDED_TO_LOAD`, and the distribution of the learner."""
+    packages = {type(part).__module__.partition(".")[0] for part in _parts(model)}
     names = list(NEEDED_TO_LOAD)
-    found = importlib.metadata.packages_distributions()
-    for part in _parts(model):
-        for name in found.get(type(part).__module__.partition(".")[0], []):
-            if name not in names and name != "modelyard":
-                names.append(name)
+    # Whose distribution is known; to find that of another, all that is installed is read.
+    if others := packages - {"modelyard", "sklearn"}:
+        found = importlib.metadata.packages_distributions()
+        names += sorted({name for one in others for name in found.get(one, [])} - {*names})
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from modelyard.azure import Workspace, azure_errors
+from modelyard.console import counted
 from modelyard.contract.model import load_contract
 from modelyard.errors import UsageError
 from modelyard.events.event import BREACH_TAG
@@ -64,7 +65,7 @@ def monitor_endpoint(
         for note in copied.notes:
             say(note)
         for (name, collection), rows in copied.rows.items():
-            say(f"{endpoint}/{name}: {rows} rows of {collection}")
+            say(f"{endpoint}/{name}: {counted(rows, 'row')} of {collection}")
         base = output or root / RESULTS / at.strftime("%Y%m%dT%H%M%SZ")
         for name in live:
             results[name] = run_monitor(

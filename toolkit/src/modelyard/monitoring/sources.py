@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelyard.console import listed
+from modelyard.console import counted, listed
 from modelyard.contract.line import another_line
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
@@ -149,7 +149,7 @@ class Sources:
         for why, left_out in others.items():
             rows = sum(batch.rows for batch in batches(Window(tuple(left_out), start, end), {}))
             self.notes.append(
-                f"{rows:,} rows of {context} from {start:%Y-%m-%d} to {end:%Y-%m-%d} are left out, another "
+                f"{counted(rows, 'row')} of {context} from {start:%Y-%m-%d} to {end:%Y-%m-%d} are left out, another "
                 f"line of versions answered them: {why}"
             )
         return kept

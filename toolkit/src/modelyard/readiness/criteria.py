@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from modelyard.console import counted
 from modelyard.files import read_json
 from modelyard.git import asked
 from modelyard.models.version import CHAMPION
@@ -69,13 +70,14 @@ def _code(seen: Seen) -> Found:
 
 def _tests(seen: Seen) -> Found:
     count = len(list((seen.root / "tests").glob("test_*.py")))
-    return Found(count > 0, f"{count} files of tests" if count else "there are no tests")
+    return Found(count > 0, f"{counted(count, 'file')} of tests" if count else "there are no tests")
 
 
 def _trained(seen: Seen) -> Found:
     number = len(seen.versions)
     return Found(
-        number > 0, f"{number} versions registered" if number else "nothing was trained yet"
+        number > 0,
+        f"{counted(number, 'version')} registered" if number else "nothing was trained yet",
     )
 
 

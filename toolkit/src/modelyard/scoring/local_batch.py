@@ -27,7 +27,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from modelyard.console import listed
+from modelyard.console import counted, listed
 from modelyard.environments import environment_python
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.models.registry import locate
@@ -68,7 +68,7 @@ class Scored:
         found, model = self.summary, self.summary["model"]
         speed = f", {self.new_rows / self.seconds:,.0f} rows/s" if self.new_rows else ""
         console.print(
-            f"{found['rows']:,} rows: {found['scored']:,} scored by {model['name']} "
+            f"{counted(found['rows'], 'row')}: {found['scored']:,} scored by {model['name']} "
             f"v{model['version']}, {found['rejected']:,} rejected, {found['parts']:,} parts in "
             f"{output} ({self.seconds:.1f} s{speed})",
             highlight=False,
