@@ -246,6 +246,10 @@ jobs:
     distribution: {type: mpi, process_count_per_instance: '${{parent.inputs.n}}'}
   e:
     component: azureml:fit_pipeline:1
+  f:
+    component: ../components/v24.yml
+    conf: {spark.driver.cores: 1, spark.driver.memory: 1g, spark.executor.cores: 1, spark.executor.memory: 1g, spark.executor.instances: 1}
+    resources: {instance_type: standard_e4s_v3, runtime_version: "3.5"}
 """,
     "components/v23.yml": """$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json
 name: v23
@@ -257,7 +261,6 @@ outputs: {o: {type: boolean, is_control: true}}
 name: v24
 code: ../code
 entry: {file: score.py}
-conf: {spark.synapse.library.python.env: x}
 """,
     "components/v25.yml": """$schema: http://azureml/sdk-2-0/AutoMLComponent.json
 name: v25

@@ -396,6 +396,9 @@ MISTAKES = [
     ("schedules/from.yml", "inputs: {rate: 0.7}", "outputs: {modle: {mode: upload}}", 15, "no such output; did you mean `model`?"),
     ("datastores/v19.yml", "container_name: c", "container_name: C_1", 5, "lower-case letters"),
     ("jobs/automl.yml", "training_data: {path: ../code, type: mltable}\n", "", 1, "`training_data` is missing"),
+    ("pipelines/v22.yml", "conf: {spark.driver.cores: 1, ", "conf: {", 26, "`spark.driver.cores` is missing"),
+    ("pipelines/v22.yml", "    conf: {", "    tags: {", 25, "`conf` is missing, here and in the component"),
+    (ALL, "    conf:\n      spark", "    tags:\n      spark", 45, "jobs.count: `conf` is missing"),
     # secrets
     (ONLINE, "ROWS: '9'", "DB_PASS: hunter2", 11, "a secret in a file"),
     (ONLINE, "ROWS: '9'", "KEY: 8f3b2c1d9e7a4f6b8c0d1e2f3a4b5c6d", 11, "a secret in a file"),

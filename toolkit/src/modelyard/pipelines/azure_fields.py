@@ -342,7 +342,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "MonitorSchedule": ("trigger", "create_monitor"),
     "ParallelComponent": ("task", "input_data"),
     "ComponentParallelTask": ("code", "entry_script"),
-    "SparkComponent": ("code", "conf"),
+    "SparkComponent": ("code",),  # a step may give the `conf`
     "SparkJob": ("code", "conf"),
     "SparkResourceConfiguration": ("instance_type", "runtime_version"),
     "KubernetesOnlineEndpoint": ("compute",),

@@ -12,6 +12,7 @@ from modelyard.pipelines.azure_steps import (
     parallel,
     search,
     spark,
+    step_sizes,
 )
 from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
 from modelyard.pipelines.references import references
@@ -53,6 +54,8 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
             command_script(file, node, checker, where)
         if kind == "spark" and "component" in node:
             check_spark_inputs(node, checker, f"{where}.")
+            if (component := _component(file, node)) is not None:
+                step_sizes(node, component, checker, where)
         elif kind == "spark":
             spark(file, node, checker, where)
         if kind == "parallel" and "component" not in node:

@@ -68,22 +68,45 @@ def spark_file(file: AzureFile, checker: Checker) -> None:
             checker.wrong(port.line_of("mode"), f"inputs.{name}.mode", message)
 
 
+def _sizes(conf: LocatedMapping, line: int, place: str, checker: Checker) -> None:
+    """Check that the settings of the driver and the executors are all there."""
+    needed = SPARK_NEEDS if _is_dynamic(conf) else (*SPARK_NEEDS, "spark.executor.instances")
+    for key in [key for key in needed if key not in conf]:
+        if meant := nearest(key, set(conf) - _SPARK_KEYS, 0.9):
+            at = conf.line_of(meant)
+            checker.wrong(at, f"{place}conf.{meant}", f"did you mean `{key}`?")
+        else:
+            checker.wrong(line, f"{place}conf", f"`{key}` is missing")
+
+
+def step_sizes(
+    node: LocatedMapping, component: LocatedMapping, checker: Checker, where: str
+) -> None:
+    """Check that a step gives the settings that its component leaves out altogether."""
+    given, conf = component.get("conf"), node.get("conf")
+    if isinstance(given, dict) and given.keys() & _SPARK_KEYS:
+        return
+    if "conf" not in node:
+        checker.wrong(node.line, where, "`conf` is missing, here and in the component")
+    elif isinstance(conf, LocatedMapping):
+        _sizes(conf, node.line_of("conf"), f"{where}.", checker)
+
+
+def _is_dynamic(conf: LocatedMapping) -> bool:
+    return str(conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
+
+
 def spark(file: AzureFile, content: LocatedMapping, checker: Checker, where: str = "") -> None:
     """Check a Spark component, a job, or a step that brings its code."""
     place = f"{where}." if where else ""
     conf = content.get("conf")
     given: LocatedMapping = conf if isinstance(conf, LocatedMapping) else empty()
     line = content.line_of("conf")
-    dynamic = str(given.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
     # The steps of a component may give what it leaves out altogether.
     if "conf" in content and (given.keys() & _SPARK_KEYS or file.kind != "spark component"):
-        for key in (*SPARK_NEEDS, *(() if dynamic else ("spark.executor.instances",))):
-            meant = nearest(key, set(given) - _SPARK_KEYS, 0.9)
-            if key not in given and meant:
-                at = given.line_of(meant)
-                checker.wrong(at, f"{place}conf.{meant}", f"did you mean `{key}`?")
-            elif key not in given:
-                checker.wrong(line, f"{place}conf", f"`{key}` is missing")
+        _sizes(given, line, place, checker)
+    elif where and "conf" not in content:
+        checker.wrong(content.line, where, "`conf` is missing")
     for key in given:
         value = str(given[key])
         pattern, means = (
@@ -98,7 +121,7 @@ def spark(file: AzureFile, content: LocatedMapping, checker: Checker, where: str
                 given.line_of(key), f"{place}conf.{key}", f"expected {means}; found {value!r}"
             )
     ends = [f"spark.dynamicAllocation.{end}Executors" for end in ("min", "max")]
-    if dynamic:
+    if _is_dynamic(given):
         for key in ends:
             if key not in given:
                 checker.wrong(

@@ -120,7 +120,7 @@ def _note_arguments(task: LocatedMapping, file: Path, problems: Problems) -> Non
 
 
 def _note_executors(content: LocatedMapping, file: Path, problems: Problems) -> None:
-    conf = content["conf"]
+    conf = content.get("conf") or LocatedMapping()
     names = [key for key in conf if str(key).startswith(("spark.executor", "spark.dynamic"))]
     if names:
         message = f"no effect here, Spark runs in one process: {', '.join(map(str, names))}"
