@@ -373,9 +373,6 @@ def known_commands() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.xfail(
-    "refresh" not in known_commands(), reason="some commands come with the releases on Azure"
-)
 def test_every_command_of_the_workflows_exists_with_its_options(
     github: BakedProject, tmp_path: Path
 ) -> None:
