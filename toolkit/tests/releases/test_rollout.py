@@ -20,7 +20,7 @@ from modelyard.errors import CheckFailed, UsageError
 from modelyard.gates import Release
 from modelyard.models.reasons import Reason
 from modelyard.releases import rollout
-from modelyard.releases.endpoint import Deployment, Endpoint, EndpointError
+from modelyard.releases.endpoint import Deployment, Endpoint, EndpointError, Metrics
 from modelyard.releases.release import drive
 from modelyard.releases.release_record import FileRecord, evidence
 from modelyard.releases.rollout import (
@@ -168,6 +168,20 @@ def test_a_version_slower_than_the_limit_is_rolled_back_however_slow_the_old_one
     ended = go(serving, begun(serving, "2"))
     assert ended.stage == ROLLED_BACK
     assert [one.gate for one in ended.reasons if not one.passed] == ["mirror: fast enough"]
+
+
+@pytest.mark.parametrize(
+    ("requests", "p95", "seconds", "passed"),
+    [(120, 40.0, 3, True), (120, 140.0, 3, None), (200, 140.0, 3, False), (120, 140.0, 601, False)],
+)
+def test_a_pause_in_a_few_requests_is_no_slow_version(
+    serving: FakeEndpoint, requests: int, p95: float, seconds: float, passed: bool | None
+) -> None:
+    state = replace(begun(serving, "2"), stage="mirror", resumed=0.0)
+    new, old = Metrics(requests, 0, 0, 5.0, p95), Metrics(500, 0, 0, 5.0, 30.0)
+    seen = rollout.Observation(serving.view(), seconds, new=new, old=old)
+    found = rollout.judge(state, seen, SETTINGS, LIMITS)
+    assert (None if found is None else all(one.passed for one in found)) == passed
 
 
 @pytest.mark.parametrize(
