@@ -27,7 +27,7 @@ DOCUMENTED = {
     "group exists": "name",
     "provider list": "query output",
     "provider register": "namespace wait",
-    "role assignment list": "resource-group output",
+    "role assignment list": "all output",
     "role assignment delete": "ids assignee role scope resource-group yes",
     "devops project show": _PLACE,
     "repos show": f"repository {_PLACE}",

@@ -118,7 +118,8 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
     load_project(root).environment(environment)
     azure, account = _azure()
     here = _target(root, environment, azure, account)
-    left = left_behind(partial(_query, azure), _parameters(root, environment), here, _say)
+    parameters = _parameters(root, environment)
+    left = left_behind(partial(_query, azure), parameters, here, _say, outside=True)
     refused = []
     for one in left:
         _say(f"- {one}")
