@@ -19,6 +19,7 @@ from modelyard.infra import before, compiler, left, scan
 from modelyard.infra.check import check
 from modelyard.infra.compiler import NOWHERE, Target
 from modelyard.infra.deploy import deploy, remove_left
+from modelyard.infra.left import ASSIGNMENTS
 from modelyard.infra.snapshot import Planned
 
 from tests import az
@@ -299,7 +300,7 @@ def test_a_deployment_goes_to_the_group_of_its_environment(project: Path, progra
         "account show --output json",
         "group exists --name rg-acme-small-dev",
         f"rest --method get --url {SUBSCRIPTION}/resourceGroups/rg-acme-small-dev/{ACCOUNT}",
-        "role assignment list --resource-group rg-acme-small-dev --output json",
+        f"rest --method get --url {SUBSCRIPTION}/resourceGroups/rg-acme-small-dev/{ASSIGNMENTS}",
         "deployment group create --name infra-dev --resource-group rg-acme-small-dev"
         f" --parameters {project / 'infra' / 'dev.bicepparam'} --query properties.outputs",
     ]
@@ -871,7 +872,8 @@ def test_zones_are_refused_in_a_region_without_them(
 def test_what_may_not_be_looked_at_is_said(
     shared: Path, program: Program, capsys: pytest.CaptureFixture[str]
 ):
-    program("az", '[ "$1" = role ] && { echo Forbidden >&2; exit 1; }\n' + answering())
+    refused = 'case "$*" in *roleAssignments*) echo Forbidden >&2; exit 1;; esac\n'
+    program("az", refused + answering())
     deploy(shared, "dev")
     assert "not looked at assignments: Forbidden" in capsys.readouterr().out
 
