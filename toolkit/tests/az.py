@@ -25,6 +25,7 @@ DOCUMENTED = {
     "deployment group what-if": f"{_DEPLOYMENT} no-pretty-print result-format output",
     "group create": "name location tags",
     "group exists": "name",
+    "functionapp deployment source config-zip": "build-remote resource-group name src",
     "provider list": "query output",
     "provider register": "namespace wait",
     "role assignment list": "all output",

@@ -18,7 +18,7 @@ from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import before, compiler, left, scan
 from modelyard.infra.check import check
 from modelyard.infra.compiler import NOWHERE, Target
-from modelyard.infra.deploy import deploy, remove_left
+from modelyard.infra.deploy import deploy, deploy_events, remove_left
 from modelyard.infra.left import ASSIGNMENTS
 from modelyard.infra.snapshot import Planned
 
@@ -607,6 +607,21 @@ def test_a_comparison_stops_no_trigger(larger: Path, program: Program):
     words = program("az", answering(triggers_weekly='{"properties": {"runtimeState": "Started"}}'))
     deploy(larger, "dev", what_if=True)
     assert "/stop?" not in words.read_text()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_code_of_the_function_app_is_brought_to_the_one_of_the_environment(
+    project: Path, program: Program, monkeypatch: pytest.MonkeyPatch, refused: bool
+):
+    monkeypatch.setattr("modelyard.infra.deploy.write_package", lambda _, path: path.touch())
+    words = program("az", f'[ "$1" = functionapp ] && exit {int(refused)}\n' + AZURE)
+    if refused:
+        with pytest.raises(CheckFailed, match="Runners in the network"):
+            deploy_events(project, "dev")
+    else:
+        deploy_events(project, "dev")
+    last = words.read_text().splitlines()[-1]
+    assert " --resource-group rg-acme-small-dev --name func-w --src " in last
 
 
 @pytest.mark.parametrize("exists", [False, True])
