@@ -96,7 +96,7 @@ def undo(environment: str = "prod") -> ReleaseResult:
 def _runner() -> Path:
     """A machine with the project's files alone."""
     root = Path(tempfile.mkdtemp(prefix="runner-", dir=_PLACE))
-    for name in ("azureml", "conf", "src", "requirements"):
+    for name in ("azureml", "conf", "infra", "src", "requirements"):
         (root / name).symlink_to(ROOT / name)
     return root
 
@@ -133,8 +133,10 @@ def a_version_takes_over_step_by_step_and_a_bad_one_goes_back() -> None:
     assert service.changes == [
         f"endpoint {NAMES.endpoint}",
         "deploy blue v1",
+        "autoscale blue",
         "traffic {'blue': 100} mirror {}",
         "deploy green v2",
+        "autoscale green",
         "traffic {'blue': 100} mirror {'green': 20}",
         "traffic {'blue': 100} mirror {}",
         "traffic {'blue': 90, 'green': 10} mirror {}",
@@ -233,6 +235,27 @@ def a_new_deployment_has_the_instances_and_the_rules_of_the_old_one() -> None:
     made = service.autoscale[f"autoscale-{NAMES.endpoint}-green"]
     trigger = made["properties"]["profiles"][0]["rules"][0]["metricTrigger"]
     assert trigger["metricResourceUri"].endswith("/deployments/green") and made["tags"]
+
+
+def the_first_deployment_is_watched_and_scaled_before_any_traffic() -> None:
+    with started() as service:
+        release()
+    base = f"{NAMES.endpoint}-blue"
+    assert sorted(service.alerts) == [f"{base}-memory", f"{base}-processors"]
+    made = [service.autoscale[f"autoscale-{base}"], *service.alerts.values()]
+    assert "@@" not in json.dumps(made)
+    (profile,) = made[0]["properties"]["profiles"]
+    assert profile["capacity"] == {"minimum": "1", "maximum": "3", "default": "1"}
+    target = service.deployments["blue"]["id"]
+    assert made[0]["properties"]["targetResourceUri"].lower() == target.lower()
+    assert {one["properties"]["scopes"][0].lower() for one in made[1:]} == {target.lower()}
+
+
+def who_may_deploy_and_make_no_alerts_releases_and_is_told() -> None:
+    with started(no_alerts=True) as service, contextlib.redirect_stderr(io.StringIO()) as said:
+        assert release().released and not service.alerts
+    assert "blue gets no autoscale and no alerts on its load" in said.getvalue()
+    assert "AuthorizationFailed" in said.getvalue()
 
 
 def another_runner_is_told_who_holds_the_lock_and_goes_on_after_it() -> None:
@@ -375,6 +398,8 @@ CHECKS: list[Callable[[], None]] = [
     throttling_is_waited_for_as_long_as_azure_says,
     metrics_that_are_away_roll_nothing_back,
     a_new_deployment_has_the_instances_and_the_rules_of_the_old_one,
+    the_first_deployment_is_watched_and_scaled_before_any_traffic,
+    who_may_deploy_and_make_no_alerts_releases_and_is_told,
     another_runner_is_told_who_holds_the_lock_and_goes_on_after_it,
     everybody_sees_what_serves_and_how_far_a_release_is,
     what_is_kept_longer_than_its_time_is_seen_by_a_reader,

@@ -60,6 +60,8 @@ class Service(FakeAzure):
     deployments: dict[str, dict[str, Any]] = field(default_factory=dict)
     passing: dict[str, list[str]] = field(default_factory=dict)
     autoscale: dict[str, dict[str, Any]] = field(default_factory=dict)
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    no_alerts: bool = False
     blobs: dict[str, bytes] = field(default_factory=dict)
     leases: dict[str, str] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
@@ -117,6 +119,11 @@ class Service(FakeAzure):
                 return _answer(request, 201, body)
             value = [{"name": name, **one} for name, one in self.autoscale.items()]
             return _answer(request, 200, {"value": value})
+        if "Microsoft.Insights/metricAlerts/" in path:
+            if self.no_alerts:
+                return _answer(request, 403, {"error": {"code": "AuthorizationFailed"}})
+            self.alerts[path.rpartition("/")[2]] = body
+            return _answer(request, 201, body)
         if "/onlineEndpoints/" in path:
             return self._online(request, whole, path.partition("/onlineEndpoints/")[2], body)
         if path == "":

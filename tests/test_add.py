@@ -45,8 +45,13 @@ def files(project: BakedProject) -> dict[str, tuple[bytes, int]]:
 
 def add(monkeypatch: pytest.MonkeyPatch, project: BakedProject, *words: str) -> int:
     """Call `mlops add` in a project; return its exit code."""
+    return call(monkeypatch, project, "add", *words)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, project: BakedProject, *words: str) -> int:
+    """Call `mlops` in a project; return its exit code."""
     monkeypatch.chdir(project.path)
-    monkeypatch.setattr(sys, "argv", ["mlops", "add", *words])
+    monkeypatch.setattr(sys, "argv", ["mlops", *words])
     with pytest.raises(SystemExit) as leaving:
         main()
     assert isinstance(leaving.value.code, int)
@@ -124,6 +129,40 @@ def test_what_is_added_is_what_answering_so_at_the_start_makes(
     assert add(monkeypatch, project, *shlex.split(words), "--apply") == 0  # once more
     assert "nothing to add" in capsys.readouterr().out
     assert run(project.path, "git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({}, "stage staging"),
+        ({"ci_provider": "azure-devops"}, "stage staging"),
+        ({"profile": "laptop"}, "step enrich"),
+        ({}, "schedule weekly --pipeline azureml/pipelines/train.yml --cron '0 3 * * 1'"),
+        ({"profile": "laptop"}, "environment text --package spacy==3.8.7"),
+    ],
+    ids=str,
+)
+def test_a_part_without_an_answer_is_written_as_planned_and_passes_the_checks(
+    template: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    start: Answers,
+    words: str,
+) -> None:
+    project = make(template, tmp_path / "start", start)
+    before = files(project)
+    assert add(monkeypatch, project, *shlex.split(words), "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert not plan["applied"] and files(project) == before
+    assert add(monkeypatch, project, *shlex.split(words), "--apply") == 0
+    after = files(project)
+    changed = {name for name in after if before.get(name) != after[name]}
+    assert changed == {one["path"] for one in plan["files"]} and before.keys() <= after.keys()
+    capsys.readouterr()
+    assert add(monkeypatch, project, *shlex.split(words), "--apply") == 0
+    assert "nothing to add" in capsys.readouterr().out and files(project) == after
+    assert call(monkeypatch, project, "check") == 0
 
 
 def test_a_plan_shows_files_and_lines_and_writes_nothing(

@@ -23,7 +23,15 @@ from tests.rehearsal import AzureDevOps, Call, Event, GitHub, Missing, failing, 
 
 Bake = Callable[..., BakedProject]
 BIN = Path(sys.executable).parent
-AZURE = ("--environment", "--endpoint", "infra deploy", "ci what-if", "ci rollback", "ci deploy")
+AZURE = (
+    "--environment",
+    "--endpoint",
+    "infra deploy",
+    "events deploy",
+    "ci what-if",
+    "ci rollback",
+    "ci deploy",
+)
 PUSH, PULL, WEEKLY = Event("push"), Event("pull_request"), Event("schedule")
 VERSION = {"version": "7"}
 EVENTS = {

@@ -162,13 +162,14 @@ def test_a_size_that_the_region_does_not_have_is_found(ask: Ask) -> None:
 
 def test_an_environment_that_is_not_there_has_its_names_looked_up(ask: Ask) -> None:
     free = {"nameAvailable": True}
-    found = ask(group_exists=False, checkNameAvailability=free)
+    found = ask(group_exists=False, checkNameAvailability=free, checknameavailability=free)
     assert states(found)["environments"] == {None}
     assert states(found)["names"] == {True} and "roles" not in found
     taken = {"nameAvailable": False, "message": "it is taken"}
-    found = ask(group_exists=False, checkNameAvailability=taken)
+    found = ask(group_exists=False, checkNameAvailability=taken, checknameavailability=taken)
     assert states(found)["names"] == {False}
     assert all("it is taken" in one.found for one in found["names"])
+    assert any("func-acme-flight-delay-dev" in one.found for one in found["names"])
 
 
 def test_names_that_one_may_not_ask_for_are_open(ask: Ask) -> None:

@@ -29,11 +29,12 @@ TIMEOUT = 60  # seconds, of one question
 API = "2024-10-01"
 LOCATION = f"{SUBSCRIPTION}/providers/Microsoft.MachineLearningServices/locations"
 ALL_RIGHTS = {"Owner", "Contributor"}
-# Fields of conf/project.yml with names that are unique in the whole of Azure.
+# Fields of conf/project.yml, and the function app, whose names are unique in the whole of Azure.
 NAMES = {
     "storage_account": ("Microsoft.Storage/storageAccounts", "2025-01-01"),
     "key_vault": ("Microsoft.KeyVault/vaults", "2024-11-01"),
     "container_registry": ("Microsoft.ContainerRegistry/registries", "2025-04-01"),
+    "function_app": ("Microsoft.Web/sites", "2024-11-01"),
 }
 
 
@@ -195,8 +196,10 @@ def _not_deployed(az: Az, root: Path, name: str, group: str) -> Iterator[Finding
     yield Finding("environments", None, f"{name} is not deployed: no {group}", remedy)
     unasked: list[str] = []
     given = read_yaml(root / "conf" / "project.yml")["environments"][name]
+    app = f"func-{str(given['workspace']).removeprefix('mlw-')}"  # as infra/modules/events.bicep
+    named = {**given, "function_app": app if (root / "events").is_dir() else None}
     names = [
-        Planned(*kind, given[field], "", {}) for field, kind in NAMES.items() if given.get(field)
+        Planned(*kind, named[field], "", {}) for field, kind in NAMES.items() if named.get(field)
     ]
     faults = [fault for one in names for fault in taken(az, one, unasked.append)]
     yield from (Finding("names", False, fault, "mlops infra rename SUFFIX") for fault in faults)

@@ -221,6 +221,15 @@ def test_the_documents_are_listed_and_shown(
     assert f"did you mean `{listed[0]}`" in capsys.readouterr().err
 
 
+def test_what_helps_people_and_fleets_has_an_example_and_prints_json() -> None:
+    wanted = "doctor tour add readiness reproduce fleet policy reuse share upgrade upgrade-locks explain anonymity"
+    for name in wanted.split():
+        command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+        for one in getattr(command, "commands", {"": command}).values():
+            assert f"xample: mlops {name}" in one.help, one.name
+            assert "--json" in [option for param in one.params for option in param.opts], one.name
+
+
 SHELLS = {
     "bash": {"COMP_WORDS": "mlops {}", "COMP_CWORD": "1"},
     "zsh": {"_TYPER_COMPLETE_ARGS": "mlops {}"},

@@ -16,6 +16,7 @@ import pytest
 from modelyard.cli import main
 from modelyard.errors import UsageError
 from modelyard.fleet import given
+from modelyard.fleet.hub import cells
 from modelyard.fleet.repositories import Repository, read_fleet
 from modelyard.fleet.status import Question, Row, examine
 from modelyard.fleet.template import STATE, Origin, Template, read_origin
@@ -182,6 +183,8 @@ def test_an_address_is_cloned_and_leaves_nothing(made: Made, tmp_path: Path) -> 
     before = sorted(Path(os.environ["TMPDIR"]).iterdir())
     row = row_of(made, place=made.project.as_uri())
     assert (row.problems, row.name, row.changed) == ([], "late", 0)
+    assert "at least 0" in cells(row)  # what was done elsewhere is not in a clone
+    assert "at least 0" not in cells(row_of(made))
     assert row_of(made, place=(tmp_path / "none").as_uri()).problems
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "-q", "--bare", str(made.project), str(bare))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bicep_reader.deployment import Deployed
-from bicep_reader.evaluate import Scope, evaluate
+from bicep_reader.evaluate import evaluate
 from bicep_reader.tree import Call, Object, walk
 from modelyard.infra.costs import INSTANCES, costs_of
 
@@ -19,7 +20,6 @@ from tests.infra.deployed import (
     refusals,
     resources,
     rights,
-    sources,
     written,
 )
 
@@ -308,18 +308,21 @@ def test_nodes_of_dev_stay_unless_somebody_chooses_otherwise() -> None:
 
 
 def test_every_way_out_of_the_autoscale_has_its_way_in() -> None:
-    file = sources().files[(INFRA / "modules" / "autoscale.bicep").resolve()]
-    (setting,) = file.every_resource()
-    rules = Deployed(setting, Scope(file)).value("properties", "profiles")[0]["rules"]
+    text = (INFRA / "modules" / "deployment-rules.json").read_text(encoding="utf-8")
+    (setting,) = (one for path, one in json.loads(text).items() if "autoscale" in path)
+    (profile,) = setting["properties"]["profiles"]
+    rules = profile["rules"]
     ways: dict[str, set[str]] = {"Increase": set(), "Decrease": set()}
     for rule in rules:
         ways[rule["scaleAction"]["direction"]].add(rule["metricTrigger"]["metricName"])
     assert ways["Increase"] == ways["Decrease"] != set()
 
 
-@pytest.mark.parametrize("module", ["alerts", "endpoint-alerts"])
+@pytest.mark.parametrize(
+    "module", ["alerts.bicep", "endpoint-alerts.bicep", "deployment-rules.json"]
+)
 def test_alerts_wait_for_metrics_that_nothing_has_sent_yet(module: str) -> None:
-    text = (INFRA / "modules" / f"{module}.bicep").read_text(encoding="utf-8")
+    text = (INFRA / "modules" / module).read_text(encoding="utf-8").replace('"', "")
     assert text.count("skipMetricValidation: true") == text.count("criterionType:") > 0
 
 
@@ -416,6 +419,23 @@ def test_what_an_environment_costs_at_rest_is_within_its_budget(environment: str
 # --- the endpoint, the logs ---
 
 ENDPOINT = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
+
+
+def test_the_endpoint_is_watched_by_the_deployment_of_its_environment() -> None:
+    rules = ("Microsoft.Insights/metricAlerts", "Microsoft.Insights/scheduledQueryRules")
+    names = {str(one.value("name")) for one in resources("prod", *rules)}
+    endpoint = "acme-flight-delay-prod"
+    watched = {f"{endpoint}-{one}" for one in ("slow", "refusing", "not-collecting", "failing")}
+    assert watched <= names
+    assert not watched & {
+        str(one.value("name")) for one in resources("prod", *rules, onlineScoring=False)
+    }
+    logs = [
+        one
+        for one in resources("prod", "Microsoft.Insights/diagnosticSettings")
+        if "AmlOnlineEndpointTrafficLog" in str(one.value("properties", "logs"))
+    ]
+    assert len(logs) == 1
 
 
 def test_an_endpoint_is_made_once_with_its_identity_and_never_again() -> None:

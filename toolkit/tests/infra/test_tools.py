@@ -18,7 +18,8 @@ from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import before, compiler, left, scan
 from modelyard.infra.check import check
 from modelyard.infra.compiler import NOWHERE, Target
-from modelyard.infra.deploy import deploy, remove_left
+from modelyard.infra.deploy import deploy, deploy_events, remove_left
+from modelyard.infra.left import ASSIGNMENTS
 from modelyard.infra.snapshot import Planned
 
 from tests import az
@@ -299,7 +300,7 @@ def test_a_deployment_goes_to_the_group_of_its_environment(project: Path, progra
         "account show --output json",
         "group exists --name rg-acme-small-dev",
         f"rest --method get --url {SUBSCRIPTION}/resourceGroups/rg-acme-small-dev/{ACCOUNT}",
-        "role assignment list --resource-group rg-acme-small-dev --output json",
+        f"rest --method get --url {SUBSCRIPTION}/resourceGroups/rg-acme-small-dev/{ASSIGNMENTS}",
         "deployment group create --name infra-dev --resource-group rg-acme-small-dev"
         f" --parameters {project / 'infra' / 'dev.bicepparam'} --query properties.outputs",
     ]
@@ -608,6 +609,21 @@ def test_a_comparison_stops_no_trigger(larger: Path, program: Program):
     assert "/stop?" not in words.read_text()
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_code_of_the_function_app_is_brought_to_the_one_of_the_environment(
+    project: Path, program: Program, monkeypatch: pytest.MonkeyPatch, refused: bool
+):
+    monkeypatch.setattr("modelyard.infra.deploy.write_package", lambda _, path: path.touch())
+    words = program("az", f'[ "$1" = functionapp ] && exit {int(refused)}\n' + AZURE)
+    if refused:
+        with pytest.raises(CheckFailed, match="Runners in the network"):
+            deploy_events(project, "dev")
+    else:
+        deploy_events(project, "dev")
+    last = words.read_text().splitlines()[-1]
+    assert " --resource-group rg-acme-small-dev --name func-w --src " in last
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_the_endpoint_is_made_while_there_is_none(project: Path, program: Program, exists: bool):
     main = project / "infra" / "main.bicep"
@@ -650,6 +666,30 @@ resource held 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (asAdmin
   }
 }
 
+resource pulls 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (asAdministrator) {
+  name: guid(identity.id)
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    description: 'Pulls images.'
+  }
+}
+
+// As prod gives its factory rights in dev, and dev the jobs of prod.
+resource retrains 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (network == 'managed-vnet') {
+  name: guid('retrainer')
+  properties: {
+    principalId: 'retrainer'
+    principalType: 'ServicePrincipal'
+    description: 'Retrains.'
+  }
+}
+
+module there 'modules/there.bicep' = if (environment == 'prod') {
+  name: 'there'
+  scope: resourceGroup('rg-acme-small-dev')
+}
+
 resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
   name: 'mlw'
 
@@ -663,19 +703,31 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
 }
 """
 
+THERE = """
+resource writes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(resourceGroup().id)
+  properties: {
+    principalId: reference('factory').principalId
+    principalType: 'ServicePrincipal'
+    description: 'Writes the replica.'
+  }
+}
+"""
+GROUP = "/subscriptions/s/resourceGroups/rg-acme-small-dev"
+
 
 @pytest.fixture
 def shared(project: Path) -> Path:
     main = project / "infra" / "main.bicep"
     main.write_text(main.read_text() + ACCESS)
+    (main.parent / "modules" / "there.bicep").write_text(THERE)
     return project
 
 
-def _assignment(who: str, what: str, kind: str = "Group") -> str:
-    return (
-        f'{{"principalId": "{who}", "description": "{what}", "principalType": "{kind}",'
-        f' "roleDefinitionName": "Small: Judge", "id": "/id/{who}"}}'
-    )
+def _assignment(who: str, what: str, kind: str = "Group", scope: str = GROUP) -> str:
+    place = f'"id": "{scope}/providers/{who}", "scope": "{scope}"'
+    said = f'"principalId": "{who}", "description": "{what}", "principalType": "{kind}"'
+    return f'{{{place}, {said}, "roleDefinitionName": "AcrPull", "properties": {{{said}}}}}'
 
 
 def _rule(host: str, category: str = "UserDefined") -> str:
@@ -689,12 +741,19 @@ def _rule(host: str, category: str = "UserDefined") -> str:
     ("there", "command"),
     [
         (
-            {"assignments": _assignment("group-b", "Judges.")},
-            "role assignment delete --ids /id/group-b",
+            {"roleAssignments": _assignment("group-b", "Judges.")},
+            f"the group group-b is Small: Judge and in no file: az role assignment delete --ids {GROUP}/providers/group-b",
         ),
-        ({"assignments": _assignment("group-a", "Judges.")}, None),
-        ({"assignments": _assignment("group-b", "of a platform team")}, None),
-        ({"assignments": _assignment("user-b", "Judges.", "User")}, None),
+        ({"roleAssignments": _assignment("group-a", "Judges.")}, None),
+        ({"roleAssignments": _assignment("group-b", "of a platform team")}, None),
+        ({"roleAssignments": _assignment("user-b", "Judges.", "User")}, None),
+        ({"roleAssignments": _assignment("group-b", "Judges.", scope="/subscriptions/s")}, None),
+        ({"roleAssignments": _assignment("a-job", "Pulls images.", "ServicePrincipal")}, None),
+        (
+            {"roleAssignments": _assignment("retrainer", "Retrains.", "ServicePrincipal", f"{GROUP}/providers/mlw")},
+            f"the identity retrainer has a role that no file gives it (Retrains.): az role assignment delete --ids {GROUP}/providers/mlw",
+        ),
+        ({"roleAssignments": _assignment("factory", "Writes the replica.", "ServicePrincipal")}, None),
         (
             {"id-ci_federated": '{"name": "azure-devops"}'},
             "--identity-name id-ci --name azure-devops",
@@ -703,13 +762,13 @@ def _rule(host: str, category: str = "UserDefined") -> str:
         ({"id-ci_federated": '{"name": "github-actions-audit"}'}, None),
         (
             {"mlw_outbound": _rule("old.example")},
-            "rest --method delete --url /subscriptions/{subscriptionId}/resourceGroups/rg-acme-small-dev/providers/"
-            "Microsoft.MachineLearningServices/workspaces/mlw/outboundRules/rule-old.example?api-version=2025-06-01",
+            "rest --method delete --url '/subscriptions/{subscriptionId}/resourceGroups/rg-acme-small-dev/providers/"
+            "Microsoft.MachineLearningServices/workspaces/mlw/outboundRules/rule-old.example?api-version=2025-06-01'",
         ),
         ({"mlw_outbound": _rule("packages.example.com")}, None),
         ({"mlw_outbound": _rule("needed.example", "Required")}, None),
     ],
-)
+)  # fmt: skip
 def test_what_no_file_has_any_more_is_listed_with_the_command_that_removes_it(
     shared: Path,
     program: Program,
@@ -717,13 +776,8 @@ def test_what_no_file_has_any_more_is_listed_with_the_command_that_removes_it(
     there: dict[str, str],
     command: str | None,
 ):
-    assigned = f"[{there.get('assignments', '')}]"
-    rest = {n: f'{{"value": [{one}]}}' for n, one in there.items() if n != "assignments"}
-    words = program(
-        "az",
-        f'case "$1 $2 $3" in "role assignment list") echo \'{assigned}\';; esac\n'
-        + answering(**rest),
-    )
+    rest = {name: f'{{"value": [{one}]}}' for name, one in there.items()}
+    words = program("az", answering(**rest))
     deploy(shared, "dev", what_if=bool(command))
     said = capsys.readouterr().out
     assert ("left as it was" in said) is (command is not None)
@@ -735,32 +789,72 @@ def test_what_no_file_has_any_more_is_listed_with_the_command_that_removes_it(
 def test_what_is_left_is_removed_where_somebody_says_so(
     shared: Path, program: Program, capsys: pytest.CaptureFixture[str], apply: bool
 ):
-    held = f"[{_assignment('group-a', 'Judges.')}, {_assignment('group-b', 'Judges.')}]"
-    rest = {"mlw_outbound": f'{{"value": [{_rule("old.example")}]}}'}
+    held = f"{_assignment('group-a', 'Judges.')}, {_assignment('group-b', 'Judges.')}"
+    rest = {
+        "roleAssignments": f'{{"value": [{held}]}}',
+        "mlw_outbound": f'{{"value": [{_rule("old.example")}]}}',
+        "id-ci?api": '{"properties": {"principalId": "ci"}}',
+    }
+    registry = "/subscriptions/s/resourceGroups/platform/providers/registries/shared"
+    outside = [
+        _assignment("ci", "Pulls images.", "ServicePrincipal", registry),
+        _assignment("ci", "by hand", "ServicePrincipal", registry),
+        _assignment("of-another-project", "Pulls images.", "ServicePrincipal", registry),
+        _assignment("ci", "Pulls images.", "ServicePrincipal", GROUP),
+    ]
     words = program(
         "az",
-        f'case "$1 $2 $3" in "role assignment list") echo \'{held}\';; esac\n'
+        f'case "$3 $4" in "list --all") echo \'[{", ".join(outside)}]\'; exit 0;; "delete --ids") exit 0;; esac\n'
         'case "$3" in delete) exit 0;; esac\n' + answering(**rest),
     )
-    assert remove_left(shared, "dev", apply=apply) == (0 if apply else 2)
-    assert capsys.readouterr().out.count("\n- ") + 1 == 2
+    assert remove_left(shared, "dev", apply=apply) == (0 if apply else 3)
+    said = capsys.readouterr().out
+    assert said.count("\n- ") + 1 == 3
+    assert f"id-ci is AcrPull of {registry}, which is in no file" in said
     removed = [line for line in words.read_text().splitlines() if " delete " in line]
     assert [line.split()[-1] for line in removed] == (
-        ["/id/group-b", removed[-1].split()[-1]] if apply else []
+        [f"{GROUP}/providers/group-b", f"{registry}/providers/ci", removed[-1].split()[-1]]
+        if apply
+        else []
     )
-    assert all("old.example" in line or "group-b" in line for line in removed)
+    assert not apply or "old.example" in removed[-1]
 
 
 def test_what_azure_refuses_to_remove_is_said_after_the_rest(shared: Path, program: Program):
-    held = f"[{_assignment('group-b', 'Judges.')}, {_assignment('group-c', 'Judges.')}]"
+    held = f"{_assignment('group-b', 'Judges.')}, {_assignment('group-c', 'Judges.')}"
     words = program(
         "az",
-        '[ "$5" = /id/group-b ] && { echo ScopeLocked >&2; exit 1; }\n'
-        f'case "$1 $2 $3" in "role assignment list") echo \'{held}\';; esac\n' + answering(),
+        f'[ "$5" = {GROUP}/providers/group-b ] && {{ echo ScopeLocked >&2; exit 1; }}\n'
+        + answering(roleAssignments=f'{{"value": [{held}]}}'),
     )
     with pytest.raises(CheckFailed, match=r"a lock holds what it is on .*\n.*ScopeLocked"):
         remove_left(shared, "dev", apply=True)
-    assert "delete --ids /id/group-c" in words.read_text()
+    assert f"delete --ids {GROUP}/providers/group-c" in words.read_text()
+
+
+def test_who_may_still_ask_for_production_data_is_listed(shared: Path, program: Program) -> None:
+    condition = "... StringEquals " + r"\u0027stacmesmallprod\u0027"
+    role = "/providers/Microsoft.Authorization/roleDefinitions/2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+
+    def schedule(who: str, condition: str = condition, role: str = role) -> str:
+        return f'{{"properties": {{"principalId": "{who}", "roleDefinitionId": "{role}", "condition": "{condition}"}}}}'
+
+    main = shared / "infra" / "main.bicep"
+    main.write_text(
+        main.read_text()
+        + "\nresource asks 'Microsoft.Authorization/roleEligibilityScheduleRequests@2020-10-01' = {\n"
+        "  name: guid('asks')\n  properties: {\n    principalId: 'group-a'\n  }\n}\n"
+    )
+    there = f"{schedule('group-a')}, {schedule('group-b')}, {schedule('group-c', '')}, {schedule('group-d', role='/x')}"
+    words = program("az", answering(roleEligibilitySchedules=f'{{"value": [{there}]}}'))
+    with pytest.raises(CheckFailed, match="the group group-b may ask for production data"):
+        remove_left(shared, "prod", apply=True)  # what answers here refuses to remove it
+    [asked] = [line for line in words.read_text().splitlines() if "--method put" in line]
+    assert (
+        "rg-acme-small-prod/providers/Microsoft.Authorization/roleEligibilityScheduleRequests/"
+        in asked
+    )
+    assert '"principalId": "group-b"' in asked and '"requestType": "AdminRemove"' in asked
 
 
 REGIONS = '{"value": [{"name": "westeurope", "availabilityZoneMappings": MAPPINGS}]}'
@@ -793,7 +887,8 @@ def test_zones_are_refused_in_a_region_without_them(
 def test_what_may_not_be_looked_at_is_said(
     shared: Path, program: Program, capsys: pytest.CaptureFixture[str]
 ):
-    program("az", '[ "$1" = role ] && { echo Forbidden >&2; exit 1; }\n' + answering())
+    refused = 'case "$*" in *roleAssignments*) echo Forbidden >&2; exit 1;; esac\n'
+    program("az", refused + answering())
     deploy(shared, "dev")
     assert "not looked at assignments: Forbidden" in capsys.readouterr().out
 

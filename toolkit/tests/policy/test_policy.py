@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -252,8 +253,8 @@ def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     repository.mkdir()
     git(repository, "init", "-q")
 
-    def committed(commit: str = "", tag: str = "") -> Path:
-        (repository / "policy.yml").write_text("regions: [westeurope]")
+    def committed(commit: str = "", tag: str = "", text: str = "") -> Path:
+        (repository / "policy.yml").write_text(f"regions: [westeurope] {text}")
         git(repository, "add", ".")
         settings = ["user.name=ada", "user.email=a@b", "gpg.format=ssh"]
         words = [word for one in settings for word in ("-c", one)]
@@ -300,6 +301,20 @@ def test_a_policy_that_nobody_of_the_signers_has_signed_is_refused(
     path = str(repository / (change or "policy.yml"))
     with pytest.raises(CheckFailed, match=message), policy_file(path, tmp_path / "signers"):
         pass
+
+
+def test_an_older_policy_is_refused_where_its_signer_is_valid_from_a_later_day_on(
+    tmp_path: Path, signed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signers = tmp_path / "signers"
+    who, key = signers.read_text().split(" ", 1)
+    signers.write_text(f'{who} valid-after="20261101" {key}')
+    for day, is_refused in (("2026-10-31", True), ("2026-11-02", False)):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"{day}T12:00:00Z")
+        place = str(signed(commit="platform", text=f"# of {day}") / "policy.yml")
+        refused = pytest.raises(CheckFailed, match="valid on the day of the commit")
+        with refused if is_refused else nullcontext(), policy_file(place, signers):
+            pass
 
 
 def test_what_a_signature_cannot_be_checked_with_is_said(

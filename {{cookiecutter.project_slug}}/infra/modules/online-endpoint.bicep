@@ -18,9 +18,6 @@ param isPrivate bool
 @description('Resource id of the identity that it runs as; Azure keeps it as long as the endpoint exists.')
 param scoringIdentityId string
 
-@description('Resource id of the Log Analytics workspace that takes the logs. Empty: a policy sees to it.')
-param logAnalyticsId string
-
 resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' existing = {
   name: workspaceName
 }
@@ -39,28 +36,5 @@ resource endpoint 'Microsoft.MachineLearningServices/workspaces/onlineEndpoints@
   properties: {
     authMode: 'AADToken'
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
-  }
-}
-
-// As endpoint.bicep has it.
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(logAnalyticsId)) {
-  name: 'logs'
-  scope: endpoint
-  properties: {
-    workspaceId: logAnalyticsId
-    logs: [
-      {
-        category: 'AmlOnlineEndpointTrafficLog'
-        enabled: true
-      }
-      {
-        category: 'AmlOnlineEndpointConsoleLog'
-        enabled: true
-      }
-      {
-        category: 'AmlOnlineEndpointEventLog'
-        enabled: true
-      }
-    ]
   }
 }

@@ -1,4 +1,4 @@
-"""Commands for events/: package."""
+"""Commands for events/: package, deploy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ events_app = typer.Typer(
 )
 
 
-@events_app.callback()
-def _group() -> None:
-    """Keep `package` a command of its own: a Typer app with a single command would replace it."""
-
-
 @events_app.command()
 def package(
     output: Annotated[Path, typer.Option(help="The zip file to write.")] = Path("events.zip"),
@@ -27,3 +22,13 @@ def package(
     from modelyard.events.package import write_package
 
     write_package(project_root(), output)
+
+
+@events_app.command()
+def deploy(
+    environment: Annotated[str, typer.Argument(help="One of conf/project.yml.")],
+) -> None:
+    """Bring the package to the function app of an environment, with the Azure CLI (needs Azure)."""
+    from modelyard.infra.deploy import deploy_events
+
+    deploy_events(project_root(), environment)

@@ -71,6 +71,7 @@ def check(
     if verdict.breaches:
         lines = [] if as_json else [str(one) for one in verdict.breaches]
         count = len(verdict.breaches)
-        raise CheckFailed("\n".join([*lines, f"{count} breaches of the policy {found}"]))
+        counted = "a breach" if count == 1 else f"{count} breaches"
+        raise CheckFailed("\n".join([*lines, f"{counted} of the policy {found}"]))
     if not as_json:
         print(f"within the policy {found}")

@@ -27,7 +27,7 @@ def cells(row: Row) -> list[str]:
         row.template,
         row.toolkit,
         "not judged" if row.changed is None else changed,
-        "not judged" if row.level is None else str(row.level),
+        "not judged" if row.level is None else _level(row),
         _champion(row) if row.champion else "none here",
         "not judged" if row.breaches is None else _count(row.breaches, "breach", "breaches"),
         _retiring(row),
@@ -90,7 +90,7 @@ def _shown(row: Row) -> dict[str, Any]:
         "toolkit": toolkit,
         "changed": changed,
         "unjudged": row.unjudged,
-        "level": level if row.level is None else f"level {level}",
+        "level": level if row.level is None else f"level: {level}",
         "lacking": listed(row.lacking, 2),
         "verdict": (row.champion or {}).get("verdict", champion),
         "age": champion.rpartition(", ")[0],
@@ -108,6 +108,11 @@ def _link(row: Row) -> str | None:
     if row.folder:
         return Path(row.folder).as_uri()
     return row.repository if row.repository.startswith("https://") else None
+
+
+def _level(row: Row) -> str:
+    # Runs, models and monitors are no files of a repository, so a clone shows none of them.
+    return str(row.level) if row.folder or row.level is None else f"at least {row.level}"
 
 
 def _champion(row: Row) -> str:

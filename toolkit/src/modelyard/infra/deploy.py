@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.events.package import write_package
 from modelyard.infra import compiler
 from modelyard.infra.before import answered, check_before, switch
 from modelyard.infra.compiler import Target
@@ -100,6 +102,34 @@ def deploy(
         print("left as it was, since a deployment removes nothing:", *left, sep="\n- ", flush=True)
 
 
+def deploy_events(root: Path, environment: str) -> None:
+    """Deploy the code of the function app.
+
+    Args:
+        root: of the project.
+        environment: one of conf/project.yml.
+
+    Raises:
+        UsageError: the environment is unknown, the package cannot be written, or the Azure CLI is not ready.
+        CheckFailed: Azure refuses it.
+    """
+    names = load_project(root).environment(environment)
+    azure, _ = _azure()
+    app = f"func-{names.workspace.removeprefix('mlw-')}"
+    with TemporaryDirectory(prefix="events-") as folder:
+        package = Path(folder) / "events.zip"
+        write_package(root, package)
+        words = ["functionapp", "deployment", "source", "config-zip", "--build-remote", "false"]
+        words += ["--resource-group", names.resource_group, "--name", app, "--src", str(package)]
+        _say(f"deploying events/ to {app}")
+        done = subprocess.run([azure, *words], check=False)  # noqa: S603 (the installed Azure CLI)
+    if done.returncode:
+        raise CheckFailed(
+            f"Azure refused the code of {app} (exit code {done.returncode}); its reason is above. With managed-vnet "
+            "it is reached from its network only: docs/delivery.md, Runners in the network"
+        )
+
+
 def remove_left(root: Path, environment: str, *, apply: bool) -> int:
     """List what is in an environment and in no file any more, and remove it.
 
@@ -118,7 +148,8 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
     load_project(root).environment(environment)
     azure, account = _azure()
     here = _target(root, environment, azure, account)
-    left = left_behind(partial(_query, azure), _parameters(root, environment), here, _say)
+    parameters = _parameters(root, environment)
+    left = left_behind(partial(_query, azure), parameters, here, _say, outside=True)
     refused = []
     for one in left:
         _say(f"- {one}")

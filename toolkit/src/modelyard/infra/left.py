@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from modelyard.infra.before import Az, address
-from modelyard.infra.compiler import Target, planned
+from modelyard.infra.before import SUBSCRIPTION, Az, address
+from modelyard.infra.compiler import Target, planned, used
 from modelyard.infra.snapshot import Planned
 
 ASSIGNMENT = "microsoft.authorization/roleassignments"
+ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01"
 CREDENTIAL = "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials"
 DEFINITION = "microsoft.authorization/roledefinitions"
+ELIGIBLE = "microsoft.authorization/roleeligibilityschedulerequests"
 IDENTITY = "microsoft.managedidentity/userassignedidentities"
+READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"  # Storage Blob Data Reader, for production data
 RULE = "microsoft.machinelearningservices/workspaces/outboundrules"
+STORAGE = "microsoft.storage/storageaccounts"
 WORKSPACE = "microsoft.machinelearningservices/workspaces"
+_DESCRIPTION = re.compile(r"^ +description: '([^'\\\n]+)'$", re.MULTILINE)
+
+Pairs = set[tuple[str | None, str]]
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,30 @@ class Left:
     words: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.what}: az {' '.join(self.words)}"
+        return f"{self.what}: az {shlex.join(self.words)}"
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """An assignment that the file does not have.
+
+    Attributes:
+        by: who and what for, of which another environment's file may have one.
+        is_outside: it is of another resource group.
+    """
+
+    left: Left
+    by: Pairs
+    is_outside: bool = False
 
 
 def left_behind(
-    az: Az, parameters: Path, target: Target, say: Callable[[str], object]
+    az: Az,
+    parameters: Path,
+    target: Target,
+    say: Callable[[str], object],
+    *,
+    outside: bool = False,
 ) -> list[Left]:
     """Return each thing that no file has.
 
@@ -41,35 +70,136 @@ def left_behind(
         parameters: the parameter file.
         target: the resource group.
         say: takes a line about what could not be looked at.
+        outside: other resource groups are looked at as well, for roles that the identities of this one have there.
     """
     # With roles of its own, whosever roles are assigned: their descriptions are the same.
-    wanted = planned(parameters, {"asAdministrator": True, "rolesOf": ""}, target)
-    group = target.group
+    given = {"asAdministrator": True, "rolesOf": ""}
+    wanted, group = planned(parameters, given, target), target.group
+    assigned = [*_assignments(az, parameters.parent, wanted, group, say)]
+    assigned += _outside(az, wanted, group, say) if outside else ()
+    if assigned:  # perhaps another environment assigns it, as prod does its replica in dev
+        others = [
+            one
+            for file in parameters.parent.glob("*.bicepparam")
+            if file.name != parameters.name and used(file) == used(parameters)
+            for one in planned(file, given)
+        ]
+        here = _held(one for one in others if _within(group, one.id)), _held(others)
+        assigned = [one for one in assigned if not here[one.is_outside] & one.by]
     return [
-        *_assignments(az, wanted, group, say),
+        *(one.left for one in assigned),
+        *(_eligible(az, wanted, group, say) if parameters.stem == "prod" else ()),
         *_credentials(az, wanted, group, say),
         *_rules(az, wanted, group, say),
     ]
 
 
-def _assignments(
-    az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
-) -> Iterator[Left]:
-    """Yield groups that hold a role of ours, which the description of an assignment tells, and are not in the file."""
-    held = {
-        tuple(str(one.value(f"properties.{key}")) for key in ("principalId", "description"))
+def _within(group: str, identifier: object) -> bool:
+    return f"/resourcegroups/{group}/".lower() in f"{identifier}/".lower()
+
+
+def _held(wanted: Iterable[Planned]) -> Pairs:
+    """Return who is assigned a role and what for; None: an identity that has its number in a deployment only."""
+    return {
+        (one.value("properties.principalId"), str(one.value("properties.description")))
         for one in wanted
         if one.kind == ASSIGNMENT
     }
-    roles = {str(one.value("properties.description")) for one in wanted if one.kind == DEFINITION}
-    words = ("role", "assignment", "list", "--resource-group", group, "--output", "json")
+
+
+def _assignments(
+    az: Az,
+    infra: Path,
+    wanted: list[Planned],
+    group: str,
+    say: Callable[[str], object],
+) -> Iterator[Assigned]:
+    """Yield who holds a role in the group, which the files describe, and is not in the file."""
+    held = _held(wanted)
+    roles = {
+        str(one.value("properties.description")): str(one.value("properties.roleName"))
+        for one in wanted
+        if one.kind == DEFINITION
+    }
+    texts = (file.read_text(encoding="utf-8") for file in infra.rglob("*.bicep"))
+    ours = {*roles, *(found for text in texts for found in _DESCRIPTION.findall(text))}
+    base = f"{SUBSCRIPTION}/resourceGroups/{group}"
+    words = ("rest", "--method", "get", "--url", f"{base}/{ASSIGNMENTS}")
     for there in _list(az, say, "assignments", *words):
-        pair = str(there.get("principalId")), str(there.get("description"))
-        if there.get("principalType") == "Group" and pair[1] in roles and pair not in held:
-            yield Left(
-                f"the group {pair[0]} is {there.get('roleDefinitionName')} and in no file",
-                ("role", "assignment", "delete", "--ids", str(there.get("id"))),
-            )
+        one = there.get("properties") or {}
+        keys = ("principalId", "description", "principalType")
+        who, what, kind = (str(one.get(key)) for key in keys)
+        by: Pairs = {(who, what), (None, what)}
+        if (
+            not _within(group, there.get("id"))
+            or kind not in ("Group", "ServicePrincipal")
+            or what not in ours
+            or held & by
+        ):
+            continue
+        said = f"the group {who} is {roles.get(what)} and in no file"
+        if kind != "Group":
+            said = f"the identity {who} has a role that no file gives it ({what})"
+        yield Assigned(_deleted(said, there), by)
+
+
+def _outside(
+    az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
+) -> Iterator[Assigned]:
+    """Yield roles of the environment's identities on a vault or a registry of another group that the file named once."""
+    held = _held(wanted)
+    described = {what for _, what in held}
+    scopes = " ".join(one.id for one in wanted if one.kind == ASSIGNMENT).lower()
+    acting = {}
+    for one in wanted:
+        if one.kind in (IDENTITY, WORKSPACE) and one.name:
+            url = f"{address(one, group)}?api-version={one.version}"
+            for there in _list(az, say, one.name, "rest", "--method", "get", "--url", url):
+                properties = there.get("identity") or there.get("properties") or {}
+                acting[properties.get("principalId")] = one.name
+    words = ("role", "assignment", "list", "--all", "--output", "json")
+    for there in _list(az, say, "assignments in other resource groups", *words) if acting else ():
+        who, what, scope = (there.get(key) for key in ("principalId", "description", "scope"))
+        if (
+            who in acting
+            and what in described
+            and (who, what) not in held
+            and not _within(group, scope)
+            and f"'{scope}'".lower() not in scopes
+        ):
+            said = f"{acting[who]} is {there.get('roleDefinitionName')} of {scope}, which is in no file"
+            yield Assigned(_deleted(said, there), {(who, what)}, is_outside=True)
+
+
+def _deleted(said: str, assignment: dict[str, Any]) -> Left:
+    return Left(said, ("role", "assignment", "delete", "--ids", str(assignment.get("id"))))
+
+
+def _eligible(
+    az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
+) -> Iterator[Left]:
+    """Yield groups that may ask for production data, as the condition tells, and are not in the file."""
+    asking = {one.value("properties.principalId") for one in wanted if one.kind == ELIGIBLE}
+    stores = [f"StringEquals '{one.name}'" for one in wanted if one.kind == STORAGE]
+    base = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Authorization"
+    url = f"{base}/roleEligibilitySchedules?api-version=2020-10-01"
+    what = "who may ask for production data"
+    for there in _list(az, say, what, "rest", "--method", "get", "--url", url):
+        one = there.get("properties") or {}
+        who, role = one.get("principalId"), str(one.get("roleDefinitionId"))
+        if (
+            who in asking
+            or not role.endswith(READER)
+            or not any(store in str(one.get("condition")) for store in stores)
+        ):
+            continue
+        body = {"principalId": who, "roleDefinitionId": role, "requestType": "AdminRemove"}
+        url = f"{base}/roleEligibilityScheduleRequests/{uuid4()}?api-version=2020-10-01"
+        words = ("rest", "--method", "put", "--url", url, "--body")
+        yield Left(
+            f"the group {who} may ask for production data and is in no file",
+            (*words, json.dumps({"properties": body})),
+        )
 
 
 def _credentials(
@@ -128,5 +258,5 @@ def _list(
             say(f"not looked at {what}: {done.stderr.strip()}")
         return []
     found = json.loads(done.stdout or "[]")
-    found = found.get("value", []) if isinstance(found, dict) else found
+    found = found.get("value", [found]) if isinstance(found, dict) else found
     return [one for one in found if isinstance(one, dict)]

@@ -60,8 +60,9 @@ def signer_of(file: Path, signers: Path) -> str:
     unknown = [found[1] for one in said if (found := _UNKNOWN.search(one))]
     how = f"is signed by {', '.join(unknown)}" if unknown else "is not signed by an SSH key"
     raise CheckFailed(
-        f"{file}: the commit {commit} {how}, expected a key of {signers}: one of the people there signs it "
-        "(`git commit -S`, or `git tag -s` for a tag on it), or the key is added there"
+        f"{file}: the commit {commit} {how}, expected a key of {signers}, valid on the day of the commit: one of the "
+        "people there signs it (`git commit -S`, or `git tag -s` for a tag on it), or the key is added there; an older "
+        "policy than that file allows is replaced by the newest"
     )
 
 

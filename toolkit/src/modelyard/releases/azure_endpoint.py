@@ -48,6 +48,7 @@ from modelyard.releases.release_record import BlobRecord, Record
 from modelyard.yaml_files import read_yaml
 
 FOLDER = Path("azureml") / "endpoints"
+RULES = Path("infra") / "modules" / "deployment-rules.json"
 VERSION_TAG, SINCE_TAG = "model_version", "deployed_since"
 METRICS_API, AUTOSCALE_API = "2023-10-01", "2022-10-01"
 PROD = "prod"  # the environment in which only real requests count
@@ -57,6 +58,10 @@ _CHANGING = ("Creating", "Deleting", "Scaling", "Updating")
 _SETTLING = 3600.0  # seconds until a deployment that changes is given up
 _ACCESS = 600.0  # seconds for which a token and an address are used again
 _ROUND_TRIPS = 10
+
+
+class NotAllowed(EndpointError):
+    """Somebody lacks a right."""
 
 
 class AzureEndpoint:
@@ -200,15 +205,53 @@ class AzureEndpoint:
         return sorted(old) if served > timedelta(hours=hours) else []
 
     def attach_autoscale(self, name: str) -> None:
-        """Give a deployment the rules of another one of this endpoint, unless it has some.
+        """Give a deployment alerts on its load, and rules to scale by: those of another one of this endpoint, or the first ones.
 
-        infra/endpoint.bicep makes the first ones.
+        Who may deploy may not always do that; then it is said.
         """
+        try:
+            known = {target.lower(): (target, one) for target, one in self.autoscales()}
+            for path, body in self._first_rules(name).items():
+                if not known or "autoscalesettings/" not in path:
+                    self.management("PUT", f"{self._insights}/{path}", body)
+            if known and name.lower() not in known:
+                self._copy_autoscale(name, *next(iter(known.values())))
+        except NotAllowed as error:
+            _say(f"{name} gets no autoscale and no alerts on its load: {error}")
+
+    def _first_rules(self, name: str) -> dict[str, Any]:
+        """Return what watches and scales a deployment, each by its address."""
+        file = self._root / RULES
+        if not file.is_file():
+            _say(f"{name} gets no autoscale and no alerts on its load: there is no {RULES}")
+            return {}
+        endpoint = self._do(self._get)
+        base = self.workspace.names.workspace.removeprefix("mlw-")
+        words = {
+            "endpoint": self.name,
+            "deployment": name,
+            "deploymentId": f"{self.id}/deployments/{name}",
+            "location": str(endpoint.location),
+            "actionGroupId": f"{self.workspace.group_id}/providers/Microsoft.Insights/actionGroups/ag-{base}",
+        }
+        text = re.sub("@@([a-zA-Z]+)@@", lambda found: words[found[1]], file.read_text("utf-8"))
+        deployment = self._deployment(name)
+        instances = int((deployment and deployment.instance_count) or 1)
+        rules: dict[str, Any] = json.loads(text)
+        for body in rules.values():
+            body["tags"] = dict(endpoint.tags or {})
+            for profile in body["properties"].get("profiles", []):
+                least = max(instances, int(profile["capacity"]["minimum"]))
+                most = max(least, int(profile["capacity"]["maximum"]))
+                profile["capacity"] = {
+                    "minimum": str(least),
+                    "maximum": str(most),
+                    "default": str(least),
+                }
+        return rules
+
+    def _copy_autoscale(self, name: str, other: str, rules: Mapping[str, Any]) -> None:
         place = f"{self.id}/deployments/"
-        known = {target.lower(): (target, one) for target, one in self.autoscales()}
-        if not known or name.lower() in known:
-            return
-        other, rules = next(iter(known.values()))
         text = re.sub(
             re.escape(place + other) + r"(?![\w-])",
             place + name,
@@ -233,10 +276,12 @@ class AzureEndpoint:
         self.management("PUT", f"{self._rules}/{title}?api-version={AUTOSCALE_API}", body)
 
     @property
+    def _insights(self) -> str:
+        return f"{MANAGEMENT}{self.workspace.group_id}/providers/Microsoft.Insights"
+
+    @property
     def _rules(self) -> str:
-        return (
-            f"{MANAGEMENT}{self.workspace.group_id}/providers/Microsoft.Insights/autoscalesettings"
-        )
+        return f"{self._insights}/autoscalesettings"
 
     def set_traffic(self, percent: Mapping[str, int]) -> None:
         self._share("traffic", percent)
@@ -396,7 +441,8 @@ class AzureEndpoint:
                 self._send, method, url, headers, content, sleep=self._sleep
             )
         if status not in (200, 201, 202):
-            raise EndpointError(
+            refused = NotAllowed if status == 403 else EndpointError
+            raise refused(
                 f"{method} {urllib.parse.urlsplit(url).path}: Azure answers {status}: "
                 f"{text[:300].decode(errors='replace')}"
             )
