@@ -611,15 +611,14 @@ def test_a_comparison_stops_no_trigger(larger: Path, program: Program):
 
 @pytest.mark.parametrize("refused", [False, True])
 def test_the_code_of_the_function_app_is_brought_to_the_one_of_the_environment(
-    project: Path, program: Program, monkeypatch: pytest.MonkeyPatch, refused: bool
+    project: Path, program: Program, refused: bool
 ):
-    monkeypatch.setattr("modelyard.infra.deploy.write_package", lambda _, path: path.touch())
     words = program("az", f'[ "$1" = functionapp ] && exit {int(refused)}\n' + AZURE)
     if refused:
         with pytest.raises(CheckFailed, match="Runners in the network"):
-            deploy_events(project, "dev")
+            deploy_events(project, "dev", project / "events.zip")
     else:
-        deploy_events(project, "dev")
+        deploy_events(project, "dev", project / "events.zip")
     last = words.read_text().splitlines()[-1]
     assert " --resource-group rg-acme-small-dev --name func-w --src " in last
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -29,6 +30,11 @@ def deploy(
     environment: Annotated[str, typer.Argument(help="One of conf/project.yml.")],
 ) -> None:
     """Bring the package to the function app of an environment, with the Azure CLI (needs Azure)."""
+    from modelyard.events.package import write_package
     from modelyard.infra.deploy import deploy_events
 
-    deploy_events(project_root(), environment)
+    root = project_root()
+    with TemporaryDirectory(prefix="events-") as folder:
+        zipped = Path(folder) / "events.zip"
+        write_package(root, zipped)
+        deploy_events(root, environment, zipped)

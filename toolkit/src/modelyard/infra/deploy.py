@@ -7,11 +7,9 @@ import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.events.package import write_package
 from modelyard.infra import compiler
 from modelyard.infra.before import answered, check_before, switch
 from modelyard.infra.compiler import Target
@@ -102,27 +100,25 @@ def deploy(
         print("left as it was, since a deployment removes nothing:", *left, sep="\n- ", flush=True)
 
 
-def deploy_events(root: Path, environment: str) -> None:
+def deploy_events(root: Path, environment: str, package: Path) -> None:
     """Deploy the code of the function app.
 
     Args:
         root: of the project.
         environment: one of conf/project.yml.
+        package: the zip file of events/.
 
     Raises:
-        UsageError: the environment is unknown, the package cannot be written, or the Azure CLI is not ready.
+        UsageError: the environment is unknown, or the Azure CLI is not ready.
         CheckFailed: Azure refuses it.
     """
     names = load_project(root).environment(environment)
     azure, _ = _azure()
     app = f"func-{names.workspace.removeprefix('mlw-')}"
-    with TemporaryDirectory(prefix="events-") as folder:
-        package = Path(folder) / "events.zip"
-        write_package(root, package)
-        words = ["functionapp", "deployment", "source", "config-zip", "--build-remote", "false"]
-        words += ["--resource-group", names.resource_group, "--name", app, "--src", str(package)]
-        _say(f"deploying events/ to {app}")
-        done = subprocess.run([azure, *words], check=False)  # noqa: S603 (the installed Azure CLI)
+    words = ["functionapp", "deployment", "source", "config-zip", "--build-remote", "false"]
+    words += ["--resource-group", names.resource_group, "--name", app, "--src", str(package)]
+    _say(f"deploying events/ to {app}")
+    done = subprocess.run([azure, *words], check=False)  # noqa: S603 (the installed Azure CLI)
     if done.returncode:
         raise CheckFailed(
             f"Azure refused the code of {app} (exit code {done.returncode}); its reason is above. With managed-vnet "
