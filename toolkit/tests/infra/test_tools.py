@@ -788,9 +788,10 @@ def test_what_no_file_has_any_more_is_listed_with_the_command_that_removes_it(
 def test_what_is_left_is_removed_where_somebody_says_so(
     shared: Path, program: Program, capsys: pytest.CaptureFixture[str], apply: bool
 ):
-    held = f"{_assignment('group-a', 'Judges.')}, {_assignment('group-b', 'Judges.')}"
+    first, second = _assignment("group-a", "Judges."), _assignment("group-b", "Judges.")
     rest = {
-        "roleAssignments": f'{{"value": [{held}]}}',
+        "roleAssignments": f'{{"value": [{first}], "nextLink": "https://page-2"}}',
+        "page-2": f'{{"value": [{second}]}}',
         "mlw_outbound": f'{{"value": [{_rule("old.example")}]}}',
         "id-ci?api": '{"properties": {"principalId": "ci"}}',
     }

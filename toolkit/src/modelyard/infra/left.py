@@ -252,11 +252,14 @@ def _list(
     what: str,
     *words: str,
 ) -> list[dict[str, Any]]:
+    """Ask for a list, page by page: the address of a page is the last word."""
     done = az(*words)
     if done.returncode:
         if "notfound" not in done.stderr.lower().replace(" ", ""):
             say(f"not looked at {what}: {done.stderr.strip()}")
         return []
-    found = json.loads(done.stdout or "[]")
-    found = found.get("value", [found]) if isinstance(found, dict) else found
-    return [one for one in found if isinstance(one, dict)]
+    found, following = json.loads(done.stdout or "[]"), None
+    if isinstance(found, dict):
+        found, following = found.get("value", [found]), found.get("nextLink")
+    more = _list(az, say, what, *words[:-1], str(following)) if following else []
+    return [one for one in found if isinstance(one, dict)] + more
