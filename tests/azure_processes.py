@@ -141,6 +141,8 @@ def main(place: str) -> None:
     redirect()
     for name in LOADED:
         importlib.import_module(name)
+    # Else azure-ai-ml looks through the whole stack for each part of a preview, most of a release's time here.
+    sys.modules["azure.ai.ml._utils._experimental"]._should_skip_warning = lambda: True  # type: ignore[attr-defined]
     with _connected(place) as listener:
         while True:
             connection, _ = listener.accept()

@@ -153,6 +153,7 @@ def begun(
             "PATH": f"{folder / '.venv' / 'bin'}:/usr/bin:/bin",
             "HOME": str(tmp_path),
         }
+        began = time.time()
         if workspace.jobs[job]["properties"]["experimentName"] == "training":
             shutil.copytree(folder / "azureml", jobs / "azureml", dirs_exist_ok=True)
             table = workspace.table(job, tmp_path)
@@ -166,7 +167,7 @@ def begun(
                 "IDENTITY": f"{workspace.environment}-job",
             }
             done = run_in(folder, ["bash", "-c", command], environment)
-        print(f"job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        print(f"{time.time() - began:5.1f} s job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return bool(done.returncode == 0)
 
     cloud = Cloud(folder, execute)
