@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pandas as pd
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 Bake = Callable[..., BakedProject]
 Provider = type[GitHub] | type[AzureDevOps]
-ANSWERS = {"serving": "online-and-batch", "release_approval": "model-validator"}
+ANSWERS = {"serving": "online-and-batch", "release_approval": "model-validator", "profile": "factory"}
 WRITE_TABLE = """
 import sys
 from sklearn import datasets
@@ -61,7 +62,7 @@ class Story:
 
         class Played(self.provider):  # type: ignore[name-defined]
             def surroundings(self, identity: str) -> Mapping[str, str]:
-                return {**story.surroundings, **story.about(identity, event)}
+                return story.about(identity, event)
 
             def run(self, script: str, identity: str, *rest: Any) -> str:
                 began, before = time.time(), len(story.cloud.asked)
@@ -82,11 +83,14 @@ class Story:
         return result
 
     def about(self, identity: str, event: Event) -> dict[str, str]:
-        """What a provider tells a step of a job with an identity on Azure."""
+        """What a provider tells a step of a job with an identity on Azure; that of a pull request has no Azure."""
         pull, url = event.name == "pull_request", self.cloud.url
-        place = self.folder / ".venv"
+        place, found = self.folder / ".venv", dict(self.surroundings)
+        if pull:
+            del found[SERVER]
+            found[ORDINARY] = "1"
         if self.provider is GitHub:
-            found = {
+            found |= {
                 "GITHUB_ACTIONS": "true",
                 "GITHUB_API_URL": url,
                 "GITHUB_SERVER_URL": "https://github.test",
@@ -101,12 +105,13 @@ class Story:
                 found["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{url}/oidc?identity={identity}"
                 found["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "token"
             return found
-        found = {
+        found |= {
             "TF_BUILD": "True",
             "SYSTEM_COLLECTIONURI": f"{url}/acme/",
             "SYSTEM_TEAMPROJECTID": "p1",
             "SYSTEM_STAGENAME": identity,
             "BUILD_BUILDID": event.run,
+            "BUILD_REPOSITORY_ID": "r1",
             "BUILD_REQUESTEDFOR": "ada",
             "AGENT_TEMPDIRECTORY": str(place),
             "SYSTEM_PULLREQUEST_PULLREQUESTID": "3" if pull else "",
@@ -125,11 +130,12 @@ class Story:
 
 @contextmanager
 def begun(
-    provider: Provider, project: Path, azure: Path, tmp_path: Path, table: Path
+    provider: Provider, project: Path, azure: Path, tmp_path: Path, jobs: Path, one_job: Lock
 ) -> Iterator[Story]:
-    """Make a project for a provider, its cloud, and the process for its commands."""
-    jobs = tmp_path / "jobs"
-    shutil.copytree(table, jobs)
+    """Make a project for a provider, its cloud, and the process for its commands.
+
+    Azure ML uses a step's results again, so that the same training for the other provider only registers.
+    """
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
     for part in ("data", "conf/contract.yml", "conf/gates.yml", "azureml"):
@@ -155,11 +161,15 @@ def begun(
         }
         began = time.time()
         if workspace.jobs[job]["properties"]["experimentName"] == "training":
-            shutil.copytree(folder / "azureml", jobs / "azureml", dirs_exist_ok=True)
             table = workspace.table(job, tmp_path)
             environment |= {ORDINARY: "1"}
-            words = ["run", "azureml/pipelines/train.yml", "--here", "--input", f"data={table}"]
-            done = run_in(jobs, [str(azure), "-m", "modelyard", *words], environment)
+            words = ["run", TRAIN, "--here", "--input", f"data={table}"]
+            with one_job:
+                shutil.copytree(folder / "azureml", jobs / "azureml", dirs_exist_ok=True)
+                done = run_in(jobs, [str(azure), "-m", "modelyard", *words], environment)
+                for result in jobs.glob(".runs/index/*.json"):
+                    if "register" in result.read_text():
+                        result.unlink()
         else:
             command, variables = workspace.command(job)
             environment |= variables | {
@@ -247,7 +257,7 @@ def requests_of(asked: list[Asked]) -> list[str]:
     return sorted(lines)
 
 
-PUSH = Event("push")
+PUSH, TRAIN = Event("push"), "azureml/pipelines/train.yml"
 REACT = """
 import sys
 from pathlib import Path
@@ -333,10 +343,11 @@ def test_a_change_goes_to_production_and_a_worse_one_comes_back_on_both_provider
 ) -> None:
     def play(provider: Provider) -> Story:
         place = tmp_path / provider.__name__
-        with begun(provider, projects[provider], azure_python, place, table) as story:
+        with begun(provider, projects[provider], azure_python, place, table, one_job) as story:
             tell(story, azure_python)
         return story
 
+    one_job = Lock()
     projects = {
         provider: baked(ci_provider=name, **ANSWERS).path
         for provider, name in ((GitHub, "github-actions"), (AzureDevOps, "azure-devops"))
@@ -350,10 +361,30 @@ def test_a_change_goes_to_production_and_a_worse_one_comes_back_on_both_provider
         assert workspace.changes == other.cloud.workspaces[environment].changes
 
 
+def proposed(story: Story) -> None:
+    """Open a pull request that fails, and mend it: one comment says how what it trains compares, without Azure."""
+    pipeline = story.folder / TRAIN
+    fine = pipeline.read_text(encoding="utf-8")
+    for number, content in enumerate((None, fine.replace("max_iterations: 500", "max_iterations: 0"), fine, fine)):
+        pipeline.unlink(missing_ok=True)
+        if content is not None:
+            pipeline.write_text(content, encoding="utf-8")
+        for words in ("init --quiet", "add --all", "commit --quiet --allow-empty --message change"):
+            subprocess.run(["git", *words.split()], cwd=story.folder, check=True)
+        if number % 2:
+            passes = content == fine
+            assert story.happens("sample", Event("pull_request")) == ("success" if passes else "failure")
+            (comment,) = story.cloud.comments
+            assert ("No pipeline has run" in comment, "not worse than champion v1" in comment) == (not passes, passes)
+    assert story.cloud.asked == []
+
+
 def tell(story: Story, azure: Path) -> None:
     """Let the story happen, and look at each station."""
     cloud = story.cloud
     dev, test, prod = (cloud.workspaces[one] for one in ("dev", "test", "prod"))
+
+    proposed(story)
 
     # merged: trained and promoted in dev, taken to test; nobody has approved prod
     cloud.approved = {"test": "grace"}
