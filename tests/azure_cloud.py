@@ -183,8 +183,8 @@ class Registry(Service):
             return self._record(request, path, parse_qs(address.query))
         if path.endswith("/discovery"):
             told = {"subscriptionId": SUBSCRIPTION, "resourceGroup": "rg-registry"}
-            place = {"primaryRegionResourceProviderUri": "https://westeurope.api.azureml.ms/"}
-            return _answer(request, 200, told | place)
+            told["primaryRegionResourceProviderUri"] = "https://westeurope.api.azureml.ms/"
+            return _answer(request, 200, told)
         body = json.loads(request.body) if request.body else {}
         registry, _, path = path.partition("/registries/")[2].partition("/")
         if path == "import":
@@ -193,13 +193,15 @@ class Registry(Service):
         place = f"azureml://registries/{registry}/{path}"
         if path.endswith("/versions"):  # newest first
             known = [one for one in reversed(self.assets) if one.startswith(place)]
-            return _answer(request, 200, {"value": [{**self.assets[one], "id": one} for one in known]})
+            return _answer(
+                request, 200, {"value": [{**self.assets[one], "id": one} for one in known]}
+            )
         kind, name, _, version = path.split("/")
         if kind in ("tempdatarefs", "datarefs"):  # where to write to, and to read from
             container = self._container(name, version)
             given = {"credentialType": "SAS", "sasUri": f"{container}?sig=fake"}
-            told = {"blobUri": container, "credential": given}
-            return _answer(request, 200, {"blobReferenceForConsumption": told})
+            where = {"blobUri": container, "credential": given}
+            return _answer(request, 200, {"blobReferenceForConsumption": where})
         if request.method == "PUT":
             assert place not in self.assets, "versions do not change"
             body["properties"].setdefault("flavors", {})
@@ -211,10 +213,10 @@ class Registry(Service):
     def _import(
         self,
         registry: str,
-        sourceAssetId: str,  # noqa: N803 (as Azure calls them)
-        destinationName: str,  # noqa: N803
-        destinationVersion: str,  # noqa: N803
-        referenceType: str,  # noqa: N803
+        sourceAssetId: str,
+        destinationName: str,
+        destinationVersion: str,
+        referenceType: str,
     ) -> None:
         """Copy an asset of a workspace."""
         workspace, kind, name, _, version = sourceAssetId.split("/")[-5:]
@@ -230,7 +232,9 @@ class Registry(Service):
             known = {**source.models[name][version], "modelUri": f"{container}/model"}
             self.assets[place] = {"properties": known}
         else:
-            self.assets[place] = source.assets[f"{source.workspace}/{kind}/{name}/versions/{version}"]
+            self.assets[place] = source.assets[
+                f"{source.workspace}/{kind}/{name}/versions/{version}"
+            ]
 
 
 class Cloud:

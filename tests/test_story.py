@@ -36,7 +36,11 @@ pytestmark = pytest.mark.slow
 
 Bake = Callable[..., BakedProject]
 Provider = type[GitHub] | type[AzureDevOps]
-ANSWERS = {"serving": "online-and-batch", "release_approval": "model-validator", "profile": "factory"}
+ANSWERS = {
+    "serving": "online-and-batch",
+    "release_approval": "model-validator",
+    "profile": "factory",
+}
 WRITE_TABLE = """
 import sys
 from sklearn import datasets
@@ -177,7 +181,9 @@ def begun(
                 "IDENTITY": f"{workspace.environment}-job",
             }
             done = run_in(folder, ["bash", "-c", command], environment)
-        print(f"{time.time() - began:5.1f} s job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        print(
+            f"{time.time() - began:5.1f} s job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return bool(done.returncode == 0)
 
     cloud = Cloud(folder, execute)
@@ -365,17 +371,23 @@ def proposed(story: Story) -> None:
     """Open a pull request that fails, and mend it: one comment says how what it trains compares, without Azure."""
     pipeline = story.folder / TRAIN
     fine = pipeline.read_text(encoding="utf-8")
-    for number, content in enumerate((None, fine.replace("max_iterations: 500", "max_iterations: 0"), fine, fine)):
-        pipeline.unlink(missing_ok=True)
-        if content is not None:
+
+    def pushed(base: str, change: str) -> tuple[str, str]:
+        """Push a change of the pipeline to be merged into another; return the result, and the comment."""
+        for content in (base, change):
             pipeline.write_text(content, encoding="utf-8")
-        for words in ("init --quiet", "add --all", "commit --quiet --allow-empty --message change"):
-            subprocess.run(["git", *words.split()], cwd=story.folder, check=True)
-        if number % 2:
-            passes = content == fine
-            assert story.happens("sample", Event("pull_request")) == ("success" if passes else "failure")
-            (comment,) = story.cloud.comments
-            assert ("No pipeline has run" in comment, "not worse than champion v1" in comment) == (not passes, passes)
+            for words in ("init -q", "add --all", "commit -q --allow-empty --message change"):
+                subprocess.run(["git", *words.split()], cwd=story.folder, check=True)
+        result = story.happens("sample", Event("pull_request"))
+        (comment,) = story.cloud.comments  # kept up to date, not repeated
+        return result, comment
+
+    result, comment = pushed("", fine.replace("max_iterations: 500", "max_iterations: 0"))
+    assert result == "failure" and "No pipeline has run" in comment
+    result, comment = pushed(fine, fine)
+    assert result == "success" and "not worse than champion v1" in comment
+    pages = {page.name for page in (story.folder / "build" / "summary").iterdir()}
+    assert pages == {"summary.md", "report.html", "card.html"}
     assert story.cloud.asked == []
 
 
@@ -397,9 +409,27 @@ def tell(story: Story, azure: Path) -> None:
     (release,) = evidence(test, "1")
     assert (release["approved_by"], release["approval"]["digest"]) == ("grace", first)
 
-    # approved: the same bytes
+    # shared once; who takes it out of the registry asks dev for nothing
+    shared = [name.split("/")[5] for name in cloud.registry.assets]
+    assert shared == ["flight-delay", "serve", "flight-delay-evidence"]
+    (environment,) = (name for name in cloud.registry.assets if "/environments/" in name)
+    (deployment,) = test.deployments.values()
+    assert deployment["properties"]["environmentId"] == environment
+    for script, lines in story.asked:
+        if "mlops take" in script:
+            assert not [line for line in lines if " dev/" in line]
+
+    # other bytes under its name go nowhere
     cloud.approved["prod"] = "edsger"
     by_hand = Event("workflow_dispatch", inputs={"version": "1"})
+    (file,) = (name for name in cloud.registry.blobs if name.endswith("model/MLmodel"))
+    right = cloud.registry.blobs[file]
+    cloud.registry.blobs[file] = right + b" "
+    assert story.happens("deliver", by_hand) == "failure"
+    assert story.commands[-1].startswith("dev mlops share")
+    cloud.registry.blobs[file] = right
+
+    # approved: the same bytes
     assert story.happens("deliver", by_hand) == "success"
     assert digest_of(prod, "1") == digest_of(test, "1") == first
     assert (serves(prod), prod.served, champion(prod)) == ({"1": 100}, {first}, "1")
