@@ -251,14 +251,15 @@ def change(file: Path, old: str, new: str) -> None:
 
 def requests_of(asked: list[Asked]) -> list[str]:
     """The different requests of a command: how often one is repeated depends on the minute, and azure-ai-ml sends
-    those of a job's components and files in threads, in any order.
+    those of a job's components and files in threads, in any order. Artifacts are read and written with a signature,
+    that was asked for: jobs do it, too.
     """
     lines = set()
     for one in asked:
-        if not one.identity.endswith("-job") and one.path != "/score":
+        if not one.identity.endswith("-job") and not one.path.startswith(("/score", "/artifacts/")):
             path = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "#", one.path)
             path = re.sub("[0-9a-f]*[0-9][0-9a-f]*", "#", path)
-            path = re.sub("^(/artifacts|/container/[^/]+)/.*", r"\1", path)
+            path = re.sub("^(/container/[^/]+)/.*", r"\1", path)
             lines.add(f"{one.identity} {one.method} {one.environment}{path}")
     return sorted(lines)
 
