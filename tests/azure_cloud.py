@@ -164,8 +164,81 @@ class Workspace(Service):
         return _answer(request, status, content)
 
 
+@dataclass
+class Registry(Service):
+    """The organization's registry: models, environments and their files, each asset in a container of its own.
+
+    Attributes:
+        sources: resource name of a workspace → the workspace that it imports from.
+    """
+
+    account: str = "registry"
+    environment: str = "registry"
+    sources: dict[str, Workspace] = field(default_factory=dict)
+
+    def _found(self, request: Any) -> Any:
+        address = urlsplit(str(request.url))
+        path = unquote(address.path)
+        if address.netloc.startswith(self.account):
+            return self._record(request, path, parse_qs(address.query))
+        if path.endswith("/discovery"):
+            told = {"subscriptionId": SUBSCRIPTION, "resourceGroup": "rg-registry"}
+            told["primaryRegionResourceProviderUri"] = "https://westeurope.api.azureml.ms/"
+            return _answer(request, 200, told)
+        body = json.loads(request.body) if request.body else {}
+        registry, _, path = path.partition("/registries/")[2].partition("/")
+        if path == "import":
+            self._import(registry, **body["properties"])
+            return _answer(request, 200, b"")
+        place = f"azureml://registries/{registry}/{path}"
+        if path.endswith("/versions"):  # newest first
+            known = [one for one in reversed(self.assets) if one.startswith(place)]
+            return _answer(
+                request, 200, {"value": [{**self.assets[one], "id": one} for one in known]}
+            )
+        kind, name, _, version = path.split("/")
+        if kind in ("tempdatarefs", "datarefs"):  # where to write to, and to read from
+            container = self._container(name, version)
+            given = {"credentialType": "SAS", "sasUri": f"{container}?sig=fake"}
+            where = {"blobUri": container, "credential": given}
+            return _answer(request, 200, {"blobReferenceForConsumption": where})
+        if request.method == "PUT":
+            assert place not in self.assets, "versions do not change"
+            body["properties"].setdefault("flavors", {})
+        return self._kept(request, place, self.assets, body)
+
+    def _container(self, name: str, version: str) -> str:
+        return f"https://{self.account}.blob.core.windows.net/{name}-{version}"
+
+    def _import(
+        self,
+        registry: str,
+        sourceAssetId: str,
+        destinationName: str,
+        destinationVersion: str,
+        referenceType: str,
+    ) -> None:
+        """Copy an asset of a workspace."""
+        workspace, kind, name, _, version = sourceAssetId.split("/")[-5:]
+        place = f"{kind}/{destinationName}/versions/{destinationVersion}"
+        place, source = f"azureml://registries/{registry}/{place}", self.sources[workspace]
+        assert referenceType == "Id" and place not in self.assets, "shared once"
+        if kind == "models":
+            container = self._container(destinationName, destinationVersion)
+            folder = source.folder_of(version)
+            for file in filter(Path.is_file, folder.rglob("*")):
+                blob = f"/{container.rpartition('/')[2]}/model/{file.relative_to(folder)}"
+                self.blobs[blob] = file.read_bytes()
+            known = {**source.models[name][version], "modelUri": f"{container}/model"}
+            self.assets[place] = {"properties": known}
+        else:
+            self.assets[place] = source.assets[
+                f"{source.workspace}/{kind}/{name}/versions/{version}"
+            ]
+
+
 class Cloud:
-    """Workspaces and the provider.
+    """Workspaces, the organization's registry, and the provider.
 
     Attributes:
         approved: environment → who approved that this run deploys there.
@@ -194,6 +267,9 @@ class Cloud:
                 execute=execute,
                 place=project.parent / f"served-{name}",
             )
+        self.registry = Registry(
+            sources={one.workspace.rpartition("/")[2]: one for one in self.workspaces.values()}
+        )
 
     @property
     def clock(self) -> float:
@@ -222,7 +298,7 @@ class Cloud:
         if address.netloc == "management.azure.com" and address.path == "/metadata/endpoints":
             return _answer(request, 200, [])
         there = self._workspace(address.netloc, unquote(address.path))
-        path = re.sub(r"^.*/workspaces/[^/]+", "", unquote(address.path))
+        path = re.sub(r"^.*/(workspaces|registries)/[^/]+", "", unquote(address.path))
         identity = self._identity(request)
         if path == "/score" and "azureml-model-deployment" not in request.headers:
             time.sleep(0.05)  # clients of a rehearsal send as fast as they are answered
@@ -237,7 +313,7 @@ class Cloud:
                 return _answer(
                     request, 403, {"error": {"code": "AuthorizationFailed", "message": refusal}}
                 )
-        if job := re.fullmatch(r"/jobs/([^/]+)", path):
+        if (job := re.fullmatch(r"/jobs/([^/]+)", path)) and isinstance(there, Workspace):
             with self.lock:
                 runs = there.jobs.get(job[1], {}).get("properties", {}).get("status") == "Running"
             if runs and request.method == "GET":
@@ -245,7 +321,9 @@ class Cloud:
         with self.lock:
             return there.answer(request)
 
-    def _workspace(self, host: str, path: str) -> Workspace:
+    def _workspace(self, host: str, path: str) -> Workspace | Registry:
+        if host.startswith(f"{self.registry.account}.") or "/registries/" in path:
+            return self.registry
         for one in self.workspaces.values():
             if host.startswith((f"{one.account}.", f"{one.store}.")):
                 return one
@@ -253,14 +331,15 @@ class Cloud:
                 return one
         raise NotImplementedError(f"{host}{path}")
 
-    def _refusal(self, request: Any, there: Workspace, identity: str) -> str | None:
-        """Who changes an environment is of it; a token ends. Blobs of artifacts have their own signature."""
+    def _refusal(self, request: Any, there: Workspace | Registry, identity: str) -> str | None:
+        """Who changes an environment is of it, and dev shares; a token ends. Blobs of artifacts have their own signature."""
         if any(one in str(request.url) for one in ("sig=", ".scoring.example", "/discovery/")):
             return None
         if not identity:
             return f"{request.method} {request.url} without a token that is valid"
-        changes = request.method in ("PUT", "DELETE", "PATCH")
-        own = identity.partition("-")[0] == there.environment
+        changes = request.method in ("PUT", "DELETE", "PATCH") or "/import?" in str(request.url)
+        owner = "dev" if there is self.registry else there.environment
+        own = identity.partition("-")[0] == owner
         # What a job of prod collected trains in dev; docs/delivery.md says which rights it needs for that.
         gives = (identity, there.environment) == ("prod-job", "dev")
         if (
@@ -321,6 +400,18 @@ class Cloud:
         """Answer a request of the provider's API; None: there is nothing."""
         if found := re.fullmatch(r"/oidc\?identity=(\w*)&audience=.*", path):
             return {"value": self._assertion(found[1])}
+        if re.search(r"/(issues/3/comments|pullRequests/3/threads)(\?|$)", path):
+            if method == "POST":
+                self.comments.append(body.get("body") or body["comments"][0]["content"])
+                return {}
+            known = enumerate(self.comments)
+            if "/issues/" in path:
+                return [{"url": f"{self.url}/comments/{n}", "body": text} for n, text in known]
+            threads = [{"id": n, "comments": [{"id": 1, "content": text}]} for n, text in known]
+            return {"value": threads}
+        if method == "PATCH" and (found := re.search(r"/(?:comments|threads)/(\d+)", path)):
+            self.comments[int(found[1])] = body.get("body") or body["content"]
+            return {}
         if re.match("/repos/acme/it/actions/runs/[0-9]+/approvals", path):
             return [
                 {"state": "approved", "user": {"login": who}, "environments": [{"name": name}]}

@@ -310,64 +310,6 @@ def an_approval_is_of_a_digest() -> None:
         assert "counts on this machine only" in message
 
 
-def a_registry_has_the_version_once() -> None:
-    """What `share` puts there, `take` finds there; a digest that differs is refused."""
-    place = Path(tempfile.mkdtemp())
-    models = Assets(operations.ModelOperations)
-    environments = Assets(operations.EnvironmentOperations)
-    registry = SimpleNamespace(models=models.operations, environments=environments.operations)
-    project = PROJECT.model_copy(update={"registry": "organization"})
-    uploads: list[str] = []
-
-    def create(model: Any) -> None:
-        shutil.copytree(model.path, place / f"{model.name}-{model.version}")
-        uploads.append(f"{model.name}:{model.version} {model.type}")
-        models.held[model.name, model.version] = model
-
-    def download(name: str, version: str, download_path: str) -> None:
-        shutil.copytree(place / f"{name}-{version}", Path(download_path) / name / "upload")
-
-    models.operations.create_or_update.side_effect = create
-    models.operations.download.side_effect = download
-    with two_workspaces() as (dev, test):
-        own = Assets(operations.EnvironmentOperations)
-        source = workspace("dev", environments=own.operations)
-
-        def share_model(name: str, version: str, **to: str) -> None:
-            assert to["registry_name"] == "organization" and to["share_with_version"] == version
-            with tempfile.TemporaryDirectory() as folder:
-                known = Registry(name, TRACKING_URI)
-                with tracked_in(source):
-                    model = known.fetch(known.version(version), "model", Path(folder))
-                shutil.copytree(model, place / f"{name}-{version}")
-            models.held[name, version] = object()
-
-        def share_environment(name: str, version: str, **to: str) -> None:
-            environments.held[name, version] = object()
-
-        source.client.models = mock.create_autospec(operations.ModelOperations, instance=True)
-        source.client.models.share.side_effect = share_model
-        own.operations.share.side_effect = share_environment
-        with mock.patch.object(share, "open_registry", return_value=registry):
-            with FakeAzure.serving(dev):
-                first = share.share(ROOT, project, source, None, lambda line: None)
-                again = share.share(ROOT, project, source, "1", lambda line: None)
-            assert first and again and not first.unchanged and again.unchanged
-            assert uploads == [f"{PROJECT.model}-evidence:1 custom_model"], uploads
-            found = taken(dev, test, project=project)
-            assert found.digest == first.digest
-            with test.serving():
-                tags = Registry(PROJECT.model, TRACKING_URI).version("1").tags
-            assert tags["environment"].startswith("azureml://registries/organization/environments/")
-            (place / f"{PROJECT.model}-1" / "MLmodel").write_text("other")
-            with FakeAzure.serving(dev):
-                message = refusal(
-                    CheckFailed,
-                    lambda: share.share(ROOT, project, source, "1", lambda line: None),
-                )
-            assert "has another model as" in message
-
-
 def a_component_is_shared_once_with_its_environment() -> None:
     """Under an address of the registry; where the record was lost, the registry's tag tells what it has."""
     components = Assets(operations.ComponentOperations)
@@ -665,7 +607,6 @@ CHECKS: list[Callable[[], None]] = [
     another_model_of_the_number_is_not_replaced,
     a_version_that_was_taken_is_champion_once_it_serves,
     an_approval_is_of_a_digest,
-    a_registry_has_the_version_once,
     a_component_is_shared_once_with_its_environment,
     the_batch_endpoint_scores_with_the_champion_and_not_with_the_latest,
     collected_rows_have_the_folders_and_types_of_this_machine,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from azure_fake import _answer
+from azure_fake import _answer, without_warnings
 
 # Where the server is, and when the story begins; with ORDINARY a process has the time of this machine.
 SERVER, BEGIN, ORDINARY = "STORY_SERVER", "STORY_BEGIN", "STORY_ORDINARY_TIME"
@@ -141,6 +141,7 @@ def main(place: str) -> None:
     redirect()
     for name in LOADED:
         importlib.import_module(name)
+    without_warnings()
     with _connected(place) as listener:
         while True:
             connection, _ = listener.accept()

@@ -27,7 +27,7 @@ sys.path.insert(1, str(Path.cwd()))
 
 import pandas as pd
 import yaml
-from azure_fake import SIGNED_IN, SUBSCRIPTION, TRACKING_URI
+from azure_fake import SIGNED_IN, SUBSCRIPTION, TRACKING_URI, without_warnings
 from azure_service import Service
 from modelyard.cli.releases import status
 from modelyard.errors import CheckFailed, UsageError
@@ -412,6 +412,7 @@ CHECKS: list[Callable[[], None]] = [
 def signed_in() -> Iterator[None]:
     """Sign in to the Azure of this process, and predict without a model."""
     logging.disable(logging.WARNING)
+    without_warnings()
     os.environ.update(SIGNED_IN, AZURE_SUBSCRIPTION_ID=SUBSCRIPTION)
     predictions: Any = lambda folder: lambda records: [row["x"] for row in records]  # noqa: E731
     with mock.patch.object(release_checks, "predictor", predictions):

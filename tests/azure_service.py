@@ -130,6 +130,7 @@ class Service(FakeAzure):
             told = {
                 "mlFlowTrackingUri": self.tracking_uri,
                 "discoveryUrl": f"https://{_API}/discovery{self.workspace}",
+                "workspaceId": self.workspace.rpartition("/")[2],
             }
             return _answer(
                 request,
@@ -387,7 +388,7 @@ class Service(FakeAzure):
                 del self.leases[path]
             return _answer(request, 200, b"", {**headers, "x-ms-lease-id": str(lease)})
         if query.get("comp") == ["list"]:
-            return self._listed(request, query)
+            return self._listed(request, path, query)
         if query.get("comp") == ["metadata"]:
             return _answer(request, 200, b"", headers)
         if request.method == "HEAD":
@@ -416,16 +417,16 @@ class Service(FakeAzure):
         self.blobs[path] = body.read() if hasattr(body, "read") else bytes(body)
         return _answer(request, 201, b"", headers)
 
-    def _listed(self, request: Any, query: dict[str, list[str]]) -> Any:
-        """The names of blobs that begin with a prefix."""
-        prefix = query.get("prefix", [""])[0]
-        names = sorted(name.removeprefix("/container/") for name in self.blobs)
+    def _listed(self, request: Any, container: str, query: dict[str, list[str]]) -> Any:
+        """The names of a container's blobs that begin with a prefix."""
+        prefix, place = query.get("prefix", [""])[0], f"{container}/"
+        names = sorted(name.removeprefix(place) for name in self.blobs if name.startswith(place))
         blobs = "".join(
-            f"<Blob><Name>{name}</Name><Properties/></Blob>"
+            f"<Blob><Name>{name}</Name><Properties><BlobType>BlockBlob</BlobType></Properties></Blob>"
             for name in names
             if name.startswith(prefix)
         )
-        place = 'ServiceEndpoint="https://store.blob.core.windows.net/" ContainerName="container"'
+        place = f'ServiceEndpoint="https://{self.account}.blob.core.windows.net/" ContainerName="{container[1:]}"'
         text = f"<?xml version='1.0'?><EnumerationResults {place}><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>"
         return _answer(request, 200, text.encode(), {"Content-Type": "application/xml"})
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pandas as pd
@@ -35,7 +36,11 @@ pytestmark = pytest.mark.slow
 
 Bake = Callable[..., BakedProject]
 Provider = type[GitHub] | type[AzureDevOps]
-ANSWERS = {"serving": "online-and-batch", "release_approval": "model-validator"}
+ANSWERS = {
+    "serving": "online-and-batch",
+    "release_approval": "model-validator",
+    "profile": "factory",
+}
 WRITE_TABLE = """
 import sys
 from sklearn import datasets
@@ -61,7 +66,7 @@ class Story:
 
         class Played(self.provider):  # type: ignore[name-defined]
             def surroundings(self, identity: str) -> Mapping[str, str]:
-                return {**story.surroundings, **story.about(identity, event)}
+                return story.about(identity, event)
 
             def run(self, script: str, identity: str, *rest: Any) -> str:
                 began, before = time.time(), len(story.cloud.asked)
@@ -82,11 +87,14 @@ class Story:
         return result
 
     def about(self, identity: str, event: Event) -> dict[str, str]:
-        """What a provider tells a step of a job with an identity on Azure."""
+        """What a provider tells a step of a job with an identity on Azure; that of a pull request has no Azure."""
         pull, url = event.name == "pull_request", self.cloud.url
-        place = self.folder / ".venv"
+        place, found = self.folder / ".venv", dict(self.surroundings)
+        if pull:
+            del found[SERVER]
+            found[ORDINARY] = "1"
         if self.provider is GitHub:
-            found = {
+            found |= {
                 "GITHUB_ACTIONS": "true",
                 "GITHUB_API_URL": url,
                 "GITHUB_SERVER_URL": "https://github.test",
@@ -101,12 +109,13 @@ class Story:
                 found["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{url}/oidc?identity={identity}"
                 found["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "token"
             return found
-        found = {
+        found |= {
             "TF_BUILD": "True",
             "SYSTEM_COLLECTIONURI": f"{url}/acme/",
             "SYSTEM_TEAMPROJECTID": "p1",
             "SYSTEM_STAGENAME": identity,
             "BUILD_BUILDID": event.run,
+            "BUILD_REPOSITORY_ID": "r1",
             "BUILD_REQUESTEDFOR": "ada",
             "AGENT_TEMPDIRECTORY": str(place),
             "SYSTEM_PULLREQUEST_PULLREQUESTID": "3" if pull else "",
@@ -125,11 +134,12 @@ class Story:
 
 @contextmanager
 def begun(
-    provider: Provider, project: Path, azure: Path, tmp_path: Path, table: Path
+    provider: Provider, project: Path, azure: Path, tmp_path: Path, jobs: Path, one_job: Lock
 ) -> Iterator[Story]:
-    """Make a project for a provider, its cloud, and the process for its commands."""
-    jobs = tmp_path / "jobs"
-    shutil.copytree(table, jobs)
+    """Make a project for a provider, its cloud, and the process for its commands.
+
+    Azure ML uses a step's results again, so that the same training for the other provider only registers.
+    """
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
     for part in ("data", "conf/contract.yml", "conf/gates.yml", "azureml"):
@@ -153,12 +163,17 @@ def begun(
             "PATH": f"{folder / '.venv' / 'bin'}:/usr/bin:/bin",
             "HOME": str(tmp_path),
         }
+        began = time.time()
         if workspace.jobs[job]["properties"]["experimentName"] == "training":
-            shutil.copytree(folder / "azureml", jobs / "azureml", dirs_exist_ok=True)
             table = workspace.table(job, tmp_path)
             environment |= {ORDINARY: "1"}
-            words = ["run", "azureml/pipelines/train.yml", "--here", "--input", f"data={table}"]
-            done = run_in(jobs, [str(azure), "-m", "modelyard", *words], environment)
+            words = ["run", TRAIN, "--here", "--input", f"data={table}"]
+            with one_job:
+                shutil.copytree(folder / "azureml", jobs / "azureml", dirs_exist_ok=True)
+                done = run_in(jobs, [str(azure), "-m", "modelyard", *words], environment)
+                for result in jobs.glob(".runs/index/*.json"):
+                    if "register" in result.read_text():
+                        result.unlink()
         else:
             command, variables = workspace.command(job)
             environment |= variables | {
@@ -166,7 +181,9 @@ def begun(
                 "IDENTITY": f"{workspace.environment}-job",
             }
             done = run_in(folder, ["bash", "-c", command], environment)
-        print(f"job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        print(
+            f"{time.time() - began:5.1f} s job {job}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return bool(done.returncode == 0)
 
     cloud = Cloud(folder, execute)
@@ -234,19 +251,20 @@ def change(file: Path, old: str, new: str) -> None:
 
 def requests_of(asked: list[Asked]) -> list[str]:
     """The different requests of a command: how often one is repeated depends on the minute, and azure-ai-ml sends
-    those of a job's components and files in threads, in any order.
+    those of a job's components and files in threads, in any order. Artifacts are read and written with a signature,
+    that was asked for: jobs do it, too.
     """
     lines = set()
     for one in asked:
-        if not one.identity.endswith("-job") and one.path != "/score":
+        if not one.identity.endswith("-job") and not one.path.startswith(("/score", "/artifacts/")):
             path = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "#", one.path)
             path = re.sub("[0-9a-f]*[0-9][0-9a-f]*", "#", path)
-            path = re.sub("^(/artifacts|/container/[^/]+)/.*", r"\1", path)
+            path = re.sub("^(/container/[^/]+)/.*", r"\1", path)
             lines.add(f"{one.identity} {one.method} {one.environment}{path}")
     return sorted(lines)
 
 
-PUSH = Event("push")
+PUSH, TRAIN = Event("push"), "azureml/pipelines/train.yml"
 REACT = """
 import sys
 from pathlib import Path
@@ -332,10 +350,11 @@ def test_a_change_goes_to_production_and_a_worse_one_comes_back_on_both_provider
 ) -> None:
     def play(provider: Provider) -> Story:
         place = tmp_path / provider.__name__
-        with begun(provider, projects[provider], azure_python, place, table) as story:
+        with begun(provider, projects[provider], azure_python, place, table, one_job) as story:
             tell(story, azure_python)
         return story
 
+    one_job = Lock()
     projects = {
         provider: baked(ci_provider=name, **ANSWERS).path
         for provider, name in ((GitHub, "github-actions"), (AzureDevOps, "azure-devops"))
@@ -349,10 +368,36 @@ def test_a_change_goes_to_production_and_a_worse_one_comes_back_on_both_provider
         assert workspace.changes == other.cloud.workspaces[environment].changes
 
 
+def proposed(story: Story) -> None:
+    """Open a pull request that fails, and mend it: one comment says how what it trains compares, without Azure."""
+    pipeline = story.folder / TRAIN
+    fine = pipeline.read_text(encoding="utf-8")
+
+    def pushed(base: str, change: str) -> tuple[str, str]:
+        """Push a change of the pipeline to be merged into another; return the result, and the comment."""
+        for content in (base, change):
+            pipeline.write_text(content, encoding="utf-8")
+            for words in ("init -q", "add --all", "commit -q --allow-empty --message change"):
+                subprocess.run(["git", *words.split()], cwd=story.folder, check=True)
+        result = story.happens("sample", Event("pull_request"))
+        (comment,) = story.cloud.comments  # kept up to date, not repeated
+        return result, comment
+
+    result, comment = pushed("", fine.replace("max_iterations: 500", "max_iterations: 0"))
+    assert result == "failure" and "No pipeline has run" in comment
+    result, comment = pushed(fine, fine)
+    assert result == "success" and "not worse than champion v1" in comment
+    pages = {page.name for page in (story.folder / "build" / "summary").iterdir()}
+    assert pages == {"summary.md", "report.html", "card.html"}
+    assert story.cloud.asked == []
+
+
 def tell(story: Story, azure: Path) -> None:
     """Let the story happen, and look at each station."""
     cloud = story.cloud
     dev, test, prod = (cloud.workspaces[one] for one in ("dev", "test", "prod"))
+
+    proposed(story)
 
     # merged: trained and promoted in dev, taken to test; nobody has approved prod
     cloud.approved = {"test": "grace"}
@@ -365,9 +410,27 @@ def tell(story: Story, azure: Path) -> None:
     (release,) = evidence(test, "1")
     assert (release["approved_by"], release["approval"]["digest"]) == ("grace", first)
 
-    # approved: the same bytes
+    # shared once; who takes it out of the registry asks dev for nothing
+    shared = [name.split("/")[5] for name in cloud.registry.assets]
+    assert shared == ["flight-delay", "serve", "flight-delay-evidence"]
+    (environment,) = (name for name in cloud.registry.assets if "/environments/" in name)
+    (deployment,) = test.deployments.values()
+    assert deployment["properties"]["environmentId"] == environment
+    for script, lines in story.asked:
+        if "mlops take" in script:
+            assert not [line for line in lines if " dev/" in line]
+
+    # other bytes under its name go nowhere
     cloud.approved["prod"] = "edsger"
     by_hand = Event("workflow_dispatch", inputs={"version": "1"})
+    (file,) = (name for name in cloud.registry.blobs if name.endswith("model/MLmodel"))
+    right = cloud.registry.blobs[file]
+    cloud.registry.blobs[file] = right + b" "
+    assert story.happens("deliver", by_hand) == "failure"
+    assert story.commands[-1].startswith("dev mlops share")
+    cloud.registry.blobs[file] = right
+
+    # approved: the same bytes
     assert story.happens("deliver", by_hand) == "success"
     assert digest_of(prod, "1") == digest_of(test, "1") == first
     assert (serves(prod), prod.served, champion(prod)) == ({"1": 100}, {first}, "1")

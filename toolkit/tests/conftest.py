@@ -32,7 +32,7 @@ settings.load_profile("toolkit")
 
 
 # Begun first: begun last, a worker would be alone with one of them.
-LONG = ("test_tour.py", "test_sample_job.py", "test_recordings.py")
+LONG = ("test_tour.py", "test_recordings.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -221,6 +221,20 @@ def test_github_needs_no_issuer(tmp_path: Path) -> None:
     assert not refusals(tmp_path, "dev", GITHUB | {"ciSubject": SUBJECT})
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "acme/flight-delay:environment:dev",
+        "repo:acme/flight-delay:ref:refs/heads/main",
+        "repo:acme:environment:dev",
+        "repo:acme@123/flight-delay:environment:dev",
+    ],
+)
+def test_a_subject_of_neither_form_of_github_is_refused(tmp_path: Path, subject: str) -> None:
+    (said,) = refusals(tmp_path, "dev", GITHUB | {"ciSubject": subject})
+    assert "Give ciSubject as GitHub shows it" in said
+
+
 # --- a second deployment ---
 
 MASKED = {

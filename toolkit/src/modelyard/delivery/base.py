@@ -44,7 +44,8 @@ def train_base(root: Path, commit: str, pipeline: Path, inputs: Mapping[str, str
     place = root / FOLDER
     if place.exists():
         git(root, "worktree", "remove", "--force", str(place))
-    git(root, "worktree", "add", "--detach", str(place), commit)
+    # By force: git may still know one whose folder was deleted.
+    git(root, "worktree", "add", "--force", "--detach", str(place), commit)
     if not (place / pipeline).is_file():
         return f"not compared: {commit} has no {pipeline}"
     try:

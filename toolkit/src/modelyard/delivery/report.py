@@ -10,7 +10,7 @@ from modelyard.contract.take_sample import ABOUT, Sample
 from modelyard.delivery.provider import Provider
 from modelyard.errors import UsageError
 from modelyard.files import read_json, write_text
-from modelyard.pipelines.store import all_runs
+from modelyard.pipelines.store import RunState, all_runs
 from modelyard.project import load_project
 
 PAGE = "summary.md"
@@ -27,40 +27,41 @@ MOST = 60_000  # characters of a comment; GitHub takes 65,536, Azure DevOps 150,
 def write_summary(root: Path, output: Path, sample: Path | None) -> Path:
     """Write a page about the newest run, and copy its report and card beside it.
 
+    Without a run the page says so: else the comment would stay that of an earlier state of the pull request.
+
     Args:
         root: of the project.
         output: the folder.
         sample: the folder of the sample that it was trained on.
-
-    Raises:
-        UsageError: there is no run.
     """
     runs = all_runs(root / ".runs")
-    if not runs:
-        raise UsageError(
-            "no pipeline has run here; `mlops run azureml/pipelines/train.yml` runs one"
-        )
-    folder, state = runs[0].path, runs[0].state
     lines = [f"# {load_project(root).title}: the training of this change", ""]
     if sample and (sample / ABOUT).is_file():
         lines += [
             f"Trained on the runner, without Azure: {Sample(**read_json(sample / ABOUT))}.",
             "",
         ]
+    output.mkdir(parents=True, exist_ok=True)
+    if runs:
+        lines += _run(runs[0].path, runs[0].state, output)
+    else:
+        lines += ["❌ **No pipeline has run.** The log of this job says why.", ""]
+    write_text(output / PAGE, "\n".join(lines))
+    return output / PAGE
+
+
+def _run(folder: Path, state: RunState, output: Path) -> list[str]:
     decision = folder / "register" / "decision" / "decision.json"
     if state.status == "completed" and decision.is_file():
-        lines += _verdict(read_json(decision)["details"])
+        lines = _verdict(read_json(decision)["details"])
     else:
-        lines += [f"❌ **The pipeline `{state.pipeline}` did not complete ({state.status}).**", ""]
+        lines = [f"❌ **The pipeline `{state.pipeline}` did not complete ({state.status}).**", ""]
         lines += ["| step | |", "| --- | --- |"]
         lines += [f"| {name} | {step.status} |" for name, step in state.steps.items()]
     pages = [folder / "report.html", *sorted((folder / "register" / "page").glob("*.html"))]
-    output.mkdir(parents=True, exist_ok=True)
     for page in filter(Path.is_file, pages):
         shutil.copyfile(page, output / page.name)
-    lines += ["", "Report and model card are in the artifact of this job.", ""]
-    write_text(output / PAGE, "\n".join(lines))
-    return output / PAGE
+    return [*lines, "", "Report and model card are in the artifact of this job.", ""]
 
 
 def _verdict(details: dict[str, Any]) -> list[str]:
