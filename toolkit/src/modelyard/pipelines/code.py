@@ -50,13 +50,10 @@ def preload(codes: Sequence[StepCode], store: str, *, record: bool) -> list[str]
     later = [name for code in codes for name in code.later]
     if not store.startswith("azureml:"):
         later = [name for name in later if not name.startswith("azure")]
-    recorder = ["mlflow", *store_modules(store)] if record else []
+    recorder = ["mlflow"] if record else []
+    if record and store.startswith("sqlite:"):
+        recorder += EMBEDDED_STORE
     return list(dict.fromkeys([*first, *recorder, *later]))
-
-
-def store_modules(store: str) -> Sequence[str]:
-    """What MLflow imports at the first request to a store at an address."""
-    return EMBEDDED_STORE if store.startswith("sqlite:") else ()
 
 
 def step_code(
