@@ -35,9 +35,9 @@ def listed(
     return f"{text}{separator.lstrip(',')}and {rest:,} more" if rest > 0 else text
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, one: str, many: str | None = None) -> str:
     """Write a count with its noun: `1 row`, `1,200 rows`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def short_commit(commit: str) -> str:

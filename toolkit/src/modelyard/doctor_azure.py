@@ -196,7 +196,7 @@ def _not_deployed(az: Az, root: Path, name: str, group: str) -> Iterator[Finding
     yield Finding("environments", None, f"{name} is not deployed: no {group}", remedy)
     unasked: list[str] = []
     given = read_yaml(root / "conf" / "project.yml")["environments"][name]
-    app = f"func-{str(given['workspace']).removeprefix('mlw-')}"  # as infra/modules/events.bicep
+    app = load_project(root).environment(name).function_app
     named = {**given, "function_app": app if (root / "events").is_dir() else None}
     names = [
         Planned(*kind, named[field], "", {}) for field, kind in NAMES.items() if named.get(field)

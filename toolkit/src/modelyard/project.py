@@ -34,6 +34,16 @@ class Environment(BaseModel):
     instance_type: str | None = None
     instance_count: int | None = None
 
+    @property
+    def base(self) -> str:
+        """What the names of its resources have in common, as `base` in infra/main.bicep."""
+        return self.workspace.removeprefix("mlw-")
+
+    @property
+    def function_app(self) -> str:
+        """Name of the function app, as in infra/modules/events.bicep."""
+        return f"func-{self.base}"
+
 
 class Project(BaseModel):
     """The fields of conf/project.yml that `mlops` reads; others are for infrastructure."""

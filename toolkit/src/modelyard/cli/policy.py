@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from modelyard.cli.terminal import JsonOption
+from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import project_root
 
@@ -70,8 +71,7 @@ def check(
             print(f"note: an exception covers {one}")
     if verdict.breaches:
         lines = [] if as_json else [str(one) for one in verdict.breaches]
-        count = len(verdict.breaches)
-        counted = "a breach" if count == 1 else f"{count} breaches"
-        raise CheckFailed("\n".join([*lines, f"{counted} of the policy {found}"]))
+        count = counted(len(verdict.breaches), "breach", "breaches")
+        raise CheckFailed("\n".join([*lines, f"{count} of the policy {found}"]))
     if not as_json:
         print(f"within the policy {found}")

@@ -136,8 +136,7 @@ def find_identities(cli: Cli, wanted: Wanted, environment: str) -> Identities | 
 
 def identity_name(wanted: Wanted, environment: str, kind: str) -> str:
     """Return the name of an identity, as infra/ makes it: all follow from that of the workspace."""
-    workspace = wanted.project.environments[environment].workspace
-    return f"id-{workspace.removeprefix('mlw-')}-{kind}"
+    return f"id-{wanted.project.environments[environment].base}-{kind}"
 
 
 def parameters_step(wanted: Wanted, environment: str, values: Mapping[str, str]) -> Step:

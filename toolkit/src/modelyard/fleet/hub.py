@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from modelyard.console import listed
+from modelyard.console import counted, listed
 from modelyard.fleet.status import Row
 from modelyard.reports.pages import page
 
@@ -29,7 +29,7 @@ def cells(row: Row) -> list[str]:
         "not judged" if row.changed is None else changed,
         "not judged" if row.level is None else _level(row),
         _champion(row) if row.champion else "none here",
-        "not judged" if row.breaches is None else _count(row.breaches, "breach", "breaches"),
+        "not judged" if row.breaches is None else counted(len(row.breaches), "breach", "breaches"),
         _retiring(row),
     ]
 
@@ -112,7 +112,7 @@ def _link(row: Row) -> str | None:
 
 def _level(row: Row) -> str:
     # Runs, models and monitors are no files of a repository, so a clone shows none of them.
-    return str(row.level) if row.folder or row.level is None else f"at least {row.level}"
+    return str(row.level) if row.folder else f"at least {row.level}"
 
 
 def _champion(row: Row) -> str:
@@ -125,10 +125,6 @@ def _retiring(row: Row) -> str:
     parts = [f"{len(row.retired)} retired"] if row.retired else []
     parts += [f"{len(row.retiring)} soon"] if row.retiring else []
     return listed(parts) or "0"
-
-
-def _count(found: Sequence[str], one: str, many: str) -> str:
-    return f"{len(found)} {one if len(found) == 1 else many}"
 
 
 def _share(count: int, judged: Sequence[object]) -> str:

@@ -114,7 +114,7 @@ def deploy_events(root: Path, environment: str, package: Path) -> None:
     """
     names = load_project(root).environment(environment)
     azure, _ = _azure()
-    app = f"func-{names.workspace.removeprefix('mlw-')}"
+    app = names.function_app
     words = ["functionapp", "deployment", "source", "config-zip", "--build-remote", "false"]
     words += ["--resource-group", names.resource_group, "--name", app, "--src", str(package)]
     _say(f"deploying events/ to {app}")

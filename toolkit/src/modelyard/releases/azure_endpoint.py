@@ -226,13 +226,12 @@ class AzureEndpoint:
             _say(f"{name} gets no autoscale and no alerts on its load: there is no {RULES}")
             return {}
         endpoint = self._do(self._get)
-        base = self.workspace.names.workspace.removeprefix("mlw-")
         words = {
             "endpoint": self.name,
             "deployment": name,
             "deploymentId": f"{self.id}/deployments/{name}",
             "location": str(endpoint.location),
-            "actionGroupId": f"{self.workspace.group_id}/providers/Microsoft.Insights/actionGroups/ag-{base}",
+            "actionGroupId": f"{self.workspace.group_id}/providers/Microsoft.Insights/actionGroups/ag-{self.workspace.names.base}",
         }
         text = re.sub("@@([a-zA-Z]+)@@", lambda found: words[found[1]], file.read_text("utf-8"))
         deployment = self._deployment(name)
