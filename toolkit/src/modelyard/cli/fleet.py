@@ -13,6 +13,7 @@ import typer
 
 from modelyard.cli.policy import PolicyOption, SignersOption
 from modelyard.cli.terminal import JsonOption, PreviewOption, say
+from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import write_text
 
@@ -79,7 +80,7 @@ def status(
         unread = sum(bool(row.problems) for row in wrong)
         breaching = sum(bool(row.breaches) for row in wrong)
         raise CheckFailed(
-            f"of {len(rows)} repositories {unread} could not be read whole, {breaching} breach the policy"
+            f"of {counted(len(rows), 'repository', 'repositories')} {unread} could not be read whole, {breaching} breach the policy"
         )
 
 
@@ -126,9 +127,9 @@ def update(
     counts = Counter(one.state for one in outcomes)
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     if not all(one.is_fine for one in outcomes):
-        raise CheckFailed(f"of {len(outcomes)} repositories: {summary}")
+        raise CheckFailed(f"of {counted(len(outcomes), 'repository', 'repositories')}: {summary}")
     if not as_json:
-        print(f"of {len(outcomes)} repositories: {summary}")
+        print(f"of {counted(len(outcomes), 'repository', 'repositories')}: {summary}")
 
 
 def reuse(
@@ -172,7 +173,11 @@ def reuse(
         console().print(table("", headings, rows))
     else:
         print(
-            f"nothing in {len(repositories) - len(unread)} repositories has all of: {' '.join(words)}"
+            f"nothing in {counted(len(repositories) - len(unread), 'repository', 'repositories')} has all of: {' '.join(words)}"
         )
     if unread:
-        raise CheckFailed("\n".join([*unread, f"{len(unread)} repositories could not be read"]))
+        raise CheckFailed(
+            "\n".join(
+                [*unread, f"{counted(len(unread), 'repository', 'repositories')} could not be read"]
+            )
+        )

@@ -11,6 +11,7 @@ import typer
 
 from modelyard.cli.terminal import JsonOption, print_decision, print_path
 from modelyard.console import console as open_console
+from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.files import project_root, read_json, write_text
 
@@ -100,7 +101,7 @@ def clean(
     for run in old:
         run.release()
         shutil.rmtree(run.path)
-    print(f"{len(old)} runs deleted, {len(runs) - len(old)} kept")
+    print(f"{counted(len(old), 'run')} deleted, {len(runs) - len(old)} kept")
 
 
 def relocate() -> None:

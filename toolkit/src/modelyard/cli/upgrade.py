@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli.terminal import JsonOption, PreviewOption, say
+from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import project_root
 
@@ -115,4 +116,8 @@ def upgrade_locks(as_json: JsonOption = False) -> None:
         return
     for move in moves:
         print(f"{move.lock}.txt: {move.package} {move.before or 'none'} → {move.after or 'none'}")
-    print(f"{len(moves)} pins moved" if moves else "every package is at its newest version already")
+    print(
+        f"{counted(len(moves), 'pin')} moved"
+        if moves
+        else "every package is at its newest version already"
+    )

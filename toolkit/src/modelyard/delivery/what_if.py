@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import write_text
 from modelyard.infra.deploy import azure_cli
@@ -43,7 +44,7 @@ def write_page(changes: Sequence[Mapping[str, Any]], environment: str, output: P
     found = [one for one in listed if one["changeType"] not in UNKNOWN]
     lines = [f"# {environment}: what a deployment of infra/ would change", ""]
     lines += [
-        f"{len(found) or 'No'} change{'' if len(found) == 1 else 's'} of {len(changes)} resources.",
+        f"{counted(len(found), 'change') if found else 'No changes'} of {counted(len(changes), 'resource')}.",
         "",
     ]
     if listed:

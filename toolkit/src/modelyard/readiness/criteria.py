@@ -197,7 +197,7 @@ def _rehearsed(seen: Seen) -> Found:
         return Found(None, "a breach, a retraining and a rollback were never rehearsed here")
     periods = read_json(file)["periods"]
     failed = sum(one["failed"] for one in periods)
-    said = f"{len(periods)} periods replayed, {failed} failed requests"
+    said = f"{counted(len(periods), 'period')} replayed, {counted(failed, 'failed request')}"
     return Found(failed == 0, said)
 
 

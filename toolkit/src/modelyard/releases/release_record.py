@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from modelyard.azure import azure_errors
+from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.events.store import BlobLease, BlobStore
 from modelyard.files import read_json, write_json
@@ -201,7 +202,7 @@ def _valid(kind: TypeAdapter[_T], content: Any, place: str) -> _T:
     try:
         return kind.validate_python(content)
     except ValidationError as error:
-        problems = f"{error.error_count()} problems"
+        problems = counted(error.error_count(), "problem")
         raise UsageError(
             f"{place} is not the state of a release ({problems}); {_DAMAGED}"
         ) from None

@@ -69,7 +69,7 @@ class Scored:
         speed = f", {self.new_rows / self.seconds:,.0f} rows/s" if self.new_rows else ""
         console.print(
             f"{counted(found['rows'], 'row')}: {found['scored']:,} scored by {model['name']} "
-            f"v{model['version']}, {found['rejected']:,} rejected, {found['parts']:,} parts in "
+            f"v{model['version']}, {found['rejected']:,} rejected, {counted(found['parts'], 'part')} in "
             f"{output} ({self.seconds:.1f} s{speed})",
             highlight=False,
             soft_wrap=True,
