@@ -336,6 +336,7 @@ def test_amounts_and_names_are_no_dates(tmp_path, name, cells):
         ("week", ["201902", "201933", "202052"], "2019-01-07"),
         ("date", ["190113", "190214", "200305"], "2019-01-13"),
         ("sold_at", ["20190113", "20190214", "20200305", "0"], "2019-01-13"),
+        ("julian_date", ["2019060", "2020366", "2021001"], "2019-03-01"),
         ("ts", ["1593907200000000000", "1626307200000000000", "1642636800000000000"], "2020-07-05"),
     ],
 )
@@ -354,6 +355,23 @@ def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
     guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
     assert guess.contract.columns["c"].type == "category"
     assert f"if {cells[0]} is a date, --date-format" in guess.profiles["c"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "hint", "format", "first"),
+    [
+        (["44197", "44562.5", "44600"], "2021-01-01 to 2022-02-08", "excel_days", "2021-01-01 05:00"),
+        (["2021-01-01 10:00 EST", "2021-02-01 11:30 EST", "2021-03-01 09:15 EST"], '%H:%M EST" with', "%Y-%m-%d %H:%M EST", "2021-01-01 15:00"),
+        (["2019-060", "2020-366", "2021-001"], "--date-format", "%Y-%j", "2019-03-01 05:00"),
+    ],
+)  # fmt: skip
+def test_what_may_be_times_is_said_with_the_format_that_reads_it(
+    tmp_path, cells, hint, format, first
+):
+    columns = {"x": ["1", "2", "4"], "order_date": cells}
+    assert hint in inferred(tmp_path, columns).profiles["order_date"].notes[0]
+    guess = inferred(tmp_path, columns, formats={"order_date": format}, zone="America/New_York")
+    assert values(tmp_path, guess, "order_date")[0] == pd.Timestamp(first)
 
 
 def test_days_without_a_year_are_no_months(tmp_path):
@@ -380,6 +398,7 @@ def test_a_format_that_is_given_is_followed_or_refused(tmp_path):
         ("c=%Q", "%Q is none of"),
         ("c=%d", "a year .* and a month"),
         ("c=%Y-%m %I", "%I, an hour of twelve, and %p"),
+        ("c=%Y-%j-%d", "%j, the day of a year, stands without"),
         ("c=%Y-W%V", "%G, the year of a week, and %V"),
     ],
 )

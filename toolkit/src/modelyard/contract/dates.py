@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelyard.data.times import EPOCHS, looks_like, read_times
+from modelyard.data.times import EPOCHS, SHEET, looks_like, read_times
 
 SAMPLE = 50
 MOST_FORMATS = 4  # of one column
@@ -106,7 +106,7 @@ OTHERS = (
 )
 COMPACT = {6: ("%Y%m",), 8: ("%Y%m%d",), 12: ("%Y%m%d%H%M",), 14: ("%Y%m%d%H%M%S",)}
 # Only with a telling name: other numbers look so, too.
-TOLD = {6: ("%y%m%d", "%G%V"), 8: ("%d%m%Y", "%m%d%Y"), 10: ("%Y%m%d%H",)}
+TOLD = {6: ("%y%m%d", "%G%V"), 7: ("%Y%j",), 8: ("%d%m%Y", "%m%d%Y"), 10: ("%Y%m%d%H",)}
 NO_TIME = ("0", "0.0", "-1", "-1.0", "000000", "00000000", "99999999")  # beside compact dates
 WEEKS = {"week", "woche", "kw", "yearweek"}
 MOST_YEARS = 20  # of months without a day: Jan 03, Feb 17 and Mar 31 are days without a year
@@ -157,6 +157,7 @@ TELLING = {
         "ms",
         "datetime",
         "dob",
+        "julian",
         *("us", "ns", "week", "woche", "kw", "yearweek", "unixtime"),
     ),
 }
@@ -239,9 +240,7 @@ def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
         return None
     words = near(pc.replace_substring_regex(words, r"\.0+$", ""))
     lengths = pc.unique(pc.utf8_length(words)).to_pylist()
-    telling = bool(TELLING & set(tokens)) or any(
-        "date" in token or "time" in token for token in tokens
-    )
+    telling = bool(TELLING & set(tokens)) or _named(tokens, "date", "time")
     length = lengths[0] if len(lengths) == 1 else 0
 
     def fits(format: str) -> bool:
@@ -266,6 +265,21 @@ def compact_format(words: pa.Array, tokens: Sequence[str]) -> str | None:
         if inside and (telling or len(words) >= FEW[name]):
             return name
     return None
+
+
+def spreadsheet_days(words: pa.Array, tokens: Sequence[str]) -> str | None:
+    """Return what to say of a column of dates whose numbers may be the days of a spreadsheet."""
+    if not (_named(tokens, "date", "datum", "fecha") or "dob" in tokens):
+        return None
+    if not pc.all(pc.match_substring_regex(words, r"^[2-5][0-9]{4}(?:\.[0-9]+)?$")).as_py():
+        return None
+    times = read_times(words, (SHEET,))
+    first, last = (np.datetime_as_string(time, "D") for time in (times.min(), times.max()))
+    return f"if these are a spreadsheet's days, {first} to {last}: --date-format COLUMN={SHEET}"
+
+
+def _named(tokens: Sequence[str], *parts: str) -> bool:
+    return any(part in token for token in tokens for part in parts)
 
 
 def _years(times: np.ndarray) -> int:

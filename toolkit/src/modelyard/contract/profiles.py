@@ -26,6 +26,7 @@ from modelyard.errors import UsageError
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
 # A year beside more, or digits and signs without letters: a date or an amount, in a way not known here.
 PUZZLING = r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$"
+NAMED_ZONE = r":[0-9]{2} [A-Z]{2,5}$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
 # Yes and no, true and false in other languages; a pair of letters only where it says nothing else.
 BOOLEAN_PAIRS = (
@@ -262,10 +263,7 @@ def _of_words(
     if formats is None:
         notes += said
         if not notes and pc.all(pc.match_substring_regex(words, PUZZLING)).as_py():
-            notes.append(
-                f"read as text: if {words[0]} is a date, --date-format says how it is written; "
-                "if an amount, write plain numbers"
-            )
+            notes.append(_puzzled(words))
         return Reading(type="text")
     notes[:] = said  # not why they are no numbers
     if present:
@@ -274,6 +272,20 @@ def _of_words(
         type="datetime",
         format=formats[0] if len(formats) == 1 else formats or None,
         missing=tuple(sorted(present)),
+    )
+
+
+def _puzzled(words: pa.Array) -> str:
+    """Say what may be meant by dates or amounts that are not understood."""
+    if pc.all(pc.match_substring_regex(words, NAMED_ZONE)).as_py():
+        zone = words[0].as_py().rpartition(" ")[2]
+        return (
+            f'read as text: if {words[0]} is a time, --date-format "COLUMN=… %H:%M {zone}" with '
+            "the letters as they stand, and --time-zone, read it"
+        )
+    return (
+        f"read as text: if {words[0]} is a date, --date-format says how it is written; "
+        "if an amount, write plain numbers"
     )
 
 
@@ -292,6 +304,9 @@ def _compact(name: str, cells: Cells, notes: list[str] | None = None) -> Reading
         return None
     format = dates.compact_format(words, name_tokens(name))
     if format is None:
+        said = dates.spreadsheet_days(words, name_tokens(name))
+        if notes is not None and said:
+            notes.append(said)
         return None
     if notes is not None:
         notes.append(f"dates written as {format}")

@@ -70,7 +70,7 @@ class Reading(BaseModel):
     Attributes:
         type: number, integer, boolean, category, text or datetime.
         format: of datetimes, for strptime, or several that are tried in their order; epoch_s,
-            epoch_ms, epoch_us and epoch_ns count from 1970; None: ISO 8601.
+            epoch_ms, epoch_us and epoch_ns count from 1970, excel_days as a spreadsheet; None: ISO 8601.
         zone: of datetimes without an offset, such as Europe/Berlin; None: UTC.
         written: how numbers, or yes and no, are written; None: as programs do.
         missing: words and numbers that stand for a missing value, such as -999 and 9999-12-31.

@@ -22,6 +22,7 @@ NANOSECOND_LIMIT = 9_223_372_036  # seconds from 1970 that datetime64[ns] can ho
 # What datetime64[ns] can hold.
 EARLIEST, LATEST = datetime(1677, 9, 22), datetime(2262, 4, 10)
 EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 10**6, "epoch_ns": 10**9}  # ticks per second
+SHEET = "excel_days"  # local days, of which a spreadsheet counts 25,569 up to 1970-01-01
 PARTS = {
     "Y": "[0-9]{4}",
     "y": "[0-9]{2}",
@@ -29,6 +30,7 @@ PARTS = {
     "q": "[1-4]",
     "u": "[1-7]",
     **dict.fromkeys("mdHIMSV", "[0-9]{1,2}"),
+    "j": "[0-9]{3}",
     "f": "[0-9]{1,9}",
     **dict.fromkeys("bBaA", r"\pL+\.?"),
     "p": r"[AaPp]\.?[Mm]\.?",
@@ -75,14 +77,14 @@ def check_format(format: str) -> str:
     Raises:
         ValueError: it has a directive that is not known here, or gives no year and month.
     """
-    if format in EPOCHS:
+    if format in (*EPOCHS, SHEET):
         return format
     parts = re.findall("%(.)", format.replace("%%", ""))
     unknown = [part for part in parts if part not in PARTS]
     if unknown or format.replace("%%", "").endswith("%"):
         known = " ".join(f"%{part}" for part in PARTS)
         raise ValueError(
-            f"%{unknown[0] if unknown else ''} is none of {known}, {', '.join(EPOCHS)}"
+            f"%{unknown[0] if unknown else ''} is none of {known}, {', '.join((*EPOCHS, SHEET))}"
         )
     if len(set(parts)) < len(parts):
         raise ValueError("each directive may stand once")
@@ -90,9 +92,13 @@ def check_format(format: str) -> str:
         raise ValueError(
             "%G, the year of a week, and %V, the week, belong together, without a month"
         )
-    is_month = {"Y", "y"} & set(parts) and {"m", "b", "B", "q"} & set(parts)
+    if "j" in parts and {"d", *"mbBq"} & set(parts):
+        raise ValueError("%j, the day of a year, stands without month and day")
+    is_month = {"Y", "y"} & set(parts) and {"m", "b", "B", "q", "j"} & set(parts)
     if not is_month and "V" not in parts:
-        raise ValueError("a year (%Y or %y) and a month (%m, %b or %B) or quarter (%q) are needed")
+        raise ValueError(
+            "a year (%Y or %y) and a month (%m, %b or %B), quarter (%q) or day (%j) are needed"
+        )
     if "u" in parts and "V" not in parts:
         raise ValueError("%u, the day of a week, belongs to %G and %V")
     if ("I" in parts) != ("p" in parts):
@@ -118,7 +124,7 @@ def read_times(words: pa.Array, formats: Sequence[str], zone: str | None = None)
 
     Args:
         words: stripped.
-        formats: of strptime, "epoch_s" or "epoch_ms"; the first that fits a word counts. None: ISO 8601.
+        formats: of strptime, one of EPOCHS or SHEET; the first that fits a word counts. None: ISO 8601.
         zone: of the times without an offset, such as "Europe/Berlin"; None: UTC.
     """
     times = np.full(len(words), np.datetime64("NaT"), dtype="datetime64[ns]")
@@ -131,6 +137,9 @@ def read_times(words: pa.Array, formats: Sequence[str], zone: str | None = None)
             found, local = _iso(chosen)
         elif format in EPOCHS:
             found, local = _since_1970(chosen, EPOCHS[format]), np.zeros(len(words), dtype=bool)
+        elif format == SHEET:
+            found = _of_spreadsheet(chosen)
+            local = ~np.isnat(found)
         else:
             found, local = _formatted(chosen, format)
         if zone is not None and local.any():
@@ -178,6 +187,16 @@ def _since_1970(words: pa.Array, per_second: int) -> np.ndarray:
     return np.where(fits, found.view("datetime64[ns]"), np.datetime64("NaT"))
 
 
+def _of_spreadsheet(words: pa.Array) -> np.ndarray:
+    """Read days as a spreadsheet counts them; fractions to the millisecond."""
+    numbers = pc.if_else(pc.match_substring_regex(words, r"^[0-9]{1,7}(\.[0-9]*)?$"), words, None)
+    days = numbers.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    milliseconds = np.round((days - 25_569) * 86_400_000)
+    fits = np.abs(milliseconds) < NANOSECOND_LIMIT * 1_000  # false of NaN
+    times = (np.where(fits, milliseconds, 0).astype(np.int64) * 10**6).view("datetime64[ns]")
+    return np.where(fits, times, np.datetime64("NaT"))
+
+
 def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
     """Read times of one format; with them, which have no offset."""
     if re.fullmatch("(%[YymdHMS])+", format):  # a gap beside it makes 20200705.0 of 20200705
@@ -205,6 +224,9 @@ def _formatted(words: pa.Array, format: str) -> tuple[np.ndarray, np.ndarray]:
     day, hour = number("d", 1), number("H", 0)
     if "V" in text:
         year, month, day = _in_week(number("G", 1970), number("V", 1), number("u", 1))
+    if "j" in text:
+        days = _first(year) + number("j", 1) - 1
+        year, month, day = _date(days, (days >= _first(year)) & (days < _first(year + 1)))
     fits &= (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
     if "p" in text:
         twelve = number("I", 12)
@@ -231,15 +253,24 @@ def _in_week(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return year, month and day of a day of ISO weeks; month 0 where the year has no such week."""
 
-    def first(of: np.ndarray) -> np.ndarray:  # week 1 has the fourth of January
-        fourth = (of - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
+    def monday(of: np.ndarray) -> np.ndarray:  # week 1 has the fourth of January
+        fourth = _first(of) + 3
         return np.asarray(fourth - (fourth + 3) % 7)
 
-    days = first(year) + (week - 1) * 7
-    fits = (week >= 1) & (days < first(year + 1))
-    days = days + weekday - 1
-    dates = days.astype("datetime64[D]")
-    months = dates.astype("datetime64[M]").astype(np.int64)
+    days = monday(year) + (week - 1) * 7
+    fits = (week >= 1) & (days < monday(year + 1))
+    return _date(days + weekday - 1, fits)
+
+
+def _first(year: np.ndarray) -> np.ndarray:
+    """Return the first of January, in days since 1970."""
+    first = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]")
+    return np.asarray(first.astype(np.int64))
+
+
+def _date(days: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return year, month and day of days since 1970; month 0 where they do not fit."""
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     day = days - months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
     return months // 12 + 1970, np.where(fits, months % 12 + 1, 0), day
 

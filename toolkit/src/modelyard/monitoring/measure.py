@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -130,8 +131,9 @@ def _count(
     batch: Batch, names: Sequence[str], found: Mapping[str, Column], *, complete: bool
 ) -> None:
     values = batch.complete(names) if complete else batch.columns
+    with ThreadPoolExecutor() as threads:  # each column has a summary of its own
+        list(threads.map(lambda name: found[name].add(values[name]), names))
     for name in names:
-        found[name].add(values[name])
         found[name].all_rows += batch.rows
         found[name].present += batch.rows - batch.columns[name].null_count
         if not complete and name in batch.wrong:
@@ -207,10 +209,15 @@ def _drift(signal: Comparison, summaries: Summaries) -> Measurement:
         return result
     kinds = {name: kind_of(name, reference[name], signal.override) for name in signal.features}
     wanted = [(name, metric) for name, k in kinds.items() for metric in signal.metrics.get(k, ())]
-    for name, metric in wanted:
+
+    def compared(one: tuple[str, str]) -> dict[str, Any]:
+        name, metric = one
         compare = _numerical if kinds[name] == "numerical" else _categorical
         found = compare(metric, reference[name], production[name], FALSE_ALARMS / len(wanted))
-        result["measures"].append({"feature": name, "kind": kinds[name], "metric": metric, **found})
+        return {"feature": name, "kind": kinds[name], "metric": metric, **found}
+
+    with ThreadPoolExecutor() as threads:
+        result["measures"] += threads.map(compared, wanted)
     return result
 
 
