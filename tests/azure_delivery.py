@@ -408,10 +408,12 @@ def collected(service: Service) -> None:
     truth(service, "first", {"b-blue_0": 100.0, "own-blue": 101.0, "unknown": 1.0}, day=25)
 
 
-def truth(service: Service, name: str, known: dict[str, float], day: int) -> None:
+def truth(service: Service, name: str, known: dict[str, float], day: int, **more: str) -> None:
     """A delivery of ground truth."""
     at = pd.Timestamp(2026, 10, day, tz="UTC")
-    table = pd.DataFrame({"correlationid": list(known), "y": list(known.values()), "known_at": at})
+    table = pd.DataFrame(
+        {"correlationid": list(known), "y": list(known.values()), "known_at": at, **more}
+    )
     target = io.BytesIO()
     table.to_parquet(target)
     service.blobs[f"/container/ground_truth/{name}.parquet"] = target.getvalue()
@@ -507,7 +509,9 @@ def the_monitor_measures_what_has_traffic_now_and_a_breach_tags_its_run() -> Non
 def retraining_is_on_new_rows_or_does_not_begin() -> None:
     root = Path(tempfile.mkdtemp())
     (root / "conf").mkdir()
-    (root / "conf" / "contract.yml").write_text(yaml.safe_dump(CONTRACT))
+    columns = {**CONTRACT["columns"], "who": {"type": "category", "role": "identifier"}}
+    contract = {**CONTRACT, "columns": columns, "group": "who"}
+    (root / "conf" / "contract.yml").write_text(yaml.safe_dump(contract))
     data = Assets(operations.DataOperations)
     tables: dict[str, pd.DataFrame] = {}
     latest: list[str] = []
@@ -532,7 +536,7 @@ def retraining_is_on_new_rows_or_does_not_begin() -> None:
 
         assert "name the first table with --data" in refusal(UsageError, again)
         table = root / "table.parquet"
-        pd.DataFrame({"x": [1.0], "y": [2.0], "note": ["n"]}).to_parquet(table)
+        pd.DataFrame({"x": [1.0], "y": [2.0], "who": ["a"], "note": ["n"]}).to_parquet(table)
         first = again(data=table)
         assert (first.before, first.added) == (None, 0)
         assert "the table is registered already" in refusal(CheckFailed, lambda: again(data=table))
@@ -546,8 +550,10 @@ def retraining_is_on_new_rows_or_does_not_begin() -> None:
         assert "nothing is new: no ground truth has become known since 2026-10-25" in refusal(
             CheckFailed, again
         )
-        truth(service, "second", {"b-green_0": 7.0}, day=30)
-        assert again().added == 1
+        truth(service, "second", {"b-green_0": 7.0}, day=30, who="b")
+        third = again()
+        assert third.added == 1
+        assert tables[third.version]["who"].tolist() == ["a", None, None, "b"]
 
 
 def two_versions_are_compared_by_what_their_deployments_collected() -> None:

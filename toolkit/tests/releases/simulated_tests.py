@@ -104,7 +104,7 @@ def answers(case: Case, rows: int, random: np.random.Generator) -> dict[str, Joi
             slice(None) if case.paired else slice(0, None, 2) if label == "A" else slice(1, None, 2)
         )
         ids = np.arange(rows)[half]
-        sides[label] = Joined(ids, real[half], prediction.at(ids), rows)
+        sides[label] = Joined(ids, real[half], prediction.at(ids), ids, rows)
     return sides
 
 

@@ -245,6 +245,37 @@ def test_the_report_prints_both_sides_and_the_decision(
     assert "decide for B, green (B is better: the interval is above 0)" in printed
 
 
+def test_rows_of_a_group_count_together_where_the_ground_truth_names_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """60 persons of 50 rows each, whose answers are all right or all wrong."""
+    contract = CONTRACT + "  who: {type: category, role: identifier}\ngroup: who\n"
+    (project / "conf" / "contract.yml").write_text(contract, encoding="utf-8")
+    random = np.random.default_rng(0)
+    who = np.arange(3000) % 60
+    late, right = truth(60)[who], (random.random(60) < 0.8)[who]
+    ids = [f"r{n}" for n in range(3000)]
+    for deployment, rows in (("blue", who % 2 == 0), ("green", who % 2 == 1)):
+        chosen = np.where(right == late, 0.9, 0.1)[rows] + random.normal(0, 0.01, rows.sum())
+        collect(project, deployment, list(np.array(ids)[rows]), chosen)
+    happen(project, ids, late)
+    show(apart := compared(project))
+    assert (
+        "count as independent, so the interval may be too narrow: add who"
+        in capsys.readouterr().out
+    )
+    file = next((project / ".collected" / "ground_truth").iterdir())
+    pd.read_parquet(file).assign(who=who).to_parquet(file)
+    show(together := compared(project))
+    printed = capsys.readouterr().out
+    assert "rows of one who count together" in printed and "independent" not in printed
+    errors = [one["differences"]["accuracy"]["standard_error"] for one in (together, apart)]
+    # Of 50 equal rows each person is one observation: the error of 60, not of 3,000.
+    assert 4 < errors[0] / errors[1] < 10
+    assert (apart["rows_lacking"], together["verdict"]) == (0, "wait")
+    assert together["rows_lacking"] > 0
+
+
 def test_rows_to_wait_for_are_those_of_the_wanted_difference_not_of_the_present_one(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,7 +147,9 @@ def _joined(
     if truth.empty or not parts:
         return pd.DataFrame(), None
     inputs = pd.concat([pd.read_parquet(file) for file in parts]).drop_duplicates(ID)
-    rows = inputs.merge(truth[[ID, KNOWN_AT, target]], on=ID, how="inner")
+    # A group or a sensitive column is not asked for a prediction; it may come with the truth.
+    beside = [name for name in contract.columns if name in truth and name not in inputs]
+    rows = inputs.merge(truth[[ID, KNOWN_AT, *beside]], on=ID, how="inner")
     say(
         f"{counted(len(truth), 'row')} of ground truth since {since:%Y-%m-%d}, {len(rows)} of them of collected rows"
     )

@@ -89,7 +89,7 @@ def write_ground_truth(record: PeriodRecord, rows: Rows, folder: Path) -> None:
     ids = [f"{record.name}-{n}" for n in range(len(rows.truth))]
     # The monitor runs at the end, and takes what was known before.
     at = moment(record.end) - timedelta(seconds=1)
-    write_truth(folder / f"{record.name}.parquet", ids, rows.target, rows.truth, at)
+    write_truth(folder / f"{record.name}.parquet", ids, {rows.target: rows.truth}, at)
 
 
 def moment(text: str) -> datetime:

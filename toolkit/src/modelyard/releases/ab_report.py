@@ -132,6 +132,8 @@ def ab_report(
         "rows_at_the_latest": verdict.latest,
         "rows_more": verdict.more,
         "rows_lacking": lacking[metric],
+        "group": rules.group,
+        "grouped": rules.group in truth,
         "endpoint": endpoint,
         "sides": {
             label: {
@@ -217,8 +219,14 @@ def differ(
             )
             for label in labels
         }
-        rows = len(sides[labels[0]].ids)
-        found = bootstrap(measures, rows, resamples=settings.resamples, seed=seed)
+        side = sides[labels[0]]
+        found = bootstrap(
+            measures,
+            len(side.ids),
+            resamples=settings.resamples,
+            seed=seed,
+            together=side.together,
+        )
         return {label: found[label][metric] for label in labels}
 
     if not all(len(side.ids) for side in sides.values()):
@@ -240,29 +248,27 @@ def differ(
 def rows_lacking(contract: Contract, sides: dict[str, Joined], rows: int, metric: str) -> int:
     """Estimate how many rows have to come before the interval of a metric is valid; 0: none.
 
-    Each side needs FEWEST rows, and FEWEST_OF_A_CLASS of each class that the metric counts apart.
-    Sides and classes keep their shares.
+    Each side needs FEWEST rows, and FEWEST_OF_A_CLASS of each class that the metric counts apart, all
+    rows of a group counted as one. Sides and classes keep their shares.
     """
     growth = 1.0
     for side in sides.values():
         if not len(side.ids):
             return 2 * FEWEST
-        growth = max(growth, FEWEST / len(side.ids))
+        growth = max(growth, FEWEST / len(np.unique(side.together)))
         if contract.kind == "binary" or metric in BY_CLASS:
             growth = max(growth, FEWEST_OF_A_CLASS / _rarest(contract, side))
     return math.ceil(rows * growth) - rows
 
 
 def _rarest(contract: Contract, side: Joined) -> int:
-    """Count the rows of the rarest class, at least 1; a class of several that never happens is left out."""
-    if contract.kind == "binary":
-        positive = int(side.truth.sum())
-        return max(min(positive, len(side.truth) - positive), 1)
-    return int(np.unique(side.truth, return_counts=True)[1].min())
+    """Count the groups with the rarest class, at least 1; a class of several that never happens is left out."""
+    classes = (False, True) if contract.kind == "binary" else np.unique(side.truth)
+    return max(min(len(np.unique(side.together[side.truth == one])) for one in classes), 1)
 
 
 def _fewest(contract: Contract, side: Joined, metric: str) -> int:
-    return len(side.ids) if metric == "accuracy" else _rarest(contract, side)
+    return len(np.unique(side.together)) if metric == "accuracy" else _rarest(contract, side)
 
 
 def _answer_alike(sides: dict[str, Joined], paired: bool) -> bool:
@@ -301,6 +307,13 @@ def show(details: dict[str, Any]) -> None:
     out.print(table(f"{rows}, {how} (* decides)", headings, lines, right=headings[1:]))
     waiting = [f"{side['collected']:,} of {side['name']}" for side in (a, b)]
     print(f"answers collected: {', '.join(waiting)}; the others have no ground truth yet")
+    if details["group"]:
+        print(
+            f"rows of one {details['group']} count together"
+            if details["grouped"]
+            else f"rows of one {details['group']} count as independent, so the interval may be too "
+            f"narrow: add {details['group']} to the ground truth"
+        )
     if details["rows_needed"] is not None:
         print(
             f"a difference of {details['minimal_difference']:g} is found with {details['power']:.0%} "

@@ -12,10 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from modelyard.console import shown
 from modelyard.contract.model import Contract
+from modelyard.data.folds import Codes, belonging
 from modelyard.data.parts import target_of
 from modelyard.errors import UsageError, first_line
 from modelyard.modelling.predicting import Prediction
@@ -43,17 +45,25 @@ class Joined:
 
     Attributes:
         ids: correlation ids (rows,).
+        together: rows of one group have the same number (rows,).
         collected: number of answers, with and without ground truth.
     """
 
     ids: NDArray[Any]
     truth: NDArray[Any]
     prediction: Prediction
+    together: Codes
     collected: int
 
     def at(self, rows: NDArray[Any]) -> Joined:
         """Select rows by index."""
-        return Joined(self.ids[rows], self.truth[rows], self.prediction.at(rows), self.collected)
+        return Joined(
+            self.ids[rows],
+            self.truth[rows],
+            self.prediction.at(rows),
+            self.together[rows],
+            self.collected,
+        )
 
 
 def read_side(word: str) -> Side:
@@ -70,7 +80,9 @@ def read_side(word: str) -> Side:
 
 
 def read_truth(folder: Path, contract: Contract) -> pd.DataFrame:
-    """Read ground truth: correlation id and target; of several rows of an id, the latest counts.
+    """Read ground truth: correlation id, target and, where all files have it, the contract's group.
+
+    Of several rows of an id, the latest counts.
 
     Raises:
         UsageError: there is none.
@@ -79,9 +91,12 @@ def read_truth(folder: Path, contract: Contract) -> pd.DataFrame:
     files = sorted(str(file) for file in folder.glob("*.parquet"))
     if not files:
         raise UsageError(f"{folder} holds no ground truth; collect some, then compare")
-    content = _read(files, [ID, target, KNOWN_AT]).to_pandas()
+    columns = [ID, target, KNOWN_AT]
+    if contract.group and all(contract.group in _names(file) for file in files):
+        columns.append(contract.group)
+    content = _read(files, columns).to_pandas()
     content = content.dropna(subset=[ID, target]).sort_values(KNOWN_AT, kind="stable")
-    known: pd.DataFrame = content.drop_duplicates(ID, keep="last")[[ID, target]]
+    known: pd.DataFrame = content.drop_duplicates(ID, keep="last").drop(columns=KNOWN_AT)
     return known
 
 
@@ -97,7 +112,10 @@ def join(sides: list[Side], endpoint: Path, truth: pd.DataFrame, contract: Contr
     if contract.kind != "regression" and contract.target.classes:
         rows = rows[rows[contract.target.column].isin(contract.target.classes)]
     prediction = predictions_of(rows, contract)
-    return Joined(rows[ID].to_numpy(), target_of(rows, contract), prediction, len(outputs))
+    together = belonging(rows, contract.group if contract.group in rows else ID)
+    return Joined(
+        rows[ID].to_numpy(), target_of(rows, contract), prediction, together, len(outputs)
+    )
 
 
 def predictions_of(rows: pd.DataFrame, contract: Contract) -> Prediction:
@@ -155,6 +173,14 @@ def pair(sides: dict[str, Joined]) -> tuple[bool, dict[str, Joined]]:
     if not len(in_a) or len(in_a) < PAIRED_SHARE * min(len(a.ids), len(b.ids)):
         return False, sides
     return True, {"A": a.at(in_a), "B": b.at(in_b)}
+
+
+def _names(file: str) -> list[str]:
+    try:
+        names: list[str] = pq.read_schema(file).names
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{file}: {first_line(error)}") from None
+    return names
 
 
 def _read(files: list[str], columns: list[str], kept: Any = None) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class HeldOutTraffic:
         self._ask, self._rows, self._ground_truth = ask, rows, ground_truth
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._sent: list[tuple[str, Any]] = []
+        self._sent: list[tuple[str, int]] = []
         self.name = secrets.token_hex(4)
 
     def __enter__(self) -> HeldOutTraffic:
@@ -46,9 +46,11 @@ class HeldOutTraffic:
         for thread in self._threads:
             thread.join()
         if self._ground_truth is not None and self._sent:
-            ids, truth = zip(*self._sent, strict=True)
+            ids, sent = zip(*self._sent, strict=True)
+            columns = {self._rows.target: self._rows.truth, **self._rows.groups}
             file = self._ground_truth / f"rehearsal-{self.name}.parquet"
-            write_truth(file, ids, self._rows.target, truth, datetime.now(UTC))
+            known = {name: [values[row] for row in sent] for name, values in columns.items()}
+            write_truth(file, ids, known, datetime.now(UTC))
 
     def _send(self, number: int) -> None:
         at = number
@@ -63,12 +65,12 @@ class HeldOutTraffic:
                 continue
             # Ground truth for the first request of each row only: later ones repeat it.
             if answer.status == 200 and at < len(self._rows.records):
-                self._sent.append((id, self._rows.truth[row]))
+                self._sent.append((id, row))
             at += CLIENTS
 
 
 def write_truth(
-    file: Path, ids: Sequence[str], target: str, truth: Any, known_at: datetime
+    file: Path, ids: Sequence[str], columns: Mapping[str, Sequence[Any]], known_at: datetime
 ) -> None:
     """Write ground truth by correlation id, as the monitor and the A/B test read it; whole or not at all."""
     import pyarrow as pa
@@ -77,7 +79,7 @@ def write_truth(
     table = pa.table(
         {
             "correlationid": pa.array(ids, pa.string()),
-            target: pa.array(truth),
+            **{name: pa.array(values) for name, values in columns.items()},
             "known_at": pa.array([known_at] * len(ids), pa.timestamp("us", "UTC")),
         }
     )

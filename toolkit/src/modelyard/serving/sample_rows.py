@@ -27,11 +27,13 @@ class Rows:
         records: the features of each row, as JSON values.
         truth: the target of each row, likewise.
         target: name of the target column.
+        groups: to which group each row belongs, by the name of the contract's `group`; empty without one.
     """
 
     records: Sequence[Mapping[str, Any]]
     truth: Sequence[Any]
     target: str
+    groups: Mapping[str, Sequence[Any]]
 
 
 def read_rows(parquet: Path, model_folder: Path, most: int = MOST_ROWS) -> Rows:
@@ -46,7 +48,9 @@ def read_rows(parquet: Path, model_folder: Path, most: int = MOST_ROWS) -> Rows:
 
     contract = load_contract(model_folder / "contract.yml")
     file = pq.ParquetFile(parquet)
-    needed = [*contract.features, contract.target.column]
+    needed = list(
+        dict.fromkeys(filter(None, [*contract.features, contract.target.column, contract.group]))
+    )
     missing = [name for name in needed if name not in file.schema_arrow.names]
     if missing:
         raise UsageError(f"{parquet} lacks {listed(missing)}; run the training pipeline again")
@@ -62,6 +66,7 @@ def spread(table: pa.Table, contract: Contract, most: int) -> Rows:
         [record(row, contract, contract.features) for row in content],
         [as_json(row[target], contract.columns[target].type) for row in content],
         target,
+        {contract.group: [row[contract.group] for row in content]} if contract.group else {},
     )
 
 
