@@ -377,6 +377,13 @@ def test_two_at_once_do_not_disturb_each_other(project: Monitored) -> None:
     assert not list((project.root / ".monitor").rglob(".*"))
 
 
+def test_rows_of_a_group_are_said_to_count_as_independent(project: Monitored) -> None:
+    who = "columns:\n  who: {type: category, role: identifier}\n"
+    contract = CONTRACT.replace("columns:\n", who) + "group: who\n"
+    (project.root / "conf" / "contract.yml").write_text(contract)
+    assert "rows of one who count as independent" in " ".join(project.monitor().notes)
+
+
 def test_a_regression_is_judged_by_its_errors(project: Monitored) -> None:
     contract = CONTRACT.replace("kind: binary, positive: true", "kind: regression")
     (project.root / "conf" / "contract.yml").write_text(contract.replace("boolean", "number"))

@@ -93,6 +93,10 @@ def make_plan(sources: Sources) -> Plan:
     types |= dict.fromkeys(("prediction", contract.target.column), answer)
     signals: dict[str, Planned] = {}
     skipped: dict[str, str] = {}
+    if contract.group:
+        sources.notes.append(
+            f"rows of one {contract.group} count as independent: what moved may be few of them"
+        )
     for name, signal in sources.monitor.signals.items():
         planned = _planned(signal, sources)
         if isinstance(planned, str):
