@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from modelyard.console import listed
 from modelyard.contract.model import Contract
@@ -14,6 +14,9 @@ from modelyard.data.cells import described, parse
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
 from modelyard.yaml_files import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
@@ -29,6 +32,8 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     Raises:
         UsageError: when the file is no table, a column is missing, or a value has another type.
     """
+    import pandas as pd
+
     table = read_file(path)
     missing = [name for name in contract.read if name not in table.columns]
     if missing:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import (
@@ -22,6 +21,9 @@ from pydantic import (
 
 from modelyard.data.numbers import Written, cast_where, example, read_numbers
 from modelyard.data.times import NANOSECOND_LIMIT, check_format, check_zone, read_times
+
+if TYPE_CHECKING:  # who only reads a contract does not wait for pandas
+    import pandas as pd
 
 # How a contract's types are stored.
 ARROW = {
@@ -380,6 +382,8 @@ def _word(value: Any) -> str:
 
 def _spread(values: np.ndarray, codes: np.ndarray, present: np.ndarray) -> pd.Series:
     """Expand to one value per row; missing rows become None, NaN or NaT, int64 then float64."""
+    import pandas as pd
+
     if present.all():
         return pd.Series(values[codes], copy=False)
     padding: Any = None

@@ -9,13 +9,16 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from modelyard.console import listed
 from modelyard.data.cells import Cells
 from modelyard.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DELIMITERS = ",;\t|"
 PARQUET = b"PAR1"

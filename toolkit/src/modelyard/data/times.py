@@ -9,7 +9,6 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -160,6 +159,8 @@ def has_offset(words: pa.Array) -> np.ndarray:
 
 
 def _iso(words: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    import pandas as pd
+
     words = pc.if_else(pc.match_substring_regex(words, ISO_TIME), words, None)
     texts = words.to_numpy(zero_copy_only=False)
     is_local = ~has_offset(words)
@@ -309,6 +310,8 @@ def _pattern(format: str) -> str:
 
 def _in_zone(times: np.ndarray, zone: str) -> np.ndarray:
     """Convert a zone's wall-clock times to UTC: the earlier of an hour given twice, NaT where there is none."""
+    import pandas as pd
+
     local = pd.DatetimeIndex(times)
     first = np.ones(len(local), dtype=bool)
     there = local.tz_localize(zone, ambiguous=first, nonexistent="NaT")

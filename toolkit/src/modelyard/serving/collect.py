@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from modelyard.console import shown
 from modelyard.contract.model import Contract
-from modelyard.serving.payload import Rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from modelyard.serving.payload import Rows
     from modelyard.serving.service import Predicted
 
 BATCH_ROWS = 200
@@ -168,6 +168,8 @@ class Collection:
 
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     """Make a data frame for the collector, which takes nothing else and calls its `to_json`."""
+    import pandas as pd
+
     frame = pd.DataFrame(records, dtype=object)
     # pandas would round every number to ten decimals.
     text = json.dumps(records, default=_json)
