@@ -258,6 +258,42 @@ def test_half_of_what_belongs_together_is_refused(
     assert bool(refusals(tmp_path, "dev", given)) is refused
 
 
+@pytest.mark.parametrize(
+    ("region", "elsewhere"), [("northeurope", True), ("westeurope", False), ("", False)]
+)
+def test_a_cluster_in_another_region_takes_a_workspace_without_a_managed_network(
+    region: str, elsewhere: bool
+) -> None:
+    given = {
+        "network": "public",
+        "location": "westeurope",
+        "trainingLocation": region,
+        "batchScoring": True,
+    }
+    service = "Microsoft.MachineLearningServices/workspaces"
+    (cluster,) = resources("prod", f"{service}/computes", **given)
+    assert cluster.value("location") == ("northeurope" if elsewhere else "westeurope")
+    assert cluster.value("properties", "properties", "enableNodePublicIp") is elsewhere
+    (workspace,) = resources("prod", service, **given)
+    assert workspace.value("location") == "westeurope"
+    mode = workspace.value("properties", "managedNetwork", "isolationMode")
+    assert mode == ("Disabled" if elsewhere else "AllowInternetOutbound")
+    assert bool(resources("prod", f"{service}/outboundRules", **given)) is not elsewhere
+    assert promised(INFRA / "prod.bicepparam", given) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [({}, False), (PRIVATE, True), ({"allowedIpRanges": ["192.0.2.0/24"]}, True)],
+)
+def test_a_cluster_in_another_region_is_refused_where_its_nodes_would_not_reach_the_data(
+    tmp_path: Path, given: dict[str, Any], refused: bool
+) -> None:
+    said = refusals(tmp_path, "dev", given | {"trainingLocation": "northeurope"})
+    assert [one for one in said if "a workspace that has a managed network" in one] == said
+    assert bool(said) is refused
+
+
 REGISTRY = f"{SUBSCRIPTION}/Microsoft.MachineLearningServices/registries/mlr-acme"
 
 
