@@ -66,9 +66,7 @@ def _zoned(sku: str) -> bool:
     return sku.lower().rpartition("_")[2] in ZONES
 
 
-_ANEW = (
-    "write what is there, or tear the environment down and make it anew (docs/infrastructure.md)"
-)
+_ANEW = "write what is there, or make the environment anew: mlops infra teardown (docs/infrastructure.md)"
 _CLUSTER_ANEW = "write what is there, or delete the cluster first: az ml compute delete"
 FIXED = {
     "microsoft.keyvault/vaults": [Fixed("properties.softDeleteRetentionInDays", _same, _ANEW)],
