@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# azure-cli 2.91's own parser (2026-11), and the source of its extension azure-devops (2026-08).
+# azure-cli 2.91's own parser (2026-11), the source of its extension azure-devops (2026-08), the reference of ml (2026-11).
 _PLACE = "organization project output"
 _POLICY = f"repository-id branch blocking enabled {_PLACE}"
 _DEPLOYMENT = "name resource-group parameters template-file validation-level mode"
@@ -23,8 +23,13 @@ DOCUMENTED = {
     "bicep version": "",
     "deployment group create": f"{_DEPLOYMENT} query",
     "deployment group what-if": f"{_DEPLOYMENT} no-pretty-print result-format output",
+    "extension show": "name",
     "group create": "name location tags",
+    "group delete": "name yes",
     "group exists": "name",
+    "keyvault purge": "name",
+    "ml workspace delete": "name resource-group permanently-delete yes",
+    "resource delete": "ids api-version",
     "functionapp deployment source config-zip": "build-remote resource-group name src",
     "provider list": "query output",
     "provider register": "namespace wait",

@@ -156,6 +156,16 @@ def test_quota_is_what_is_left_to_the_family_and_to_all(ask: Ask, usages, is_fin
     assert dev.is_fine is is_fine, dev
 
 
+def test_quota_is_asked_of_the_region_that_the_cluster_is_in(ask: Ask, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    for name in ("conf", "infra"):
+        shutil.copytree(ROOT / name, root / name)
+    with (root / "infra" / "dev.bicepparam").open("a", encoding="utf-8") as file:
+        file.write("param trainingLocation = 'northeurope'\n")
+    regions = [one.found.split()[-1] for one in ask(root=root)["quota"]]
+    assert regions == ["northeurope", "westeurope", "westeurope"]
+
+
 def test_a_size_that_the_region_does_not_have_is_found(ask: Ask) -> None:
     assert states(ask(vmSizes={"value": []}))["quota"] == {False}
 

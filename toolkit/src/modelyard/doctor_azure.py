@@ -43,6 +43,7 @@ class Cluster:
     """The cluster of an environment, as its parameter file has it."""
 
     environment: str
+    region: str
     size: str
     nodes: int
     is_dedicated: bool
@@ -77,8 +78,8 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
     try:
         project, clusters = load_project(root), list(_clusters(root))
         findings += _retired(clusters, known(root).rows)
-        for region in dict.fromkeys(project.region_of(one.environment) for one in clusters):
-            there = [one for one in clusters if project.region_of(one.environment) == region]
+        for region in dict.fromkeys(one.region for one in clusters):
+            there = [one for one in clusters if one.region == region]
             findings += _quota(az, region, there)
         for name, environment in project.environments.items():
             group = environment.resource_group
@@ -117,13 +118,17 @@ def _subscription(account: Mapping[str, Any]) -> Finding:
 
 def _clusters(root: Path) -> Iterator[Cluster]:
     """Read the clusters of the parameter files."""
-    for name in load_project(root).environments:
+    project = load_project(root)
+    for name in project.environments:
         file = root / "infra" / f"{name}.bicepparam"
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         given = dict(re.findall(r"^param (\w+) = '?([\w.-]+)'?", text, re.MULTILINE))
         if "clusterSize" in given and given.get("clusterMaximum", "").isdigit():
             dedicated = given.get("clusterPriority", "Dedicated") == "Dedicated"
-            yield Cluster(name, given["clusterSize"], int(given["clusterMaximum"]), dedicated)
+            region = given.get("trainingLocation", project.region_of(name))
+            yield Cluster(
+                name, region, given["clusterSize"], int(given["clusterMaximum"]), dedicated
+            )
 
 
 def _retired(clusters: list[Cluster], rows: Sequence[Retirement]) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,7 @@ from bicep_reader import read_infrastructure
 from bicep_reader.deployment import Deployed, deployed
 from bicep_reader.sources import Sources, load
 from bicep_reader.tree import Expr, Member, Name, Resource, walk
+from modelyard.infra.compiler import with_values
 
 from tests.project import ROOT
 
@@ -103,12 +103,7 @@ def refusals(folder: Path, environment: str, given: Mapping[str, Any]) -> list[s
     for name in ("infra", "conf"):
         shutil.copytree(ROOT / name, folder / name)
     file = folder / "infra" / f"{environment}.bicepparam"
-    text = file.read_text(encoding="utf-8")
-    for name, value in given.items():
-        text = re.sub(rf"^param {name} = .*\n", "", text, flags=re.MULTILINE)
-        shown = f"'{value}'" if isinstance(value, str) else json.dumps(value)
-        text += f"param {name} = {shown}\n"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(with_values(file.read_text(encoding="utf-8"), given), encoding="utf-8")
     found = read_infrastructure(folder / "infra").findings
     return [one.remedy for one in found if one.place.file == file.resolve()]
 

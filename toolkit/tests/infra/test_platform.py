@@ -258,6 +258,42 @@ def test_half_of_what_belongs_together_is_refused(
     assert bool(refusals(tmp_path, "dev", given)) is refused
 
 
+@pytest.mark.parametrize(
+    ("region", "elsewhere"), [("northeurope", True), ("westeurope", False), ("", False)]
+)
+def test_a_cluster_in_another_region_takes_a_workspace_without_a_managed_network(
+    region: str, elsewhere: bool
+) -> None:
+    given = {
+        "network": "public",
+        "location": "westeurope",
+        "trainingLocation": region,
+        "batchScoring": True,
+    }
+    service = "Microsoft.MachineLearningServices/workspaces"
+    (cluster,) = resources("prod", f"{service}/computes", **given)
+    assert cluster.value("location") == ("northeurope" if elsewhere else "westeurope")
+    assert cluster.value("properties", "properties", "enableNodePublicIp") is elsewhere
+    (workspace,) = resources("prod", service, **given)
+    assert workspace.value("location") == "westeurope"
+    mode = workspace.value("properties", "managedNetwork", "isolationMode")
+    assert mode == ("Disabled" if elsewhere else "AllowInternetOutbound")
+    assert bool(resources("prod", f"{service}/outboundRules", **given)) is not elsewhere
+    assert promised(INFRA / "prod.bicepparam", given) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [({}, False), (PRIVATE, True), ({"allowedIpRanges": ["192.0.2.0/24"]}, True)],
+)
+def test_a_cluster_in_another_region_is_refused_where_its_nodes_would_not_reach_the_data(
+    tmp_path: Path, given: dict[str, Any], refused: bool
+) -> None:
+    said = refusals(tmp_path, "dev", given | {"trainingLocation": "northeurope"})
+    assert [one for one in said if "a workspace that has a managed network" in one] == said
+    assert bool(said) is refused
+
+
 REGISTRY = f"{SUBSCRIPTION}/Microsoft.MachineLearningServices/registries/mlr-acme"
 
 
@@ -303,6 +339,59 @@ def test_jobs_of_a_closed_workspace_reach_a_registry(
     assert tags == (
         {"Storage.westeurope", "AzureContainerRegistry.westeurope"} if reached else set()
     )
+
+
+STORES = [
+    f"{SUBSCRIPTION}/Microsoft.Storage/storageAccounts/stregistry",
+    f"{SUBSCRIPTION}/Microsoft.ContainerRegistry/registries/crregistry",
+]
+
+
+@pytest.mark.parametrize("stores", [[], STORES])
+def test_a_closed_registry_is_reached_through_private_endpoints(stores: list[str]) -> None:
+    closed = {"registryEndpoint": True, "registryStores": stores}
+    given = PRIVATE | {"registryId": REGISTRY, "location": "westeurope"}
+    of_type = "Microsoft.Network/privateEndpoints"
+    before = {one.scope.given["targetId"] for one in resources("prod", of_type, **given)}
+    made = [one.scope.given for one in resources("prod", of_type, **given, **closed)]
+    found = {one["targetId"]: (one["groupId"], one["zoneNames"]) for one in made}
+    ours = ("amlregistry", ["privatelink.api.azureml.ms"])
+    of_azure = [
+        ("blob", ["privatelink.blob.core.windows.net"]),
+        ("registry", ["privatelink.azurecr.io"]),
+    ]
+    expected = {REGISTRY: ours} | dict(zip(stores, of_azure, strict=False))
+    assert {key: one for key, one in found.items() if key not in before} == expected
+    assert len({one["subnetId"] for one in made}) == 1
+    rules = [
+        one.value("properties", "destination")
+        for one in resources(
+            "prod", "Microsoft.MachineLearningServices/workspaces/outboundRules", **given, **closed
+        )
+    ]
+    assert [
+        one["subresourceTarget"] for one in rules if one.get("serviceResourceId") == REGISTRY
+    ] == ["amlregistry"]
+    assert promised(INFRA / "prod.bicepparam", given | closed) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (PRIVATE | {"registryId": REGISTRY}, False),
+        (PRIVATE | {"registryId": REGISTRY, "registryStores": STORES}, False),
+        (PRIVATE, True),
+        ({"registryId": REGISTRY}, True),
+        (
+            PRIVATE | {"registryId": REGISTRY, "registryStores": STORES, "registryEndpoint": False},
+            True,
+        ),
+    ],
+)
+def test_a_private_endpoint_to_a_registry_takes_a_closed_network_and_the_registry(
+    tmp_path: Path, given: dict[str, Any], refused: bool
+) -> None:
+    assert bool(refusals(tmp_path, "dev", {"registryEndpoint": True} | given)) is refused
 
 
 @pytest.mark.parametrize(

@@ -503,6 +503,7 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
 
   resource cluster 'computes' = {
     name: 'cpu'
+    location: 'westeurope'
     properties: {
       properties: {
         vmSize: 'Standard_D4ds_v4'
@@ -551,8 +552,16 @@ def larger(project: Path) -> Path:
             "isolationMode is AllowOnlyApprovedOutbound and cannot become AllowInternetOutbound",
         ),
         (
+            {"workspaces_mlw": '{"properties": {"managedNetwork": {"isolationMode": "Disabled"}}}'},
+            "isolationMode is Disabled and cannot become AllowInternetOutbound",
+        ),
+        (
             {"computes_cpu": '{"properties": {"properties": {"vmSize": "STANDARD_DS3_V2"}}}'},
             "az ml compute delete",
+        ),
+        (
+            {"computes_cpu": '{"location": "North Europe"}'},
+            "location is North Europe and cannot become westeurope; .* az ml compute delete",
         ),
     ],
 )
@@ -568,7 +577,7 @@ def test_what_a_deployment_cannot_change_is_refused_with_its_reason(
 def test_what_is_as_it_was_is_deployed(larger: Path, program: Program):
     same = {
         "vaults_kv-small": '{"properties": {"softDeleteRetentionInDays": 90}}',
-        "computes_cpu": '{"properties": {"properties": {"vmSize": "STANDARD_D4DS_V4"}}}',
+        "computes_cpu": '{"location": "West Europe", "properties": {"properties": {"vmSize": "STANDARD_D4DS_V4"}}}',
     }
     words = program("az", answering(**same))
     deploy(larger, "dev")

@@ -72,6 +72,15 @@ def test_a_parameter_file_with_another_region_is_found(
     assert wrong == ([] if fine else [f"dev.bicepparam: {message}"])
 
 
+def test_a_cluster_in_a_region_that_is_none_is_found(copied: Path) -> None:
+    file, name = "infra/dev.bicepparam", "param trainingLocation = "
+    replace(copied, file, "param network", f"{name}'northeurope'\nparam network")
+    assert said(copied) == ([], [])
+    replace(copied, file, f"{name}'northeurope'", f"{name}'northeurop'")
+    message = "there is no region northeurop; did you mean `northeurope`?"
+    assert said(copied)[0] == [f"dev.bicepparam: {message}"]
+
+
 @pytest.mark.parametrize(("published", "fine"), [("[]", False), ("[\n  'northeurope'\n]", True)])
 def test_a_registry_that_does_not_publish_where_an_environment_is_is_found(
     copied: Path, published: str, fine: bool

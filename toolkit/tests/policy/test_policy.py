@@ -98,6 +98,7 @@ def test_a_project_within_the_policy_has_no_breach(check: Check) -> None:
             "resource_group: rg-acme-flight-delay-prod\n    region: eastus",
         ),
         ("regions", "infra/registry.bicepparam", "Regions = []", "Regions = [\n  'eastus'\n]"),
+        ("regions", "infra/dev.bicepparam", "", "param trainingLocation = 'eastus'\n"),
         ("organization_codes", "conf/project.yml", 'organization: "acme"', "organization: other"),
         ("required_tags", "conf/project.yml", "  cost_center: x\n", ""),
         ("required_tags", "conf/project.yml", "cost_center: x", "cost_center: ''"),

@@ -1,4 +1,4 @@
-"""Commands for infra/: check, deploy, document, prune, rename."""
+"""Commands for infra/: check, deploy, document, prune, rename, teardown."""
 
 from __future__ import annotations
 
@@ -112,3 +112,23 @@ def rename(
     for path in rename_all(root, suffix):
         print(path.relative_to(root).as_posix())
     print("What is deployed under the old names stays; docs/infrastructure.md says how it goes.")
+
+
+@infra_app.command()
+def teardown(
+    environment: EnvironmentArgument,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without, only say what.")] = False,
+    purge_vault: Annotated[
+        bool,
+        typer.Option("--purge-vault", help="Delete the deleted vault for good: its name is free."),
+    ] = False,
+    confirm: Annotated[
+        str | None, typer.Option(help="Name of the resource group, by which prod is confirmed.")
+    ] = None,
+) -> None:
+    """Delete an environment and all of its data (needs Azure). Locks that are lifted for it come back where it fails."""
+    from modelyard.infra.deploy import tear_down
+
+    tear_down(project_root(), environment, apply=apply, purge_vault=purge_vault, confirm=confirm)
+    if not apply:
+        print("Nothing is changed; --apply does it")

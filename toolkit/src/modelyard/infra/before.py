@@ -54,8 +54,8 @@ def _same(there: str, wanted: str) -> bool:
     return there.lower() == wanted.lower()
 
 
-def _not_looser(there: str, wanted: str) -> bool:
-    return there != "AllowOnlyApprovedOutbound" or there == wanted
+def _same_region(there: str, wanted: str) -> bool:
+    return _same(there.replace(" ", ""), wanted.replace(" ", ""))
 
 
 def _same_zones(there: str, wanted: str) -> bool:
@@ -66,9 +66,7 @@ def _zoned(sku: str) -> bool:
     return sku.lower().rpartition("_")[2] in ZONES
 
 
-_ANEW = (
-    "write what is there, or tear the environment down and make it anew (docs/infrastructure.md)"
-)
+_ANEW = "write what is there, or make the environment anew: mlops infra teardown (docs/infrastructure.md)"
 _CLUSTER_ANEW = "write what is there, or delete the cluster first: az ml compute delete"
 FIXED = {
     "microsoft.keyvault/vaults": [Fixed("properties.softDeleteRetentionInDays", _same, _ANEW)],
@@ -83,9 +81,10 @@ FIXED = {
     WORKSPACE: [
         Fixed("properties.hbiWorkspace", _same, _ANEW),
         Fixed("properties.keyVault", _same, _ANEW),
-        Fixed("properties.managedNetwork.isolationMode", _not_looser, _ANEW),
+        Fixed("properties.managedNetwork.isolationMode", _same, _ANEW),
     ],
     CLUSTER: [
+        Fixed("location", _same_region, _CLUSTER_ANEW),
         Fixed("properties.properties.vmSize", _same, _CLUSTER_ANEW),
         Fixed("properties.properties.vmPriority", _same, _CLUSTER_ANEW),
     ],

@@ -67,7 +67,7 @@ def table(root: Path) -> str:
     """Return a table of what each environment costs at rest, by network.
 
     What a project's answers decide besides the network is left at its least: no batch scoring. With
-    managed-vnet, jobs reach hosts, which takes the firewall.
+    managed-vnet, jobs reach hosts, which takes the firewall, and the cluster is where the environment is.
     """
     environments = load_project(root).environments
     wanted = [(network, environment) for network in NETWORKS for environment in environments]
@@ -75,6 +75,7 @@ def table(root: Path) -> str:
     def column(network: str, environment: str) -> dict[str, float]:
         hosts = ["packages.example.com"] if network == "managed-vnet" else []
         given = {"network": network, "batchScoring": False, "outboundHosts": hosts}
+        given |= {"trainingLocation": ""} if hosts else {}
         costs = monthly(root / "infra" / f"{environment}.bicepparam", given)
         if (instances := _instances(root)) is not None:
             costs[INSTANCE] = instances

@@ -14,6 +14,7 @@ from modelyard.infra import compiler
 from modelyard.infra.before import answered, check_before, switch
 from modelyard.infra.compiler import Target
 from modelyard.infra.left import left_behind
+from modelyard.infra.teardown import carry_out, planned_teardown, purge, vaults_of
 from modelyard.project import load_project
 from modelyard.yaml_files import read_yaml
 
@@ -159,6 +160,50 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
     return 0 if apply else len(left)
 
 
+def tear_down(
+    root: Path,
+    environment: str,
+    *,
+    apply: bool = False,
+    purge_vault: bool = False,
+    confirm: str | None = None,
+) -> None:
+    """Say what a resource group holds and how it goes, or take it away.
+
+    Args:
+        root: of the project.
+        environment: one of conf/project.yml.
+        apply: False changes nothing.
+        purge_vault: the deleted vault is deleted for good.
+        confirm: the resource group's name; it has to be given for prod.
+
+    Raises:
+        UsageError: prod is not confirmed, or the vault cannot be deleted for good; see `deploy`.
+        CheckFailed: Azure refuses a step; the locks are back, and another call goes on.
+    """
+    project = load_project(root)
+    group = project.environment(environment).resource_group
+    if environment == "prod" and apply and confirm != group:
+        raise UsageError(
+            f"to delete prod and all of its data, confirm with the resource group's name, {group}"
+        )
+    azure, _ = _azure()
+    az = partial(_query, azure, timeout=None)
+    plan, vaults = planned_teardown(az, group, project.name), vaults_of(az, group)
+    if purge_vault and (kept := [one for one in vaults if one.is_protected]):
+        raise UsageError("leave --purge-vault out: " + "; ".join(map(str, kept)))
+    for line in plan.lines():
+        _say(line)
+    if apply:
+        carry_out(az, plan, _say)
+        vaults = vaults_of(az, group)
+    if apply and purge_vault:
+        purge(az, vaults, _say)
+    else:
+        for vault in vaults:
+            _say(str(vault))
+
+
 def _parameters(root: Path, environment: str) -> Path:
     parameters = root / "infra" / f"{environment}.bicepparam"
     if not parameters.is_file():
@@ -221,7 +266,9 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _query(azure: str, *words: str) -> subprocess.CompletedProcess[str]:
+def _query(
+    azure: str, *words: str, timeout: float | None = TIMEOUT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 (the installed Azure CLI)
-        [azure, *words], capture_output=True, text=True, timeout=TIMEOUT, check=False
+        [azure, *words], capture_output=True, text=True, timeout=timeout, check=False
     )

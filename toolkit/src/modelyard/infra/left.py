@@ -84,7 +84,7 @@ def left_behind(
             if file.name != parameters.name and used(file) == used(parameters)
             for one in planned(file, given)
         ]
-        here = _held(one for one in others if _within(group, one.id)), _held(others)
+        here = _held(one for one in others if within(group, one.id)), _held(others)
         assigned = [one for one in assigned if not here[one.is_outside] & one.by]
     return [
         *(one.left for one in assigned),
@@ -94,7 +94,8 @@ def left_behind(
     ]
 
 
-def _within(group: str, identifier: object) -> bool:
+def within(group: str, identifier: object) -> bool:
+    """Tell whether a resource id is of a resource group, or below it."""
     return f"/resourcegroups/{group}/".lower() in f"{identifier}/".lower()
 
 
@@ -125,13 +126,13 @@ def _assignments(
     ours = {*roles, *(found for text in texts for found in _DESCRIPTION.findall(text))}
     base = f"{SUBSCRIPTION}/resourceGroups/{group}"
     words = ("rest", "--method", "get", "--url", f"{base}/{ASSIGNMENTS}")
-    for there in _list(az, say, "assignments", *words):
+    for there in listed(az, say, "assignments", *words):
         one = there.get("properties") or {}
         keys = ("principalId", "description", "principalType")
         who, what, kind = (str(one.get(key)) for key in keys)
         by: Pairs = {(who, what), (None, what)}
         if (
-            not _within(group, there.get("id"))
+            not within(group, there.get("id"))
             or kind not in ("Group", "ServicePrincipal")
             or what not in ours
             or held & by
@@ -154,17 +155,17 @@ def _outside(
     for one in wanted:
         if one.kind in (IDENTITY, WORKSPACE) and one.name:
             url = f"{address(one, group)}?api-version={one.version}"
-            for there in _list(az, say, one.name, "rest", "--method", "get", "--url", url):
+            for there in listed(az, say, one.name, "rest", "--method", "get", "--url", url):
                 properties = there.get("identity") or there.get("properties") or {}
                 acting[properties.get("principalId")] = one.name
     words = ("role", "assignment", "list", "--all", "--output", "json")
-    for there in _list(az, say, "assignments in other resource groups", *words) if acting else ():
+    for there in listed(az, say, "assignments in other resource groups", *words) if acting else ():
         who, what, scope = (there.get(key) for key in ("principalId", "description", "scope"))
         if (
             who in acting
             and what in described
             and (who, what) not in held
-            and not _within(group, scope)
+            and not within(group, scope)
             and f"'{scope}'".lower() not in scopes
         ):
             said = f"{acting[who]} is {there.get('roleDefinitionName')} of {scope}, which is in no file"
@@ -184,7 +185,7 @@ def _eligible(
     base = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Authorization"
     url = f"{base}/roleEligibilitySchedules?api-version=2020-10-01"
     what = "who may ask for production data"
-    for there in _list(az, say, what, "rest", "--method", "get", "--url", url):
+    for there in listed(az, say, what, "rest", "--method", "get", "--url", url):
         one = there.get("properties") or {}
         who, role = one.get("principalId"), str(one.get("roleDefinitionId"))
         if (
@@ -208,7 +209,7 @@ def _credentials(
     names = {one.name for one in wanted if one.kind == CREDENTIAL}
     for identity in (one for one in wanted if one.kind == IDENTITY and one.name):
         url = f"{address(identity, group)}/federatedIdentityCredentials?api-version={identity.version}"
-        for there in _list(
+        for there in listed(
             az, say, f"credentials of {identity.name}", "rest", "--method", "get", "--url", url
         ):
             full = f"{identity.name}/{there.get('name')}"
@@ -231,7 +232,7 @@ def _rules(
     hosts = {one.value("properties.destination") for one in rules}
     for workspace in (one for one in wanted if one.kind == WORKSPACE and one.name):
         url = f"{address(workspace, group)}/outboundRules?api-version={workspace.version}"
-        for there in _list(
+        for there in listed(
             az, say, f"rules of {workspace.name}", "rest", "--method", "get", "--url", url
         ):
             rule = there.get("properties") or {}
@@ -246,7 +247,7 @@ def _rules(
                 )
 
 
-def _list(
+def listed(
     az: Az,
     say: Callable[[str], object],
     what: str,
@@ -261,5 +262,5 @@ def _list(
     found, following = json.loads(done.stdout or "[]"), None
     if isinstance(found, dict):
         found, following = found.get("value", [found]), found.get("nextLink")
-    more = _list(az, say, what, *words[:-1], str(following)) if following else []
+    more = listed(az, say, what, *words[:-1], str(following)) if following else []
     return [one for one in found if isinstance(one, dict)] + more

@@ -60,6 +60,9 @@ def regions_of(root: Path) -> tuple[list[Problem], list[Problem]]:
             if text and _plain(text) != _plain(wanted):
                 message = f"location is {text}, and conf/project.yml has {wanted} for {name}"
                 wrong.append(Problem(file, line, message))
+        for line, text in _parameter(file, "trainingLocation") if name else ():
+            if found := _region(text) if text else None:
+                (wrong if found[1] else unsure).append(Problem(file, line, found[0]))
         registry = root / "infra" / "registry.bicepparam"
         published = {_plain(str(content.get("region")))}
         for line, text in _parameter(registry, "otherRegions") if content.get("registry") else ():

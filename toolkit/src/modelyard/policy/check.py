@@ -100,7 +100,13 @@ def _findings(files: Documents, policy: Policy) -> Iterator[Finding]:
             if isinstance(names, LocatedMapping) and "region" in names:
                 given.append((place, names.line_of("region"), str(names["region"])))
         yield from _among(
-            "regions", [*given, *files.parameter_lists("otherRegions")], policy.regions
+            "regions",
+            [
+                *given,
+                *files.parameter_lists("otherRegions"),
+                *files.parameter_lists("trainingLocation"),
+            ],
+            policy.regions,
         )
     if policy.organization_codes:
         code = str(files.project.get("organization"))

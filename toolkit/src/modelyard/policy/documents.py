@@ -12,7 +12,7 @@ from modelyard.errors import UsageError
 from modelyard.yaml_files import LocatedMapping, line_of, read_yaml
 
 _PARAMETER = re.compile(r"^[ \t]*param[ \t]+(\w+)[^\n=]*=[ \t]*(\[[^\]]*\]|[^\n]*)", re.MULTILINE)
-_QUOTED = re.compile(r"'([^'\n]*)'")
+_QUOTED = re.compile(r"'([^'\n]+)'")
 
 Place = tuple[Path, int, str]
 
@@ -59,7 +59,7 @@ class Documents:
                     yield path, _line(text, found.start()), literal and (literal[1] or literal[2])
 
     def parameter_lists(self, name: str) -> Iterator[Place]:
-        """Yield the texts of a parameter that is a list."""
+        """Yield the texts of a parameter: its own, or those of its list."""
         for path, text in self.bicep.items():
             for found in _PARAMETER.finditer(text) if path.suffix == ".bicepparam" else ():
                 if found[1] == name:
