@@ -222,7 +222,7 @@ def test_the_documents_are_listed_and_shown(
 
 
 def test_what_helps_people_and_fleets_has_an_example_and_prints_json() -> None:
-    wanted = "doctor tour add readiness reproduce fleet policy reuse share upgrade upgrade-locks explain anonymity"
+    wanted = "doctor tour add charter readiness reproduce fleet policy reuse share upgrade upgrade-locks explain anonymity"
     for name in wanted.split():
         command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
         for one in getattr(command, "commands", {"": command}).values():

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from modelyard.cli import (
     add,
     azure,
+    charter,
     check,
     data,
     delivery,
@@ -132,6 +133,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "Help": {
         "tour": tour.tour,
+        "charter": charter.charter,
         "readiness": readiness.readiness,
         "doctor": doctor.doctor,
         "docs": docs.docs,

@@ -67,12 +67,13 @@ def find_parts(
 def _read(repository: Repository, words: Sequence[str]) -> tuple[list[Part], str]:
     try:
         with files_of(repository) as root:
-            return [part for part in _parts(root, repository.shown) if part.fits(words)], ""
+            return [part for part in parts_of(root, repository.shown) if part.fits(words)], ""
     except Exception as error:  # one broken repository must not hide the others
         return [], f"{repository.shown}: {reason_of(error)}"
 
 
-def _parts(root: Path, repository: str) -> Iterator[Part]:
+def parts_of(root: Path, repository: str) -> Iterator[Part]:
+    """Yield the parts of the project at `root`."""
     files = Documents(root)
     project = str(files.project.get("name"))
     owner = owner_of(root, str(files.project.get("owner", "")))

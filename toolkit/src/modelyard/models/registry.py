@@ -223,6 +223,14 @@ class Registry:
             self.client.log_artifact(run_id, str(source), artifact)
 
     @_request
+    def kept(self, version: Version) -> set[str]:
+        """Names of what is kept with the run of a version."""
+        from mlflow.artifacts import list_artifacts
+
+        found = list_artifacts(run_id=version.run_id, tracking_uri=self.uri)
+        return {one.path for one in found}
+
+    @_request
     def fetch(self, version: Version, artifact: str, target: Path) -> Path:
         """Copy an artifact of a version into the folder `target`; returns its path."""
         from mlflow.artifacts import download_artifacts

@@ -15,41 +15,42 @@ _LINKS = re.compile(r"(www)(\.)|(:)(?=//)", re.IGNORECASE)
 
 def markdown(content: Card) -> str:
     """Write a card as Markdown (CommonMark with GitHub's tables)."""
-    lines = [f"# Model card: {_escaped(content.title)}", "", _escaped(content.status), ""]
-    lines += [f"- {_escaped(label)}: {_escaped(value)}" for label, value in content.facts] + [""]
+    lines = [f"# Model card: {escaped(content.title)}", "", escaped(content.status), ""]
+    lines += [f"- {escaped(label)}: {escaped(value)}" for label, value in content.facts] + [""]
     score = content.score
-    lines += ["## Scorecard", "", _escaped(score.purpose), ""]
+    lines += ["## Scorecard", "", escaped(score.purpose), ""]
     lines += [*map(_cell, [*score.figures, *score.judgements]), ""]
     lines += ["### Principles", "", *map(_cell, score.principles), ""]
-    lines += ["### Limits", "", *(f"- {_escaped(limit)}" for limit in score.limits), ""]
+    lines += ["### Limits", "", *(f"- {escaped(limit)}" for limit in score.limits), ""]
     for part in content.parts:
-        lines += _markdown_part(part, 2)
+        lines += part_lines(part, 2)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _cell(cell: Cell) -> str:
-    note = f" *{_escaped(cell.note)}*" if cell.note else ""
-    return f"- **{_escaped(cell.label)}** {_escaped(cell.value)}{note}"
+    note = f" *{escaped(cell.note)}*" if cell.note else ""
+    return f"- **{escaped(cell.label)}** {escaped(cell.value)}{note}"
 
 
-def _markdown_part(part: Part, level: int) -> list[str]:
-    lines = [f"{'#' * level} {_escaped(part.title)}", ""]
+def part_lines(part: Part, level: int) -> list[str]:
+    """Write a section, its heading at a level of Markdown."""
+    lines = [f"{'#' * level} {escaped(part.title)}", ""]
     for paragraph in part.paragraphs:
-        lines += [_escaped(paragraph), ""]
+        lines += [escaped(paragraph), ""]
     if part.points:
-        lines += [f"- {_escaped(point)}" for point in part.points] + [""]
+        lines += [f"- {escaped(point)}" for point in part.points] + [""]
     if part.table is not None:
         headings = part.table.headings
         marks = ["--:" if at in part.table.right else ":--" for at in range(len(headings))]
-        for row in (list(map(_escaped, headings)), marks):
+        for row in (list(map(escaped, headings)), marks):
             lines.append(f"| {' | '.join(row)} |")
-        lines += [f"| {' | '.join(map(_escaped, row))} |" for row in part.table.rows] + [""]
+        lines += [f"| {' | '.join(map(escaped, row))} |" for row in part.table.rows] + [""]
     for inner in part.parts:
-        lines += _markdown_part(inner, level + 1)
+        lines += part_lines(inner, level + 1)
     return lines
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape text so that Markdown shows it as it is: no markup, no link, no list in a list."""
     plain = DIRECTION_MARKS.sub("", " ".join(text.split()))
     escaped = _MARKUP.sub(r"\\\1", plain)
