@@ -41,6 +41,17 @@ ANSWERS = {
     "release_approval": "model-validator",
     "profile": "factory",
 }
+# What takes long, or the network, and has tests of its own is only written down.
+RECORDED = [["ci", "lint"], ["ci", "audit"], ["ci", "changes"], ["events", "deploy"]]
+# An environment of which a what-if tells one change, and in which nothing is deployed yet.
+AZ = f"""{STUB}
+case "$*" in
+  "account show"*) echo '{{"id": "{SUBSCRIPTION}", "tenantId": "t"}}' ;;
+  "group exists"*) echo true ;;
+  "deployment group what-if"*) echo '{{"changes": [{{"changeType": "Modify", "resourceId": "g/providers/T/a"}}]}}' ;;
+  rest*) echo ResourceNotFound >&2; exit 3 ;;
+esac
+"""
 WRITE_TABLE = """
 import sys
 from sklearn import datasets
@@ -83,7 +94,10 @@ class Story:
         played = Played(BakedProject(self.folder), self.folder, event, self.clients)
         before = len(played.calls)
         result: str = played.start(workflow)
-        self.commands += [f"{one.identity} {one.command}" for one in played.calls[before:]]
+        for identity, command in played.calls[before:]:
+            # A comment is the provider's: that Azure was signed in to before it is of no account.
+            who = "" if "ci comment" in command else identity
+            self.commands.append(f"{who} {command}".replace(str(self.folder), "."))
         return result
 
     def about(self, identity: str, event: Event) -> dict[str, str]:
@@ -187,16 +201,19 @@ def begun(
         return bool(done.returncode == 0)
 
     cloud = Cloud(folder, execute)
+    compiler = ROOT / "toolkit" / "bicep_reader" / "stand_in.py"
+    subprocess.run([sys.executable, compiler, tmp_path / "azure" / "bin"], check=True)
     socket = tmp_path / "processes"
     client = {
         "python": sys.executable,
         "azure_python": azure,
         "socket": socket,
         "client_python": folder / ".venv" / "bin" / "python",
+        "recorded": RECORDED,
     }
     mlops = CLIENT.format(**client, record=folder / ".venv" / "bin" / "record.txt")
     clients = {"mlops": mlops, "python": CLIENT.format(**client, record="")}
-    clients |= dict.fromkeys(("az", "gh"), STUB)
+    clients |= {"az": AZ, "gh": STUB}
     # Each job of a pipeline begins with a clone, and no job sees what another one left there.
     clients["make"] = f"{STUB}\ncd {folder} && rm -rf build .mlflow .endpoints .monitor .runs\n"
     with cloud.serving() as url:
@@ -205,6 +222,7 @@ def begun(
             BEGIN: str(cloud.begin),
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "AZURE_CONFIG_DIR": str(tmp_path / "azure"),  # with the Bicep compiler
             "PYTHONWARNINGS": "ignore",
             "AZUREML_ARTIFACTS_DEFAULT_TIMEOUT": "100000",  # seconds pass at once here
         }
@@ -320,6 +338,20 @@ def react(story: Story, azure: Path, job: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def reported(story: Story, azure: Path) -> str:
+    """Write the exit report of the model from what prod has kept, and read it."""
+    environment = dict(story.surroundings) | {
+        "AZURE_TENANT_ID": "t",
+        "AZURE_CLIENT_ID": "prod-reader",
+        "AZURE_CLIENT_SECRET": "any",
+        "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+    }
+    words = ["charter", "--exit", "--environment", "prod"]
+    done = run_in(story.folder, [str(azure), "-m", "modelyard", *words], environment)
+    assert done.returncode == 0, done.stderr
+    return (story.folder / "docs" / "exit-report.md").read_text(encoding="utf-8")
+
+
 def digest_of(workspace: Workspace, version: str) -> str:
     (versions,) = workspace.models.values()
     return str(versions[version]["tags"]["model_digest"])
@@ -392,12 +424,35 @@ def proposed(story: Story) -> None:
     assert story.cloud.asked == []
 
 
+def checked(story: Story) -> None:
+    """Check the pull request, and tell it what would change in each environment: who asks can only read."""
+    before = len(story.commands)
+    assert story.happens("check", Event("pull_request")) == "success"
+    assert story.happens("infra", Event("pull_request")) == "success"
+    told = story.cloud.comments[1:]  # the first is about the sample
+    assert [one.splitlines()[1].split()[1] for one in told] == ["dev:", "test:", "prod:"]
+    assert all("1 change of 1 resource" in one for one in told)
+    asked = [one for one in story.commands[before:] if " az deployment" in one]
+    assert [one.split()[0] for one in asked] == ["dev-reader", "test-reader", "prod-reader"]
+    assert all("what-if" in one and "ProviderNoRbac" in one for one in asked)
+
+
+def deployed(story: Story) -> None:
+    """Merge it: dev, test and prod are deployed in this order, each by its own identity."""
+    before = len(story.commands)
+    assert story.happens("infra", PUSH) == "success"
+    asked = [one.split(" --")[0] for one in story.commands[before:] if " az deployment" in one]
+    assert asked == [f"{one} az deployment group create" for one in ("dev", "test", "prod")]
+
+
 def tell(story: Story, azure: Path) -> None:
     """Let the story happen, and look at each station."""
     cloud = story.cloud
     dev, test, prod = (cloud.workspaces[one] for one in ("dev", "test", "prod"))
 
     proposed(story)
+    checked(story)
+    deployed(story)
 
     # merged: trained and promoted in dev, taken to test; nobody has approved prod
     cloud.approved = {"test": "grace"}
@@ -481,6 +536,11 @@ def tell(story: Story, azure: Path) -> None:
     back = Event("workflow_dispatch", inputs={"environment": "test"})
     assert story.happens("rollback", back) == "success"
     assert (serves(test), champion(test)) == ({"2": 100}, "2")
+
+    # what the exit report of the model would say
+    report = reported(story, azure)
+    assert "| champion v2, prod | linear |" in report
+    assert "| v3 | v2 | rolled back | edsger |" in report
 
     assert cloud.refused == []
     assert cloud.busy == []
