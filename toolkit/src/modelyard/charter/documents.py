@@ -162,7 +162,7 @@ def _versions(known: Known) -> Part:
 
 def _decided(of: Tried) -> str:
     """Say what was decided last, and who judged the version: a rollback leaves no name."""
-    said, found = of.version.tags.get("decision", "not judged"), of.details("decision")
+    said, found = of.version.tags.get("decision", "nobody promoted it"), of.details("decision")
     if not (decided := found.get("decided")):
         return said
     who = f"{found['stage']} by {decided['by']}, {decided['at'][:10]}"
