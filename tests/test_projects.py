@@ -583,6 +583,8 @@ def test_every_command_in_the_documents_exists(installed: Installed) -> None:
         for path in [
             *installed.project.path.glob("*.md"),
             *installed.project.path.glob("docs/*.md"),
+            ROOT / "README.md",
+            *(ROOT / "docs").glob("*.md"),
         ]
     )
     commands = set(re.findall(r"mlops ([a-z][a-z-]*)(?= |`|\n)", texts))
