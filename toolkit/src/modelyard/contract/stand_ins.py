@@ -44,6 +44,8 @@ def far_dates(cells: Cells, reading: Reading, notes: list[str]) -> Reading:
         return reading
     rows = np.flatnonzero(parsed.wrong)
     found = {cells.at(int(row)).strip() for row in rows[:10_000]}
+    if len(found) > 1 and (parsed.wrong | parsed.nulls).all():
+        return reading  # a calendar of its own
     if len(found) > MOST_FAR or (len(rows) > 10_000 and len(found) > 1):
         return reading
     if cells.is_text:

@@ -76,6 +76,7 @@ def _read_classes(
         raise UsageError(
             f'the target "{name}" has {profile.distinct} different values in {profile.present} '
             "rows: too many for classes. Choose another target, or group its values."
+            + "".join(f" ({note}.)" for note in profile.notes)
         )
     shares = counts / counts.sum()
     rarest = round_down(float(shares.min()) / 2, 2)
