@@ -108,6 +108,13 @@ def test_rows_of_units_and_totals_are_warned_about(tmp_path, first, last, warnin
         ),
         ("c", [f"2021.{m:02}" for m in range(1, 13)], "if 2021.01 is a month"),
         ("c", ["1E5", "2.5", "3"], "1E5 is read as 100,000"),
+        ("c", ["4.93012E+12", "1.5E+10", "7"], "was cut by a spreadsheet"),
+        ("c", ["?", "a", "b"], '"?" is a category: if it stands for missing'),
+        (
+            "c",
+            [*(str(44 + i * 7 % 50) for i in range(45)), "0"],
+            "0 in 1 row, apart from all others",
+        ),
     ],
 )
 def test_what_a_column_may_mean_beside_its_type_is_said(tmp_path, name, cells, note):

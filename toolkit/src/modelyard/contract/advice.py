@@ -21,6 +21,7 @@ VALUE = re.compile(r"[+-]?[0-9]*[.,][0-9]+|[+-][0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}
 HIDDEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, joiners, byte order mark
 SPOILT = "[\x00-\x08\ufffd]|Ã[\u0080-\u00bf]|â€"  # UTF-8 that was read as Windows-1252, NUL
 TOTAL = r"(?i)^(?:(?:grand|sub)[- ]?)?(?:totals?|summe|gesamt|insgesamt|totale|итого|всего|合計|总计)\W*$"
+CUT = r"^[1-9](?:\.[0-9]{1,5})?E\+(?:09|1[0-9])$"
 MONTH = r"^(?:19|20)[0-9]{2}\.(?:0[1-9]|1[0-2])$"
 CLOCK = {"time", "clock", "hhmm", "uhrzeit", "hora", "heure"}
 PARTS = 3  # of a sum, at least
@@ -36,10 +37,17 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
         )
     if kind in ("category", "text", "boolean") and cells.gaps:
         said.append(f"{', '.join(cells.gaps)} read as missing: if a value, write another word")
+    if kind == "category" and profile.role == "feature":
+        said += [
+            f'"{word}" is a category: if it stands for missing, list it under missing'
+            for word in sorted(STAND_INS & set(profile.counts.index))
+        ]
     if kind in ("category", "text") and cells.is_text and len(bad := _like(cells, SPOILT)):
         said.append(f"{bad[0].as_py()!r} was spoilt on its way here: write the file as UTF-8 again")
     if kind == "integer" and profile.role == "feature" and names_something(profile.name):
         said.append("by its name no amount: `type: category` takes each number for itself")
+    if kind in ("integer", "number") and cells.is_text and len(cut := _like(cells, CUT)):
+        said.append(f"{cut[0]} was cut by a spreadsheet: if digits are lost, write them all")
     if kind in ("integer", "number") and profile.distinct >= FEWEST:
         values = profile.values.dropna()
         if CLOCK & set(name_tokens(profile.name)):

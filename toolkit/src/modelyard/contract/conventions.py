@@ -131,7 +131,7 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
     changed = words.filter(pc.match_substring_regex(words, f"{OTHER_DIGITS}|{NO_CENTS}"))
     if len(changed):
         notes.append(f"{changed[0]} is read as {typeset(changed[:1])[0]}")
-    bare = words.filter(pc.match_substring_regex(words, "^[0-9]+[eE][0-9]+$"))
+    bare = words.filter(pc.match_substring_regex(words, "^[0-9]+[eE][0-9]{1,2}$"))
     notes += [f"{bare[0]} is read as {float(bare[0].as_py()):,.15g}"] if len(bare) else []
     if pc.all(whole).as_py():  # as programs write numbers: only the thousands may be in doubt
         as_usual = _as_programs_do(pc.utf8_ltrim(plain, "+-"))

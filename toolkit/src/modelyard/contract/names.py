@@ -6,7 +6,18 @@ import re
 
 ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
 NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "zipcode", "postcode", "plz"}
-NAMING_NUMBERS |= {"phone", "telephone", "telefon", "mobile", "fax"}
+NAMING_NUMBERS |= {
+    "phone",
+    "telephone",
+    "telefon",
+    "mobile",
+    "fax",
+    "sku",
+    "ean",
+    "gtin",
+    "isbn",
+    "ssn",
+}
 POSTAL = {"zip", "post", "postal", "pin"}
 # Persons and things of which a table often has several rows each.
 SOMEBODY = {
