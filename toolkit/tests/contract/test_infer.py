@@ -100,7 +100,7 @@ def test_rows_of_units_and_totals_are_warned_about(tmp_path, first, last, warnin
         ("c", ["Zürich", "Zu\u0308rich", "Bern"], "differ in case, blanks or marks only"),
         ("c", ["none", "mild", "severe"], "none read as missing"),
         ("c", ["MÃ¼ller", "Meier", "Huber"], "'MÃ¼ller' was spoilt"),
-        ("plz", ["10115", "80331", "20095"], "by its name no amount"),
+        ("plz", ["10115", "80331", "20095"], "names, not amounts?"),
         (
             "time",
             [f"{h}{m:02}" for h in (5, 14, 23) for m in (0, 9, 30, 59, 15)],
@@ -109,6 +109,16 @@ def test_rows_of_units_and_totals_are_warned_about(tmp_path, first, last, warnin
         ("c", [f"2021.{m:02}" for m in range(1, 13)], "if 2021.01 is a month"),
         ("c", ["1E5", "2.5", "3"], "1E5 is read as 100,000"),
         ("c", ["4.93012E+12", "1.5E+10", "7"], "was cut by a spreadsheet"),
+        ("c", ["12.5", "13.5", "14.5 e", "15"], "mostly numbers, but some with e"),
+        (
+            "c",
+            ["2021-01-01", "2021-01-02", "soon"],
+            "mostly written like '2021-01-01', but also 'soon'",
+        ),
+        ("c", ["1", "2", "none"], "none read as missing"),
+        ("c", ["12.5", "13.5", ":"], ": beside numbers: read as missing"),
+        ("c", ["400638133390", "400638190012", "400638230071"], "names, not amounts?"),
+        ("c", ["+4930123456", "+4989654321"], "a name, not an amount"),
         ("c", ["?", "a", "b"], '"?" is a category: if it stands for missing'),
         (
             "c",
@@ -246,6 +256,7 @@ def test_classes_of_a_target_with_gaps_keep_their_type(tmp_path):
     [
         ([""], {}, "is missing in every row"),
         (["yes"], {}, "is true in every row|is yes in every row"),
+        (["yes", "NA"], {}, 'is true in every row .* "NA" is read as missing'),
         (["2013-01-01", "2013-01-02"], {}, "holds datetime values"),
         ([f"name {i}" for i in range(ROWS)], {}, "60 different values .* too many for classes"),
         (["yes", "no"], {"positive": "maybe"}, "maybe: the target .* has false and true"),

@@ -24,6 +24,7 @@ TOTAL = r"(?i)^(?:(?:grand|sub)[- ]?)?(?:totals?|summe|gesamt|insgesamt|totale|Ð
 CUT = r"^[1-9](?:\.[0-9]{1,5})?E\+(?:09|1[0-9])$"
 MONTH = r"^(?:19|20)[0-9]{2}\.(?:0[1-9]|1[0-2])$"
 CLOCK = {"time", "clock", "hhmm", "uhrzeit", "hora", "heure"}
+LONG = 11  # digits of a whole number, from which it is more likely to name something
 PARTS = 3  # of a sum, at least
 FEWEST = 10  # persons or things, below which they are categories
 
@@ -35,8 +36,9 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
         said.append(
             f"{' and '.join(map(repr, alike))} differ in case, blanks or marks only: read as two"
         )
-    if kind in ("category", "text", "boolean") and cells.gaps:
-        said.append(f"{', '.join(cells.gaps)} read as missing: if a value, write another word")
+    is_word = kind in ("category", "text", "boolean")  # "none" of a number may be 0
+    if gaps := [gap for gap in cells.gaps if is_word or gap in ("none", "None")]:
+        said.append(f"{', '.join(gaps)} read as missing: if a value, write another word")
     if kind == "category" and profile.role == "feature":
         said += [
             f'"{word}" is a category: if it stands for missing, list it under missing'
@@ -44,8 +46,12 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
         ]
     if kind in ("category", "text") and cells.is_text and len(bad := _like(cells, SPOILT)):
         said.append(f"{bad[0].as_py()!r} was spoilt on its way here: write the file as UTF-8 again")
-    if kind == "integer" and profile.role == "feature" and names_something(profile.name):
-        said.append("by its name no amount: `type: category` takes each number for itself")
+    if (
+        kind == "integer"
+        and profile.role == "feature"
+        and (names_something(profile.name) or _are_as_long(profile.values, LONG))
+    ):
+        said.append("names, not amounts? If so, `type: category`, or `role: identifier`")
     if kind in ("integer", "number") and cells.is_text and len(cut := _like(cells, CUT)):
         said.append(f"{cut[0]} was cut by a spreadsheet: if digits are lost, write them all")
     if kind in ("integer", "number") and profile.distinct >= FEWEST:
@@ -62,6 +68,11 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
 
 def _like(cells: Cells, pattern: str) -> pa.Array:
     return cells.words.filter(pc.match_substring_regex(cells.words, pattern))
+
+
+def _are_as_long(values: pd.Series, digits: int) -> bool:
+    low, high = (len(str(int(value))) for value in (values.min(), values.max()))
+    return low == high >= digits
 
 
 def _alike(words: Iterable[str]) -> list[str]:
@@ -85,7 +96,8 @@ def odd_rows(columns: Mapping[str, Cells], profiles: Mapping[str, Profile]) -> l
         for name in mostly:
             words, cell = columns[name].words, str(columns[name].array[row].as_py()).strip()
             rest = words.filter(pc.not_equal(words, cell))
-            if len(rest) < len(words) and isinstance(numbers_in(rest), Numbers):
+            is_alone = profiles[name].counts.get(cell) == 1 and len(rest) < len(words)
+            if is_alone and not cell[0].isdigit() and isinstance(numbers_in(rest), Numbers):
                 odd.append(f'"{name}" ({cell})')
         if odd:
             place = "first" if row == 0 else "last"

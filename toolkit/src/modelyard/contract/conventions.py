@@ -72,6 +72,8 @@ STAND_INS = frozenset(
         "-",
         "--",
         "---",
+        ":",
+        "…",
         "–",
         "—",
         ".",
@@ -268,7 +270,7 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
         if unit == "%" and lacking:
             return "some numbers with % and some without: read as text, write all the same way"
         if not is_sign and lacking > count / 2:
-            return None
+            return f"mostly numbers, but some with {unit}: read as text, clean it if that is wrong"
         if scale:
             lacking = 0
         notes.append(

@@ -284,8 +284,12 @@ def _of_words(
     formats = dates.formats_of(dates.near(others), day_first=day_first, notes=said)
     if formats is None:
         notes += said
-        if not notes and pc.all(pc.match_substring_regex(words, PUZZLING)).as_py():
+        known = np.asarray(pc.match_substring_regex(words, PUZZLING), dtype=bool)
+        if not notes and known.all():
             notes.append(_puzzled(words))
+        elif not notes and known.mean() > 0.5:
+            one, other = (words[int(np.argmax(where))].as_py() for where in (known, ~known))
+            notes.append(f"mostly written like {one!r}, but also {other!r}: read as text")
         return Reading(type="text")
     notes[:] = said  # not why they are no numbers
     if present:
@@ -419,6 +423,8 @@ def _names(name: str, words: pa.Array, notes: list[str]) -> bool:
     """Whether these numbers are names, as digits with leading zeros are."""
     if pc.any(pc.match_substring_regex(words, r"^[+-]?0[0-9]")).as_py():
         notes.append("digits with leading zeros: a name, not an amount")
+    elif pc.all(pc.match_substring_regex(words, r"^\+[0-9]{8,15}$")).as_py():
+        notes.append("digits behind a plus, as of telephones: a name, not an amount")
     elif pc.any(pc.match_substring_regex(words, r"^[+-]?[0-9]{19,}$")).as_py():
         notes.append("more digits than a number can hold: a name, not an amount")
     elif len(codes := words.filter(pc.match_substring_regex(words, CODED))):
