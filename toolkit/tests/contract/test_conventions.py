@@ -499,6 +499,13 @@ def test_a_stand_in_for_missing_is_read_as_missing_with_a_note(tmp_path, cells, 
     assert rule.type == "datetime" or check(float(cells[1])) is None
 
 
+def test_a_date_that_stands_for_missing_does_so_in_every_zone(tmp_path):
+    columns = {"c": ["2020-01-01", "1900-01-01", "2021-05-05"]}
+    guess = inferred(tmp_path, columns, zone="America/New_York")
+    assert guess.contract.columns["c"].missing == ("1900-01-01",)
+    assert pd.isna(values(tmp_path, guess)[1])
+
+
 @pytest.mark.parametrize(
     "cells",
     [

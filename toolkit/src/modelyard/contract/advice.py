@@ -144,6 +144,11 @@ def doubts(
             f"the first line is taken for the names of the columns, and {listed(values)} looks like a value: "
             "if the file has no header, write one above its first row."
         )
+    spoilt = [name for name in columns if re.search(SPOILT, name)]
+    if spoilt:
+        said.append(
+            f"the name {listed(spoilt)} was spoilt on its way here: write the file as UTF-8 again."
+        )
     nameless = [name for at, name in enumerate(columns, 1) if name == f"column_{at}"]
     if nameless:
         said.append(f"a column without a name is called by its place: {listed(nameless)}.")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from modelyard.console import counted
 from modelyard.contract.dates import near
 from modelyard.data.cells import Cells, Reading, parse, parse_words
-from modelyard.data.times import EARLIEST, LATEST
+from modelyard.data.times import EARLIEST, LATEST, read_times
 
 if TYPE_CHECKING:
     from modelyard.contract.profiles import Profile
@@ -67,7 +67,7 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
     """Take a far-off value of the usual kind for a missing one, or note one that is very frequent."""
     values = profile.values.dropna()
     if profile.type == "datetime":
-        usual = values.isin(np.array(DATES, dtype="datetime64[ns]"))
+        usual = values.isin(read_times(pa.array(DATES), (), profile.reading.zone))
         numbers = values.astype("int64")
     else:
         usual = values.isin(NUMBERS)
