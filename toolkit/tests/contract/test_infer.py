@@ -153,6 +153,7 @@ def test_what_a_column_may_mean_beside_its_type_is_said(tmp_path, name, cells, n
         (["9999-12-31", "2013-01-01", ""], "datetime"),
         (["1", "2", "x"], "category"),
         (["1E05", "12345", "20305"], "category"),
+        (["1E+05", "12345", "20305"], "number"),
         (["9007199254740993", "9007199254740992", ""], "category"),
         (["True", "0", "1"], "boolean"),
         (["Y", "no", "yes"], "boolean"),
@@ -165,6 +166,13 @@ def test_what_a_column_may_mean_beside_its_type_is_said(tmp_path, name, cells, n
 def test_types_are_told_from_what_csv_cells_say(tmp_path, cells, kind):
     guess = inferred(tmp_path, with_target(c=cells * (ROWS // 3)))
     assert guess.contract.columns["c"].type == kind
+
+
+def test_versions_are_no_numbers_and_the_cost_of_a_build_is_one(tmp_path):
+    cells = ["1.1", "1.10", "1.9"] * (ROWS // 3)
+    guess = inferred(tmp_path, with_target(app_version=cells, build_cost=cells))
+    types = {name: rule.type for name, rule in guess.contract.columns.items()}
+    assert (types["app_version"], types["build_cost"]) == ("category", "number")
 
 
 def test_many_different_texts_are_text_not_categories(tmp_path):

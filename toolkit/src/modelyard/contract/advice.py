@@ -58,7 +58,8 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
         values = profile.values.dropna()
         if CLOCK & set(name_tokens(profile.name)):
             hundreds = values * (1 if kind == "integer" else 100)
-            if hundreds.between(0, 2400).all() and (hundreds.round() % 100 < 60).all():
+            is_day = hundreds.between(0, 2400).all() and hundreds.max() > 1000
+            if is_day and (hundreds.round() % 100 < 60).all():
                 shown = f"{profile.counts.index[0]:g}"
                 said.append(f"if {shown} is a time of day, write it with a colon: 14:30")
         elif cells.is_text and len(_like(cells, MONTH)) == len(cells.words):

@@ -32,7 +32,7 @@ PUZZLING = (
     r"|^-?P?(?:T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)?,?)+$"
 )
 CODED = "^[0-9]+[eE][0-9]+$"  # programs write 1e+05 or 1.0E5
-VERSIONS = {"version", "release", "build"}
+VERSIONS = {"version", "build"}
 NAMED_ZONE = r":[0-9]{2} [A-Z]{2,5}$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
 # Yes and no, true and false in other languages; a pair of letters only where it says nothing else.
@@ -430,6 +430,6 @@ def _names(name: str, words: pa.Array, notes: list[str]) -> bool:
     elif len(codes := words.filter(pc.match_substring_regex(words, CODED))):
         if names_something(name) or pc.any(pc.match_substring_regex(codes, "[eE]0[0-9]")).as_py():
             notes.append(f"{codes[0]} looks like a name, not an amount")
-    elif VERSIONS & set(name_tokens(name)) and pc.any(pc.match_substring(words, ".")).as_py():
+    elif VERSIONS & set(name_tokens(name)[-1:]) and pc.any(pc.match_substring(words, ".")).as_py():
         notes.append("versions: 1.10 is no 1.1")
     return bool(notes)
