@@ -349,7 +349,17 @@ def test_a_telling_name_makes_whole_numbers_dates(tmp_path, name, cells, first):
 
 
 @pytest.mark.parametrize(
-    "cells", [["2019-003", "2019-104"], ["1. siječnja 2019", "2. veljače 2020"]]
+    "cells",
+    [
+        ["2019-003", "2019-104"],
+        ["1. siječnja 2019", "2. veljače 2020"],
+        ["1h 30m", "45m"],
+        ["PT1H30M", "PT5M"],
+        ["-1 days +23:00:00", "2 days"],
+        ["52°31'N", "48°08'S"],
+        ["FY21", "FY22"],
+        ["½", "1½"],
+    ],
 )
 def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
     guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
@@ -372,6 +382,27 @@ def test_what_may_be_times_is_said_with_the_format_that_reads_it(
     assert hint in inferred(tmp_path, columns).profiles["order_date"].notes[0]
     guess = inferred(tmp_path, columns, formats={"order_date": format}, zone="America/New_York")
     assert values(tmp_path, guess, "order_date")[0] == pd.Timestamp(first)
+
+
+def test_an_hour_that_a_zone_has_twice_or_never_is_said(tmp_path):
+    columns = {"x": ["1", "2", "4"], "c": ["2024-10-27 02:30", "2024-10-27 03:30"]}
+    guess = inferred(tmp_path, columns, zone="Europe/Berlin")
+    assert values(tmp_path, guess)[0] == datetime(2024, 10, 27, 0, 30)
+    assert guess.profiles["c"].notes == [
+        "2024-10-27 02:30:00 is twice in Europe/Berlin: the earlier is taken"
+    ]
+    columns["c"] = ["31.03.2024 02:30", "31.03.2024 03:30"]
+    notes = inferred(tmp_path, columns, zone="Europe/Berlin").profiles["c"].notes
+    assert "2024-03-31 02:30:00 is never in Europe/Berlin" in notes
+
+
+def test_whole_numbers_of_parquet_beyond_a_float_stay_apart_beside_a_gap(tmp_path):
+    ids = [2**60 + i // 6 for i in range(ROWS - 1)]
+    frame = pd.DataFrame({"id": pd.array([None, *ids], "Int64"), "x": [1.5, 2, 4] * (ROWS // 3)})
+    frame.assign(target=list("aabb") * (ROWS // 4)).to_parquet(tmp_path / "table.csv")
+    guess = infer.infer(read_file(tmp_path / "table.csv"), "target", group="id")
+    assert values(tmp_path, guess, "id")[1:] == [str(one) for one in ids]
+    assert "more digits than a number can hold" in guess.profiles["id"].notes[0]
 
 
 def test_days_without_a_year_are_no_months(tmp_path):
@@ -466,6 +497,13 @@ def test_a_stand_in_for_missing_is_read_as_missing_with_a_note(tmp_path, cells, 
     check = payload.checker(rule)
     assert check(cells[1]) is None
     assert rule.type == "datetime" or check(float(cells[1])) is None
+
+
+def test_a_date_that_stands_for_missing_does_so_in_every_zone(tmp_path):
+    columns = {"c": ["2020-01-01", "1900-01-01", "2021-05-05"]}
+    guess = inferred(tmp_path, columns, zone="America/New_York")
+    assert guess.contract.columns["c"].missing == ("1900-01-01",)
+    assert pd.isna(values(tmp_path, guess)[1])
 
 
 @pytest.mark.parametrize(

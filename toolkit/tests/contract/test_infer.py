@@ -49,6 +49,10 @@ def test_what_is_left_out_or_looks_like_missing_is_said(tmp_path):
     columns = with_target()
     columns["target"][:3] = ["", "", ""]
     assert "Left out: 3 rows without target." in inferred(tmp_path, columns).messages
+    columns["target"][:3] = ["none", "none", "none"]
+    assert "none in target is read as missing" in inferred(tmp_path, columns).warnings[0]
+    columns["target"][:3] = ["Yes", "yes", "maybe"]
+    assert "the classes 'yes' and 'Yes' differ" in inferred(tmp_path, columns).warnings[0]
     columns["target"][:3] = ["?", "?", "?"]
     (warning,) = inferred(tmp_path, columns).warnings
     assert 'the class "?" has 3 rows' in warning
@@ -71,6 +75,64 @@ def test_a_file_without_a_header_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("first", "last", "warning"),
+    [
+        (["kg", "", "no"], [], 'the first row has a word where "x" (kg) has numbers else'),
+        ([], ["Sum", "", "no"], 'the last row has a word where "x" (Sum) has numbers else'),
+        ([], ["3", "Total", "no"], "\"c\" has 'Total': a total beside its parts"),
+        ([], ["45", "", "no"], 'the last row holds the sum of all others in "x"'),
+    ],
+)
+def test_rows_of_units_and_totals_are_warned_about(tmp_path, first, last, warning):
+    rows = [
+        first,
+        *([str(i % 5 / 2), "pq"[i % 2], ("yes", "no")[i % 3 // 2]] for i in range(45)),
+        last,
+    ]
+    frame = pd.DataFrame([row for row in rows if row], columns=["x", "c", "target"])
+    assert warning in "".join(inferred(tmp_path, dict(frame.items())).warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "note"),
+    [
+        ("c", ["Male", "female", "MALE"], "'Male' and 'MALE' differ in case"),
+        ("c", ["Zürich", "Zu\u0308rich", "Bern"], "differ in case, blanks or marks only"),
+        ("c", ["none", "mild", "severe"], "none read as missing"),
+        ("c", ["MÃ¼ller", "Meier", "Huber"], "'MÃ¼ller' was spoilt"),
+        ("plz", ["10115", "80331", "20095"], "names, not amounts?"),
+        (
+            "time",
+            [f"{h}{m:02}" for h in (5, 14, 23) for m in (0, 9, 30, 59, 15)],
+            "if 500 is a time",
+        ),
+        ("c", [f"2021.{m:02}" for m in range(1, 13)], "if 2021.01 is a month"),
+        ("c", ["1E5", "2.5", "3"], "1E5 is read as 100,000"),
+        ("c", ["4.93012E+12", "1.5E+10", "7"], "was cut by a spreadsheet"),
+        ("c", ["12.5", "13.5", "14.5 e", "15"], "mostly numbers, but some with e"),
+        (
+            "c",
+            ["2021-01-01", "2021-01-02", "soon"],
+            "mostly written like '2021-01-01', but also 'soon'",
+        ),
+        ("c", ["1", "2", "none"], "none read as missing"),
+        ("c", ["12.5", "13.5", ":"], ": beside numbers: read as missing"),
+        ("c", ["400638133390", "400638190012", "400638230071"], "names, not amounts?"),
+        ("c", ["+4930123456", "+4989654321"], "a name, not an amount"),
+        ("c", ["?", "a", "b"], '"?" is a category: if it stands for missing'),
+        (
+            "c",
+            [*(str(44 + i * 7 % 50) for i in range(45)), "0"],
+            "0 in 1 row, apart from all others",
+        ),
+    ],
+)
+def test_what_a_column_may_mean_beside_its_type_is_said(tmp_path, name, cells, note):
+    guess = inferred(tmp_path, with_target(**{name: (cells * ROWS)[:ROWS]}))
+    assert note in "; ".join(guess.profiles[name].notes)
+
+
+@pytest.mark.parametrize(
     ("cells", "kind"),
     [
         (["1", "2", "30"], "integer"),
@@ -90,6 +152,13 @@ def test_a_file_without_a_header_is_noticed(tmp_path):
         (["12/31/2012 10:00", "01/01/2013 11:30", ""], "datetime"),
         (["9999-12-31", "2013-01-01", ""], "datetime"),
         (["1", "2", "x"], "category"),
+        (["1E05", "12345", "20305"], "category"),
+        (["1E+05", "12345", "20305"], "number"),
+        (["9007199254740993", "9007199254740992", ""], "category"),
+        (["True", "0", "1"], "boolean"),
+        (["Y", "no", "yes"], "boolean"),
+        (["2010-11", "2011-12", "2009-10"], "category"),
+        (["2567-05-01", "2566-12-31", "2565-01-02"], "category"),
         (["2013", "2014", "2015"], "integer"),
         (["inf", "1.5", "2"], "number"),
     ],
@@ -97,6 +166,13 @@ def test_a_file_without_a_header_is_noticed(tmp_path):
 def test_types_are_told_from_what_csv_cells_say(tmp_path, cells, kind):
     guess = inferred(tmp_path, with_target(c=cells * (ROWS // 3)))
     assert guess.contract.columns["c"].type == kind
+
+
+def test_versions_are_no_numbers_and_the_cost_of_a_build_is_one(tmp_path):
+    cells = ["1.1", "1.10", "1.9"] * (ROWS // 3)
+    guess = inferred(tmp_path, with_target(app_version=cells, build_cost=cells))
+    types = {name: rule.type for name, rule in guess.contract.columns.items()}
+    assert (types["app_version"], types["build_cost"]) == ("category", "number")
 
 
 def test_many_different_texts_are_text_not_categories(tmp_path):
@@ -188,6 +264,7 @@ def test_classes_of_a_target_with_gaps_keep_their_type(tmp_path):
     [
         ([""], {}, "is missing in every row"),
         (["yes"], {}, "is true in every row|is yes in every row"),
+        (["yes", "NA"], {}, 'is true in every row .* "NA" is read as missing'),
         (["2013-01-01", "2013-01-02"], {}, "holds datetime values"),
         ([f"name {i}" for i in range(ROWS)], {}, "60 different values .* too many for classes"),
         (["yes", "no"], {"positive": "maybe"}, "maybe: the target .* has false and true"),

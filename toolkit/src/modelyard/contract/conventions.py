@@ -72,6 +72,8 @@ STAND_INS = frozenset(
         "-",
         "--",
         "---",
+        ":",
+        "…",
         "–",
         "—",
         ".",
@@ -118,20 +120,22 @@ def numbers_in(words: pa.Array) -> Numbers | str | None:
     def mostly(pattern: str) -> bool:  # a first look is cheap, and mostly enough to say no
         return bool(pc.mean(pc.match_substring_regex(some, pattern).cast(pa.int8())).as_py() > 0.5)
 
-    if mostly(CLOCK):
+    is_plain = pc.all(pc.match_substring_regex(plain, PLAIN)).as_py()
+    if not is_plain and mostly(CLOCK):
         missing = _missing_beside(words, np.asarray(hours_of(plain).is_valid()))
         if not isinstance(missing, tuple):
             return missing
         notes = ["hours and minutes: 14:30 is read as 14.5", *_said_missing(missing)]
         return Numbers(Written(clock=True), missing=missing, notes=notes)
-    if not mostly(NUMBER):
+    if not is_plain and not mostly(NUMBER):
         return None
-    whole = pc.match_substring_regex(plain, PLAIN)
     notes = []
     changed = words.filter(pc.match_substring_regex(words, f"{OTHER_DIGITS}|{NO_CENTS}"))
     if len(changed):
         notes.append(f"{changed[0]} is read as {typeset(changed[:1])[0]}")
-    if pc.all(whole).as_py():  # as programs write numbers: only the thousands may be in doubt
+    bare = words.filter(pc.match_substring_regex(words, "^[0-9]+[eE][0-9]{1,2}$"))
+    notes += [f"{bare[0]} is read as {float(bare[0].as_py()):,.15g}"] if len(bare) else []
+    if is_plain:  # as programs write numbers: only the thousands may be in doubt
         as_usual = _as_programs_do(pc.utf8_ltrim(plain, "+-"))
         as_usual.notes += notes
         return as_usual
@@ -266,7 +270,7 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
         if unit == "%" and lacking:
             return "some numbers with % and some without: read as text, write all the same way"
         if not is_sign and lacking > count / 2:
-            return None
+            return f"mostly numbers, but some with {unit}: read as text, clean it if that is wrong"
         if scale:
             lacking = 0
         notes.append(

@@ -193,6 +193,12 @@ def formats_of(words: pa.Array, *, day_first: bool, notes: list[str]) -> tuple[s
         (f for f, n in years.items() if n <= MOST_YEARS or "%d" in f or "%y" not in f),
         key=lambda f: ("%y" in f, years[f] if "%y" in f else 0, _is_day_first(f) != day_first),
     )
+    if fitting and fitting[0] in ("%Y-%m", "%Y/%m") and _are_seasons(words):
+        notes.append(
+            f"{words[0]} may be a month, or a year and the next: read as text, "
+            f"--date-format COLUMN={fitting[0]} reads months"
+        )
+        return None
     if fitting:
         if "%y" not in fitting[0] and len([f for f in fitting if "%y" not in f]) > 1:
             swapped = [f for f in fitting if "%y" not in f][1]
@@ -306,6 +312,10 @@ def _candidates(words: pa.Array) -> list[str]:
 
 def _fits(words: pa.Array, formats: Sequence[str]) -> np.ndarray:
     return ~np.isnat(read_times(words, formats))
+
+
+def _are_seasons(words: pa.Array) -> bool:
+    return len(words) > 1 and all(int(w[2:4]) + 1 == int(w[5:]) for w in words.to_pylist())
 
 
 def _is_day_first(format: str) -> bool:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from modelyard.console import console, counted, listed, shown
 from modelyard.console import table as printed
-from modelyard.contract.advice import doubts, groups_in, messages_of
+from modelyard.contract.advice import doubts, groups_in, messages_of, remarks
 from modelyard.contract.conventions import Sign
 from modelyard.contract.leakage import Suspicion, suspicions
 from modelyard.contract.model import (
@@ -180,6 +180,9 @@ def infer(
     if group is not None:
         profiles[group].role, profiles[group].why = "identifier", None
         profiles[group].notes.append("its rows stand in one part of the split")
+    for name, profile in profiles.items():
+        if profile.role != "ignored":
+            profile.notes += remarks(profile, table.columns[name])
     warnings = _judge_suspicions(profiles, goal, time)
     features = [name for name, profile in profiles.items() if profile.role == "feature"]
     if not features:
@@ -192,7 +195,7 @@ def infer(
         raise UsageError(_nothing_to_learn_from(table, profiles, target))
     contract = _contract(profiles, goal, time, group, tuple(sensitive), table, frame)
     messages += messages_of(profiles, time, profiles[target], group)
-    warnings += doubts(table.columns, profiles[target])
+    warnings += doubts(table.columns, profiles, profiles[target])
     warnings += groups_in(profiles) if time is None and group is None else []
     return Inference(contract, profiles, table.rows, messages, warnings)
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 
 ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
-NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "postcode", "plz"}
+NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "zipcode", "postcode", "plz"}
+NAMING_NUMBERS |= {
+    "phone",
+    "telephone",
+    "telefon",
+    "mobile",
+    "fax",
+    "sku",
+    "ean",
+    "gtin",
+    "isbn",
+    "ssn",
+}
+POSTAL = {"zip", "post", "postal", "pin"}
 # Persons and things of which a table often has several rows each.
 SOMEBODY = {
     *("account", "animal", "client", "customer", "device", "driver", "employee", "family", "firm"),
@@ -32,8 +45,12 @@ def is_identifying(name: str) -> bool:
 
 def names_something(name: str) -> bool:
     """Whether a name says that its numbers are no amounts: an id, a number, a postcode."""
-    tokens = name_tokens(name)
-    return is_identifying(name) or (bool(tokens) and tokens[-1] in NAMING_NUMBERS)
+    *others, last = name_tokens(name) or [""]
+    return (
+        is_identifying(name)
+        or last in NAMING_NUMBERS
+        or (last == "code" and bool(others) and others[-1] in POSTAL)
+    )
 
 
 def names_somebody(name: str) -> bool:

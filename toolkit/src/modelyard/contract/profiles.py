@@ -17,15 +17,22 @@ from modelyard.contract.conventions import Numbers, Sign
 from modelyard.contract.model import Role
 from modelyard.contract.names import name_tokens, names_something
 from modelyard.contract.stand_ins import far_dates, mark_stand_ins
-from modelyard.data.cells import Cells, Reading, Type, parse
+from modelyard.data.cells import BOOLEANS, EXACT, Cells, Reading, Type, parse
 from modelyard.data.numbers import Written
 from modelyard.data.table import Table
-from modelyard.data.times import EPOCHS, has_offset
+from modelyard.data.times import EPOCHS, has_offset, read_times
 from modelyard.errors import UsageError
 
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
 # A year beside more, or digits and signs without letters: a date or an amount, in a way not known here.
-PUZZLING = r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$"
+# So are durations, degrees, fractions, fiscal years and what stands behind "about".
+PUZZLING = (
+    r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$|[0-9]\s*[°′½⅓⅔¼¾]|^[½⅓⅔¼¾]"
+    r"|(?i)^(?:FY|ca|circa|approx|about|over|under|up to)\.?\W*[0-9]"
+    r"|^-?P?(?:T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)?,?)+$"
+)
+CODED = "^[0-9]+[eE][0-9]+$"  # programs write 1e+05 or 1.0E5
+VERSIONS = {"version", "build"}
 NAMED_ZONE = r":[0-9]{2} [A-Z]{2,5}$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
 # Yes and no, true and false in other languages; a pair of letters only where it says nothing else.
@@ -154,7 +161,11 @@ def read_profiles(
                 notes[name].append(found)
             elif found is not None:
                 told: list[str] = []
-                if found.written.clock or not _names(cells.words, told) or _compact(name, cells):
+                if (
+                    found.written.clock
+                    or not _names(name, cells.words, told)
+                    or _compact(name, cells)
+                ):
                     numbers[name] = found
                 else:
                     notes[name] += told
@@ -207,13 +218,17 @@ def _profile(
     ):
         reading = _compact(name, cells, notes) or reading
     if reading.type == "datetime":
-        reading = _with_zone(name, cells, reading, zone)
+        reading = _with_zone(name, cells, reading, zone, notes)
+        notes += _at_the_change(cells, reading) if reading.zone else []
         reading = far_dates(cells, reading, notes)
     profile = _read(name, cells, reading, notes)
     if given is not None and profile.reading.type != "datetime":
         raise UsageError(f'column "{name}" is not written as {given}: {notes[-1]}.')
     if profile.type in ("number", "integer"):
         _refine_number(profile, cells)
+        if not is_target and _loses_digits(profile, cells):
+            profile.read_again(cells, type="text", written=None)
+            profile.notes.append("more digits than a number can hold: a name, not an amount")
     if profile.type in ("number", "integer", "datetime"):
         mark_stand_ins(profile.name, profile, cells, is_target=is_target)
     if profile.type == "text":
@@ -247,6 +262,13 @@ def _of_words(
                 written = None if pair in ENGLISH else Written(yes=pair[0], no=pair[1])
                 notes += [] if written is None else [f"{pair[0]} is true, {pair[1]} false"]
                 return Reading(type="boolean", written=written)
+        if found <= set(BOOLEANS) and any(word.isalpha() for word in found):
+            true, false = (
+                [w for w in sorted(found) if BOOLEANS[w] is is_so] for is_so in (True, False)
+            )
+            if true and false:
+                notes[:] = [f"{', '.join(true)} are true, {', '.join(false)} false"]
+                return Reading(type="boolean")
     if numbers is not None:
         if numbers.written == Written() and not numbers.missing:
             compact = _compact(name, cells, notes)
@@ -262,8 +284,12 @@ def _of_words(
     formats = dates.formats_of(dates.near(others), day_first=day_first, notes=said)
     if formats is None:
         notes += said
-        if not notes and pc.all(pc.match_substring_regex(words, PUZZLING)).as_py():
+        known = np.asarray(pc.match_substring_regex(words, PUZZLING), dtype=bool)
+        if not notes and known.all():
             notes.append(_puzzled(words))
+        elif not notes and known.mean() > 0.5:
+            one, other = (words[int(np.argmax(where))].as_py() for where in (known, ~known))
+            notes.append(f"mostly written like {one!r}, but also {other!r}: read as text")
         return Reading(type="text")
     notes[:] = said  # not why they are no numbers
     if present:
@@ -314,11 +340,17 @@ def _compact(name: str, cells: Cells, notes: list[str] | None = None) -> Reading
     return Reading(type="datetime", format=format, missing=tuple(sorted(missing)))
 
 
-def _with_zone(name: str, cells: Cells, reading: Reading, zone: str | None) -> Reading:
+def _with_zone(
+    name: str, cells: Cells, reading: Reading, zone: str | None, notes: list[str]
+) -> Reading:
     """Set the zone of times without an offset; refuse them beside times with one."""
     if not cells.is_text or reading.format is not None:
         if zone and reading.format and not any("%z" in f or f in EPOCHS for f in reading.formats):
             return reading.model_copy(update={"zone": zone})
+        if zone and not cells.is_text and getattr(cells.array.type, "tz", None) is None:
+            notes.append(
+                "times of a Parquet file without a zone are UTC: --time-zone changes those of text only"
+            )
         return reading
     offset = has_offset(cells.words)
     if offset.all():
@@ -330,6 +362,20 @@ def _with_zone(name: str, cells: Cells, reading: Reading, zone: str | None) -> R
             f"{near}: say in which zone those are, --time-zone UTC or another, such as Europe/Berlin."
         )
     return reading.model_copy(update={"zone": zone})
+
+
+def _at_the_change(cells: Cells, reading: Reading) -> list[str]:
+    """Say which times a zone has twice or never, where its clocks change."""
+    words = (cells if cells.is_text else cells.digits).words
+    words = words.filter(pa.array(~has_offset(words)))
+    local = pd.DatetimeIndex(read_times(words, reading.formats)).dropna()
+    either = [
+        local.tz_localize(reading.zone, ambiguous=np.full(len(local), is_dst), nonexistent="NaT")
+        for is_dst in (True, False)
+    ]
+    twice, never = local[either[0].notna() & (either[0] != either[1])], local[either[0].isna()]
+    said = [f"{twice[0]} is twice in {reading.zone}: the earlier is taken"] if len(twice) else []
+    return [*said, *([f"{never[0]} is never in {reading.zone}"] if len(never) else [])]
 
 
 def _refine_number(profile: Profile, cells: Cells) -> None:
@@ -344,6 +390,13 @@ def _refine_number(profile: Profile, cells: Cells) -> None:
         profile.read_again(cells, type="boolean")
     elif profile.type == "number" and could_be_whole:
         profile.read_again(cells, type="integer")
+
+
+def _loses_digits(profile: Profile, cells: Cells) -> bool:
+    """Whether neighbouring whole numbers become one: beyond what a float tells apart, and read as floats."""
+    is_float = profile.values.dtype.kind == "f" and profile.present
+    is_float = is_float and not getattr(cells.array.type, "scale", 0)
+    return bool(is_float and profile.values.abs().max() >= EXACT and _written_whole(profile, cells))
 
 
 def _written_whole(profile: Profile, cells: Cells) -> bool:
@@ -366,10 +419,17 @@ def _type_of_values(kind: pa.DataType) -> Type:
     return "text"
 
 
-def _names(words: pa.Array, notes: list[str]) -> bool:
+def _names(name: str, words: pa.Array, notes: list[str]) -> bool:
     """Whether these numbers are names, as digits with leading zeros are."""
     if pc.any(pc.match_substring_regex(words, r"^[+-]?0[0-9]")).as_py():
         notes.append("digits with leading zeros: a name, not an amount")
+    elif pc.all(pc.match_substring_regex(words, r"^\+[0-9]{8,15}$")).as_py():
+        notes.append("digits behind a plus, as of telephones: a name, not an amount")
     elif pc.any(pc.match_substring_regex(words, r"^[+-]?[0-9]{19,}$")).as_py():
         notes.append("more digits than a number can hold: a name, not an amount")
+    elif len(codes := words.filter(pc.match_substring_regex(words, CODED))):
+        if names_something(name) or pc.any(pc.match_substring_regex(codes, "[eE]0[0-9]")).as_py():
+            notes.append(f"{codes[0]} looks like a name, not an amount")
+    elif VERSIONS & set(name_tokens(name)[-1:]) and pc.any(pc.match_substring(words, ".")).as_py():
+        notes.append("versions: 1.10 is no 1.1")
     return bool(notes)

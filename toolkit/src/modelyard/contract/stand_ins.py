@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from modelyard.console import counted
 from modelyard.contract.dates import near
 from modelyard.data.cells import Cells, Reading, parse, parse_words
-from modelyard.data.times import EARLIEST, LATEST
+from modelyard.data.times import EARLIEST, LATEST, read_times
 
 if TYPE_CHECKING:
     from modelyard.contract.profiles import Profile
@@ -34,6 +34,7 @@ DATES: tuple[str, ...] = (
     "1901-01-01",
 )
 DATES += ("2099-12-31", "2199-12-31", "2100-01-01", "2099-01-01", "2261-12-31", "2262-04-11")
+MANY = 20  # different values, of which a 0 can stand apart
 OFTEN = 5  # times as often as the next value
 
 
@@ -44,6 +45,8 @@ def far_dates(cells: Cells, reading: Reading, notes: list[str]) -> Reading:
         return reading
     rows = np.flatnonzero(parsed.wrong)
     found = {cells.at(int(row)).strip() for row in rows[:10_000]}
+    if len(found) > 1 and (parsed.wrong | parsed.nulls).all():
+        return reading  # a calendar of its own
     if len(found) > MOST_FAR or (len(rows) > 10_000 and len(found) > 1):
         return reading
     if cells.is_text:
@@ -64,7 +67,7 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
     """Take a far-off value of the usual kind for a missing one, or note one that is very frequent."""
     values = profile.values.dropna()
     if profile.type == "datetime":
-        usual = values.isin(np.array(DATES, dtype="datetime64[ns]"))
+        usual = values.isin(read_times(pa.array(DATES), (), profile.reading.zone))
         numbers = values.astype("int64")
     else:
         usual = values.isin(NUMBERS)
@@ -106,17 +109,25 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
 
 
 def _ask_about_code(profile: Profile, values: pd.Series) -> None:
-    """Ask whether a single whole number apart from all others, such as -1 or 99, stands for missing."""
+    """Ask whether a number apart from all others, such as -1, 99 or a 0 below them, stands for missing."""
     distinct = np.unique(values)
-    if len(distinct) < 3 or profile.type != "integer":
+    if len(distinct) < 3:
         return
-    for code, others in ((distinct[0], distinct[1:]), (distinct[-1], distinct[:-1])):
-        apart = code < 0 <= others[0] if code == distinct[0] else code - others[-1] > np.ptp(others)
-        if code in CODES and apart:
-            count = int((values == code).sum())
-            profile.notes.append(
-                f"{_shown(code)} in {counted(count, 'row')}, apart from all others: if it stands for missing, list it under missing"
-            )
+    codes: list[float] = []
+    if profile.type == "integer":
+        for code, others in ((distinct[0], distinct[1:]), (distinct[-1], distinct[:-1])):
+            is_first = code == distinct[0]
+            apart = code < 0 <= others[0] if is_first else code - others[-1] > np.ptp(others)
+            codes += [code] if code in CODES and apart else []
+    # A blood pressure of 0: farther from the lowest than the lower half are from each other.
+    if distinct[0] == 0 and len(distinct) > MANY:
+        steps = np.diff(distinct[1 : len(distinct) // 2])
+        codes += [0] if distinct[1] >= 3 * steps.max() else []
+    for code in codes:
+        count = int((values == code).sum())
+        profile.notes.append(
+            f"{_shown(code)} in {counted(count, 'row')}, apart from all others: if it stands for missing, list it under missing"
+        )
 
 
 def _shown(value: object) -> str:

@@ -24,8 +24,9 @@ def read_target(
         raise UsageError(f'the target "{name}" is missing in every row of {table.path}.')
     if profile.distinct == 1:
         raise UsageError(
-            f'the target "{name}" is {shown(profile.counts.index[0])} in every row: '
+            f'the target "{name}" is {shown(profile.counts.index[0])} in every row that has a value: '
             "there is nothing to learn."
+            + "".join(f' "{gap}" is read as missing.' for gap in table.columns[name].gaps)
         )
     if profile.type == "datetime" or profile.role == "ignored":
         raise UsageError(
@@ -76,6 +77,7 @@ def _read_classes(
         raise UsageError(
             f'the target "{name}" has {profile.distinct} different values in {profile.present} '
             "rows: too many for classes. Choose another target, or group its values."
+            + "".join(f" ({note}.)" for note in profile.notes)
         )
     shares = counts / counts.sum()
     rarest = round_down(float(shares.min()) / 2, 2)

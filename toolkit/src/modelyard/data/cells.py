@@ -155,6 +155,16 @@ class Cells:
         present[codes[codes >= 0]] = True
         return pc.unique(words.filter(pa.array(present)))
 
+    @cached_property
+    def gaps(self) -> list[str]:
+        """Words of text cells, such as NA and none, that count as missing."""
+        if not self.is_text or not self.delimiter:
+            return []
+        words = pc.unique(self.encoded[1])
+        return pc.drop_null(
+            words.filter(pc.is_in(words, pa.array(sorted(MISSING - {""}))))
+        ).to_pylist()
+
     @property
     def infinite(self) -> int:
         """Number of infinite values, which count as missing."""
@@ -349,7 +359,9 @@ def _as_times(
 def _as_words(column: pa.ChunkedArray, nulls: np.ndarray) -> np.ndarray:
     values = np.array(column.to_pylist(), dtype=object) if _is_nested(column.type) else None
     if values is None:
-        values = np.asarray(column.to_pandas(timestamp_as_object=True), dtype=object)
+        values = np.asarray(
+            column.to_pandas(timestamp_as_object=True, integer_object_nulls=True), dtype=object
+        )
     words = np.full(len(values), None, dtype=object)
     present = np.flatnonzero(~nulls)
     known: dict[Any, str] = {}

@@ -109,7 +109,8 @@ def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        content = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:  # a data set stumbles over a name that is there twice
+            content = file.read()
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{path} is a damaged Parquet file ({error}): write it again.") from None
     keep = [i for i, n in enumerate(content.column_names) if not re.fullmatch(INDEX_COLUMN, n)]
