@@ -262,7 +262,8 @@ def _of_words(
                 written = None if pair in ENGLISH else Written(yes=pair[0], no=pair[1])
                 notes += [] if written is None else [f"{pair[0]} is true, {pair[1]} false"]
                 return Reading(type="boolean", written=written)
-        if found <= set(BOOLEANS) and any(word.isalpha() for word in found):
+        # Letters alone, such as t and n, are more often names of something else.
+        if found <= set(BOOLEANS) and any(word.isalpha() and len(word) > 1 for word in found):
             true, false = (
                 [w for w in sorted(found) if BOOLEANS[w] is is_so] for is_so in (True, False)
             )
