@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -12,10 +13,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from modelyard.contract import model as contract
@@ -23,6 +26,7 @@ from modelyard.contract.reading import read_table
 from modelyard.errors import UsageError
 from modelyard.modelling import encoding, predicting, saving
 from modelyard.scoring import batch
+from modelyard.scoring.rows import check_types
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -343,6 +347,31 @@ def interrupted(job: Job, after: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch.PartWriter, "finish", failing)
         assert job.run() == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "format", "fits"),
+    [
+        (pa.timestamp("us"), "%d/%m/%Y", True),  # the table was text, this file is not
+        (pa.date32(), None, True),
+        (pa.int64(), "%Y%m%d", True),
+        (pa.int64(), None, False),
+    ],
+)
+def test_a_parquet_column_of_times_may_be_times_or_numbers_that_a_format_reads(
+    tmp_path: Path, found: pa.DataType, format: str | None, fits: bool
+) -> None:
+    columns = {
+        "x": contract.Column(type="datetime", format=format),
+        "y": contract.Column(type="boolean", role="target"),
+    }
+    target = contract.Target(column="y", kind="binary", positive=True)
+    rules = contract.Contract(version=1, target=target, columns=columns)
+    stream = SimpleNamespace(path=tmp_path, types={"x": found})
+    with (
+        contextlib.nullcontext() if fits else pytest.raises(UsageError, match="expected a datetime")
+    ):
+        check_types(stream, rules)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

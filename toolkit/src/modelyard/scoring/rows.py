@@ -73,9 +73,10 @@ def _can_hold(found: pa.DataType, rule: Column) -> bool:
     is_text = pa.types.is_string(found) or pa.types.is_large_string(found)
     if kind in ("category", "text") or is_text or pa.types.is_null(found):
         return True
-    if kind == "datetime" and not rule.format:  # with one, 20200705 may be a number
-        return bool(pa.types.is_date(found) or pa.types.is_timestamp(found))
-    return is_number(found)
+    if kind == "datetime" and (pa.types.is_date(found) or pa.types.is_timestamp(found)):
+        return True
+    # A datetime with a format may be a number: 20200705.
+    return is_number(found) and (kind != "datetime" or bool(rule.format))
 
 
 def read_chunk(chunk: Chunk, contract: Contract) -> ParsedRows:
