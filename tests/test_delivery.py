@@ -87,16 +87,21 @@ def project(
 def planted(github: BakedProject, tmp_path: Path) -> Callable[..., BakedProject]:
     """A copy of the project on GitHub, in whose workflow something is replaced."""
 
-    def plant(workflow: str, old: str, new: str) -> BakedProject:
+    def planted(workflow: str, old: str, new: str) -> BakedProject:
         copy = tmp_path / "planted"
         shutil.copytree(github.path, copy)
-        file = copy / ".github" / "workflows" / f"{workflow}.yml"
-        text = file.read_text(encoding="utf-8")
-        assert old in text
-        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+        plant(copy, workflow, old, new)
         return BakedProject(copy)
 
-    return plant
+    return planted
+
+
+def plant(folder: Path, workflow: str, old: str, new: str) -> None:
+    """Replace the first such text of a workflow on GitHub."""
+    file = folder / ".github" / "workflows" / f"{workflow}.yml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def calls(found: list[Call]) -> list[tuple[str, str]]:
@@ -452,15 +457,9 @@ def test_actionlint_finds_what_is_planted_and_nothing_else(
     for file in (ROOT / ".github" / "workflows").glob("*.yml"):
         shutil.copy(file, workflows / f"own-{file.name}")
     assert actionlint(copy) == ""
-    for workflow, old, new in (
-        ("check", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404"),
-        ("train", "${{ github.", "${{ githbu."),
-        ("deliver", "needs: share", "needs: shrae"),
-    ):
-        file = workflows / f"{workflow}.yml"
-        text = file.read_text(encoding="utf-8")
-        assert old in text
-        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    plant(copy, "check", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404")
+    plant(copy, "train", "${{ github.", "${{ githbu.")
+    plant(copy, "deliver", "needs: share", "needs: shrae")
     found = actionlint(copy)
     for finding in ('label "ubuntu-2404"', 'undefined variable "githbu"', '"shrae"'):
         assert finding in found

@@ -11,7 +11,7 @@ from typing import Literal
 from modelyard.charter.goals import GOOD_ENOUGH
 from modelyard.charter.history import Known, Tried
 from modelyard.charter.marked import write_marked
-from modelyard.console import short_commit
+from modelyard.console import counted, short_commit
 from modelyard.errors import UsageError
 from modelyard.files import read_json, relative, write_text
 from modelyard.fleet.reuse import parts_of
@@ -21,7 +21,7 @@ from modelyard.project import author
 from modelyard.reports.card.content import Part, Table
 from modelyard.reports.card.markdown import escaped, part_lines
 from modelyard.reports.card.scorecard import STATES
-from modelyard.reports.wording import MISSING, plural
+from modelyard.reports.wording import MISSING
 
 DOCS = Path("docs")
 RECORDS = DOCS / "decisions"
@@ -96,7 +96,7 @@ def _question(known: Known) -> Part:
     project, contract, gates = known.seen.project, known.contract, known.seen.gates
     rows, target = contract.table.rows, contract.target
     table = (
-        f"{rows.min:,} to {rows.max:,} rows" if rows.max else f"{plural(rows.min, 'row')} or more"
+        f"{rows.min:,} to {rows.max:,} rows" if rows.max else f"{counted(rows.min, 'row')} or more"
     )
     if known.shown and (trained := known.shown.details("quality").get("rows")):
         table += f", {trained:,} in that of {known.shown.name}"
@@ -104,7 +104,7 @@ def _question(known: Known) -> Part:
     points = [
         f"Owner: {project.owner}",
         f"Predicted: {target.column}, {target.kind}{flagged}",
-        f"Table: {table}; {plural(len(contract.features), 'column')} to learn from",
+        f"Table: {table}; {counted(len(contract.features), 'column')} to learn from",
         f"Sensitive columns: {', '.join(contract.sensitive) or 'none is named'}",
         f"Approval of a release: {gates.release.approval}",
     ]

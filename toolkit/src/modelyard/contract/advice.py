@@ -86,7 +86,7 @@ def _alike(words: Iterable[str]) -> list[str]:
     return []
 
 
-def odd_rows(columns: Mapping[str, Cells], profiles: Mapping[str, Profile]) -> list[str]:
+def _odd_rows(columns: Mapping[str, Cells], profiles: Mapping[str, Profile]) -> list[str]:
     """Warn of a row of units below the header, and of totals."""
     said = []
     mostly = [
@@ -129,7 +129,7 @@ def doubts(
     columns: Mapping[str, Cells], profiles: Mapping[str, Profile], target: Profile
 ) -> list[str]:
     """Warn of names that look like values, of columns without a name, of totals, and of classes that may be none."""
-    said = odd_rows(columns, profiles)
+    said = _odd_rows(columns, profiles)
     if target.type != "number" and (gaps := columns[target.name].gaps):
         said.append(
             f"{', '.join(gaps)} in {target.name} is read as missing, and its rows are left out: if it is a class, "

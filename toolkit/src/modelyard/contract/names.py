@@ -5,18 +5,9 @@ from __future__ import annotations
 import re
 
 ID_WORDS = {"id", "ids", "uuid", "guid", "key", "identifier"}
-NAMING_NUMBERS = {"number", "no", "nr", "num", "zip", "zipcode", "postcode", "plz"}
-NAMING_NUMBERS |= {
-    "phone",
-    "telephone",
-    "telefon",
-    "mobile",
-    "fax",
-    "sku",
-    "ean",
-    "gtin",
-    "isbn",
-    "ssn",
+NAMING_NUMBERS = {
+    *("number", "no", "nr", "num", "zip", "zipcode", "postcode", "plz"),
+    *("phone", "telephone", "telefon", "mobile", "fax", "sku", "ean", "gtin", "isbn", "ssn"),
 }
 POSTAL = {"zip", "post", "postal", "pin"}
 # Persons and things of which a table often has several rows each.

@@ -32,6 +32,7 @@ PUZZLING = (
     r"|^-?P?(?:T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)?,?)+$"
 )
 CODED = "^[0-9]+[eE][0-9]+$"  # programs write 1e+05 or 1.0E5
+TOO_LONG = "more digits than a number can hold: a name, not an amount"
 VERSIONS = {"version", "build"}
 NAMED_ZONE = r":[0-9]{2} [A-Z]{2,5}$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
@@ -228,7 +229,7 @@ def _profile(
         _refine_number(profile, cells)
         if not is_target and _loses_digits(profile, cells):
             profile.read_again(cells, type="text", written=None)
-            profile.notes.append("more digits than a number can hold: a name, not an amount")
+            profile.notes.append(TOO_LONG)
     if profile.type in ("number", "integer", "datetime"):
         mark_stand_ins(profile.name, profile, cells, is_target=is_target)
     if profile.type == "text":
@@ -427,7 +428,7 @@ def _names(name: str, words: pa.Array, notes: list[str]) -> bool:
     elif pc.all(pc.match_substring_regex(words, r"^\+[0-9]{8,15}$")).as_py():
         notes.append("digits behind a plus, as of telephones: a name, not an amount")
     elif pc.any(pc.match_substring_regex(words, r"^[+-]?[0-9]{19,}$")).as_py():
-        notes.append("more digits than a number can hold: a name, not an amount")
+        notes.append(TOO_LONG)
     elif len(codes := words.filter(pc.match_substring_regex(words, CODED))):
         if names_something(name) or pc.any(pc.match_substring_regex(codes, "[eE]0[0-9]")).as_py():
             notes.append(f"{codes[0]} looks like a name, not an amount")
