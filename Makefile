@@ -74,7 +74,7 @@ lint: .venv/.ready
 
 types: .venv/.ready
 	$(BIN)/mypy
-	cd toolkit && ../$(BIN)/mypy
+	cd toolkit && ../$(BIN)/mypy && ../$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 docs: .venv/.ready ## build the site from docs/ and toolkit/docs/ into build/site
 	$(BIN)/mkdocs build --strict --quiet

@@ -58,10 +58,11 @@ def resident_bytes() -> int | None:
                 return int(line.split()[1]) * 1024
     if sys.platform == "win32":
         return None
-    import resource
+    else:
+        import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 
 
 def bodies_of(table: pa.Table, service: Service) -> list[bytes]:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -118,11 +119,11 @@ class Server:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout)
         # Workers live in the server's process group, and may outlive it by a moment.
-        if os.name == "posix":
+        if sys.platform == "win32":
+            self.process.kill()
+        else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        else:
-            self.process.kill()
         self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
