@@ -367,6 +367,13 @@ def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
     assert f"if {cells[0]} is a date, --date-format" in guess.profiles["c"].notes[0]
 
 
+@pytest.mark.parametrize("cells", [["21-May", "3-June"], ["Mar 1st", "août 2"]])
+def test_days_without_a_year_are_said(tmp_path, cells):
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
+    assert guess.contract.columns["c"].type == "category"
+    assert "without a year" in guess.profiles["c"].notes[0]
+
+
 @pytest.mark.parametrize(
     ("cells", "hint", "format", "first"),
     [

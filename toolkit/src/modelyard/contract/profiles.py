@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,15 +21,18 @@ from modelyard.contract.stand_ins import far_dates, mark_stand_ins
 from modelyard.data.cells import BOOLEANS, EXACT, Cells, Reading, Type, parse
 from modelyard.data.numbers import Written
 from modelyard.data.table import Table
-from modelyard.data.times import EPOCHS, has_offset, read_times
+from modelyard.data.times import EPOCHS, MONTHS, has_offset, read_times
 from modelyard.errors import UsageError
 
 MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
 # A year beside more, or digits and signs without letters: a date or an amount, in a way not known here.
-# So are durations, degrees, fractions, fiscal years and what stands behind "about".
+# So are durations, degrees, fractions, fiscal years, days without a year and what stands behind "about".
+_MONTH = "|".join(map(re.escape, sorted(MONTHS)))
+YEARLESS = rf"(?i)^(?:[0-9]{{1,2}}(?:st|nd|rd|th)?\W*(?:{_MONTH})|(?:{_MONTH})\W*[0-9]{{1,2}}(?:st|nd|rd|th)?)\.?$"
 PUZZLING = (
     r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$|[0-9]\s*[°′½⅓⅔¼¾]|^[½⅓⅔¼¾]"
     r"|(?i)^(?:FY|ca|circa|approx|about|over|under|up to)\.?\W*[0-9]"
+    rf"|{YEARLESS}"
     r"|^-?P?(?:T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)?,?)+$"
 )
 CODED = "^[0-9]+[eE][0-9]+$"  # programs write 1e+05 or 1.0E5
@@ -310,6 +314,10 @@ def _puzzled(words: pa.Array) -> str:
         return (
             f'read as text: if {words[0]} is a time, --date-format "COLUMN=… %H:%M {zone}" with '
             "the letters as they stand, and --time-zone, read it"
+        )
+    if pc.all(pc.match_substring_regex(words, YEARLESS)).as_py():
+        return (
+            f"days without a year, as {words[0]}: read as text; with the year they would be dates"
         )
     return (
         f"read as text: if {words[0]} is a date, --date-format says how it is written; "
