@@ -31,8 +31,8 @@ Pairs = set[tuple[str | None, str]]
 
 
 @dataclass(frozen=True)
-class Left:
-    """A thing that no file has, and the words of the Azure CLI that remove it."""
+class Removal:
+    """What goes, and the words of the Azure CLI that remove it."""
 
     what: str
     words: tuple[str, ...]
@@ -50,7 +50,7 @@ class Assigned:
         is_outside: it is of another resource group.
     """
 
-    left: Left
+    left: Removal
     by: Pairs
     is_outside: bool = False
 
@@ -62,7 +62,7 @@ def left_behind(
     say: Callable[[str], object],
     *,
     outside: bool = False,
-) -> list[Left]:
+) -> list[Removal]:
     """Return each thing that no file has.
 
     Args:
@@ -172,13 +172,13 @@ def _outside(
             yield Assigned(_deleted(said, there), {(who, what)}, is_outside=True)
 
 
-def _deleted(said: str, assignment: dict[str, Any]) -> Left:
-    return Left(said, ("role", "assignment", "delete", "--ids", str(assignment.get("id"))))
+def _deleted(said: str, assignment: dict[str, Any]) -> Removal:
+    return Removal(said, ("role", "assignment", "delete", "--ids", str(assignment.get("id"))))
 
 
 def _eligible(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
-) -> Iterator[Left]:
+) -> Iterator[Removal]:
     """Yield groups that may ask for production data, as the condition tells, and are not in the file."""
     asking = {one.value("properties.principalId") for one in wanted if one.kind == ELIGIBLE}
     stores = [f"StringEquals '{one.name}'" for one in wanted if one.kind == STORAGE]
@@ -197,7 +197,7 @@ def _eligible(
         body = {"principalId": who, "roleDefinitionId": role, "requestType": "AdminRemove"}
         url = f"{base}/roleEligibilityScheduleRequests/{uuid4()}?api-version=2020-10-01"
         words = ("rest", "--method", "put", "--url", url, "--body")
-        yield Left(
+        yield Removal(
             f"the group {who} may ask for production data and is in no file",
             (*words, json.dumps({"properties": body})),
         )
@@ -205,7 +205,7 @@ def _eligible(
 
 def _credentials(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
-) -> Iterator[Left]:
+) -> Iterator[Removal]:
     names = {one.name for one in wanted if one.kind == CREDENTIAL}
     for identity in (one for one in wanted if one.kind == IDENTITY and one.name):
         url = f"{address(identity, group)}/federatedIdentityCredentials?api-version={identity.version}"
@@ -219,7 +219,7 @@ def _credentials(
                 words = (
                     f"identity federated-credential delete --resource-group {group} --identity-name"
                 )
-                yield Left(
+                yield Removal(
                     f"{subject} signs in as {identity.name} and is in no file",
                     (*words.split(), str(identity.name), "--name", str(there.get("name")), "--yes"),
                 )
@@ -227,7 +227,7 @@ def _credentials(
 
 def _rules(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
-) -> Iterator[Left]:
+) -> Iterator[Removal]:
     rules = (one for one in wanted if one.kind == RULE and one.value("properties.type") == "FQDN")
     hosts = {one.value("properties.destination") for one in rules}
     for workspace in (one for one in wanted if one.kind == WORKSPACE and one.name):
@@ -241,7 +241,7 @@ def _rules(
             ):
                 path = f"{address(workspace, group)}/outboundRules/{there.get('name')}"
                 url = f"{path}?api-version={workspace.version}"
-                yield Left(
+                yield Removal(
                     f"jobs still reach {rule.get('destination')}, and the firewall is billed",
                     ("rest", "--method", "delete", "--url", url),
                 )

@@ -16,7 +16,7 @@ from typing import Any
 from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.infra.before import SUBSCRIPTION, Az, answered
-from modelyard.infra.left import listed, within
+from modelyard.infra.left import Removal, listed, within
 
 LOCKS = "2020-05-01"
 # What can be linked to a private link scope, which keeps it from being deleted, and where it says so.
@@ -33,17 +33,6 @@ PAUSE, ATTEMPTS = 30.0, 10
 
 
 @dataclass(frozen=True)
-class Step:
-    """What goes, and the words of the Azure CLI that take it away."""
-
-    what: str
-    words: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.what}: az {shlex.join(self.words)}"
-
-
-@dataclass(frozen=True)
 class Plan:
     """What a resource group holds, and what takes it away.
 
@@ -55,7 +44,7 @@ class Plan:
 
     holds: list[str]
     locks: list[dict[str, Any]]
-    steps: list[Step]
+    steps: list[Removal]
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each resource, lock and step."""
@@ -73,9 +62,11 @@ class Vault:
     is_deleted: bool = False
 
     @property
-    def purging(self) -> Step:
+    def purging(self) -> Removal:
         """What deletes it for good, once it is deleted."""
-        return Step(f"{self.name} is deleted for good", ("keyvault", "purge", "--name", self.name))
+        return Removal(
+            f"{self.name} is deleted for good", ("keyvault", "purge", "--name", self.name)
+        )
 
     def __str__(self) -> str:
         if self.is_protected:
@@ -163,7 +154,7 @@ def _holds(group: str, resources: list[dict[str, Any]], project: str) -> Iterato
         yield f"  {one['type']} {one['name']}{'' if is_ours else f', without the tag project: {project}'}"
 
 
-def _steps(az: Az, group: str, resources: list[dict[str, Any]]) -> Iterator[Step]:
+def _steps(az: Az, group: str, resources: list[dict[str, Any]]) -> Iterator[Removal]:
     for one in resources:
         if known := LINKED.get(one["type"].lower()):
             version, key = known
@@ -172,21 +163,23 @@ def _steps(az: Az, group: str, resources: list[dict[str, Any]]) -> Iterator[Step
             )
             for link in there["properties"].get(key) or ():
                 place = next(value for name, value in link.items() if name.lower() == "resourceid")
-                yield Step(f"{one['name']} leaves its private link scope", _deletion(place, LINKS))
+                yield Removal(
+                    f"{one['name']} leaves its private link scope", _deletion(place, LINKS)
+                )
     for one in resources:
         if one["type"].lower() != WORKSPACE:
             continue
         for kind in ENDPOINTS:
             for endpoint in _all(az, f"{one['id']}/{kind}?api-version={WORKSPACES}"):
                 what = f"the endpoint {endpoint['name']} is deleted, with its deployments"
-                yield Step(what, _deletion(endpoint["id"], WORKSPACES))
+                yield Removal(what, _deletion(endpoint["id"], WORKSPACES))
         words = ("ml", "workspace", "delete", "--name", one["name"], "--resource-group", group)
         # Deleted otherwise, it keeps its name for 14 days.
-        yield Step(
+        yield Removal(
             f"the workspace {one['name']} is deleted for good",
             (*words, "--permanently-delete", "--yes"),
         )
-    yield Step(
+    yield Removal(
         f"{group} is deleted, with all that it holds", ("group", "delete", "--name", group, "--yes")
     )
 
@@ -195,11 +188,11 @@ def _deletion(identifier: str, version: str) -> tuple[str, ...]:
     return ("resource", "delete", "--ids", identifier, "--api-version", version)
 
 
-def _lifting(lock: dict[str, Any]) -> Step:
+def _lifting(lock: dict[str, Any]) -> Removal:
     place = str(lock["id"]).partition("/providers/Microsoft.Authorization/locks/")[0]
     url = f"{lock['id']}?api-version={LOCKS}"
     what = f"the lock {lock['name']} on {place.rpartition('/')[2]} is lifted"
-    return Step(what, ("rest", "--method", "delete", "--url", url))
+    return Removal(what, ("rest", "--method", "delete", "--url", url))
 
 
 @contextmanager
@@ -232,7 +225,9 @@ def _put_back(az: Az, lock: dict[str, Any], say: Callable[[str], object]) -> Non
         )
 
 
-def _run(az: Az, step: Step, say: Callable[[str], object], sleep: Callable[[float], None]) -> None:
+def _run(
+    az: Az, step: Removal, say: Callable[[str], object], sleep: Callable[[float], None]
+) -> None:
     for attempt in range(ATTEMPTS):
         done = az(*step.words)
         if done.returncode == 0:
