@@ -708,6 +708,14 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
       destination: 'packages.example.com'
     }
   }
+
+  resource target 'outboundRules' = {
+    name: 'storage-blob'
+    properties: {
+      type: 'PrivateEndpoint'
+      destination: {}
+    }
+  }
 }
 """
 
@@ -736,6 +744,10 @@ def _assignment(who: str, what: str, kind: str = "Group", scope: str = GROUP) ->
     place = f'"id": "{scope}/providers/{who}", "scope": "{scope}"'
     said = f'"principalId": "{who}", "description": "{what}", "principalType": "{kind}"'
     return f'{{{place}, {said}, "roleDefinitionName": "AcrPull", "properties": {{{said}}}}}'
+
+
+def _target(name: str, category: str = "UserDefined") -> str:
+    return f'{{"name": "{name}", "properties": {{"type": "PrivateEndpoint", "category": "{category}", "destination": {{}}}}}}'
 
 
 def _rule(host: str, category: str = "UserDefined") -> str:
@@ -775,6 +787,12 @@ def _rule(host: str, category: str = "UserDefined") -> str:
         ),
         ({"mlw_outbound": _rule("packages.example.com")}, None),
         ({"mlw_outbound": _rule("needed.example", "Required")}, None),
+        (
+            {"mlw_outbound": _target("registry")},
+            "jobs still have the outbound rule registry, which no file has: az rest --method delete",
+        ),
+        ({"mlw_outbound": _target("storage-blob")}, None),
+        ({"mlw_outbound": _target("made-by-azure", "Required")}, None),
     ],
 )  # fmt: skip
 def test_what_no_file_has_any_more_is_listed_with_the_command_that_removes_it(

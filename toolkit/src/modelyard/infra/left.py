@@ -228,23 +228,27 @@ def _credentials(
 def _rules(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
 ) -> Iterator[Removal]:
-    rules = (one for one in wanted if one.kind == RULE and one.value("properties.type") == "FQDN")
-    hosts = {one.value("properties.destination") for one in rules}
+    rules = [one for one in wanted if one.kind == RULE]
+    known = {one.name for one in rules} | {
+        str(one.value("properties.destination")) for one in rules
+    }
     for workspace in (one for one in wanted if one.kind == WORKSPACE and one.name):
         url = f"{address(workspace, group)}/outboundRules?api-version={workspace.version}"
         for there in listed(
             az, say, f"rules of {workspace.name}", "rest", "--method", "get", "--url", url
         ):
-            rule = there.get("properties") or {}
-            if (rule.get("type"), rule.get("category")) == ("FQDN", "UserDefined") and (
-                rule.get("destination") not in hosts
-            ):
-                path = f"{address(workspace, group)}/outboundRules/{there.get('name')}"
-                url = f"{path}?api-version={workspace.version}"
-                yield Removal(
-                    f"jobs still reach {rule.get('destination')}, and the firewall is billed",
-                    ("rest", "--method", "delete", "--url", url),
-                )
+            rule, name = there.get("properties") or {}, there.get("name")
+            by_host = rule.get("type") == "FQDN"
+            key = rule.get("destination") if by_host else f"{workspace.name}/{name}"
+            if rule.get("category") != "UserDefined" or key in known:
+                continue
+            said = f"jobs still reach {key}, and the firewall is billed"
+            if not by_host:
+                said = f"jobs still have the outbound rule {name}, which no file has"
+            path = (
+                f"{address(workspace, group)}/outboundRules/{name}?api-version={workspace.version}"
+            )
+            yield Removal(said, ("rest", "--method", "delete", "--url", path))
 
 
 def listed(
