@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -100,8 +101,11 @@ def packages_python(
 
 
 def _bundled_pip(requirements: Sequence[str]) -> list[str]:
-    """The wheel of pip that Python brings: a conda environment has pip, one of uv has none."""
-    wheels = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    """The wheel of pip that Python, or its Linux distribution, brings: a conda environment has pip, one of uv has none."""
+    folder = (
+        sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__).parent / "_bundled"
+    )
+    wheels = sorted(Path(folder).glob("pip-*.whl"))
     is_named = any(re.match(r"pip\b(?!-)", line) for line in requirements)
     return [] if is_named else [str(wheel) for wheel in wheels[-1:]]
 
