@@ -28,7 +28,7 @@ from modelyard.pipelines.data_assets import local_path
 from modelyard.pipelines.store import INPUT_TAG
 from modelyard.project import load_project
 from modelyard.tracking import tracking_uri
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 COMPARED = ("data", "quality", "training", "evaluation", "fairness", "importance")
 DIRTY = "-dirty"
@@ -198,7 +198,7 @@ def _train(
 ) -> None:
     """Run the pipeline with the values that were given then, on the table."""
     words = []
-    for name, own in read_yaml(copy / pipeline).get("inputs", {}).items():
+    for name, own in read_mapping(copy / pipeline).get("inputs", {}).items():
         path = str(own.get("path", "")) if isinstance(own, dict) else ""
         if path.startswith(ASSET):
             words.append(f"--input={name}={data}")

@@ -135,7 +135,7 @@ def _report_of_failure(folder: Path) -> Path | None:
     from modelyard.reports import report
     from modelyard.reports.kinds import KINDS
 
-    found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
+    found = {file.stem: read_json(file, object) for file in folder.glob("[!.]*/*/*.json")}
     evidence = {kind: found[kind] for kind in KINDS if kind in found}
     if not evidence:
         return None

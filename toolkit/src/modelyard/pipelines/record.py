@@ -245,7 +245,7 @@ def _log_step(
     if step.reused_from:
         client.set_tag(run_id, "mlops.reused_from", step.reused_from)
     for file in sorted((run.path / name).glob("*/*.json")):
-        content = read_json(file)
+        content = read_json(file, object)
         if not isinstance(content, dict) or "evidence" not in content:
             continue
         for target in (run_id, recorded.parent):

@@ -158,12 +158,12 @@ def _registry(seen: Seen) -> Found:
 
 
 def _collected(seen: Seen) -> Found:
-    from modelyard.yaml_files import read_yaml
+    from modelyard.yaml_files import read_mapping
 
     file = seen.root / "azureml" / "endpoints" / "online-deployment.yml"
     if not file.is_file():
         return Found(False, "there is no online deployment whose requests are collected")
-    collections = (read_yaml(file).get("data_collector") or {}).get("collections") or {}
+    collections = (read_mapping(file).get("data_collector") or {}).get("collections") or {}
     enabled = [
         name for name, one in collections.items() if str(one.get("enabled")).lower() == "true"
     ]

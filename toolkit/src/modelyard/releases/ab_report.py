@@ -170,7 +170,7 @@ def deployed(root: Path, endpoint: str, version: str) -> list[str]:
         UsageError: the version was never deployed.
     """
     file = endpoint_folder(root, endpoint) / "history.json"
-    history = read_json(file) if file.is_file() else []
+    history = read_json(file, list) if file.is_file() else []
     periods, known = [], set()
     for number, event in enumerate(history):
         known.add(event["version"])

@@ -303,7 +303,7 @@ class LocalEndpoint:
     def _note(self, event: str, deployment: str, version: str) -> None:
         """Record which version a deployment serves from now on; it assigns collected rows to versions."""
         file = self.folder / "history.json"
-        known = read_json(file) if file.is_file() else []
+        known = read_json(file, list) if file.is_file() else []
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         write_json(
             file, [*known, {"at": at, "event": event, "deployment": deployment, "version": version}]
