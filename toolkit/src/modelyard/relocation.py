@@ -52,8 +52,13 @@ def former_roots(store: Path, root: Path) -> list[Path]:
     with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as database:
         try:
             rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
-        except sqlite3.Error:
-            return []  # no store yet, or one of another version, which MLflow reports
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                return []
+            raise UsageError(
+                f"{store} is no MLflow store, or a damaged one ({error}): restore it from a copy; without one, "
+                "delete it and `mlops run azureml/pipelines/train.yml` begins a new one"
+            ) from None
     places = {
         Path(url2pathname(urlparse(location).path.split(_ARTIFACTS)[0]))
         for (location,) in rows

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import relative
+from modelyard.files import read_text, relative
 from modelyard.yaml_files import LocatedMapping, parse, read_mapping
 
 LOCAL = Path("conf") / "local.yml"  # address → path from the project's folder
@@ -85,7 +85,7 @@ def described(folders: Iterable[Path], reference: str) -> tuple[LocatedMapping, 
 
 def _named(file: Path, name: str) -> LocatedMapping | None:
     """The content of a file that says `name: NAME`."""
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = read_text(file)
     if not re.search(rf"^name:\s*[\"']?{re.escape(name)}\b", text, re.MULTILINE):
         return None
     try:
