@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from modelyard.errors import UsageError
 from modelyard.files import read_json, write_text
 
@@ -18,6 +20,16 @@ __all__ = ["read_evidence", "write_evidence"]
 
 PARAM_LENGTH = 6000  # MLflow refuses longer values
 ANONYMITY = "anonymity"  # of the project's table, not of a run
+
+
+class Evidence(BaseModel):
+    """The content of a file, whatever its kind."""
+
+    params: dict[str, Any] = {}
+    metrics: dict[str, float | None] = {}
+    tags: dict[str, str] = {}
+    series: dict[str, list[float | None]] = {}
+    details: dict[str, Any]
 
 
 def write_evidence(

@@ -9,6 +9,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +94,17 @@ class Read(dict[str, Any]):
 _MADE = "it is damaged; restore it, or delete it and run again what writes it"
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
+def read_json(path: Path, kind: Any = dict) -> Any:
     """Read a JSON file.
 
     Args:
         path: of the file.
-        kind: what the file is, `object` where it may be anything.
+        kind: what its content has to be, such as a model of pydantic; `object`: anything. A dataclass is made of it.
 
     Raises:
-        UsageError: the file is missing, is not JSON, is something else than `kind`, or has a field twice.
+        UsageError: the file is missing, is not JSON, is of another type, or has a field twice.
     """
+    from pydantic import TypeAdapter, ValidationError
 
     def mapping(pairs: list[tuple[str, Any]]) -> Read:
         found = Read(pairs)
@@ -114,15 +116,21 @@ def read_json(path: Path, kind: type = dict) -> Any:
         return found
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=mapping)
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=mapping)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist") from None
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} is not readable as JSON: {error}") from None
-    if not isinstance(content, kind):
-        expected = "a list" if kind is list else "a mapping"
-        raise UsageError(f"{path}: expected {expected}, found {type(content).__name__}: {_MADE}")
-    return content
+    try:
+        found = TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the content"
+        said = first["msg"].removeprefix("Input ") + f", found {type(first['input']).__name__}"
+        said = "is missing" if first["type"] == "missing" else said
+        raise UsageError(f"{path}: {where} {said}: {_MADE}") from None
+    return found if is_dataclass(kind) else content
 
 
 def relative(path: Path, folder: Path | None = None) -> Path:

@@ -14,7 +14,6 @@ from modelyard.errors import UsageError
 from modelyard.git import asked
 from modelyard.yaml_files import Problem, did_you_mean, read_mapping, read_model
 
-
 # What only the infrastructure reads.
 _OTHERS = {"organization", "tags"}
 _RESOURCES = {"storage_account", "key_vault", "container_registry"}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import ModelyardError, readable
+from modelyard.evidence import Evidence
 from modelyard.files import read_json, read_text, relative
 from modelyard.fleet.given import differences
 from modelyard.fleet.repositories import Repository, files_of
@@ -205,7 +206,7 @@ def _champion(row: Row, root: Path, question: Question, files: Documents) -> Non
     folder = Path(".mlflow") / "decisions" / f"{model}-v{number}"
     evidence = root / folder / "evidence" / "decision.json"
     if evidence.is_file():
-        row.champion["verdict"] = str(read_json(evidence)["details"]["verdict"])
+        row.champion["verdict"] = str(read_json(evidence, Evidence)["details"]["verdict"])
     pages = ("report.html", "card.html")
     row.pages = [(folder / one).as_posix() for one in pages if (root / folder / one).is_file()]
 
