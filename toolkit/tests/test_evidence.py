@@ -80,7 +80,7 @@ def test_evidence_says_null_for_what_json_cannot_say(tmp_path):
         (None, "is missing: run the step"),
         ("{", "is not readable as JSON"),
         ('{"evidence": "other"}', 'not evidence of kind "data"'),
-        ("[]", "should be a valid dictionary, found list"),
+        ("[]", "should be an object, found list"),
     ],
 )
 def test_unreadable_evidence_says_which_file(tmp_path, text, message):
