@@ -77,6 +77,8 @@ def test_a_users_mistake_is_a_message_without_a_traceback(
         ("monitor --follow-contract --at 2026-05-01", "--at: no effect with --follow-contract"),
         ("fleet update fleet.txt --to v1 --preview --push", "--push: no effect with --preview"),
         ("submit a.yml --environment dev --collected prod", "--collected: no effect without"),
+        ("policy check nowhere", "'nowhere' does not exist"),
+        ("monitor --collected nowhere", "'nowhere' does not exist"),
         ("readiness --why x", "--why: no effect without --answer"),
     ],
 )

@@ -24,7 +24,8 @@ def monitor(
         str | None, typer.Option(help="When it runs, e.g. 2026-05-01 (UTC); default: now.")
     ] = None,
     collected: Annotated[
-        Path | None, typer.Option(help="Collected data; default: .collected.")
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Collected data; default: .collected."),
     ] = None,
     reference: Annotated[
         Path | None,
