@@ -78,9 +78,9 @@ def test_evidence_says_null_for_what_json_cannot_say(tmp_path):
     ("text", "message"),
     [
         (None, "is missing: run the step"),
-        ("{", "cannot be read as JSON"),
+        ("{", "is not readable as JSON"),
         ('{"evidence": "other"}', 'not evidence of kind "data"'),
-        ("[]", 'not evidence of kind "data"'),
+        ("[]", "should be an object, found list"),
     ],
 )
 def test_unreadable_evidence_says_which_file(tmp_path, text, message):

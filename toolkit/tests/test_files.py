@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.errors import UsageError
-from modelyard.files import digest, read_json, write_json, write_text
+from modelyard.evidence import Evidence
+from modelyard.files import digest, read_json, read_text, write_json, write_text
+from modelyard.yaml_files import read_mapping
 
 FOLDERS = st.dictionaries(
     st.text("ab", min_size=1, max_size=2), st.text("xy", max_size=2), max_size=3
@@ -61,3 +63,52 @@ def test_what_is_not_json_is_wrong_usage(tmp_path: Path, content: str | None, me
         path.write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=message):
         read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "the content should be an object, found list"),
+        ("null", "the content should be an object, found NoneType"),
+        ('{"details": {}, "details": {}}', "the field 'details' is given twice"),
+        ("{}", "details is missing"),
+        ('{"details": 1}', "details should be an object, found int"),
+        ('{"details": {}}', "has no field 'verdict'"),
+    ],
+)
+def test_a_damaged_state_file_names_itself_and_what_is_wrong_in_it(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        _ = read_json(path, Evidence)["details"]["verdict"]
+    assert str(path) in str(error.value) and message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected a mapping, found nothing; restore it from git"),
+        (b"- 1\n", "expected a mapping, found list; restore it from git"),
+        (
+            b"a: \xe9\n",
+            " is not UTF-8 text (invalid continuation byte at byte 3): save it as UTF-8",
+        ),
+        (b"a: !!timestamp x\n", ":1: not valid YAML"),
+        (b"a:\n  b: 1\n", ":2: the field `path` is missing"),
+    ],
+)
+def test_a_broken_yaml_file_names_itself_and_what_is_wrong_in_it(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "a.yml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as error:
+        _ = read_mapping(path)["a"]["path"]
+    assert str(error.value).startswith(f"{path}") and message in str(error.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8-sig")
+    assert read_text(tmp_path / "a.txt") == "a"

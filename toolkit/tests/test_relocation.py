@@ -14,7 +14,7 @@ from modelyard.errors import UsageError
 from modelyard.models.registry import Registry, champion_in_sqlite
 from modelyard.models.version import CHAMPION
 from modelyard.pipelines.record import ensure_experiment
-from modelyard.relocation import former_roots, relocate
+from modelyard.relocation import check_place, former_roots, relocate
 from modelyard.tracking import local_store, tracking_uri
 
 from tests.small_project import make_small_project
@@ -63,8 +63,16 @@ def test_a_project_where_it_was_made_is_fine(registered: Path) -> None:
 
 def test_a_project_without_a_store_is_fine(tmp_path: Path) -> None:
     assert former_roots(tmp_path / "none.db", tmp_path) == []
-    (tmp_path / "empty.db").touch()
-    assert former_roots(tmp_path / "empty.db", tmp_path) == []
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, None])
+def test_a_damaged_store_is_named_and_not_taken_for_a_new_one(
+    registered: Path, tmp_path: Path, part: float | None
+) -> None:
+    store, whole = tmp_path / "mlflow.db", local_store(registered).read_bytes()
+    store.write_bytes(b"text" if part is None else whole[: int(part * len(whole))])
+    with pytest.raises(UsageError, match=f"{store} is no MLflow store, or a damaged one"):
+        check_place(store, tmp_path)
 
 
 def test_a_moved_project_is_refused_with_the_remedy(moved: Path, registered: Path) -> None:

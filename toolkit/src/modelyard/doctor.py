@@ -20,7 +20,7 @@ from pathlib import Path
 from modelyard.console import listed
 from modelyard.environments import TOOLKIT, find_uv
 from modelyard.errors import ModelyardError
-from modelyard.files import relative
+from modelyard.files import read_text, relative
 from modelyard.git import asked
 from modelyard.infra.compiler import INSTALL, compiler
 from modelyard.relocation import former_roots
@@ -106,7 +106,7 @@ def _environment(root: Path) -> Iterator[Finding]:
     }
     wrong, pinned = [], 0
     for lock in LOCKS:
-        text = (root / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+        text = read_text(root / "requirements" / f"{lock}.txt")
         for line in re.findall(r"^([a-zA-Z][^\\\n]*)", text, re.MULTILINE):
             asked = Requirement(line.split(" --hash")[0])
             if asked.marker is not None and not asked.marker.evaluate():
@@ -130,7 +130,7 @@ def _toolkit(root: Path) -> Iterator[Finding]:
         yield Finding("toolkit", False, f"requirements/{problem}")
     if problems:
         return
-    line = (requirements / "modelyard.txt").read_text(encoding="utf-8")
+    line = read_text(requirements / "modelyard.txt")
     pinned = re.findall(rf"^{TOOLKIT}==(\S+)", line, re.MULTILINE)[0]
     try:
         installed = distribution(TOOLKIT)

@@ -6,7 +6,6 @@ role assignment list --include-groups --include-inherited).
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -19,11 +18,12 @@ from typing import Any
 from modelyard.doctor import Finding
 from modelyard.doctor_network import examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
+from modelyard.files import read_json, read_text
 from modelyard.infra.before import SUBSCRIPTION, Az, answered, taken
 from modelyard.infra.snapshot import Planned
 from modelyard.project import load_project
 from modelyard.retirements import Retirement, known
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 TIMEOUT = 60  # seconds, of one question
 API = "2024-10-01"
@@ -101,7 +101,7 @@ def _personas(root: Path, role: str | None) -> list[str]:
         UsageError: `role` is none of them.
     """
     file = root / "infra" / "modules" / "persona-roles.json"
-    table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    table = read_json(file) if file.is_file() else {}
     titles = {one["title"].lower().replace(" ", "-"): str(one["title"]) for one in table.values()}
     if role is not None and role not in titles:
         raise UsageError(f"there is no role `{role}`; infra/ has {', '.join(titles)}")
@@ -121,7 +121,7 @@ def _clusters(root: Path) -> Iterator[Cluster]:
     project = load_project(root)
     for name in project.environments:
         file = root / "infra" / f"{name}.bicepparam"
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        text = read_text(file) if file.is_file() else ""
         given = dict(re.findall(r"^param (\w+) = '?([\w.-]+)'?", text, re.MULTILINE))
         if "clusterSize" in given and given.get("clusterMaximum", "").isdigit():
             dedicated = given.get("clusterPriority", "Dedicated") == "Dedicated"
@@ -200,7 +200,7 @@ def _not_deployed(az: Az, root: Path, name: str, group: str) -> Iterator[Finding
     remedy = f"mlops infra deploy {name} --as-administrator"
     yield Finding("environments", None, f"{name} is not deployed: no {group}", remedy)
     unasked: list[str] = []
-    given = read_yaml(root / "conf" / "project.yml")["environments"][name]
+    given = read_mapping(root / "conf" / "project.yml")["environments"][name]
     app = load_project(root).environment(name).function_app
     named = {**given, "function_app": app if (root / "events").is_dir() else None}
     names = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -14,8 +13,9 @@ from typing import Any
 
 from modelyard.doctor import Finding
 from modelyard.errors import CheckFailed
+from modelyard.files import read_json, read_text
 from modelyard.infra.before import SUBSCRIPTION, Az, answered
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 API = "2024-10-01"
 TIMEOUT = 4  # seconds, of a name and of a connection
@@ -38,7 +38,7 @@ def examine_network(az: Az, root: Path, environment: str, region: str) -> Iterat
         region: where it is.
     """
     cloud = answered(az, "cloud", "show", "--output", "json")
-    names = read_yaml(root / "conf" / "project.yml")["environments"][environment]
+    names = read_mapping(root / "conf" / "project.yml")["environments"][environment]
     hosts = _hosts(cloud["suffixes"], names, _given(root, environment))
     try:
         hosts.append(_workspace_host(az, root, str(cloud["name"]), names, region))
@@ -57,7 +57,7 @@ def examine_network(az: Az, root: Path, environment: str, region: str) -> Iterat
 def _given(root: Path, environment: str) -> dict[str, str]:
     """Return the texts that a parameter file gives."""
     file = root / "infra" / f"{environment}.bicepparam"
-    return dict(_GIVEN.findall(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return dict(_GIVEN.findall(read_text(file))) if file.is_file() else {}
 
 
 def _hosts(
@@ -83,7 +83,7 @@ def _workspace_host(az: Az, root: Path, cloud: str, names: Mapping[str, Any], re
     path = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
     url = f"{path}/workspaces/{workspace}?api-version={API}"
     found = answered(az, "rest", "--method", "get", "--url", url)["properties"]["workspaceId"]
-    clouds = json.loads((root / "infra" / "modules" / "clouds.json").read_text(encoding="utf-8"))
+    clouds = read_json(root / "infra" / "modules" / "clouds.json")
     return f"{found}.workspace.{region}.{clouds[cloud]['workspace'].removeprefix('privatelink.')}"
 
 

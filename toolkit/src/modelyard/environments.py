@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from modelyard.errors import UsageError
-from modelyard.files import write_text
+from modelyard.files import read_text, write_text
 
 TOOLKIT = "modelyard"  # requirements/modelyard.txt pins it for the project's own environments
 READY = ".ready"  # file of a complete environment: the digest of what it was made from
@@ -183,7 +183,7 @@ def _uv(*words: str, quiet: bool = True) -> None:
 
 
 def _count(requirements: list[Path]) -> str:
-    text = "\n".join(file.read_text(encoding="utf-8") for file in requirements)
+    text = "\n".join(read_text(file) for file in requirements)
     pinned = re.findall(r"^[^\s#=]+==", text, re.MULTILINE)
     return f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
 

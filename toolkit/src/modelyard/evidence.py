@@ -11,13 +11,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from modelyard.errors import UsageError
-from modelyard.files import write_text
+from modelyard.files import read_json, write_text
 
 __all__ = ["read_evidence", "write_evidence"]
 
 PARAM_LENGTH = 6000  # MLflow refuses longer values
 ANONYMITY = "anonymity"  # of the project's table, not of a run
+
+
+class Evidence(BaseModel):
+    """The content of a file, whatever its kind."""
+
+    params: dict[str, Any] = {}
+    metrics: dict[str, float | None] = {}
+    tags: dict[str, str] = {}
+    series: dict[str, list[float | None]] = {}
+    details: dict[str, Any]
 
 
 def write_evidence(
@@ -73,13 +85,10 @@ def read_evidence(folder: Path | str, kind: str) -> dict[str, Any]:
         UsageError: when the file is missing, unreadable, or evidence of another kind.
     """
     path = Path(folder) / f"{kind}.json"
-    try:
-        evidence = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing: run the step that writes it first.") from None
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{path} cannot be read as JSON ({error}): run its step again.") from None
-    if not isinstance(evidence, dict) or evidence.get("evidence") != kind:
+    if not path.exists():
+        raise UsageError(f"{path} is missing: run the step that writes it first.")
+    evidence: dict[str, Any] = read_json(path)
+    if evidence.get("evidence") != kind:
         raise UsageError(f'{path} is not evidence of kind "{kind}": run its step again.')
     return evidence
 

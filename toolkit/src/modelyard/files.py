@@ -9,6 +9,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,81 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_text(path: Path, missing: str = "restore it from git") -> str:
+    """Read a UTF-8 file, with a byte order mark or without one.
+
+    Args:
+        path: of the file.
+        missing: what to do where there is none.
 
     Raises:
-        UsageError: the file is missing or is not JSON.
+        UsageError: there is none, or it is not UTF-8.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist; {missing}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from None
+
+
+class MissingKey(UsageError, KeyError):
+    """A JSON file has no such field."""
+
+    __str__ = Exception.__str__
+
+
+class Read(dict[str, Any]):
+    """A mapping of a JSON file; a field that it does not have is an error which names the file."""
+
+    path: Path
+
+    def __missing__(self, key: str) -> Any:
+        raise MissingKey(f"{self.path} has no field {key!r}: {_MADE}")
+
+
+_MADE = "it is damaged; restore it, or delete it and run again what writes it"
+
+
+def read_json(path: Path, kind: Any = dict) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: of the file.
+        kind: what its content has to be, such as a model of pydantic; `object`: anything. A dataclass is made of it.
+
+    Raises:
+        UsageError: the file is missing, is not JSON, is of another type, or has a field twice.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    def mapping(pairs: list[tuple[str, Any]]) -> Read:
+        found = Read(pairs)
+        found.path = path
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"the field {twice!r} is given twice")
+        return found
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=mapping)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist") from None
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} is not readable as JSON: {error}") from None
+    try:
+        found = TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the content"
+        said = first["msg"].removeprefix("Input ") + f", found {type(first['input']).__name__}"
+        said = "is missing" if first["type"] == "missing" else said
+        raise UsageError(f"{path}: {where} {said}: {_MADE}") from None
+    return found if is_dataclass(kind) else content
 
 
 def relative(path: Path, folder: Path | None = None) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import write_text
+from modelyard.files import read_text, write_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def upgrade_locks(root: Path) -> list[Move]:
     Raises:
         UsageError: it failed; every lock is as it was before.
     """
-    before = {file: file.read_text(encoding="utf-8") for file in _locks(root)}
+    before = {file: read_text(file) for file in _locks(root)}
     try:
         subprocess.run(["make", "upgrade-locks"], cwd=root, stdout=sys.stderr, check=True)  # noqa: S607
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def upgrade_locks(root: Path) -> list[Move]:
         ) from None
     moves = []
     for file in _locks(root):
-        old, new = _pins(before.get(file, "")), _pins(file.read_text(encoding="utf-8"))
+        old, new = _pins(before.get(file, "")), _pins(read_text(file))
         moves += [
             Move(file.stem, name, old.get(name), new.get(name))
             for name in sorted(old | new)

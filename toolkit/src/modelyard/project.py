@@ -12,7 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from modelyard.errors import UsageError
 from modelyard.git import asked
-from modelyard.yaml_files import read_model
+from modelyard.yaml_files import Problem, did_you_mean, read_mapping, read_model
+
+# What only the infrastructure reads.
+_OTHERS = {"organization", "tags"}
+_RESOURCES = {"storage_account", "key_vault", "container_registry"}
 
 
 class Environment(BaseModel):
@@ -74,6 +78,26 @@ class Project(BaseModel):
     def region_of(self, environment: str) -> str:
         """Return the region of an environment: its own, or that of the project."""
         return self.environments[environment].region or self.region
+
+
+def unknown_keys(root: Path) -> list[Problem]:
+    """Find keys of conf/project.yml that neither `mlops` nor the infrastructure reads.
+
+    Raises:
+        UsageError: as of `read_project`.
+    """
+    path = root / "conf" / "project.yml"
+    environments = read_project(path).environments
+    content = read_mapping(path)
+    places = [(content, Project.model_fields.keys() | _OTHERS)]
+    known = Environment.model_fields.keys() | _RESOURCES
+    places += [(content["environments"][name], known) for name in environments]
+    return [
+        Problem(path, place.line_of(key), f"{key}: no such field{did_you_mean(str(key), fields)}")
+        for place, fields in places
+        for key in place
+        if key not in fields
+    ]
 
 
 def load_project(root: Path) -> Project:

@@ -47,13 +47,18 @@ def check_place(store: Path, root: Path) -> None:
 
 def former_roots(store: Path, root: Path) -> list[Path]:
     """Find folders other than `root` in which the store has artifacts of experiments."""
-    if not store.is_file():
+    if not store.exists():
         return []
-    with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as database:
-        try:
+    try:
+        with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as database:
             rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
-        except sqlite3.Error:
-            return []  # no store yet, or one of another version, which MLflow reports
+    except sqlite3.Error as error:
+        if "locked" in str(error):
+            return []
+        raise UsageError(
+            f"{store} is no MLflow store, or a damaged one ({error}): restore it from a copy; without one, "
+            "delete it and `mlops run azureml/pipelines/train.yml` begins a new one"
+        ) from None
     places = {
         Path(url2pathname(urlparse(location).path.split(_ARTIFACTS)[0]))
         for (location,) in rows

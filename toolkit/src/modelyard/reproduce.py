@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.evidence import Evidence
 from modelyard.files import digest, digest_files, read_json, write_json
 from modelyard.git import git
 from modelyard.models.registry import Registry
@@ -28,7 +29,7 @@ from modelyard.pipelines.data_assets import local_path
 from modelyard.pipelines.store import INPUT_TAG
 from modelyard.project import load_project
 from modelyard.tracking import tracking_uri
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 COMPARED = ("data", "quality", "training", "evaluation", "fairness", "importance")
 DIRTY = "-dirty"
@@ -79,7 +80,7 @@ def reproduce(
     given = {key.removeprefix(INPUT_TAG): tags[key] for key in inputs}
     with tempfile.TemporaryDirectory(prefix="reproduce-") as temporary:
         before = registry.fetch(version, "evidence", Path(temporary))
-        data = _table(root, table, read_json(before / "data.json"))
+        data = _table(root, table, read_json(before / "data.json", Evidence))
         with _checkout(root, kept.removesuffix(DIRTY)) as copy:
             say(f"the project as it was at {kept}")
             _restore(registry, version, copy, Path(temporary), is_dirty=kept.endswith(DIRTY))
@@ -87,7 +88,7 @@ def reproduce(
             _train(python, copy, pipeline, given, data, say)
             after = _evidence(copy)
             differences = {
-                name: difference(read_json(before / f"{name}.json"), after[name])
+                name: difference(read_json(before / f"{name}.json", Evidence), after[name])
                 if name in after
                 else "was not written"
                 for name in COMPARED
@@ -198,7 +199,7 @@ def _train(
 ) -> None:
     """Run the pipeline with the values that were given then, on the table."""
     words = []
-    for name, own in read_yaml(copy / pipeline).get("inputs", {}).items():
+    for name, own in read_mapping(copy / pipeline).get("inputs", {}).items():
         path = str(own.get("path", "")) if isinstance(own, dict) else ""
         if path.startswith(ASSET):
             words.append(f"--input={name}={data}")
@@ -216,4 +217,4 @@ def _train(
 def _evidence(copy: Path) -> dict[str, Any]:
     """Read the evidence of the only run."""
     files = (copy / ".runs").glob("*/*/evidence/*.json")
-    return {file.stem: read_json(file) for file in files}
+    return {file.stem: read_json(file, Evidence) for file in files}

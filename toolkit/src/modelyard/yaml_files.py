@@ -17,7 +17,8 @@ from typing import Any, ClassVar, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, first_line
+from modelyard.files import MissingKey, read_text
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -37,9 +38,13 @@ class Problem:
 class LocatedMapping(dict[Any, Any]):
     """A YAML mapping with the line of each key, and the text of each value that is a plain scalar."""
 
+    path: Path | None = None
     line: int = 1
     lines: dict[Any, int]
     texts: dict[Any, str]
+
+    def __missing__(self, key: Any) -> Any:
+        raise MissingKey(f"{self.path or ''}:{self.line}: the field `{key}` is missing")
 
     def line_of(self, key: Any) -> int:
         """Return the line of a key, or that of the mapping where the key is missing."""
@@ -60,12 +65,14 @@ def located_like(content: Mapping[Any, Any], source: LocatedMapping) -> LocatedM
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """A safe loader of YAML 1.2 that keeps line numbers and refuses a key given twice."""
 
+    path: Path | None = None
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> LocatedMapping:
         """Build a mapping with the lines of its keys."""
         self.flatten_mapping(node)
         result = LocatedMapping()
+        result.path = self.path
         result.line = node.start_mark.line + 1
         result.lines, result.texts = {}, {}
         for key_node, value_node in node.value:
@@ -138,18 +145,26 @@ def dump(content: Any) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def parse(text: str) -> Any:
+def parse(text: str, path: Path | None = None) -> Any:
     """Read YAML.
+
+    Args:
+        text: to read.
+        path: of its file, for the messages about fields that it lacks.
 
     Raises:
         ValueError: ":LINE: what is wrong", to be put after the file's name.
     """
     try:
-        return yaml.load(text, Loader)  # noqa: S506 (derived from the safe loader)
+        loader = Loader(text)
+        loader.path = path
+        return loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise ValueError(f":{mark.line + 1 if mark else 1}: not valid YAML: {what}") from None
+    except (ValueError, AttributeError, RecursionError) as error:  # of a tag, such as !!timestamp
+        raise ValueError(f":1: not valid YAML: {first_line(error)}") from None
 
 
 def read_yaml(path: Path, missing: str = "restore it from git") -> Any:
@@ -162,14 +177,31 @@ def read_yaml(path: Path, missing: str = "restore it from git") -> Any:
     Raises:
         UsageError: it is missing, is not UTF-8 text, or is not YAML.
     """
+    text = read_text(path, missing)
     try:
-        return parse(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist; {missing}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text ({error.reason} at {error.start}).") from None
+        return parse(text, path)
     except ValueError as error:
         raise UsageError(f"{path}{error}") from None
+
+
+def read_mapping(
+    path: Path, missing: str = "restore it from git", expected: str = "a mapping"
+) -> LocatedMapping:
+    """Read a YAML file that is a mapping; a key that it lacks is an error with file and line.
+
+    Args:
+        path: of the file.
+        missing: what to do where there is none.
+        expected: what it is, for the message where it is something else.
+
+    Raises:
+        UsageError: as of `read_yaml`; or it is no mapping.
+    """
+    content = read_yaml(path, missing)
+    if not isinstance(content, LocatedMapping):
+        found = "nothing" if content is None else type(content).__name__
+        raise UsageError(f"{path}: expected {expected}, found {found}; {missing}")
+    return content
 
 
 def read_model(
@@ -183,12 +215,10 @@ def read_model(
         missing: what to do where there is none.
 
     Raises:
-        UsageError: as of `read_yaml`; or naming line, field and value of all that does not hold.
+        UsageError: as of `read_mapping`; or naming line, field and value of all that does not hold.
     """
-    content = read_yaml(path, missing)
-    if not isinstance(content, dict):
-        fields = ", ".join(field.alias or name for name, field in model.model_fields.items())
-        raise UsageError(f"{path}: expected a mapping with the fields {fields}.")
+    fields = ", ".join(field.alias or name for name, field in model.model_fields.items())
+    content = read_mapping(path, missing, f"a mapping with the fields {fields}")
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,46 @@ def test_a_users_mistake_is_a_message_without_a_traceback(
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, "models") == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path} is not inside a project")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("promote --version=", "--version: the value is empty"),
+        ("explain --data '  '", "--data: the value is empty"),
+        ("release --rollback --version 1", "--version: no effect with --rollback"),
+        ("upgrade --undo --preview", "--preview: no effect with --undo"),
+        ("monitor --environment dev --reference a.csv", "--reference: no effect with"),
+        ("monitor --follow-contract --at 2026-05-01", "--at: no effect with --follow-contract"),
+        ("fleet update fleet.txt --to v1 --preview --push", "--push: no effect with --preview"),
+        ("submit a.yml --environment dev --collected prod", "--collected: no effect without"),
+        ("policy check nowhere", "'nowhere' does not exist"),
+        ("monitor --collected nowhere", "'nowhere' does not exist"),
+        ("readiness --why x", "--why: no effect without --answer"),
+    ],
+)
+def test_an_option_without_a_value_or_an_effect_is_refused(
+    pipeline: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    message: str,
+) -> None:
+    assert call(monkeypatch, *shlex.split(words)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_key_of_the_projects_file_that_nothing_reads_is_warned_about(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = pipeline.parents[2] / "conf" / "project.yml"
+    file.write_text(file.read_text(encoding="utf-8") + "regoin: westeurope\n", encoding="utf-8")
+    call(monkeypatch, "check")
+    said = capsys.readouterr().out
+    assert (
+        "regoin: no such field; did you mean `region`?" in said
+        and "warning: conf/project.yml:" in said
+    )
 
 
 def test_a_fault_of_the_program_shows_its_traceback(
@@ -146,6 +187,7 @@ def test_a_contract_is_inferred_into_the_project(
 def test_a_contract_that_the_champion_cannot_follow_begins_a_new_line(
     pipeline: Path,
     tmp_path: Path,
+    empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -154,7 +196,7 @@ def test_a_contract_that_the_champion_cannot_follow_begins_a_new_line(
     table.write_text("\n".join(["a,b,c,d", *lines]), encoding="utf-8")
     assert call(monkeypatch, "contract", "--data", str(table), "--target", "d") == 0
     (tmp_path / ".mlflow").mkdir(exist_ok=True)
-    (tmp_path / ".mlflow" / "mlflow.db").touch()
+    shutil.copy(empty_store, tmp_path / ".mlflow" / "mlflow.db")
     model = tmp_path / "model"
     model.mkdir()
     shutil.copy(tmp_path / "conf" / "contract.yml", model)

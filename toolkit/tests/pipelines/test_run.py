@@ -25,10 +25,10 @@ RUN = "from pathlib import Path; from modelyard.pipelines.run import run_pipelin
 
 
 @pytest.fixture(autouse=True)
-def _store(pipeline: Path) -> None:
-    """Reuse asks for the MLflow store that results belong to; its content does not matter here."""
+def _store(pipeline: Path, empty_store: Path) -> None:
+    """Reuse asks for the MLflow store that results belong to."""
     (pipeline.parents[2] / ".mlflow").mkdir()
-    (pipeline.parents[2] / ".mlflow" / "mlflow.db").touch()
+    shutil.copy(empty_store, pipeline.parents[2] / ".mlflow" / "mlflow.db")
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from modelyard.azure import use_workspace
 from modelyard.charter.goals import goals
 from modelyard.contract.model import Contract, load_contract
-from modelyard.evidence import read_anonymity
+from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json
 from modelyard.models.reasons import Reason
 from modelyard.models.registry import Registry
@@ -98,9 +98,9 @@ def _tried(root: Path, environment: str | None) -> Iterator[Tried]:
                 registry.fetch(version, name, folder)
             last = sorted(folder.glob("decision/*"))[-1:]
             files = [file for part in (folder / "evidence", *last) for file in part.glob("*.json")]
-            evidence = {file.stem: read_json(file) for file in files}
+            evidence = {file.stem: read_json(file, Evidence) for file in files}
             written = sorted(
                 folder.glob("release/*/*/release.json")
             )  # again where it was interrupted
-            releases = {file.parts[-3]: read_json(file)["details"] for file in written}
+            releases = {file.parts[-3]: read_json(file, Evidence)["details"] for file in written}
         yield Tried(place, version, version == seen.champion, evidence, list(releases.values()))

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import write_text
+from modelyard.files import read_text, write_text
 
 BEGIN = "<!-- `mlops charter` writes from here to the next mark; write above or below. -->"
 END = "<!-- Written by `mlops charter`, digest {}: once edited, only --force replaces it. -->"
@@ -27,7 +27,7 @@ def write_marked(path: Path, part: str, *, before: str, after: str, force: bool)
     if not path.exists():
         write_text(path, f"{before}\n\n{new}\n\n{after}\n")
         return
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     old = _PART.search(text)
     if old is None:
         raise UsageError(

@@ -53,6 +53,16 @@ class _Commands(TyperGroup):
                     [(name, self.commands[name].get_short_help_str(80)) for name in names]
                 )
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty word, such as an unset variable of a script: it is no default."""
+        for before, word in zip(["an argument", *args], args, strict=False):
+            name, equals, value = word.partition("=")
+            has_value = bool(equals) and name.startswith("--")
+            if not (value if has_value else word).strip():
+                name = name if has_value else before
+                ctx.fail(f"{name}: the value is empty: give one, or leave it out")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import EnvironmentOption, JsonOption, saying
+from modelyard.cli.terminal import EnvironmentOption, JsonOption, refuse_idle, saying
 from modelyard.console import console as open_console
 from modelyard.console import counted
 from modelyard.files import project_root
@@ -48,6 +48,8 @@ def submit(
     from modelyard.cli.runs import read_pair
     from modelyard.delivery import jobs
 
+    if not refreshed:
+        refuse_idle("without --refresh", collected=collected)
     root, say = project_root(), _say(as_json)
     given = dict(read_pair(one) for one in inputs or [])
     workspace = open_workspace(root, environment)

@@ -36,6 +36,7 @@ def check(
     from modelyard.pipelines.azure_names import regions_of
     from modelyard.pipelines.documents import PipelineError
     from modelyard.pipelines.sarif import sarif as as_sarif
+    from modelyard.project import unknown_keys
 
     root = project_root()
     folder = root / "azureml"
@@ -46,8 +47,9 @@ def check(
     beside = [*everything, *sorted(siblings)]
     found = check_files(root, files or everything, beside=beside, azure=azure)
     if not files:
+        unread = unknown_keys(root)
         wrong, unsure = regions_of(root)
-        problems, warnings = (*found.problems, *wrong), (*found.warnings, *unsure)
+        problems, warnings = (*found.problems, *wrong), (*found.warnings, *unread, *unsure)
         found = replace(found, problems=problems, warnings=warnings)
     for file, kind in found.files.items():
         if file in found.steps:

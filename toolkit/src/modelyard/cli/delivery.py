@@ -25,7 +25,9 @@ def sample(
     data: Annotated[
         Path | None, typer.Option(help="The table; default: that of azureml/data/training.yml.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=200, help="Rows to take at most.")] = 20_000,
+    rows: Annotated[
+        int, typer.Option(min=200, max=10_000_000, help="Rows to take at most.")
+    ] = 20_000,
     output: Annotated[Path, typer.Option(help="Folder for the sample and its contract.")] = SAMPLE,
     made_up: Annotated[
         bool,

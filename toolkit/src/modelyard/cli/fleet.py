@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from modelyard.cli.policy import PolicyOption, SignersOption
-from modelyard.cli.terminal import JsonOption, PreviewOption, say
+from modelyard.cli.terminal import JsonOption, PreviewOption, refuse_idle, say
 from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import write_text
@@ -114,6 +114,8 @@ def update(
     from modelyard.fleet.repositories import read_fleet
     from modelyard.fleet.update import Wanted, update_fleet
 
+    if preview:
+        refuse_idle("with --preview", push=push, pull_requests=pull_requests, check=check)
     repositories = read_fleet(file)
     push = push or pull_requests
     wanted = Wanted(to, template, check, preview, push, pull_requests)

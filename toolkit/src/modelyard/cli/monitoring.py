@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path, saying
+from modelyard.cli.terminal import JsonOption, print_path, refuse_idle, saying
 from modelyard.console import console as open_console
 from modelyard.files import project_root, relative
 
@@ -24,7 +24,8 @@ def monitor(
         str | None, typer.Option(help="When it runs, e.g. 2026-05-01 (UTC); default: now.")
     ] = None,
     collected: Annotated[
-        Path | None, typer.Option(help="Collected data; default: .collected.")
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Collected data; default: .collected."),
     ] = None,
     reference: Annotated[
         Path | None,
@@ -52,6 +53,19 @@ def monitor(
     """Run the model monitor on collected data. It is Azure ML's; exit code 1 on a breach."""
     root = project_root()
     path = file or root / "azureml" / "monitoring" / "monitor.yml"
+    if follow_contract or export_reference:
+        refuse_idle(
+            "with --follow-contract" if follow_contract else "with --export-reference",
+            at=at,
+            collected=collected,
+            reference=reference,
+            output=output,
+            environment=environment,
+            json=as_json,
+            export_reference=export_reference and follow_contract,
+        )
+    if environment:
+        refuse_idle("with --environment", collected=collected, reference=reference)
     if follow_contract:
         from modelyard.monitoring.follow_contract import follow_contract as follow
 

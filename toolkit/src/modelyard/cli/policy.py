@@ -39,7 +39,10 @@ SignersOption = Annotated[
 
 @policy_app.command()
 def check(
-    project: Annotated[Path | None, typer.Argument(help="Folder; default: this project.")] = None,
+    project: Annotated[
+        Path | None,
+        typer.Argument(exists=True, file_okay=False, help="Folder; default: this project."),
+    ] = None,
     policy: PolicyOption = None,
     signers: SignersOption = None,
     as_json: JsonOption = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path
+from modelyard.cli.terminal import JsonOption, print_path, refuse_idle
 from modelyard.errors import UsageError
 from modelyard.files import project_root
 
@@ -36,7 +36,9 @@ def readiness(
     from modelyard.readiness.readiness import readiness as judge
 
     root = project_root()
-    if answer is not None:
+    if answer is None:
+        refuse_idle("without --answer", why=why)
+    else:
         name, _, said = answer.partition("=")
         if said not in WORDS:
             raise UsageError(f"--answer expects NAME=yes or NAME=no, found {answer!r}")

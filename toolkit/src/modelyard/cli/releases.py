@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path, print_reasons
+from modelyard.cli.terminal import JsonOption, print_path, print_reasons, refuse_idle
 from modelyard.console import console as open_console
 from modelyard.errors import CheckFailed
 from modelyard.files import project_root, relative
@@ -45,6 +45,8 @@ def release(
     from modelyard.releases.release_progress import ReleaseProgress
     from modelyard.releases.release_record import evidence
 
+    if rollback:
+        refuse_idle("with --rollback", version=version, approved_by=approved_by, approval=approval)
     root = project_root()
     console = open_console(stderr=as_json)
     settings = load_gates(root / "conf" / "gates.yml").release

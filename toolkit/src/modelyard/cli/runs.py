@@ -13,7 +13,7 @@ from modelyard.cli.terminal import JsonOption, print_decision, print_path
 from modelyard.console import console as open_console
 from modelyard.console import counted
 from modelyard.errors import UsageError
-from modelyard.files import project_root, read_json, write_text
+from modelyard.files import project_root, read_json, relative, write_text
 
 
 def run(
@@ -92,7 +92,7 @@ def clean(
 ) -> None:
     """Delete old runs in .runs. Registered models and their evidence stay in MLflow."""
     from modelyard.pipelines.record import close_with_mlflow
-    from modelyard.pipelines.store import all_runs
+    from modelyard.pipelines.store import all_runs, open_run
 
     root = project_root()
     close_with_mlflow(root)
@@ -101,6 +101,11 @@ def clean(
     for run in old:
         run.release()
         shutil.rmtree(run.path)
+    for file in sorted((root / ".runs").glob("*/run.json")):
+        if open_run(file.parent) is None:
+            print(
+                f"not counted: {relative(file)} is damaged or of another version; delete its folder"
+            )
     print(f"{counted(len(old), 'run')} deleted, {len(runs) - len(old)} kept")
 
 
@@ -135,7 +140,7 @@ def _report_of_failure(folder: Path) -> Path | None:
     from modelyard.reports import report
     from modelyard.reports.kinds import KINDS
 
-    found = {file.stem: read_json(file) for file in folder.glob("[!.]*/*/*.json")}
+    found = {file.stem: read_json(file, object) for file in folder.glob("[!.]*/*/*.json")}
     evidence = {kind: found[kind] for kind in KINDS if kind in found}
     if not evidence:
         return None

@@ -18,7 +18,7 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")
     ] = 5001,
     version: VersionOption = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 accepts other machines.")
     ] = "127.0.0.1",

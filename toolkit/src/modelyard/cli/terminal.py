@@ -57,6 +57,13 @@ def refuse_without(root: Path, part: str, *folders: str) -> None:
         )
 
 
+def refuse_idle(beside: str, **options: object) -> None:
+    """Raise UsageError where options are given that have no effect with another one, or without it."""
+    given = [f"--{name.rstrip('_').replace('_', '-')}" for name, value in options.items() if value]
+    if given:
+        raise UsageError(f"{', '.join(given)}: no effect {beside}; leave it out")
+
+
 def print_path(console: Console, label: str, path: Path) -> None:
     """Print a label and a path in one line."""
     console.print(f"{label}: {relative(path)}", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, PreviewOption, say
+from modelyard.cli.terminal import JsonOption, PreviewOption, refuse_idle, say
 from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import project_root
@@ -51,8 +51,11 @@ def upgrade(
     """
     from modelyard.fleet.upgrade import apply, pick, refuse_conflicts, undo, upgrade_of
 
+    if preview:
+        refuse_idle("with --preview", merge=merge)
     root = project_root()
     if take_back:
+        refuse_idle("with --undo", to=to, template=template, preview=preview, merge=merge)
         commit = undo(root)
         print(json.dumps({"undone": commit}) if as_json else f"{commit[:8]} is taken back")
         return

@@ -36,7 +36,7 @@ from modelyard.contract.yaml_lines import entry
 from modelyard.data.table import Table, read_file
 from modelyard.data.times import check_format, check_zone
 from modelyard.errors import UsageError
-from modelyard.files import relative, write_text
+from modelyard.files import read_text, relative, write_text
 from modelyard.yaml_files import did_you_mean, read_yaml
 
 FEW_NAMES = 50
@@ -409,7 +409,7 @@ def asset_text(path: Path, data: Path) -> str:
     relative = os.path.relpath(data.resolve(), path.resolve().parent)
     where = PurePath(relative).as_posix()
     if path.exists():
-        text, content = path.read_text(encoding="utf-8"), read_yaml(path)
+        text, content = read_text(path), read_yaml(path)
         if isinstance(content, dict) and re.search(r"^path:.*$", text, re.MULTILINE):
             line = _path_line(where)
             return re.sub(r"^path:.*$", lambda _: line, text, count=1, flags=re.MULTILINE)

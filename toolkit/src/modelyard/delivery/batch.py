@@ -14,7 +14,7 @@ from modelyard.models.assets import Say, pin_environment
 from modelyard.models.registry import Registry
 from modelyard.models.version import CHAMPION
 from modelyard.project import Project
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 FOLDER = Path("azureml") / "endpoints"
 VERSION_TAG = "model_version"
@@ -52,7 +52,7 @@ def deploy_batch(root: Path, project: Project, workspace: Workspace, say: Say) -
         patiently(lambda: endpoints.begin_create_or_update(endpoint).result())
         say(f"batch endpoint {name} is created")
     file = files / "batch-deployment.yml"
-    deployment = str(read_yaml(file)["name"])
+    deployment = str(read_mapping(file)["name"])
     environment = champion.tags.get(ENVIRONMENT) or pin_environment(root, workspace, SERVE, say)
     known = _there(deployments, deployment, name)
     if known is None or (known.tags or {}).get(VERSION_TAG) != champion.number:

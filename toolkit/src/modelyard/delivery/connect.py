@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import write_text
+from modelyard.files import read_text, write_text
 from modelyard.project import Project, load_project
 from modelyard.sign_in import AUDIENCE
 
@@ -142,7 +142,7 @@ def identity_name(wanted: Wanted, environment: str, kind: str) -> str:
 def parameters_step(wanted: Wanted, environment: str, values: Mapping[str, str]) -> Step:
     """Return the step that writes who signs in into an environment's parameters."""
     path = wanted.root / "infra" / f"{environment}.bicepparam"
-    text = before = path.read_text(encoding="utf-8")
+    text = before = read_text(path)
     for name, value in values.items():
         line = re.compile(rf"^param {name} = .*$", re.MULTILINE)
         assigned = f"param {name} = '{value}'"

@@ -13,7 +13,7 @@ from typing import Any
 from modelyard.azure import WHERE, Workspace, azure_errors, or_none, patiently
 from modelyard.errors import UsageError
 from modelyard.models.assets import Say, pin_data, pin_environment
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 # azure.ai.ml: JobStatus. A job that is paused, or cancelled on request, has not ended yet.
 COMPLETED = "Completed"
@@ -86,7 +86,7 @@ def load(root: Path, workspace: Workspace, file: Path, inputs: Mapping[str, str]
     """Load a job with its inputs; what it names as `@latest` becomes a version that is in the workspace."""
     from azure.ai.ml import load_job
 
-    known = read_yaml(file, "name the file of a job").get("inputs") or {}
+    known = read_mapping(file, "name the file of a job").get("inputs") or {}
     if unknown := sorted(set(inputs) - set(known)):
         raise UsageError(
             f"{file.name} has no input {', '.join(unknown)}; it has {', '.join(known) or 'none'}"

@@ -9,6 +9,7 @@ from typing import Any
 from modelyard.contract.take_sample import ABOUT, Sample
 from modelyard.delivery.provider import Provider
 from modelyard.errors import UsageError
+from modelyard.evidence import Evidence
 from modelyard.files import read_json, write_text
 from modelyard.pipelines.store import RunState, all_runs
 from modelyard.project import load_project
@@ -53,7 +54,7 @@ def write_summary(root: Path, output: Path, sample: Path | None) -> Path:
 def _run(folder: Path, state: RunState, output: Path) -> list[str]:
     decision = folder / "register" / "decision" / "decision.json"
     if state.status == "completed" and decision.is_file():
-        lines = _verdict(read_json(decision)["details"])
+        lines = _verdict(read_json(decision, Evidence)["details"])
     else:
         lines = [f"❌ **The pipeline `{state.pipeline}` did not complete ({state.status}).**", ""]
         lines += ["| step | |", "| --- | --- |"]

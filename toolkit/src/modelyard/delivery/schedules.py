@@ -10,7 +10,7 @@ from modelyard.azure import Workspace, patiently
 from modelyard.delivery.jobs import fit
 from modelyard.errors import UsageError
 from modelyard.models.assets import Say
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 FOLDER = Path("azureml") / "schedules"
 ENVIRONMENTS = (
@@ -35,7 +35,7 @@ def apply_schedules(root: Path, workspace: Workspace, say: Say) -> dict[str, str
         raise UsageError(f"{FOLDER} has no file")
     done = {}
     for file in files:
-        content = read_yaml(file)
+        content = read_mapping(file)
         wanted = str((content.get("tags") or {}).get(ENVIRONMENTS, workspace.environment)).split()
         if workspace.environment not in wanted:
             done[file.name] = f"for {', '.join(wanted)} only"

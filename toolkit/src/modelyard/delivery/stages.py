@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modelyard.errors import UsageError
+from modelyard.files import read_text
 from modelyard.infra.rename import LONGEST
 from modelyard.yaml_files import parse
 
@@ -50,7 +51,7 @@ def stage_files(root: Path, name: str) -> dict[Path, bytes]:
     files = {}
     for file, edit in edits.items():
         if (path := root / file).is_file():
-            files[path] = edit(path.read_text(encoding="utf-8"), name, file.as_posix()).encode()
+            files[path] = edit(read_text(path), name, file.as_posix()).encode()
     parameters = root / "infra" / f"{name}.bicepparam"
     if not parameters.is_file():
         files[parameters] = _parameters(root / "infra", name).encode()
@@ -79,7 +80,7 @@ def _parameters(infra: Path, name: str) -> str:
     like = next((one for one in ("test", LAST) if (infra / f"{one}.bicepparam").is_file()), None)
     if like is None:
         raise UsageError(f"infra/ has no {LAST}.bicepparam to begin with; restore it from git")
-    text = (infra / f"{like}.bicepparam").read_text(encoding="utf-8")
+    text = read_text(infra / f"{like}.bicepparam")
     text = text.replace(f"param environment = '{like}'", f"param environment = '{name}'")
     return _WHO.sub(lambda found: f"param {found[1]} = ''", text)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from modelyard.contract.model import Column, Contract, load_contract, save_contract
 from modelyard.errors import UsageError
+from modelyard.files import read_text
 from modelyard.pipelines.data_assets import local_path
 
 COPIED = ("conf", "azureml", "src", "requirements", "pyproject.toml")
@@ -63,7 +64,7 @@ def accept_fewer_rows(copy: Path, rows: int) -> None:
 def required_column(copy: Path, name: str) -> Iterator[None]:
     """Add a column that must not be missing to the contract, as long as the block lasts."""
     file = copy / "conf" / "contract.yml"
-    before = file.read_text(encoding="utf-8")
+    before = read_text(file)
     contract: Contract = load_contract(file)
     columns = {**contract.columns, name: Column(type="integer", nulls=0.0)}
     save_contract(contract.model_copy(update={"columns": columns}), file)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from modelyard.files import read_text
 from modelyard.git import git
 from modelyard.infra import compiler
 
@@ -65,7 +66,7 @@ def _compared(program: Path, name: str, before: Path, after: Path) -> str:
         return "the file is new"
     for path in (old, new):
         if "asAdministrator" in compiler.declared(path):
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
             given = {"asAdministrator": True}
             path.write_text(compiler.with_values(text, given), encoding="utf-8")
     done = compiler.snapshot(program, old, "overwrite")

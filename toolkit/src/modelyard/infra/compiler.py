@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from modelyard.errors import UsageError
+from modelyard.files import read_text
 from modelyard.infra.findings import Finding, Place
 from modelyard.infra.snapshot import Planned, read_snapshot
 
@@ -94,7 +95,7 @@ def used(parameters: Path) -> Path:
     """
     if not parameters.is_file():
         raise UsageError(f"{parameters} does not exist; restore it from git")
-    found = _USING.search(parameters.read_text(encoding="utf-8"))
+    found = _USING.search(read_text(parameters))
     file = parameters.parent / found[1] if found else parameters
     if not found or not file.is_file():
         raise UsageError(f"{parameters}: expected `using './main.bicep'`, or another file there is")
@@ -103,7 +104,7 @@ def used(parameters: Path) -> Path:
 
 def declared(parameters: Path) -> set[str]:
     """Return the names of the parameters that a parameter file can give."""
-    return set(_PARAMETER.findall(used(parameters).read_text(encoding="utf-8")))
+    return set(_PARAMETER.findall(read_text(used(parameters))))
 
 
 def check(program: Path, bicep: Sequence[Path], parameters: Sequence[Path]) -> Iterator[Finding]:
@@ -115,7 +116,7 @@ def check(program: Path, bicep: Sequence[Path], parameters: Sequence[Path]) -> I
     modules = {
         (file.parent / path).resolve()
         for file in bicep
-        for path in _MODULE.findall(file.read_text(encoding="utf-8"))
+        for path in _MODULE.findall(read_text(file))
     }
     with ThreadPoolExecutor(AT_ONCE) as threads:
         asked = [("build-params", path) for path in parameters]
@@ -143,7 +144,7 @@ def planned(parameters: Path, given: Mapping[str, Any], target: Target = NOWHERE
     root, known = parameters.resolve().parents[1], declared(parameters)
     with TemporaryDirectory() as folder:
         copied = copy(root, Path(folder)) / parameters.resolve().relative_to(root)
-        text = copied.read_text(encoding="utf-8")
+        text = read_text(copied)
         values = {name: value for name, value in given.items() if name in known}
         copied.write_text(with_values(text, values), encoding="utf-8")
         done = snapshot(required(), copied, "overwrite", target)
@@ -154,7 +155,7 @@ def planned(parameters: Path, given: Mapping[str, Any], target: Target = NOWHERE
             raise UsageError(
                 f"{parameters} cannot be evaluated: no snapshot was written; {INSTALL}"
             )
-        return read_snapshot(written[0].read_text(encoding="utf-8"), parameters.name)
+        return read_snapshot(read_text(written[0]), parameters.name)
 
 
 def snapshot(
@@ -164,7 +165,7 @@ def snapshot(
     words = [str(program), "snapshot", str(parameters), "--mode", mode]
     words += ["--subscription-id", target.subscription, "--tenant-id", target.tenant]
     words += ["--location", target.location]
-    if "targetScope = 'subscription'" not in used(parameters).read_text(encoding="utf-8"):
+    if "targetScope = 'subscription'" not in read_text(used(parameters)):
         words += ["--resource-group", target.group]
     return subprocess.run(  # noqa: S603 (the installed compiler)
         words, capture_output=True, text=True, timeout=TIMEOUT, check=False

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
+from modelyard.files import read_text
 from modelyard.infra.findings import Place
 
 _RESOURCE = re.compile(r"^([ \t]*)resource \w+ '([^'@]+)(?:@[^']*)?' = ", re.MULTILINE)
@@ -24,7 +25,7 @@ class Declarations:
         """Place and text of the declarations, by the type as it is written, in lower case."""
         found: dict[str, list[tuple[Place, str]]] = {}
         for path in sorted(self.folder.rglob("*.bicep")):
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
             declared = list(_RESOURCE.finditer(text))
             for one, following in zip_longest(declared, declared[1:]):
                 line = text.count("\n", 0, one.start()) + 1
@@ -50,6 +51,6 @@ class Declarations:
     @staticmethod
     def line(file: Path, beginning: str) -> Place:
         """Return the first line of a file that begins so; its first line where there is none."""
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_text(file).splitlines()
         numbers = (n for n, line in enumerate(lines, 1) if line.startswith(beginning))
         return Place(file.resolve(), next(numbers, 1))

@@ -16,7 +16,7 @@ from modelyard.infra.compiler import Target
 from modelyard.infra.left import left_behind
 from modelyard.infra.teardown import carry_out, planned_teardown, purge, vaults_of
 from modelyard.project import load_project
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 TIMEOUT = 600  # seconds for a query; a deployment has no limit
 
@@ -251,7 +251,7 @@ def _with_compiler(azure: str) -> None:
 
 
 def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
-    given = read_yaml(root / "conf" / "project.yml")
+    given = read_mapping(root / "conf" / "project.yml")
     # As main.bicep gives them to every resource.
     tags = {"cost_center": given["organization"], **given["tags"], "environment": environment}
     region = load_project(root).region_of(environment)

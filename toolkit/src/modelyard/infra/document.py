@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
+from modelyard.files import read_json, read_text
 from modelyard.infra import costs
 from modelyard.infra.compiler import planned
 from modelyard.infra.diagram import diagram
@@ -66,12 +66,9 @@ def documented(root: Path) -> str:
         UsageError: the page or one of its marks is missing, or there is no Bicep compiler.
     """
     page = root / PAGE
-    try:
-        text = page.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{page} does not exist; restore it from git") from None
+    text = read_text(page)
     infra = (root / "infra").resolve()
-    personas = json.loads((infra / "modules" / "persona-roles.json").read_text(encoding="utf-8"))
+    personas = read_json(infra / "modules" / "persona-roles.json")
     least, most = (planned(infra / "prod.bicepparam", given) for given in (LEAST, LEAST | MOST))
     drawn = diagram(least, most)
     picture = f"```mermaid\n{drawn}\n```"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from modelyard.files import read_text
 from modelyard.infra.before import SUBSCRIPTION, Az, address
 from modelyard.infra.compiler import Target, planned, used
 from modelyard.infra.snapshot import Planned
@@ -122,7 +123,7 @@ def _assignments(
         for one in wanted
         if one.kind == DEFINITION
     }
-    texts = (file.read_text(encoding="utf-8") for file in infra.rglob("*.bicep"))
+    texts = (read_text(file) for file in infra.rglob("*.bicep"))
     ours = {*roles, *(found for text in texts for found in _DESCRIPTION.findall(text))}
     base = f"{SUBSCRIPTION}/resourceGroups/{group}"
     words = ("rest", "--method", "get", "--url", f"{base}/{ASSIGNMENTS}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modelyard.files import read_text
 from modelyard.infra import names, service
 from modelyard.infra.declarations import Declarations
 from modelyard.infra.findings import Finding
@@ -106,7 +107,7 @@ def check(
     """
     declarations = Declarations(parameters.parent)
     # Which settings a policy makes is not known here.
-    left_out = {"logs"} if _BY_POLICY.search(parameters.read_text(encoding="utf-8")) else set()
+    left_out = {"logs"} if _BY_POLICY.search(read_text(parameters)) else set()
     for one in plan:
         found = (fault for fault in _every(one, plan) if fault[0] not in left_out)
         yield from _placed(one, found, parameters, declarations)
@@ -216,7 +217,7 @@ def _holds(setting: str, resource: str) -> bool:
 
 def _whole(parameters: Path, plan: Sequence[Planned]) -> Iterator[Finding]:
     """Yield what is missing in an environment; a registry or the roles of an organization are none."""
-    text, kinds = parameters.read_text(encoding="utf-8"), {one.kind for one in plan}
+    text, kinds = read_text(parameters), {one.kind for one in plan}
     environment = _ENVIRONMENT.search(text)
     if environment is None:
         return

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import write_text
-from modelyard.yaml_files import read_yaml
+from modelyard.files import read_text, write_text
+from modelyard.yaml_files import read_mapping
 
 SUFFIX = re.compile(r"[a-z0-9]{1,6}")
 # Where names of Azure's resources stand; docs/ and README.md have none.
@@ -38,7 +38,7 @@ def rename(root: Path, suffix: str) -> list[Path]:
     """
     if not SUFFIX.fullmatch(suffix):
         raise UsageError(f"expected 1 to 6 lowercase letters and digits, found {suffix!r}")
-    environments = read_yaml(root / "conf" / "project.yml").get("environments") or {}
+    environments = read_mapping(root / "conf" / "project.yml").get("environments") or {}
     new: dict[str, str] = {}
     for environment, names in environments.items():
         for kind, name in names.items():
@@ -58,7 +58,7 @@ def rename(root: Path, suffix: str) -> list[Path]:
     old = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, longest))})(?![A-Za-z0-9])")
     changed = []
     for path in _files(root):
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if (renamed := old.sub(lambda found: new[found[1]], text)) != text:
             write_text(path, renamed)
             changed.append(path)

@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 import modelyard
 from modelyard.contract.model import Contract, save_contract
 from modelyard.errors import UsageError, first_line
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 EXAMPLE_ROWS = 5
 
@@ -146,7 +146,7 @@ def load_model(folder: Path) -> Any:
     if not description.is_file():
         raise UsageError(f"{folder} holds no MLflow model: expected the file {description}.")
     try:
-        flavor = read_yaml(description)["flavors"]["sklearn"]
+        flavor = read_mapping(description)["flavors"]["sklearn"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if flavor.get("serialization_format") == "cloudpickle":

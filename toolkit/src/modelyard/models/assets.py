@@ -11,7 +11,7 @@ from typing import Any
 from modelyard.azure import Workspace, azure_errors
 from modelyard.errors import UsageError
 from modelyard.files import digest, digest_files
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 _LATEST = re.compile(r"(azureml:)?([A-Za-z0-9][\w.-]*)@latest")
 VERSION_LENGTH = 16  # of a digest as a version; Azure ML takes 30 characters
@@ -33,7 +33,7 @@ def pin_environment(root: Path, workspace: Workspace, reference: str, say: Say) 
         return reference
     from azure.ai.ml import load_environment
 
-    context = file.parent / str(read_yaml(file).get("build", {}).get("path", "."))
+    context = file.parent / str(read_mapping(file).get("build", {}).get("path", "."))
     both = f"{digest(file)}{context_digest(context)}"
     version = hashlib.sha256(both.encode()).hexdigest()[:VERSION_LENGTH]
     if not exists(workspace.client.environments, match[2], version):
@@ -75,7 +75,7 @@ def pin_data(root: Path, workspace: Workspace, reference: str, say: Say) -> str:
 
     name, data = match[2], workspace.client.data
     file = _file(root / "azureml" / "data", name)
-    path = str(read_yaml(file)["path"]) if file is not None else ""
+    path = str(read_mapping(file)["path"]) if file is not None else ""
     here = (file.parent / path).resolve() if file is not None and "://" not in path else None
     if file is not None and here is not None and here.exists():
         version = digest(here)[:VERSION_LENGTH]
@@ -115,7 +115,7 @@ def _follower(operations: Any, name: str, version: str) -> str | None:
 def _file(folder: Path, name: str) -> Path | None:
     """Find the file that describes an asset."""
     for file in sorted(folder.glob("*.yml")):
-        if read_yaml(file).get("name") == name:
+        if read_mapping(file).get("name") == name:
             return file
     return None
 

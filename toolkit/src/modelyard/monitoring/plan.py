@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from modelyard.contract.model import Contract
 from modelyard.data.cells import Reading
+from modelyard.evidence import Evidence
 from modelyard.files import read_json
 from modelyard.monitoring.schedule import (
     AttributionDrift,
@@ -175,6 +176,6 @@ def _chosen_features(signal: DataDrift | DataQuality, sources: Sources) -> list[
     file = sources.champion.paths["evidence"] / "importance.json"
     if not file.is_file():
         return contract.features
-    ranked = [str(row["name"]) for row in read_json(file)["details"]["features"]]
+    ranked = [str(row["name"]) for row in read_json(file, Evidence)["details"]["features"]]
     known = [name for name in ranked if name in contract.features]
     return known[: wanted.top_n_feature_importance]

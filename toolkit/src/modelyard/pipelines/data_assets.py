@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import relative
-from modelyard.yaml_files import LocatedMapping, parse, read_yaml
+from modelyard.files import read_text, relative
+from modelyard.yaml_files import LocatedMapping, parse, read_mapping
 
 LOCAL = Path("conf") / "local.yml"  # address → path from the project's folder
 _NAMED = re.compile(r"azureml:(?!//)([^:@/]+)(?::(.+)|@.+)?")
@@ -39,9 +39,7 @@ def mapped(root: Path, address: str) -> Path | None:
     file = root / LOCAL
     if ":" not in address or not file.is_file():
         return None
-    content = read_yaml(file)
-    if not isinstance(content, LocatedMapping):
-        raise UsageError(f"{file}: expected a mapping of addresses to paths")
+    content = read_mapping(file, expected="a mapping of addresses to paths")
     above = [key for key in content if str(key).endswith("/") and address.startswith(str(key))]
     key = address if address in content else max(above, key=len, default=None)
     if key is None:
@@ -87,7 +85,7 @@ def described(folders: Iterable[Path], reference: str) -> tuple[LocatedMapping, 
 
 def _named(file: Path, name: str) -> LocatedMapping | None:
     """The content of a file that says `name: NAME`."""
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = read_text(file)
     if not re.search(rf"^name:\s*[\"']?{re.escape(name)}\b", text, re.MULTILINE):
         return None
     try:

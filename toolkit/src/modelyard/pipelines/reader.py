@@ -68,6 +68,10 @@ def load_pipeline(
         )
     level.declare()
     steps = level.bind({name: level.job_input(name, overrides.get(name)) for name in level.used()})
+    experiment = document.get("experiment_name")
+    if not isinstance(experiment, str | None) or experiment == "":
+        line = document.line_of("experiment_name")
+        problems.add(path, line, f"experiment_name: expected text, found {experiment!r}")
     settings, tags = (problems.section(document, key, path) for key in ("settings", "tags"))
     order = _order(level, {step.name: step for step in steps})
     if problems.found:
@@ -75,7 +79,7 @@ def load_pipeline(
     return Pipeline(
         name=path.stem,
         file=path,
-        experiment=document.get("experiment_name"),
+        experiment=experiment,
         steps=tuple(order),
         tags={str(k): str(v) for k, v in tags.items()},
         outputs={name: found for name, (found, _) in level.outputs.items() if found is not None},

@@ -129,7 +129,7 @@ def _close(client: MlflowClient, run: RunFolder) -> bool:
         fresh = open_run(run.path)
         if fresh is None or not was_abandoned(fresh):
             return False
-        recorded = Recorded(**read_json(run.path / "mlflow.json"))
+        recorded: Recorded = read_json(run.path / "mlflow.json", Recorded)
         open_steps = [at for name, at in recorded.steps.items() if name not in recorded.logged]
         try:
             end_left_over(client, recorded.trials)
@@ -182,7 +182,7 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
 def _open(client: MlflowClient, run: RunFolder) -> Recorded:
     file = run.path / "mlflow.json"
     if file.is_file():
-        recorded = Recorded(**read_json(file))
+        recorded: Recorded = read_json(file, Recorded)
         if recorded.abandoned:
             recorded.abandoned = False
             client.update_run(recorded.parent, status="RUNNING")
@@ -245,7 +245,7 @@ def _log_step(
     if step.reused_from:
         client.set_tag(run_id, "mlops.reused_from", step.reused_from)
     for file in sorted((run.path / name).glob("*/*.json")):
-        content = read_json(file)
+        content = read_json(file, object)
         if not isinstance(content, dict) or "evidence" not in content:
             continue
         for target in (run_id, recorded.parent):

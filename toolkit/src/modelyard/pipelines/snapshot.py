@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from modelyard.files import digest
+from modelyard.files import digest, read_text
 
 # What tools write beside the code; no step depends on it.
 CACHES = {
@@ -83,7 +83,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 def _rules(folder: Path) -> list[tuple[bool, bool, re.Pattern[str]]]:
     for name in IGNORE_FILES:
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            lines = read_text(folder / name).splitlines()
             return [rule for line in lines if (rule := _rule(line))]
     return []
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import UsageError
+from modelyard.files import read_text
 from modelyard.gates import load_gates
 from modelyard.policy.documents import Documents
 from modelyard.policy.model import Choices, Policy, covers
@@ -268,7 +268,7 @@ def _at(values: Any, keys: Iterable[str]) -> Any:
 
 def _packages(files: Documents) -> Iterator[tuple[Path, int, str]]:
     for path in sorted((files.root / "requirements").glob("*.in")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             if name := _package(line):
                 yield path, number, name
     for path, at, dependencies in files.values("dependencies"):
@@ -290,11 +290,7 @@ def _toolkit(root: Path, versions: str) -> Iterator[Finding]:
     from packaging.specifiers import SpecifierSet
 
     path = root / "requirements" / "modelyard.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        raise UsageError(f"{path} cannot be read; restore it from git") from None
-    for number, text in enumerate(lines, 1):
+    for number, text in enumerate(read_text(path).splitlines(), 1):
         if found := re.match(r"modelyard==([^\s;\\]+)", text):
             if not SpecifierSet(versions).contains(found[1], prereleases=True):
                 yield path, number, "toolkit", f"found {found[1]}, expected {versions}"

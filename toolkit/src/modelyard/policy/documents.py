@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import UsageError
-from modelyard.yaml_files import LocatedMapping, line_of, read_yaml
+from modelyard.files import read_text
+from modelyard.yaml_files import LocatedMapping, line_of, read_mapping, read_yaml
 
 _PARAMETER = re.compile(r"^[ \t]*param[ \t]+(\w+)[^\n=]*=[ \t]*(\[[^\]]*\]|[^\n]*)", re.MULTILINE)
 _QUOTED = re.compile(r"'([^'\n]+)'")
@@ -48,7 +48,7 @@ class Documents:
     def bicep(self) -> Mapping[Path, str]:
         """The files of infra/."""
         found = sorted((self.root / "infra").rglob("*.bicep*"))
-        return {path: path.read_text("utf-8") for path in found if path.suffix != ".json"}
+        return {path: read_text(path) for path in found if path.suffix != ".json"}
 
     def parameters(self, name: str) -> Iterator[tuple[Path, int, str | None]]:
         """Yield a parameter as the parameter files have it; None where it is no number and no text."""
@@ -80,11 +80,7 @@ class Documents:
                 yield path, line, value
 
     def _mapping(self, name: str) -> LocatedMapping:
-        path = self.root / name
-        content = read_yaml(path)
-        if not isinstance(content, LocatedMapping):
-            raise UsageError(f"{path}: expected a mapping; restore it from git")
-        return content
+        return read_mapping(self.root / name)
 
 
 def _below(content: Any, keys: tuple[str, ...]) -> Iterator[tuple[int, Any]]:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from modelyard.errors import UsageError
+from modelyard.files import read_text
 from modelyard.git import asked, git
 from modelyard.policy.signature import signer_of
 from modelyard.yaml_files import read_model, read_yaml
@@ -169,7 +170,7 @@ def read_policy(path: Path) -> Policy:
     """
     policy = read_model(path, Policy, f"{VARIABLE} or --policy names it")
     try:
-        older = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        older = yaml.safe_load(read_text(path))
     except yaml.YAMLError:
         older = None
     if json.dumps(older, default=str) != json.dumps(read_yaml(path), default=str):

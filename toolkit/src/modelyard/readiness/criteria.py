@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelyard.console import counted
+from modelyard.evidence import Evidence
 from modelyard.files import read_json
 from modelyard.git import asked
 from modelyard.models.version import CHAMPION
@@ -121,7 +122,7 @@ def _committed(seen: Seen) -> Found:
 
 def _released(seen: Seen) -> Found:
     files = seen.root.glob(".endpoints/*/releases/*/release.json")
-    if any(read_json(one)["details"]["stage"] == "released" for one in files):
+    if any(read_json(one, Evidence)["details"]["stage"] == "released" for one in files):
         return Found(True, "a release passed smoke and integration tests on this machine")
     if any("released" in one.tags.get("release", "") for one in seen.versions):
         return Found(True, "a version was released")
@@ -158,12 +159,12 @@ def _registry(seen: Seen) -> Found:
 
 
 def _collected(seen: Seen) -> Found:
-    from modelyard.yaml_files import read_yaml
+    from modelyard.yaml_files import read_mapping
 
     file = seen.root / "azureml" / "endpoints" / "online-deployment.yml"
     if not file.is_file():
         return Found(False, "there is no online deployment whose requests are collected")
-    collections = (read_yaml(file).get("data_collector") or {}).get("collections") or {}
+    collections = (read_mapping(file).get("data_collector") or {}).get("collections") or {}
     enabled = [
         name for name, one in collections.items() if str(one.get("enabled")).lower() == "true"
     ]
@@ -175,7 +176,7 @@ def _monitored(seen: Seen) -> Found:
     file = seen.newest(".monitor/*/monitor.json")
     if file is None:
         return Found(None, "no monitor has run on this machine")
-    details = read_json(file)["details"]
+    details = read_json(file, Evidence)["details"]
     judged = [name for name, one in details["signals"].items() if one["verdict"] != "not judged"]
     said = f"on {details['at'][:10]}: {', '.join(judged) or 'nothing could be judged'}"
     return Found(bool(judged) or None, said)

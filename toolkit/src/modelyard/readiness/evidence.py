@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
-from modelyard.evidence import read_anonymity
+from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json
 from modelyard.gates import Gates, load_gates
 from modelyard.git import asked
@@ -108,7 +108,7 @@ class Seen:
         found: dict[str, Any] = read_anonymity(self.root)
         for file in folder.glob("evidence/*.json"):
             try:
-                found[file.stem] = read_json(file)
+                found[file.stem] = read_json(file, Evidence)
             except UsageError:
                 continue  # damaged: as good as missing
         return found

@@ -26,6 +26,7 @@ from modelyard.modelling.predicting import Floats
 from modelyard.own_code import own_module
 from modelyard.project import endpoint_folder
 from modelyard.releases.collected_answers import Joined, join, pair, read_side, read_truth
+from modelyard.releases.local_endpoint import Event
 from modelyard.releases.sequential_test import (
     FEWEST,
     POWER,
@@ -170,7 +171,7 @@ def deployed(root: Path, endpoint: str, version: str) -> list[str]:
         UsageError: the version was never deployed.
     """
     file = endpoint_folder(root, endpoint) / "history.json"
-    history = read_json(file) if file.is_file() else []
+    history = read_json(file, list[Event]) if file.is_file() else []
     periods, known = [], set()
     for number, event in enumerate(history):
         known.add(event["version"])

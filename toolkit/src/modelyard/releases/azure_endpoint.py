@@ -45,7 +45,7 @@ from modelyard.releases.endpoint import (
     View,
 )
 from modelyard.releases.release_record import BlobRecord, Record
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 FOLDER = Path("azureml") / "endpoints"
 RULES = Path("infra") / "modules" / "deployment-rules.json"
@@ -179,7 +179,7 @@ class AzureEndpoint:
         tags = self._do(lambda: self._client.models.get(self.model, version)).tags or {}
         if tags.get(ENVIRONMENT):
             return str(tags[ENVIRONMENT])
-        reference = str(read_yaml(self._folder / "online-deployment.yml")["environment"])
+        reference = str(read_mapping(self._folder / "online-deployment.yml")["environment"])
         return pin_environment(self._root, self.workspace, reference, _say)
 
     def deployed_since(self) -> dict[str, tuple[str, str]]:

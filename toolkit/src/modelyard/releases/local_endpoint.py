@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 from modelyard.errors import UsageError
 from modelyard.files import read_json, write_json
@@ -38,6 +39,33 @@ from modelyard.serving.server import Server
 ANSWER_SECONDS = 60.0  # a loaded machine answers late; a process that has ended refuses at once
 DRAIN_SECONDS = 30.0  # for requests in flight, before their deployment is stopped
 _ROUTER, _RECEIVER = "router", "-receiver"
+
+
+class Event(BaseModel):
+    """A line of history.json: from when on a deployment serves a version, or is gone."""
+
+    at: str
+    event: str
+    deployment: str
+    version: str
+
+
+class _Deployment(BaseModel):
+    version: str
+    url: str | None
+    pid: int | None
+
+
+class _Control(BaseModel):
+    deployments: dict[str, _Deployment]
+    traffic: dict[str, int]
+    mirror: dict[str, int]
+
+
+class _Address(BaseModel):
+    pid: int
+    port: int
+    url: str
 
 
 @dataclass(frozen=True)
@@ -295,7 +323,7 @@ class LocalEndpoint:
 
     def _control(self) -> dict[str, Any]:
         file = self.folder / "control.json"
-        return dict(read_json(file)) if file.is_file() else _empty()
+        return dict(read_json(file, _Control)) if file.is_file() else _empty()
 
     def _write(self, control: Mapping[str, Any]) -> None:
         write_json(self.folder / "control.json", control)
@@ -303,7 +331,7 @@ class LocalEndpoint:
     def _note(self, event: str, deployment: str, version: str) -> None:
         """Record which version a deployment serves from now on; it assigns collected rows to versions."""
         file = self.folder / "history.json"
-        known = read_json(file) if file.is_file() else []
+        known = read_json(file, list[Event]) if file.is_file() else []
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         write_json(
             file, [*known, {"at": at, "event": event, "deployment": deployment, "version": version}]
@@ -344,7 +372,7 @@ class LocalEndpoint:
         file = self.folder / "router.json"
         if not file.is_file():
             return None
-        known = read_json(file)
+        known = read_json(file, _Address)
         if not self._processes.is_running(_ROUTER, known["pid"]):
             return None
         return dict(known)
@@ -352,7 +380,7 @@ class LocalEndpoint:
     def _start_router(self) -> None:
         self._processes.stop(_ROUTER)
         file = self.folder / "router.json"
-        port = read_json(file)["port"] if file.is_file() else 0
+        port = read_json(file, _Address)["port"] if file.is_file() else 0
         self._processes.start(
             _ROUTER,
             "modelyard.releases.router",

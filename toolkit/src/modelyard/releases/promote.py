@@ -15,7 +15,7 @@ from pathlib import Path
 
 from modelyard.errors import UsageError
 from modelyard.evaluation.held_out import held_out
-from modelyard.evidence import read_anonymity
+from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
@@ -83,7 +83,7 @@ def promote(
             raise UsageError(f"{project.model} v{champion.number} is the champion already")
         folder = root / ".mlflow" / "decisions" / f"{project.model}-v{challenger.number}"
         evidence_folder = registry.fetch(challenger, "evidence", folder)
-        evidence = {file.stem: read_json(file) for file in evidence_folder.glob("*.json")}
+        evidence = {file.stem: read_json(file, Evidence) for file in evidence_folder.glob("*.json")}
         seen = evidence["evaluation"]["details"].get("champion") or {}
         compared = seen.get("version") or (seen.get("former") or {}).get("version")
         current = champion.number if champion else None
@@ -225,7 +225,7 @@ def _compare_again(
                 **inputs,
             )
             assess(held, inputs["model"], rival, place)
-        return {kind: read_json(place / f"{kind}.json") for kind in COMPARED}
+        return {kind: read_json(place / f"{kind}.json", Evidence) for kind in COMPARED}
 
 
 def _write_pages(

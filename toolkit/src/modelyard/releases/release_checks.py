@@ -15,7 +15,7 @@ from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.endpoint import Answer, Endpoint, EndpointError
 from modelyard.releases.rollout import Limits, State
 from modelyard.serving.sample_rows import Rows
-from modelyard.yaml_files import read_yaml
+from modelyard.yaml_files import read_mapping
 
 INTEGRATION_ROWS = 100
 SINGLE_REQUESTS = 30
@@ -33,8 +33,8 @@ def read_approval(file: Path) -> Mapping[str, str]:
     Raises:
         UsageError: the file is missing, or lacks a field.
     """
-    found = read_json(file) if file.is_file() else None
-    if not isinstance(found, dict) or not all(found.get(key) for key in ("by", "at", "digest")):
+    found = read_json(file) if file.is_file() else {}
+    if not all(found.get(key) for key in ("by", "at", "digest")):
         raise UsageError(
             f"{file} is no approval: expected JSON with by, at and digest, from the API of the CI provider"
         )
@@ -164,7 +164,7 @@ def predictor(model_folder: Path) -> Predict:
 
         from modelyard.modelling.saving import load_model
 
-        contract = read_yaml(model_folder / "contract.yml")
+        contract = read_mapping(model_folder / "contract.yml")
         table = pd.DataFrame(list(records))
         for name in table:
             kind = contract["columns"][name]["type"]

@@ -44,7 +44,7 @@ def log_trials(
     file = folder / "trials.json"
     if not file.is_file():
         return
-    for trial in read_json(file):
+    for trial in read_json(file, list):
         have = known.get(trial["id"])
         if have is None:
             have = known[trial["id"]] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.contract.model import load_contract
+from modelyard.evidence import Evidence
 from modelyard.files import read_json
 from modelyard.tour.copying import PLANTED
 from modelyard.tracking import local_store
@@ -25,7 +26,9 @@ def report(copy: Path, count: int = 1) -> Path | None:
 def refused_table(copy: Path) -> Path | None:
     """Find quality evidence with a violation of the contract."""
     files = _newest_first(copy.glob(".runs/*/prepare/evidence/quality.json"))
-    return next((file for file in files if read_json(file)["details"]["violations"]), None)
+    return next(
+        (file for file in files if read_json(file, Evidence)["details"]["violations"]), None
+    )
 
 
 def ignored_leak(copy: Path) -> Path | None:
@@ -40,7 +43,7 @@ def own_feature(copy: Path) -> Path | None:
     """Find training evidence with a feature that the contract does not name."""
     known = set(load_contract(copy / "conf" / "contract.yml").columns)
     for file in _newest_first(copy.glob(".runs/*/train/evidence/training.json")):
-        names = {one["name"] for one in read_json(file)["details"]["features"]}
+        names = {one["name"] for one in read_json(file, Evidence)["details"]["features"]}
         if (names - known) and (file.parents[2] / REPORT).is_file():
             return file
     return None
@@ -60,7 +63,7 @@ def releases(copy: Path, stage: str, versions: int = 1) -> Path | None:
 def _of_stage(files: Iterable[Path], stage: str, versions: int) -> Path | None:
     found = {}
     for file in files:
-        details = read_json(file)["details"]
+        details = read_json(file, Evidence)["details"]
         if details["stage"] == stage:
             found[details["model"]["version"]] = file
     return _newest_first(found.values())[0] if len(found) >= versions else None
@@ -123,7 +126,7 @@ def group_apart(copy: Path) -> set[str]:
 def drifted(copy: Path) -> set[str]:
     """Return the columns whose drift is the largest multiple of its threshold."""
     file = any_file(copy, ".monitor/*/monitor.json")
-    signals = read_json(file)["details"]["signals"].values() if file else ()
+    signals = read_json(file, Evidence)["details"]["signals"].values() if file else ()
     return _highest(
         {
             one["feature"]: one["value"] / one["threshold"]
@@ -143,7 +146,9 @@ def _evidence(copy: Path, step: str, kind: str) -> dict[str, Any] | None:
     """Read evidence of the newest run that wrote a report."""
     page = report(copy)
     file = page.parents[2] / step / "evidence" / f"{kind}.json" if page else None
-    details: dict[str, Any] | None = read_json(file)["details"] if file and file.is_file() else None
+    details: dict[str, Any] | None = (
+        read_json(file, Evidence)["details"] if file and file.is_file() else None
+    )
     return details
 
 

@@ -20,7 +20,7 @@ from modelyard.contract.take_sample import CONTRACT, TABLE, take_sample
 from modelyard.data.table import read_file
 from modelyard.drills.project_copy import copy_project
 from modelyard.errors import UsageError
-from modelyard.files import read_json, write_json, write_text
+from modelyard.files import read_json, read_text, write_json, write_text
 from modelyard.git import asked
 from modelyard.pipelines.data_assets import local_path
 from modelyard.releases.endpoints import open_local
@@ -107,7 +107,7 @@ def begin(root: Path, role: str, data: Path | None = None) -> Tour:
     write_text(root / HOME / ".gitignore", "*\n")
     write_text(folder / ".gitignore", "".join(f"/{one}\n" for one in LEFT))
     project = folder / "conf" / "project.yml"
-    text = project.read_text(encoding="utf-8")
+    text = read_text(project)
     text = re.sub(r"^environments:.*\n(?:(?:[ #].*)?\n)*", "environments: {}\n", text, flags=re.M)
     write_text(project, text)
     target = load_contract(root / "conf" / "contract.yml").target.column
@@ -158,7 +158,7 @@ def _take_rows(table: Path, folder: Path) -> None:
     if (folder / "data" / "flights.parquet").is_file():
         (folder / "data" / "flights.parquet").unlink()
     asset = folder / "azureml" / "data" / "training.yml"
-    text = asset.read_text(encoding="utf-8")
+    text = read_text(asset)
     write_text(asset, re.sub(r"^path:.*$", f"path: ../../data/{own.name}", text, flags=re.M))
     contract = load_contract(folder / "conf" / "contract.yml")
     plant(read_table(own, contract), contract).to_parquet(
