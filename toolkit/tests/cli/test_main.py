@@ -70,7 +70,7 @@ def test_a_users_mistake_is_a_message_without_a_traceback(
     ("words", "message"),
     [
         ("promote --version=", "--version: the value is empty"),
-        ("explain --data '  '", "--data: the value is empty"),
+        ("explain --data ''", "--data: the value is empty"),
         ("release --rollback --version 1", "--version: no effect with --rollback"),
         ("upgrade --undo --preview", "--preview: no effect with --undo"),
         ("monitor --environment dev --reference a.csv", "--reference: no effect with"),

@@ -58,7 +58,7 @@ class _Commands(TyperGroup):
         for before, word in zip(["an argument", *args], args, strict=False):
             name, equals, value = word.partition("=")
             has_value = bool(equals) and name.startswith("--")
-            if not (value if has_value else word).strip():
+            if not (value if has_value else word):
                 name = name if has_value else before
                 ctx.fail(f"{name}: the value is empty: give one, or leave it out")
         return super().parse_args(ctx, args)
