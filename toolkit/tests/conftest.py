@@ -16,6 +16,9 @@ from tests.project import ROOT
 sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 
 from modelyard.models.registry import Registry
+from modelyard.pipelines.warm import THREADS_YIELD
+
+os.environ |= THREADS_YIELD  # as steps have it, before scikit-learn is imported: workers share the cores
 
 from tests.bench import (  # noqa: F401 (fixtures)
     bench,
