@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 from modelyard.models.registry import Registry
 from modelyard.pipelines.warm import THREADS_YIELD
 
-os.environ |= THREADS_YIELD  # as steps have it, before scikit-learn is imported: workers share the cores
+# As steps have it, before scikit-learn is imported: workers share the cores.
+os.environ |= THREADS_YIELD
 
 from tests.bench import (  # noqa: F401 (fixtures)
     bench,

@@ -94,7 +94,9 @@ def of_kind(bench, mixed: pd.DataFrame, kind: str) -> Bench:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"), [("binary", LINEAR), ("multiclass", FOREST), ("regression", LINEAR)], ids=str
+    ("kind", "body"),
+    [("binary", LINEAR), ("multiclass", FOREST), ("regression", LINEAR)],
+    ids=["binary-linear", "multiclass-forest", "regression-linear"],
 )
 def test_another_learner_is_trained_measured_and_explained(
     bench, mixed, science, capfd, monkeypatch, kind, body
