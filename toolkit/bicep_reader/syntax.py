@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from modelyard.infra.findings import Finding, Place
@@ -40,6 +41,7 @@ def read(path: Path) -> BicepFile:
     return parse(path.read_bytes(), path)
 
 
+@lru_cache(maxsize=256)
 def parse(source: bytes, path: Path) -> BicepFile:
     """Parse the text of a file; the suffix of `path` says of which kind it is."""
     file = BicepFile(path)

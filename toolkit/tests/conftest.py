@@ -16,6 +16,10 @@ from tests.project import ROOT
 sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 
 from modelyard.models.registry import Registry
+from modelyard.pipelines.warm import THREADS_YIELD
+
+# As steps have it, before scikit-learn is imported: workers share the cores.
+os.environ |= THREADS_YIELD
 
 from tests.bench import (  # noqa: F401 (fixtures)
     bench,

@@ -121,12 +121,12 @@ def make_small_sweep(root: Path) -> Path:
         "azureml/pipelines/tune.yml": PIPELINE,
         "azureml/components/trial.yml": COMPONENT,
         "azureml/components/reader.yml": READER,
-        ".mlflow/mlflow.db": "",
     }
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    (root / ".mlflow").mkdir(exist_ok=True)
     return root / "azureml" / "pipelines" / "tune.yml"
 
 

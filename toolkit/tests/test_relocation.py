@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_a_damaged_store_is_named_and_not_taken_for_a_new_one(
 ) -> None:
     store, whole = tmp_path / "mlflow.db", local_store(registered).read_bytes()
     store.write_bytes(b"text" if part is None else whole[: int(part * len(whole))])
+    os.utime(store, (0, 0))  # nobody is making it
     with pytest.raises(UsageError, match=f"{store} is no MLflow store, or a damaged one"):
         check_place(store, tmp_path)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -46,19 +47,30 @@ def check_place(store: Path, root: Path) -> None:
 
 
 def former_roots(store: Path, root: Path) -> list[Path]:
-    """Find folders other than `root` in which the store has artifacts of experiments."""
+    """Find folders other than `root` in which the store has artifacts of experiments.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
     if not store.exists():
         return []
-    try:
-        with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
-    except sqlite3.Error as error:
-        if "locked" in str(error):
-            return []
-        raise UsageError(
-            f"{store} is no MLflow store, or a damaged one ({error}): restore it from a copy; without one, "
-            "delete it and `mlops run azureml/pipelines/train.yml` begins a new one"
-        ) from None
+    while True:
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)
+            ) as database:
+                rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
+            break
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                return []
+            age = time.time() - store.stat().st_mtime
+            if "no such table" not in str(error) or not 0 <= age < _PATIENCE:
+                raise UsageError(
+                    f"{store} is no MLflow store, or a damaged one ({error}): restore it from a copy; without "
+                    "one, delete it and `mlops run azureml/pipelines/train.yml` begins a new one"
+                ) from None
+        time.sleep(0.2)  # a step's own MLflow is making it
     places = {
         Path(url2pathname(urlparse(location).path.split(_ARTIFACTS)[0]))
         for (location,) in rows

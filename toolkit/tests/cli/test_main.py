@@ -118,7 +118,9 @@ def test_a_fault_of_the_program_shows_its_traceback(
     assert "Traceback" in said and "a fault of the program" in said
 
 
-def test_what_a_terminal_cannot_show_is_no_fault(pipeline: Path) -> None:
+def test_what_a_terminal_cannot_show_is_no_fault(pipeline: Path, empty_store: Path) -> None:
+    (store := pipeline.parents[2] / ".mlflow").mkdir()
+    shutil.copy(empty_store, store / "mlflow.db")
     done = subprocess.run(
         [sys.executable, "-m", "modelyard", "run", str(pipeline)],
         cwd=pipeline.parents[2],

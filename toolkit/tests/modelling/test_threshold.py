@@ -41,21 +41,23 @@ def test_no_other_threshold_serves_the_purpose_better(name, rows):
         return
     purpose = PURPOSES[name]
     found = gain(purpose, truth, score >= best_threshold(truth, score, purpose))
-    others = [gain(purpose, truth, score >= limit) for limit in [*(score + 1e-9), *score, 0.0]]
+    others = [gain(purpose, truth, score >= limit) for limit in {*(score + 1e-9), *score, 0.0}]
     assert found >= max(others) - 1e-12
 
 
-def test_the_purpose_is_that_of_the_gates(mixed_bench, capsys):
-    thresholds = {}
-    for name, text in (("f1", "{purpose: f1}"), ("recall", "{purpose: recall, recall: 0.99}")):
-        content = mixed_bench.gates.read_text(encoding="utf-8")
-        line = next(line for line in content.splitlines() if line.startswith("threshold:"))
-        mixed_bench.gates.write_text(content.replace(line, f"threshold: {text}"), encoding="utf-8")
-        assert mixed_bench.train(to=name) == 0
-        thresholds[name] = mixed_bench.evidence("training")["details"]["threshold"]
-    assert thresholds["recall"] < thresholds["f1"]
+def test_the_purpose_is_that_of_the_gates(trained_bench, capsys):
+    f1 = trained_bench.evidence("training")["details"]["threshold"]
+    content = trained_bench.gates.read_text(encoding="utf-8")
+    asked = content.replace(
+        "threshold: {purpose: f1}", "threshold: {purpose: recall, recall: 0.99}"
+    )
+    assert asked != content
+    trained_bench.gates.write_text(asked, encoding="utf-8")
+    assert trained_bench.train(to="recall") == 0
+    details = trained_bench.evidence("training")["details"]
+    assert details["threshold"] < f1
     assert "fewest alarms at a recall of 0.99" in capsys.readouterr().out
-    assert mixed_bench.evidence("training")["details"]["purpose"].startswith("fewest alarms")
+    assert details["purpose"].startswith("fewest alarms")
 
 
 def test_a_purpose_that_does_not_exist_is_refused():

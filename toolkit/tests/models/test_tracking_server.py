@@ -138,15 +138,17 @@ def run_and_register(
     return registered
 
 
-def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_password_written(
+def test_a_server_without_logged_models_does_all_and_never_sees_its_password_written(
     server: Server,
+    without_logged_models: tuple[str, list[str]],
     run_and_register: Callable[[], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    url, asked = without_logged_models
     word = "pass word/7"
-    with_password = server.url.replace("http://", "http://ada:pass%20word%2F7@")
+    with_password = url.replace("http://", "http://ada:pass%20word%2F7@")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", with_password)
     monkeypatch.setenv("MLOPS_GIT_COMMIT", "c0ffee")
     run_and_register()
@@ -173,11 +175,18 @@ def test_a_server_records_registers_promotes_and_rolls_back_and_never_sees_its_p
     assert {run.info.status for run in parents} == {"FINISHED"}
     assert len(parents) == 2
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == word
-    assert os.environ["MLFLOW_TRACKING_URI"] == server.url
+    assert os.environ["MLFLOW_TRACKING_URI"] == url
+    assert fetch_champion("test", url, tmp_path / "champion") == "1"
+    registry.download(registry.version("2"), "evidence", tmp_path / "evidence")
+    registry.keep(registry.version("2").run_id, tmp_path / "evidence", "release/1")
     written = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
     for secret in (word, "pass%20word%2F7"):
         assert secret not in capture.out + capture.err
         assert secret.encode() not in written
+    assert asked == []
+    with pytest.raises(HTTPError):  # so that the server would have noticed
+        urlopen(f"{url}/api/2.0/mlflow/logged-models/m-1")
+    assert asked
 
 
 @pytest.fixture
@@ -220,29 +229,6 @@ def without_logged_models(server: Server) -> Iterator[tuple[str, list[str]]]:
     yield f"http://127.0.0.1:{front.server_address[1]}", asked
     front.shutdown()
     front.server_close()
-
-
-def test_nothing_on_the_way_of_a_model_needs_logged_models(
-    without_logged_models: tuple[str, list[str]],
-    run_and_register: Callable[[], None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    url, asked = without_logged_models
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    run_and_register()
-    promote(tmp_path)
-    run_and_register()
-    promote(tmp_path)
-    assert rollback(tmp_path)[0].number == "1"
-    assert fetch_champion("test", url, tmp_path / "champion") == "1"
-    registry = Registry("test", url)
-    registry.download(registry.version("2"), "evidence", tmp_path / "evidence")
-    registry.keep(registry.version("2").run_id, tmp_path / "evidence", "release/1")
-    assert asked == []
-    with pytest.raises(HTTPError):  # so that the server would have noticed
-        urlopen(f"{url}/api/2.0/mlflow/logged-models/m-1")
-    assert asked
 
 
 def test_a_server_that_dies_during_a_promotion_keeps_its_champion(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -28,11 +29,13 @@ BANDIT = {"early_termination": {"type": "bandit", "slack_factor": 0.5}}
 
 
 @pytest.fixture
-def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tune(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The pipeline of a small project with a sweep, which is the working folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    return make_small_sweep(tmp_path)
+    path = make_small_sweep(tmp_path)
+    shutil.copy(empty_store, tmp_path / ".mlflow" / "mlflow.db")
+    return path
 
 
 def edit(path: Path, old: str, new: str) -> int:

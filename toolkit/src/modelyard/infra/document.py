@@ -13,6 +13,7 @@ from modelyard.infra.compiler import planned
 from modelyard.infra.diagram import diagram
 
 PAGE = Path("docs") / "infrastructure.md"
+PARTS = ("diagram", "costs", "rights")
 ENVIRONMENTS = ("dev", "test", "prod")
 # Of the diagram: without and with what depends on a parameter, whatever the answers of a project are.
 LEAST = {
@@ -67,13 +68,14 @@ def documented(root: Path) -> str:
     """
     page = root / PAGE
     text = read_text(page)
+    for name in PARTS:  # before the compiler is asked, which takes seconds
+        _between(text, name, "", page)
     infra = (root / "infra").resolve()
     personas = read_json(infra / "modules" / "persona-roles.json")
     least, most = (planned(infra / "prod.bicepparam", given) for given in (LEAST, LEAST | MOST))
     drawn = diagram(least, most)
     picture = f"```mermaid\n{drawn}\n```"
-    parts = {"diagram": picture, "costs": costs.table(root), "rights": rights(personas)}
-    for name, content in parts.items():
+    for name, content in zip(PARTS, (picture, costs.table(root), rights(personas)), strict=True):
         text = _between(text, name, content, page)
     return text
 

@@ -22,6 +22,24 @@ _RESOURCE = re.compile(r"^\s*resource ", re.MULTILINE)
 NO_REASON = "No comment provided"
 TIMEOUT = 600  # seconds
 KEPT = 20  # cached results
+# Checkov parses hundreds of JSON paths, each with a parser made anew; of either class one is enough.
+START = """
+import sys, warnings
+from ply import yacc
+from checkov.main import Checkov
+
+make, made = yacc.yacc, {}
+
+def once(module, **options):
+    kind = type(module)
+    if kind not in made:
+        made[kind] = make(module=module, **options)
+    return made[kind]
+
+yacc.yacc = once
+warnings.simplefilter("ignore", SyntaxWarning)
+sys.exit(Checkov().run())
+"""
 
 
 def check(root: Path, say: Callable[[str], object]) -> Iterator[Finding]:
@@ -67,9 +85,7 @@ def check(root: Path, say: Callable[[str], object]) -> Iterator[Finding]:
 
 
 def _run(python: Path, folder: Path) -> dict[str, Any]:
-    command = [str(python.with_name("checkov")), "--directory", ".", "--framework", "bicep"]
-    if os.name == "nt":
-        command[0] = str(python.with_name("checkov.cmd"))
+    command = [str(python), "-c", START, "--directory", ".", "--framework", "bicep"]
     command += ["--skip-download", "--compact", "--output", "json"]
     settings = {k: v for k, v in os.environ.items() if not k.startswith(("CKV_", "BC_", "PRISMA_"))}
     settings |= {"LOG_LEVEL": "CRITICAL", "CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,7 @@ def scalar_mismatch(value: Any, rule: Any, text: str | None = None) -> str | Non
     return None
 
 
+@lru_cache(maxsize=4096)
 def snake_case(word: str) -> str:
     """A word as Azure ML compares it: `SystemAssigned` is `system_assigned`."""
     word = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", word)
