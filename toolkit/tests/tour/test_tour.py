@@ -174,7 +174,7 @@ def walk(me: Person, step: str, command: str) -> None:
     elif step == "refuse":
         replace(gates, r"floor: 0\.55, over_b", "floor: 0.999, over_b")
     elif step == "rule":
-        replace(contract, r"(visits: .*) max: \d+}", r"\1 max: 3}")
+        replace(contract, r"(visits: .*?)(, max: \d+)?}", r"\1, max: 3}")
     elif step == "file":
         replace(pipeline, "      prepared:", "      prepard:")
     elif step in ("promote", "again"):
@@ -188,7 +188,7 @@ def walk(me: Person, step: str, command: str) -> None:
     elif step == "refuse":
         replace(gates, r"floor: 0\.999", "floor: 0.55")
     elif step == "rule":
-        replace(contract, "max: 3}", "max: 100}")
+        replace(contract, ", max: 3}", "}")
     elif step == "file":
         replace(pipeline, "prepard:", "prepared:")
 
