@@ -26,7 +26,7 @@ from modelyard.modelling.predicting import Floats
 from modelyard.own_code import own_module
 from modelyard.project import endpoint_folder
 from modelyard.releases.collected_answers import Joined, join, pair, read_side, read_truth
-from modelyard.releases.local_endpoint import Event
+from modelyard.releases.endpoint import Event
 from modelyard.releases.sequential_test import (
     FEWEST,
     POWER,

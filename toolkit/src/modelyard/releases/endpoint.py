@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import BaseModel
+
 from modelyard.errors import ModelyardError
 
 if TYPE_CHECKING:
@@ -131,3 +133,12 @@ class Endpoint(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a deployment that has no traffic."""
+
+
+class Event(BaseModel):
+    """A line of history.json: from when on a deployment serves a version, or is gone."""
+
+    at: str
+    event: str
+    deployment: str
+    version: str

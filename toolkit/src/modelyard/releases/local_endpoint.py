@@ -30,6 +30,7 @@ from modelyard.releases.endpoint import (
     Answer,
     Deployment,
     EndpointError,
+    Event,
     Metrics,
     View,
 )
@@ -39,15 +40,6 @@ from modelyard.serving.server import Server
 ANSWER_SECONDS = 60.0  # a loaded machine answers late; a process that has ended refuses at once
 DRAIN_SECONDS = 30.0  # for requests in flight, before their deployment is stopped
 _ROUTER, _RECEIVER = "router", "-receiver"
-
-
-class Event(BaseModel):
-    """A line of history.json: from when on a deployment serves a version, or is gone."""
-
-    at: str
-    event: str
-    deployment: str
-    version: str
 
 
 class _Deployment(BaseModel):
