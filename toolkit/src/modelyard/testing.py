@@ -166,8 +166,8 @@ def check_component(path: Path, settings: type[BaseModel]) -> None:
 def small_copy(root: Path, folder: Path) -> Path:
     """Copy what runs of a project need, with a small table in the place of its own.
 
-    The copy's contract asks for no number of rows, and its gates for few resamples and none of the fits out of
-    fold, which call `fit` as `check_model` does.
+    The copy's contract asks for no number of rows, and its gates for few resamples of the held-out rows; models are
+    not fitted again for predictions out of fold.
 
     Args:
         root: of the project.

@@ -253,10 +253,10 @@ def test_collecting_keeps_to_the_sampling_rate_and_keeps_pairs_together(
         try:
             server.wait_ready()
             for _ in range(60):
-                httpx.post(f"{server.url}/score", json=records[:20])
+                httpx.post(f"{server.url}/score", json=(records * 2)[:200])
         finally:
             server.stop()
-    assert 200 <= receiver.rows["model_inputs"] <= 1_000
+    assert 2_000 <= receiver.rows["model_inputs"] <= 10_000
     assert receiver.rows["model_inputs"] == receiver.rows["model_outputs"]
     kept = [
         set(
