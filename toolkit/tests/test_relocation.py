@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_damaged_store_is_named_and_not_taken_for_a_new_one(
     os.utime(store, (0, 0))  # nobody is making it
     with pytest.raises(UsageError, match=f"{store} is no MLflow store, or a damaged one"):
         check_place(store, tmp_path)
+
+
+def test_a_store_that_another_program_is_making_is_waited_for(
+    registered: Path, tmp_path: Path
+) -> None:
+    store, whole = tmp_path / "mlflow.db", tmp_path / "whole.db"
+    shutil.copy(local_store(registered), whole)
+    store.touch()
+    made = threading.Timer(0.3, whole.replace, [store])
+    made.start()
+    assert former_roots(store, tmp_path) == [registered]
+    made.join()
 
 
 def test_a_moved_project_is_refused_with_the_remedy(moved: Path, registered: Path) -> None:
