@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from modelyard.models.registry import Registry, champion_number
+from modelyard.pipelines import store
 from modelyard.pipelines.failures import RunFailed
 from modelyard.pipelines.run import run_pipeline
-from modelyard.pipelines import store
 from modelyard.pipelines.store import RunFolder, installed, interrupted_run, new_run, open_run
 from modelyard.pipelines.warm import Job, Launcher, environment
 from modelyard.tracking import tracking_uri
@@ -144,6 +144,23 @@ def test_a_step_that_depends_on_the_champion_runs_again_exactly_when_that_has_ch
         assert executed(tmp_path) == again
         assert run_pipeline(pipeline, record=False).unchanged
         (tmp_path / ".runs" / "executed.txt").unlink()
+
+
+def test_a_result_is_not_kept_for_a_champion_that_changed_while_its_step_ran(
+    champions: Registry, pipeline: Path, tmp_path: Path
+) -> None:
+    component = tmp_path / "azureml" / "components" / "second.yml"
+    edit(component, "type: command\n", "type: command\ntags: {depends_on: champion}\n")
+    champions.set_champion(champions.version("1"))
+
+    def promoting(run: RunFolder) -> None:
+        if run.state.steps["left"].status == "running":
+            champions.set_champion(champions.version("2"))
+
+    run_pipeline(pipeline, record=False, progress=promoting)
+    champions.set_champion(champions.version("1"))
+    run_pipeline(pipeline, record=False)
+    assert executed(tmp_path) == ["one", "three", "two", "two"]
 
 
 def test_a_step_that_is_not_deterministic_runs_every_time(pipeline: Path, tmp_path: Path) -> None:

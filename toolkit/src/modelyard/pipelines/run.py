@@ -331,7 +331,8 @@ class _Execution:
                 code = state.exit_code = 2
             if code == 0:
                 self.outputs[name] = {o: digest(active.attempt / o) for o in component.outputs}
-                state.key = self.seen.key_of_result(active.step, active.key)
+                now = self._key(active.step)
+                state.key = self.seen.key_of_result(active.step, active.key, now)
                 self.run_folder.keep(
                     name, active.attempt, key=state.key, outputs=self.outputs[name]
                 )

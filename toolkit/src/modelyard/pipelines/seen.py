@@ -34,10 +34,16 @@ class Seen:
                     return one.path
         return None
 
-    def key_of_result(self, step: Step, key: str | None) -> str | None:
-        """Return the key of a step that has ended; None where it may have run with other files than the key's."""
+    def key_of_result(self, step: Step, key: str | None, now: str) -> str | None:
+        """Return the key of a step that has ended; None where it may have read something else than the key says.
+
+        Args:
+            step: that has ended.
+            key: as it was when the step began; None: it has none.
+            now: the key with today's champion.
+        """
         code, includes = step.component.code, step.component.includes
-        is_same = snapshot_digest(code, includes) == self.code(code, includes)
+        is_same = key == now and snapshot_digest(code, includes) == self.code(code, includes)
         if key is None or (is_same and self.changed_input(step) is None):
             return key
         self._changed.append(step.name)
@@ -48,7 +54,7 @@ class Seen:
         if self._changed:
             steps = ", ".join(self._changed)
             print(
-                f"warning: code or inputs have changed since this run began: no later run uses the results of {steps}, "
+                f"warning: code, inputs or the champion have changed since this run began: no later run uses the results of {steps}, "
                 "and the commit of this run may not be what they ran",
                 file=sys.stderr,
             )
