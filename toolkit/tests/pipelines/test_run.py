@@ -373,7 +373,7 @@ def test_an_input_that_changes_during_a_run_ends_it_and_no_result_is_taken_for_a
     edit(pipeline, f"{left}jobs.first.outputs.out", f"{left}inputs.text")
     edit(tmp_path / "azureml" / "components" / "second.yml", "uri_folder}\nout", "uri_file}\nout")
     changing = editing(tmp_path / "text.txt", "start", "changed")
-    with pytest.raises(RunFailed, match=r"text\.txt has changed since this run read it") as error:
+    with pytest.raises(RunFailed, match=r"text\.txt changed during the run: run again") as error:
         run_pipeline(pipeline, record=False, jobs=1, progress=changing)
     assert error.value.exit_code == 2
     edit(tmp_path / "text.txt", "changed", "start")

@@ -288,8 +288,7 @@ class _Execution:
         attempt = self.run_folder.attempt(step.name)
         state.started = time.time()
         if changed := self.seen.changed_input(step):
-            said = f"error: {changed} has changed since this run read it; run it again\n"
-            _append(attempt / "log.txt", said)
+            _append(attempt / "log.txt", f"error: {changed} changed during the run: run again\n")
             self.run_folder.keep_failed(step.name, attempt)
             state.status, state.finished, state.exit_code = "failed", time.time(), 2
             return
@@ -329,13 +328,14 @@ class _Execution:
                     f"\nerror: the step wrote no output `{missing[0]}`\n",
                 )
                 code = state.exit_code = 2
+            if active.key is not None:
+                state.key = self.seen.key_of_result(active.step, active.key, self._key(active.step))
+                if state.key is None:
+                    self.run_folder.forget_trials(name)
             if code == 0:
-                self.outputs[name] = {o: digest(active.attempt / o) for o in component.outputs}
-                now = self._key(active.step)
-                state.key = self.seen.key_of_result(active.step, active.key, now)
-                self.run_folder.keep(
-                    name, active.attempt, key=state.key, outputs=self.outputs[name]
-                )
+                outputs = {o: digest(active.attempt / o) for o in component.outputs}
+                self.outputs[name] = outputs
+                self.run_folder.keep(name, active.attempt, key=state.key, outputs=outputs)
                 state.status = "completed"
             else:
                 self.run_folder.keep_failed(name, active.attempt)

@@ -34,17 +34,17 @@ class Seen:
                     return one.path
         return None
 
-    def key_of_result(self, step: Step, key: str | None, now: str) -> str | None:
+    def key_of_result(self, step: Step, key: str, now: str) -> str | None:
         """Return the key of a step that has ended; None where it may have read something else than the key says.
 
         Args:
             step: that has ended.
-            key: as it was when the step began; None: it has none.
+            key: as it was when the step began.
             now: the key with today's champion.
         """
         code, includes = step.component.code, step.component.includes
         is_same = key == now and snapshot_digest(code, includes) == self.code(code, includes)
-        if key is None or (is_same and self.changed_input(step) is None):
+        if is_same and self.changed_input(step) is None:
             return key
         self._changed.append(step.name)
         return None

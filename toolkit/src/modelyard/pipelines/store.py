@@ -113,6 +113,12 @@ class RunFolder:
         """Use the result of another run; see `reuse_result`."""
         return reuse_result(self.path.parent, self.path / step, key, outputs)
 
+    def forget_trials(self, step: str) -> None:
+        """Let no later run use the results of a sweep's trials."""
+        for file in trials_folder(self.path, step).glob("*/done.json"):
+            key = read_json(file)["key"]
+            (self.path.parent / "index" / f"{key}.json").unlink(missing_ok=True)
+
     def clear_attempts(self) -> None:
         """Remove the folders of killed attempts."""
         for folder in self.path.glob(".*-??????"):
