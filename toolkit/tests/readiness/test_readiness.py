@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,9 @@ def test_levels_are_reached_one_by_one_as_evidence_and_answers_come(project: Pat
         assert line(project, name).state == "met"
         found = readiness(project)
         reached.append(found.level)
-        level, lacking = level_of(project, "sqlite:///none", date.today())  # what a fleet asks
+        level, lacking = level_of(
+            project, "sqlite:///none", datetime.now(UTC).date()
+        )  # what a fleet asks
         assert (level, lacking) == (
             found.level,
             [one for one in found.of(level + 1) if one.state != "met"],
