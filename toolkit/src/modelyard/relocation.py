@@ -64,8 +64,8 @@ def former_roots(store: Path, root: Path) -> list[Path]:
         except sqlite3.Error as error:
             if "locked" in str(error):
                 return []
-            age = time.time() - store.stat().st_mtime
-            if "no such table" not in str(error) or not 0 <= age < _PATIENCE:
+            age = abs(time.time() - store.stat().st_mtime)  # a share may have another clock
+            if "no such table" not in str(error) or age >= _PATIENCE:
                 raise UsageError(
                     f"{store} is no MLflow store, or a damaged one ({error}): restore it from a copy; without "
                     "one, delete it and `mlops run azureml/pipelines/train.yml` begins a new one"
