@@ -210,7 +210,7 @@ def test_what_cannot_be_updated_is_refused_with_the_reason(made: Made, kind: str
         "changed": "not committed",
         "untracked in the way": "docs/three.md",
         "unlinked": "cruft link",
-        "broken": "is broken: JSONDecodeError",
+        "broken": "is not readable as JSON",
         "version": "has no version v9",
     }[kind]
     if kind in ("unlinked", "broken"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from modelyard.console import counted
 from modelyard.evidence import Evidence
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.git import asked
 from modelyard.models.version import CHAMPION
 from modelyard.readiness.evidence import Found, Seen
@@ -162,7 +162,7 @@ def _collected(seen: Seen) -> Found:
     from modelyard.yaml_files import read_mapping
 
     file = seen.root / "azureml" / "endpoints" / "online-deployment.yml"
-    if not file.is_file():
+    if not has_file(file):
         return Found(False, "there is no online deployment whose requests are collected")
     collections = (read_mapping(file).get("data_collector") or {}).get("collections") or {}
     enabled = [
@@ -194,7 +194,7 @@ def _policy(seen: Seen) -> Found:
 
 def _rehearsed(seen: Seen) -> Found:
     file = seen.root / ".drill" / "drill.json"
-    if not file.is_file():
+    if not has_file(file):
         return Found(None, "a breach, a retraining and a rollback were never rehearsed here")
     periods = read_json(file)["periods"]
     failed = sum(one["failed"] for one in periods)

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import UsageError
 from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json
 from modelyard.gates import Gates, load_gates
@@ -107,8 +106,5 @@ class Seen:
         )
         found: dict[str, Any] = read_anonymity(self.root)
         for file in folder.glob("evidence/*.json"):
-            try:
-                found[file.stem] = read_json(file, Evidence)
-            except UsageError:
-                continue  # damaged: as good as missing
+            found[file.stem] = read_json(file, Evidence)
         return found
