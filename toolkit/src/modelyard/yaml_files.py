@@ -231,7 +231,7 @@ class LocatedError(ValueError):
 
     def __init__(self, problems: Iterable[tuple[Sequence[str], str]]) -> None:
         """Keep the problems; the text of the error joins them."""
-        self.problems = [(tuple(where), what) for where, what in problems]
+        self.problems = [(tuple(where), shortened(what, 500)) for where, what in problems]
         super().__init__("; ".join(f"{'.'.join(where)}: {what}" for where, what in self.problems))
 
 
