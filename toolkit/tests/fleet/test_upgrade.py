@@ -16,6 +16,7 @@ import psutil
 import pytest
 from modelyard.cli import main
 from modelyard.delivery import update
+from modelyard.delivery.additions import plan_answers
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.fleet.template import STATE
 from modelyard.fleet.upgrade import apply, pick, undo, upgrade_of
@@ -257,6 +258,13 @@ def test_a_damaged_file_is_named_and_no_default_takes_the_place_of_an_answer(
     ):
         pass
     assert any(expected in one for one in [*row_of(made).problems, row_of(made).unjudged])
+
+
+def test_a_template_that_is_not_read_is_told(made: Made) -> None:
+    said: list[str] = []
+    with plan_answers(made.project, lambda _: {"kind": "a"}, "nowhere", said.append) as plan:
+        assert not plan.files
+    assert said == ["nowhere is not read: no answer of this project changes"]
 
 
 @pytest.mark.parametrize("followed", ["main", "stable", "v2"])
