@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -135,7 +136,7 @@ def read_origin(read: Callable[[str], str | None], where: object) -> Origin:
     own = f"{where}/pyproject.toml"
     try:
         toml = tomllib.loads((read("pyproject.toml") or "").removeprefix(MARK))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{own} is not valid TOML: {error}; {RESTORE}") from None
     skip = parse_json(json.dumps(toml, default=str), own, _Pyproject, RESTORE)
     skip = skip.get("tool", {}).get("cruft", {}).get("skip", ())
@@ -200,10 +201,8 @@ class Template:
 
     def need_answers(self, origin: Origin) -> None:
         """Raise UsageError where a project lacks an answer that its own commit asked for: no default takes its place."""
-        questions = read_json(
-            self.folder(origin.commit, origin.state.get("directory")) / "cookiecutter.json"
-        )
-        if lost := [one for one in questions if one[0] != "_" and one not in origin.answers]:
+        questions = _questions(self, origin.commit, origin.state.get("directory"))
+        if lost := [one for one in questions if one not in origin.answers]:
             raise UsageError(f"{STATE} lacks the answers {listed(lost)}; {RESTORE}")
 
     def render(
@@ -249,6 +248,12 @@ class Template:
             return news
         log = ("log", f"--max-count={MOST_SUBJECTS}", "--format=- %s", f"{before}..{after}")
         return git(self.repository, *log).splitlines()
+
+
+@cache
+def _questions(template: Template, commit: str, directory: str | None) -> list[str]:
+    settings = read_json(template.folder(commit, directory) / "cookiecutter.json")
+    return [name for name in settings if not name.startswith("_")]
 
 
 @contextmanager
