@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from modelyard.errors import UsageError
+from modelyard.files import has_file
 
 _ARTIFACTS = "/.mlflow/artifacts/"
 # The columns of MLflow 3 with paths; those that a version does not have are skipped.
@@ -52,7 +53,7 @@ def former_roots(store: Path, root: Path) -> list[Path]:
     Raises:
         UsageError: the file is damaged.
     """
-    if not store.exists():
+    if not has_file(store):
         return []
     while True:
         try:

@@ -160,7 +160,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(
         "missing": "does not exist",
         "no project": "is no project",
         "not yaml": "not valid YAML",
-        "broken state": "is broken: JSONDecodeError",
+        "broken state": "is not readable as JSON",
         "binary": "not UTF-8",
         "a fault": "ZeroDivisionError: division",
     }[kind]

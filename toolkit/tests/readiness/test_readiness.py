@@ -188,6 +188,27 @@ def test_evidence_against_a_criterion_is_not_met(project: Path, name: str, make:
     assert line(project, name).state == "not met"
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (".mlflow/decisions/flight-delay-v1/evidence/decision.json", []),
+        (".mlflow/anonymity/anonymity.json", {"evidence": "fairness", "details": {}}),
+        (".mlflow/decisions/a-v1/reproduction.json", {"version": "1", "at": "2026", "evidence": []}),
+        (".monitor/a/monitor.json", {"details": {"at": "2026", "signals": {"drift": 1}}}),
+        (".drill/drill.json", {"periods": [1]}),
+        (".drill/drill.json", {"periods": []}),
+        (".drill/drill.json", {"periods": [{"failed": "0"}]}),
+        (".drill/drill.json", {}),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_and_not_taken_for_none(
+    project: Path, file: str, content: Any
+) -> None:
+    leave(project, file, content)
+    with pytest.raises(UsageError, match=file):
+        readiness(project)
+
+
 def test_a_champion_that_was_trained_with_uncommitted_changes_is_not_traced(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from urllib.request import url2pathname
 from filelock import FileLock, Timeout
 
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.files import has_file
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
 from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file
 
@@ -388,7 +389,7 @@ def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | N
         sqlite3.Error: the tables are others; use MLflow.
     """
     path = store_file(uri)
-    if not path.is_file():
+    if not has_file(path):
         return [], None
     tags: dict[int, dict[str, str]] = {}
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
@@ -412,7 +413,7 @@ def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | N
 def _champion_row(uri: str, model: str, columns: str) -> tuple[Any, ...] | None:
     """Read the champion's version number and further columns; None where there is no champion."""
     path = store_file(uri)
-    if not path.is_file():
+    if not has_file(path):
         return None
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
         found: tuple[Any, ...] | None = store.execute(
