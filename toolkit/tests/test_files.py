@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.errors import UsageError
 from modelyard.evidence import Evidence
-from modelyard.files import digest, locked, read_json, read_text, write_json, write_text
-from modelyard.yaml_files import read_mapping
+from modelyard.files import digest, has_file, locked, read_json, read_text, write_json, write_text
+from modelyard.yaml_files import read_mapping, read_model
 
 FOLDERS = st.dictionaries(
     st.text("ab", min_size=1, max_size=2), st.text("xy", max_size=2), max_size=3
@@ -109,6 +109,34 @@ def test_a_broken_yaml_file_names_itself_and_what_is_wrong_in_it(
     with pytest.raises(UsageError) as error:
         _ = read_mapping(path)["a"]["path"]
     assert str(error.value).startswith(f"{path}") and message in str(error.value)
+
+
+@pytest.mark.parametrize("made", ["folder", "link"])
+def test_what_is_no_file_is_not_taken_for_none(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "a.json"
+    assert not has_file(path)
+    if made == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    for read in (has_file, read_text, read_json):
+        with pytest.raises(
+            UsageError, match=f"^{path}: expected a file, found a {made}.*; move it"
+        ):
+            read(path)
+
+
+def test_a_long_value_or_key_is_cut_in_a_message(tmp_path: Path) -> None:
+    path, long = tmp_path / "a.yml", "x y" * 5_000  # a key has at most 1,024
+    for text in (
+        f"details: '{long}'",
+        f"'{long[:1_000]}': 1\n'{long[:1_000]}': 1",
+        f"details: {{}}\nmetrics: {{'{long[:1_000]}': a}}",
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match="…") as error:
+            read_model(path, Evidence)
+        assert len(str(error.value).removeprefix(str(path))) < 350
 
 
 def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:

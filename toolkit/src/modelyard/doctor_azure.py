@@ -18,7 +18,7 @@ from typing import Any
 from modelyard.doctor import Finding
 from modelyard.doctor_network import examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
-from modelyard.files import read_json, read_text
+from modelyard.files import has_file, read_json, read_text
 from modelyard.infra.before import SUBSCRIPTION, Az, answered, taken
 from modelyard.infra.snapshot import Planned
 from modelyard.project import load_project
@@ -101,7 +101,7 @@ def _personas(root: Path, role: str | None) -> list[str]:
         UsageError: `role` is none of them.
     """
     file = root / "infra" / "modules" / "persona-roles.json"
-    table = read_json(file) if file.is_file() else {}
+    table = read_json(file) if has_file(file) else {}
     titles = {one["title"].lower().replace(" ", "-"): str(one["title"]) for one in table.values()}
     if role is not None and role not in titles:
         raise UsageError(f"there is no role `{role}`; infra/ has {', '.join(titles)}")
@@ -121,7 +121,7 @@ def _clusters(root: Path) -> Iterator[Cluster]:
     project = load_project(root)
     for name in project.environments:
         file = root / "infra" / f"{name}.bicepparam"
-        text = read_text(file) if file.is_file() else ""
+        text = read_text(file) if has_file(file) else ""
         given = dict(re.findall(r"^param (\w+) = '?([\w.-]+)'?", text, re.MULTILINE))
         if "clusterSize" in given and given.get("clusterMaximum", "").isdigit():
             dedicated = given.get("clusterPriority", "Dedicated") == "Dedicated"

@@ -13,7 +13,7 @@ from typing import Any
 
 from modelyard.doctor import Finding
 from modelyard.errors import CheckFailed
-from modelyard.files import read_json, read_text
+from modelyard.files import has_file, read_json, read_text
 from modelyard.infra.before import SUBSCRIPTION, Az, answered
 from modelyard.yaml_files import read_mapping
 
@@ -57,7 +57,7 @@ def examine_network(az: Az, root: Path, environment: str, region: str) -> Iterat
 def _given(root: Path, environment: str) -> dict[str, str]:
     """Return the texts that a parameter file gives."""
     file = root / "infra" / f"{environment}.bicepparam"
-    return dict(_GIVEN.findall(read_text(file))) if file.is_file() else {}
+    return dict(_GIVEN.findall(read_text(file))) if has_file(file) else {}
 
 
 def _hosts(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import locked, read_text, write_text
+from modelyard.files import has_file, locked, read_text, write_text
 
 TOOLKIT = "modelyard"  # requirements/modelyard.txt pins it for the project's own environments
 READY = ".ready"  # file of a complete environment: the digest of what it was made from
@@ -31,7 +31,7 @@ def requirements_file(root: Path, name: str) -> Path:
         UsageError: neither has one.
     """
     for file in (root / "requirements" / f"{name}.txt", _OWN / f"{name}.txt"):
-        if file.is_file():
+        if has_file(file):
             return file
     missing = root / "requirements" / f"{name}.txt"
     raise UsageError(f"{missing} does not exist; restore it from git")

@@ -65,6 +65,11 @@ def readable(error: OSError) -> str:
     return str(error)
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """Cut a text to `most` characters, the last an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an exception's message, or its name."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

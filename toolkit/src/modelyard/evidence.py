@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from modelyard.errors import UsageError
-from modelyard.files import read_json, write_text
+from modelyard.files import has_file, read_json, write_text
 
 __all__ = ["read_evidence", "write_evidence"]
 
@@ -85,7 +85,7 @@ def read_evidence(folder: Path | str, kind: str) -> dict[str, Any]:
         UsageError: when the file is missing, unreadable, or evidence of another kind.
     """
     path = Path(folder) / f"{kind}.json"
-    if not path.exists():
+    if not has_file(path):
         raise UsageError(f"{path} is missing: run the step that writes it first.")
     evidence: dict[str, Any] = read_json(path)
     if evidence.get("evidence") != kind:
@@ -99,11 +99,14 @@ def anonymity_folder(root: Path) -> Path:
 
 
 def read_anonymity(root: Path) -> dict[str, Any]:
-    """Read what `mlops anonymity` has found, as evidence by its kind; empty where there is none, or a damaged file."""
-    try:
-        return {ANONYMITY: read_evidence(anonymity_folder(root), ANONYMITY)}
-    except UsageError:
-        return {}
+    """Read what `mlops anonymity` has found, as evidence by its kind; empty where there is none.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    folder = anonymity_folder(root)
+    is_there = has_file(folder / f"{ANONYMITY}.json")
+    return {ANONYMITY: read_evidence(folder, ANONYMITY)} if is_there else {}
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, readable
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -25,7 +25,7 @@ def project_root(start: Path | None = None) -> Path:
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / "conf" / "project.yml").is_file():
+        if has_file(folder / "conf" / "project.yml"):
             return folder
     raise UsageError(f"{here} is not inside a project: no conf/project.yml here or above")
 
@@ -94,6 +94,20 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def has_file(path: Path) -> bool:
+    """Tell whether there is a file.
+
+    Raises:
+        UsageError: in its place there is a folder, or a link that leads nowhere.
+    """
+    if (is_folder := path.is_dir()) or (path.is_symlink() and not path.exists()):
+        found = "a folder" if is_folder else f"a link to {path.readlink()}, which does not exist"
+        raise UsageError(
+            f"{path}: expected a file, found {found}; move it away, or restore the file"
+        )
+    return path.exists()
+
+
 def read_text(path: Path, missing: str = "restore it from git") -> str:
     """Read a UTF-8 file, with a byte order mark or without one.
 
@@ -102,16 +116,17 @@ def read_text(path: Path, missing: str = "restore it from git") -> str:
         missing: what to do where there is none.
 
     Raises:
-        UsageError: there is none, or it is not UTF-8.
+        UsageError: there is none, it cannot be read, or it is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist; {missing}") from None
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
         ) from None
+    except OSError as error:
+        said = readable(error) if has_file(path) else f"{path} does not exist; {missing}"
+        raise UsageError(said) from None
 
 
 class MissingKey(UsageError, KeyError):
@@ -123,7 +138,7 @@ class MissingKey(UsageError, KeyError):
 class Read(dict[str, Any]):
     """A mapping of a JSON file; a field that it does not have is an error which names the file."""
 
-    path: Path
+    path: Path | str
 
     def __missing__(self, key: str) -> Any:
         raise MissingKey(f"{self.path} has no field {key!r}: {_MADE}")
@@ -142,6 +157,11 @@ def read_json(path: Path, kind: Any = dict) -> Any:
     Raises:
         UsageError: the file is missing, is not JSON, is of another type, or has a field twice.
     """
+    return parse_json(read_text(path, "run again what writes it"), path, kind)
+
+
+def parse_json(text: str, path: Path | str, kind: Any = dict, remedy: str = _MADE) -> Any:
+    """Parse the text of a JSON file, as of `read_json`; `remedy`: what to do where it is damaged."""
     from pydantic import TypeAdapter, ValidationError
 
     def mapping(pairs: list[tuple[str, Any]]) -> Read:
@@ -154,20 +174,17 @@ def read_json(path: Path, kind: Any = dict) -> Any:
         return found
 
     try:
-        text = path.read_text(encoding="utf-8")
         content = json.loads(text, object_pairs_hook=mapping)
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist") from None
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{path} is not readable as JSON: {error}") from None
-    try:
         found = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the content"
-        said = first["msg"].removeprefix("Input ") + f", found {type(first['input']).__name__}"
+        said = first["msg"].removeprefix("Input ").removeprefix("String ")
+        said += f", found {type(first['input']).__name__}"
         said = "is missing" if first["type"] == "missing" else said
-        raise UsageError(f"{path}: {where} {said}: {_MADE}") from None
+        raise UsageError(f"{path}: {where} {said}: {remedy}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not readable as JSON: {error}; {remedy}") from None
     return found if is_dataclass(kind) else content
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from modelyard.files import has_file
 from modelyard.yaml_files import read_model
 
 Kind = Literal[
@@ -69,7 +70,7 @@ def load_principles(path: Path | None) -> Principles:
     Raises:
         UsageError: it is not YAML, or a field is unknown.
     """
-    return read_model(path, Principles) if path is not None and path.is_file() else Principles()
+    return read_model(path, Principles) if path is not None and has_file(path) else Principles()
 
 
 def shown(principles: Principles, evidence: Mapping[str, Mapping[str, Any] | None]) -> list[Shown]:

@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from modelyard.errors import UsageError
+from modelyard.files import has_file
 
 _ARTIFACTS = "/.mlflow/artifacts/"
 # The columns of MLflow 3 with paths; those that a version does not have are skipped.
@@ -52,7 +53,7 @@ def former_roots(store: Path, root: Path) -> list[Path]:
     Raises:
         UsageError: the file is damaged.
     """
-    if not store.exists():
+    if not has_file(store):
         return []
     while True:
         try:
@@ -64,8 +65,8 @@ def former_roots(store: Path, root: Path) -> list[Path]:
         except sqlite3.Error as error:
             if "locked" in str(error):
                 return []
-            age = time.time() - store.stat().st_mtime
-            if "no such table" not in str(error) or not 0 <= age < _PATIENCE:
+            age = abs(time.time() - store.stat().st_mtime)  # a share may have another clock
+            if "no such table" not in str(error) or age >= _PATIENCE:
                 raise UsageError(
                     f"{store} is no MLflow store, or a damaged one ({error}): restore it from a copy; without "
                     "one, delete it and `mlops run azureml/pipelines/train.yml` begins a new one"

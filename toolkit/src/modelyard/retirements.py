@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from modelyard.errors import UsageError
-from modelyard.files import read_json, write_json
+from modelyard.files import has_file, read_json, write_json
 from modelyard.yaml_files import parse
 
 VARIABLE = "MLOPS_RETIREMENTS_URL"
@@ -159,7 +159,7 @@ def known(root: Path) -> Known:
     """
     shipped, path = _shipped(), root / FILE
     own = f"the toolkit's list, compared with Azure's of {shipped.azure_eol.date}"
-    if not path.is_file():
+    if not has_file(path):
         return Known(shipped.rows, (), own)
     content: Any = read_json(path)
     try:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from modelyard.files import project_root
+from modelyard.files import has_file, project_root
 from modelyard.relocation import check_place
 
 # Each counts where the environment says nothing else.
@@ -72,7 +72,7 @@ def ensure_store(uri: str) -> None:
     if not uri.startswith("sqlite:///"):
         return
     file = store_file(uri)
-    if file.is_file():
+    if has_file(file):
         return
     from filelock import FileLock
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

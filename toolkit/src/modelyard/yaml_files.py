@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from modelyard.errors import UsageError, first_line
+from modelyard.errors import UsageError, first_line, shortened
 from modelyard.files import MissingKey, read_text
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -161,7 +161,7 @@ def parse(text: str, path: Path | None = None) -> Any:
         return loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = str(getattr(error, "problem", None) or error).splitlines()[0]
+        what = shortened(str(getattr(error, "problem", None) or error).splitlines()[0], 200)
         raise ValueError(f":{mark.line + 1 if mark else 1}: not valid YAML: {what}") from None
     except (ValueError, AttributeError, RecursionError) as error:  # of a tag, such as !!timestamp
         raise ValueError(f":1: not valid YAML: {first_line(error)}") from None
@@ -231,7 +231,7 @@ class LocatedError(ValueError):
 
     def __init__(self, problems: Iterable[tuple[Sequence[str], str]]) -> None:
         """Keep the problems; the text of the error joins them."""
-        self.problems = [(tuple(where), what) for where, what in problems]
+        self.problems = [(tuple(where), shortened(what, 500)) for where, what in problems]
         super().__init__("; ".join(f"{'.'.join(where)}: {what}" for where, what in self.problems))
 
 
@@ -275,7 +275,7 @@ def _keys_in_file(content: Any, location: Sequence[int | str]) -> list[int | str
 
 
 def _message(keys: Sequence[int | str], error: Any, model: type[BaseModel]) -> str:
-    place = ".".join(map(str, keys)) or "file"
+    place = ".".join(shortened(str(key)) for key in keys) or "file"
     kind = error["type"]
     if kind == "extra_forbidden":
         return f"{place}: no such field{did_you_mean(str(keys[-1]), _fields(model, error['loc']))}"
@@ -283,12 +283,14 @@ def _message(keys: Sequence[int | str], error: Any, model: type[BaseModel]) -> s
         return f"{place}: this field is missing"
     if kind == "union_tag_invalid":
         expected, tag = error["ctx"]["expected_tags"], error["ctx"]["tag"]
-        return f"{place}.type: expected one of {expected}, found {tag!r}"
+        return f"{place}.type: expected one of {expected}, found {shortened(repr(tag))}"
     if kind == "union_tag_not_found":
         return f"{place}.type: this field is missing"
     text, value = error["msg"].removeprefix("Value error, "), error["input"]
     is_said = isinstance(value, (dict, list)) or "found" in text
-    return f"{place}: {text[0].lower()}{text[1:]}" + ("" if is_said else f", found {value!r}")
+    return f"{place}: {text[0].lower()}{text[1:]}" + (
+        "" if is_said else f", found {shortened(repr(value))}"
+    )
 
 
 def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:

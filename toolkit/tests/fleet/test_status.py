@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from modelyard.models.registry import Registry
 from tests.fleet.small_template import Made, commit, make, write
 from tests.project import TEMPLATE
 
-TODAY = date.today()
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def row_of(made: Made, folder: Path | None = None, place: str | None = None) -> 
     where = place or str(folder or made.project)
     repository = Repository(where, "x", place is not None, updates=True)
     work = made.template.parent / "work"
-    question = Question(Template(made.template, work, Path(sys.executable)), None, TODAY)
+    question = Question(Template(made.template, work, Path(sys.executable)), None, today())
     [row] = examine([repository], question, 1)
     return row
 
@@ -92,7 +94,7 @@ def test_the_fast_rendering_is_that_of_cookiecutter_for_every_choice(tmp_path: P
 
 def test_without_the_template_differences_are_not_judged(made: Made) -> None:
     repository = Repository(str(made.project), "x", is_address=False, updates=True)
-    [row] = examine([repository], Question(None, None, TODAY), 1)
+    [row] = examine([repository], Question(None, None, today()), 1)
     assert (row.changed, row.deleted) == (None, None)
     assert "--template" in row.unjudged
 
@@ -158,7 +160,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(
         "missing": "does not exist",
         "no project": "is no project",
         "not yaml": "not valid YAML",
-        "broken state": "is broken: JSONDecodeError",
+        "broken state": "is not readable as JSON",
         "binary": "not UTF-8",
         "a fault": "ZeroDivisionError: division",
     }[kind]

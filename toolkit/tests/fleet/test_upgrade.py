@@ -16,12 +16,14 @@ import psutil
 import pytest
 from modelyard.cli import main
 from modelyard.delivery import update
+from modelyard.delivery.additions import plan_answers
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.fleet.template import STATE
 from modelyard.fleet.upgrade import apply, pick, undo, upgrade_of
 from modelyard.git import git
 
 from tests.fleet.small_template import LINES, WORKFLOW, Made, commit, make, workflow, write
+from tests.fleet.test_status import row_of
 
 
 @pytest.fixture
@@ -210,7 +212,7 @@ def test_what_cannot_be_updated_is_refused_with_the_reason(made: Made, kind: str
         "changed": "not committed",
         "untracked in the way": "docs/three.md",
         "unlinked": "cruft link",
-        "broken": "is broken: JSONDecodeError",
+        "broken": "is not readable as JSON",
         "version": "has no version v9",
     }[kind]
     if kind in ("unlinked", "broken"):
@@ -226,6 +228,43 @@ def test_what_cannot_be_updated_is_refused_with_the_reason(made: Made, kind: str
         assert upgrade is not None
         apply(root, upgrade)
     assert snapshot(root)[0::2] == before[0::2]
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "expected"),
+    [
+        (STATE, '"template": "', '"was": "', ".cruft.json: template is missing"),
+        (STATE, '"directory": null', '"directory": 1', ".cruft.json: directory should be"),
+        (STATE, '"directory": null', '"directory": "x"', "no x/cookiecutter.json"),
+        (STATE, '"name": "late"', '"called": "late"', "lacks the answers name"),
+        (STATE, '"name": "late"', '"name": 1', "lacks the answers name"),
+        (STATE, '"kind": "a"', '"kind": ["a"]', "lacks the answers kind"),
+        ("pyproject.toml", '["README.md", "src"]', '"src"', "pyproject.toml: tool.cruft.skip should be"),
+        ("pyproject.toml", '"src"]', "1]", "pyproject.toml: tool.cruft.skip.1 should be"),
+        ("pyproject.toml", "[tool.cruft]", "tool = 1", "pyproject.toml: tool should be"),
+        ("pyproject.toml", "[tool.cruft]", "[tool", "pyproject.toml is not valid TOML"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_and_no_default_takes_the_place_of_an_answer(
+    made: Made, file: str, before: str, after: str, expected: str
+) -> None:
+    text = (made.project / file).read_text()
+    assert before in text
+    write(made.project, {file: text.replace(before, after)})
+    commit(made.project)
+    with (
+        pytest.raises(UsageError, match=expected),
+        upgrade_of(made.project, None, str(made.template), print),
+    ):
+        pass
+    assert any(expected in one for one in [*row_of(made).problems, row_of(made).unjudged])
+
+
+def test_a_template_that_is_not_read_is_told(made: Made) -> None:
+    said: list[str] = []
+    with plan_answers(made.project, lambda _: {"kind": "a"}, "nowhere", said.append) as plan:
+        assert not plan.files
+    assert said == ["nowhere is not read: no answer of this project changes"]
 
 
 @pytest.mark.parametrize("followed", ["main", "stable", "v2"])

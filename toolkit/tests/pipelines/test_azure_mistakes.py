@@ -364,6 +364,7 @@ MISTAKES = [
     (TRAIN, "rate: 0.1", "rate:", 12, "it is empty"),
     (TRAIN, "command: python", "commands: python", 7, "did you mean `command`?"),
     (TRAIN, "type: command", "type: commandJob", 2, "expected one of command, parallel"),
+    (TRAIN, "$schema: http", "$schema: []\ndescription: http", 1, "$schema: expected text, found list"),
     (TRAIN, "commandJob.schema", "sweepJob.schema", 1, "$schema is that of a sweep job"),
     (ALL, "  fit:\n    type", "  Fit:\n    type", 14, "expected lower-case letters"),
     (ALL, "component: ../components/fit.yml", "component: ../components/both.yml", 16, "needs a command component"),

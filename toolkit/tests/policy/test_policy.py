@@ -283,6 +283,15 @@ def test_a_policy_is_signed_by_its_commit_or_a_tag(
         assert str(found).endswith("signature not checked")
 
 
+def test_keys_without_a_policy_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AI_FACTORY_POLICY", raising=False)
+    with (
+        pytest.raises(UsageError, match="no effect without a policy: give --policy"),
+        policy_file(None, tmp_path),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("keys", "change", "message"),
     [

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,9 @@ def test_levels_are_reached_one_by_one_as_evidence_and_answers_come(project: Pat
         assert line(project, name).state == "met"
         found = readiness(project)
         reached.append(found.level)
-        level, lacking = level_of(project, "sqlite:///none", date.today())  # what a fleet asks
+        level, lacking = level_of(
+            project, "sqlite:///none", datetime.now(UTC).date()
+        )  # what a fleet asks
         assert (level, lacking) == (
             found.level,
             [one for one in found.of(level + 1) if one.state != "met"],
@@ -184,6 +186,27 @@ def test_evidence_against_a_criterion_is_not_met(project: Path, name: str, make:
     }
     leave(project, files[name], make)
     assert line(project, name).state == "not met"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (".mlflow/decisions/flight-delay-v1/evidence/decision.json", []),
+        (".mlflow/anonymity/anonymity.json", {"evidence": "fairness", "details": {}}),
+        (".mlflow/decisions/a-v1/reproduction.json", {"version": "1", "at": "2026", "evidence": []}),
+        (".monitor/a/monitor.json", {"details": {"at": "2026", "signals": {"drift": 1}}}),
+        (".drill/drill.json", {"periods": [1]}),
+        (".drill/drill.json", {"periods": []}),
+        (".drill/drill.json", {"periods": [{"failed": "0"}]}),
+        (".drill/drill.json", {}),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_and_not_taken_for_none(
+    project: Path, file: str, content: Any
+) -> None:
+    leave(project, file, content)
+    with pytest.raises(UsageError, match=file):
+        readiness(project)
 
 
 def test_a_champion_that_was_trained_with_uncommitted_changes_is_not_traced(

@@ -13,12 +13,12 @@ from modelyard.charter.history import Known, Tried
 from modelyard.charter.marked import write_marked
 from modelyard.console import counted, short_commit
 from modelyard.errors import UsageError
-from modelyard.evidence import Evidence
 from modelyard.files import editing, read_json, relative, write_text
 from modelyard.fleet.reuse import parts_of
 from modelyard.pipelines.store import all_runs
 from modelyard.principles import load_principles, shown
 from modelyard.project import author
+from modelyard.readiness.evidence import Monitored
 from modelyard.reports.card.content import Part, Table
 from modelyard.reports.card.markdown import escaped, part_lines
 from modelyard.reports.card.scorecard import STATES
@@ -209,7 +209,7 @@ def _monitor(known: Known) -> Part:
     if file is None:
         said = "Not known: no monitor has run on this machine (mlops monitor; of an environment: --environment)."
         return Part("Last monitor report", (said,))
-    details = read_json(file, Evidence)["details"]
+    details = read_json(file, Monitored)["details"]
     said = f"{details['at'][:10]}, v{details['model']['version']}: {details['verdict']}."
     signals = [f"{name}: {one['verdict']}" for name, one in details["signals"].items()]
     return Part("Last monitor report", (said,), signals)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import read_text, write_text
+from modelyard.files import has_file, read_text, write_text
 
 BEGIN = "<!-- `mlops charter` writes from here to the next mark; write above or below. -->"
 END = "<!-- Written by `mlops charter`, digest {}: once edited, only --force replaces it. -->"
@@ -24,7 +24,7 @@ def write_marked(path: Path, part: str, *, before: str, after: str, force: bool)
         UsageError: somebody has edited the part, and not `force`; or its marks are missing.
     """
     new = f"{BEGIN}\n\n{part.strip()}\n\n{END.format(_digest(part))}"
-    if not path.exists():
+    if not has_file(path):
         write_text(path, f"{before}\n\n{new}\n\n{after}\n")
         return
     text = read_text(path)

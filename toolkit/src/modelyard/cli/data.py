@@ -13,7 +13,7 @@ import typer
 from modelyard.cli.terminal import JsonOption, alone, print_path
 from modelyard.console import counted
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import project_root, relative
+from modelyard.files import has_file, project_root, relative
 
 if TYPE_CHECKING:
     from modelyard.evaluation.anonymity import Anonymity
@@ -78,7 +78,7 @@ def contract(
         force=force,
     )
     monitor_file = root / "azureml" / "monitoring" / "monitor.yml"
-    if monitor_file.is_file():
+    if has_file(monitor_file):
         from modelyard.monitoring.follow_contract import follow_contract
 
         try:

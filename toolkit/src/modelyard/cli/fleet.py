@@ -49,7 +49,7 @@ def status(
     Example: mlops fleet status fleet.txt --template ../template --html fleet.html
     """
     from contextlib import ExitStack
-    from datetime import date
+    from datetime import UTC, datetime
 
     from modelyard.console import console, table
     from modelyard.fleet.hub import HEADINGS, below, cells, render
@@ -58,7 +58,7 @@ def status(
     from modelyard.fleet.template import opened
     from modelyard.policy.model import policy_file, read_policy
 
-    repositories, today = read_fleet(file), date.today()
+    repositories, today = read_fleet(file), datetime.now(UTC).date()
     with ExitStack() as stack:
         known = template and stack.enter_context(opened(template, say, Path.cwd()))
         named = stack.enter_context(policy_file(policy, signers))

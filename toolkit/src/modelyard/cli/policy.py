@@ -53,7 +53,7 @@ def check(
 
     Example: mlops policy check --policy ../platform/policy.yml
     """
-    from datetime import date
+    from datetime import UTC, datetime
 
     from modelyard.policy.check import check_project
     from modelyard.policy.model import VARIABLE, policy_file, read_policy
@@ -66,7 +66,7 @@ def check(
             )
             print(json.dumps({"policy": None}) if as_json else message)
             return
-        verdict = check_project(root, read_policy(found.file), found.file, date.today())
+        verdict = check_project(root, read_policy(found.file), found.file, datetime.now(UTC).date())
     if as_json:
         print(json.dumps({"policy": found.name, "signer": found.signer, **asdict(verdict)}))
     else:

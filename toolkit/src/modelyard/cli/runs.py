@@ -13,7 +13,7 @@ from modelyard.cli.terminal import JsonOption, print_decision, print_path
 from modelyard.console import console as open_console
 from modelyard.console import counted
 from modelyard.errors import UsageError
-from modelyard.files import project_root, read_json, relative, write_text
+from modelyard.files import has_file, project_root, read_json, relative, write_text
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
         raise
     page = result.folder / "register" / "page" / "report.html"
     file = result.folder / "register" / "decision" / "decision.json"
-    decision = read_json(file)["details"] if file.is_file() else None
+    decision = read_json(file)["details"] if has_file(file) else None
     if as_json:
         print(
             json.dumps(

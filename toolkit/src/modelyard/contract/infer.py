@@ -35,7 +35,7 @@ from modelyard.contract.target import check_time, read_target, round_down
 from modelyard.contract.yaml_lines import entry
 from modelyard.data.table import Table, read_file
 from modelyard.data.times import check_format, check_zone
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, shortened
 from modelyard.files import read_text, relative, write_text
 from modelyard.yaml_files import did_you_mean, read_yaml
 
@@ -469,9 +469,5 @@ def _range(profile: Profile, rule: Column) -> str:
     if profile.type == "datetime":
         low, high = profile.values.min(), profile.values.max()
         return f"{low:%Y-%m-%d} to {high:%Y-%m-%d}"
-    listed = ", ".join(_short(shown(value)) for value in profile.counts.index[:4])
+    listed = ", ".join(shortened(shown(value), 20) for value in profile.counts.index[:4])
     return listed + (", …" if profile.distinct > 4 else "")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 20 else text[:19] + "…"

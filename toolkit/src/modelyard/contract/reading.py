@@ -12,7 +12,7 @@ from modelyard.console import listed
 from modelyard.contract.model import Contract
 from modelyard.data.cells import described, parse
 from modelyard.data.table import read_file
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, shortened
 from modelyard.yaml_files import did_you_mean
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
             found = table.columns[name].at(row)
             complaints.append(
                 f'{table.path}, column "{name}": expected {described(rule)} in every row, found '
-                f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {found!r}. "
+                f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {shortened(repr(found))}. "
                 "Correct the table, or the column's type in the contract."
             )
         columns[name] = parsed.values

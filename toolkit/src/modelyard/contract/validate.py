@@ -17,7 +17,7 @@ from modelyard.console import table as printed
 from modelyard.contract.model import Column, Contract, load_contract
 from modelyard.data.cells import Parsed, described, parse
 from modelyard.data.table import Table
-from modelyard.errors import CheckFailed
+from modelyard.errors import CheckFailed, shortened
 from modelyard.evidence import write_evidence
 from modelyard.yaml_files import did_you_mean
 
@@ -183,15 +183,17 @@ def _class_complaint(frame: pd.DataFrame, contract: Contract) -> tuple[str, str]
     shares = class_shares(frame, contract)
     unknown = [value for value in shares if goal.classes and value not in goal.classes]
     if unknown:
-        listed = ", ".join(shown(value) for value in goal.classes or ())
-        return f"classes {listed}", ", ".join(shown(value) for value in unknown[:EXAMPLES])
+        listed = ", ".join(shortened(shown(value)) for value in goal.classes or ())
+        return f"classes {listed}", ", ".join(
+            shortened(shown(value)) for value in unknown[:EXAMPLES]
+        )
     if goal.kind == "binary" and len(shares) != 2:
-        listed = ", ".join(shown(value) for value in list(shares)[:EXAMPLES])
+        listed = ", ".join(shortened(shown(value)) for value in list(shares)[:EXAMPLES])
         return "two classes", f"{len(shares)}: {listed}"
     rarest = min(shares, key=lambda value: shares[value])
     if shares[rarest] < goal.min_share or shares[rarest] == 0:
         expected = f"each class in at least {goal.min_share:.1%} of rows"
-        return expected, f"{shown(rarest)} in {shares[rarest]:.2%}"
+        return expected, f"{shortened(shown(rarest))} in {shares[rarest]:.2%}"
     return None
 
 
@@ -284,7 +286,7 @@ def _row_violation(
         found,
         rows=int(broken.sum()),
         share=float(broken.mean()),
-        examples=tuple(list(dict.fromkeys(examples))[:EXAMPLES]),
+        examples=tuple(shortened(one) for one in list(dict.fromkeys(examples))[:EXAMPLES]),
         first_rows=tuple(int(row) + 1 for row in np.flatnonzero(broken)[:EXAMPLES]),
     )
 

@@ -26,7 +26,7 @@ from modelyard.data.table import (
     sniff,
     unpacked,
 )
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, shortened
 
 BATCH_ROWS = 1 << 16
 READ_BYTES = 1 << 20  # of a Parquet column at a time, however long its row groups are
@@ -260,7 +260,7 @@ def _csv_reader(path: Path, layout: tuple[str, int], columns: list[str], refused
     delimiter, width = layout
 
     def keep_place(row: Any) -> str:
-        text = row.text if len(row.text) <= SHOWN else row.text[:SHOWN] + "…"
+        text = shortened(row.text, SHOWN)
         is_open = "\n" in row.text and row.text.count('"') % 2
         what = (
             OPEN_QUOTE

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import write_text
+from modelyard.files import has_file, write_text
 from modelyard.fleet.merge import Kind, Upgrade
 from modelyard.fleet.upgrade import apply, origin_of, pick, upgrade_of
 
@@ -111,7 +111,7 @@ def plan_answers(
         root: of the project.
         choose: takes the project's answers, returns those that are to change.
         template: path or URL of a clone; default: what .cruft.json says.
-        say: takes a line before packages are installed.
+        say: takes a line before packages are installed, and where `template` is not read.
 
     Raises:
         UsageError: the project does not say where it came from, the template cannot be reached, does not
@@ -128,6 +128,8 @@ def plan_answers(
         wanted = LAPTOP | wanted
     new = {name: value for name, value in wanted.items() if old[name] != value}
     if not new:
+        if template:
+            say(f"{template} is not read: no answer of this project changes")
         yield Plan({}, [])
         return
     changed = {name: (meant[name], value) for name, value in wanted.items() if meant[name] != value}
@@ -154,7 +156,7 @@ def plan_files(root: Path, files: Mapping[Path, bytes], replaced: Sequence[Path]
     changes = []
     for path, content in files.items():
         name = path.relative_to(root).as_posix()
-        before = path.read_bytes() if path.is_file() else None
+        before = path.read_bytes() if has_file(path) else None
         if before == content:
             continue
         if before is not None and path not in replaced:

@@ -9,6 +9,7 @@ from typing import Any
 from modelyard.azure import Workspace, azure_errors, or_none, patiently
 from modelyard.delivery.share import SERVE
 from modelyard.errors import UsageError
+from modelyard.files import has_file
 from modelyard.models.adoption import ENVIRONMENT
 from modelyard.models.assets import Say, pin_environment
 from modelyard.models.registry import Registry
@@ -32,7 +33,7 @@ def deploy_batch(root: Path, project: Project, workspace: Workspace, say: Say) -
     from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
     files = root / FOLDER
-    if not (files / "batch-deployment.yml").is_file():
+    if not has_file(files / "batch-deployment.yml"):
         raise UsageError(
             f"{FOLDER / 'batch-deployment.yml'} does not exist: there is no batch endpoint"
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from modelyard.delivery.provider import Provider
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import write_json
+from modelyard.files import has_file, write_json
 from modelyard.gates import load_gates
 
 ENDPOINTS = Path("azureml") / "endpoints"
@@ -27,7 +27,7 @@ def deploy_commands(root: Path, environment: str, version: str) -> list[list[str
     if _has(root, "online"):
         release = ["release", "--endpoint", environment, "--version", version]
         commands.append(
-            [*release, "--approval", str(APPROVAL)] if (root / APPROVAL).is_file() else release
+            [*release, "--approval", str(APPROVAL)] if has_file(root / APPROVAL) else release
         )
     if _has(root, "batch"):
         # A batch deployment is that of the champion.
@@ -65,7 +65,7 @@ def roll_back(root: Path, environment: str) -> int:
 
 
 def _has(root: Path, kind: str) -> bool:
-    return (root / ENDPOINTS / f"{kind}-endpoint.yml").is_file()
+    return has_file(root / ENDPOINTS / f"{kind}-endpoint.yml")
 
 
 def run_all(root: Path, commands: Sequence[Sequence[str]]) -> int:

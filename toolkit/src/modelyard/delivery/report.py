@@ -10,7 +10,7 @@ from modelyard.contract.take_sample import ABOUT, Sample
 from modelyard.delivery.provider import Provider
 from modelyard.errors import UsageError
 from modelyard.evidence import Evidence
-from modelyard.files import read_json, write_text
+from modelyard.files import has_file, read_json, write_text
 from modelyard.pipelines.store import RunState, all_runs
 from modelyard.project import load_project
 
@@ -37,7 +37,7 @@ def write_summary(root: Path, output: Path, sample: Path | None) -> Path:
     """
     runs = all_runs(root / ".runs")
     lines = [f"# {load_project(root).title}: the training of this change", ""]
-    if sample and (sample / ABOUT).is_file():
+    if sample and has_file(sample / ABOUT):
         lines += [
             f"Trained on the runner, without Azure: {Sample(**read_json(sample / ABOUT))}.",
             "",
@@ -53,7 +53,7 @@ def write_summary(root: Path, output: Path, sample: Path | None) -> Path:
 
 def _run(folder: Path, state: RunState, output: Path) -> list[str]:
     decision = folder / "register" / "decision" / "decision.json"
-    if state.status == "completed" and decision.is_file():
+    if state.status == "completed" and has_file(decision):
         lines = _verdict(read_json(decision, Evidence)["details"])
     else:
         lines = [f"❌ **The pipeline `{state.pipeline}` did not complete ({state.status}).**", ""]

@@ -15,7 +15,7 @@ from modelyard.azure import Workspace, azure_errors, patiently
 from modelyard.data.stream import read_columns
 from modelyard.delivery.share import open_registry
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import digest, write_text
+from modelyard.files import digest, has_file, write_text
 from modelyard.models.assets import Say, context_digest, environment_file, exists
 from modelyard.pipelines.azure_kinds import kind_of
 from modelyard.pipelines.snapshot import snapshot_digest
@@ -155,7 +155,7 @@ def load_shared(root: Path) -> dict[str, dict[str, dict[str, Shared]]]:
     Raises:
         UsageError: the file is wrong.
     """
-    return read_model(root / FILE, _File).registries if (root / FILE).is_file() else {}
+    return read_model(root / FILE, _File).registries if has_file(root / FILE) else {}
 
 
 def _record(root: Path, registry: str, step: Step) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import read_text
+from modelyard.files import has_file, read_text
 from modelyard.infra.rename import LONGEST
 from modelyard.yaml_files import parse
 
@@ -50,10 +50,10 @@ def stage_files(root: Path, name: str) -> dict[Path, bytes]:
     }
     files = {}
     for file, edit in edits.items():
-        if (path := root / file).is_file():
+        if has_file(path := root / file):
             files[path] = edit(read_text(path), name, file.as_posix()).encode()
     parameters = root / "infra" / f"{name}.bicepparam"
-    if not parameters.is_file():
+    if not has_file(parameters):
         files[parameters] = _parameters(root / "infra", name).encode()
     return files
 

@@ -30,6 +30,7 @@ def differences(root: Path, origin: Origin, template: Template) -> tuple[list[st
     Raises:
         UsageError: the template's repository does not have the project's version.
     """
+    template.need_answers(origin)
     changed, deleted = [], []
     for path, digest in given(origin, template).items():
         if path == STATE or origin.is_skipped(path):
@@ -67,7 +68,7 @@ class _Version:
     def __init__(self, template: Template, commit: str, directory: str) -> None:
         self._template, self._commit = template, template.commit(commit)
         self._present: dict[tuple[str, ...], list[str]] = {}
-        folder = template.checkout(commit) / directory
+        folder = template.folder(commit, directory)
         settings = json.loads((folder / "cookiecutter.json").read_text(encoding="utf-8"))
         self.choices = sorted(k for k, v in settings.items() if type(v) is list and k[0] != "_")
         self.copied = tuple(settings.get("_copy_without_render", ()))

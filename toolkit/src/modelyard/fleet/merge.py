@@ -137,6 +137,7 @@ def merged(
         head = store.head
         origin = read_origin(lambda name: store.text(f"{head}:{name}"), repository)
         before = after = template.commit(origin.commit)
+        template.need_answers(origin)
         followed = template.branch(origin.state.get("checkout"))
         if answers is not None:
             origin = replace(origin, skip=())  # what other answers change is wanted everywhere

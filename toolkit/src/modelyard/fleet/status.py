@@ -14,7 +14,7 @@ from typing import Any
 
 from modelyard.errors import ModelyardError, readable
 from modelyard.evidence import Evidence
-from modelyard.files import read_json, read_text, relative
+from modelyard.files import has_file, read_json, read_text, relative
 from modelyard.fleet.given import differences
 from modelyard.fleet.repositories import Repository, files_of
 from modelyard.fleet.template import STATE, Template, read_origin
@@ -152,7 +152,7 @@ def _fill(row: Row, root: Path, question: Question) -> None:
 def owner_of(root: Path, otherwise: str) -> str:
     """Return whom CODEOWNERS asks about everything; the last line that fits counts."""
     for name in OWNERS:
-        if (root / name).is_file():
+        if has_file(root / name):
             lines = read_text(root / name).splitlines()
             all_files = [
                 words[1:] for line in lines if (words := line.split("#")[0].split())[:1] == ["*"]
@@ -164,7 +164,7 @@ def owner_of(root: Path, otherwise: str) -> str:
 
 def _toolkit(root: Path) -> str:
     path = root / "requirements" / "modelyard.txt"
-    text = read_text(path) if path.is_file() else ""
+    text = read_text(path) if has_file(path) else ""
     found = re.search(r"^modelyard==([^\s;\\]+)", text, re.MULTILINE)
     return found[1] if found else ""
 
@@ -172,7 +172,7 @@ def _toolkit(root: Path) -> str:
 def _of_template(row: Row, root: Path, question: Question, _: Documents) -> None:
     def read(name: str) -> str | None:
         path = root / name
-        return read_text(path) if path.is_file() else None
+        return read_text(path) if has_file(path) else None
 
     if read(STATE) is None:
         row.unjudged = f"it has no {STATE}; `cruft link` writes it"
@@ -205,7 +205,7 @@ def _champion(row: Row, root: Path, question: Question, files: Documents) -> Non
     row.champion = {"version": number, "age_days": age, "verdict": decided or "not judged"}
     folder = Path(".mlflow") / "decisions" / f"{model}-v{number}"
     evidence = root / folder / "evidence" / "decision.json"
-    if evidence.is_file():
+    if has_file(evidence):
         row.champion["verdict"] = str(read_json(evidence, Evidence)["details"]["verdict"])
     pages = ("report.html", "card.html")
     row.pages = [(folder / one).as_posix() for one in pages if (root / folder / one).is_file()]

@@ -12,15 +12,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
+
+from modelyard.console import listed
 from modelyard.environments import environment_python
 from modelyard.errors import UsageError
+from modelyard.files import parse_json, read_json
 from modelyard.git import asked, git
 
 STATE = ".cruft.json"
+RESTORE = "restore it from git"
+MARK = "\ufeff"  # the byte order mark
 POLICY = "AI_FACTORY_POLICY"  # is about new projects; an update asks nothing
 LOG = "CHANGELOG.md"
 MOST_SUBJECTS = 20
@@ -83,6 +90,33 @@ class Origin:
         return any(fnmatch(one, pattern.rstrip("/")) for one in above for pattern in self.skip)
 
 
+class _Context(BaseModel):
+    cookiecutter: dict[str, Any]
+
+
+class _State(BaseModel):
+    """The fields of .cruft.json that an update needs."""
+
+    template: Annotated[str, Field(min_length=1)]
+    commit: Annotated[str, Field(min_length=1)]
+    context: _Context
+    directory: str | None = None
+    checkout: str | None = None
+    skip: list[str] = []
+
+
+class _Cruft(BaseModel):
+    skip: list[str] = []
+
+
+class _Tool(BaseModel):
+    cruft: _Cruft = _Cruft()
+
+
+class _Pyproject(BaseModel):
+    tool: _Tool = _Tool()
+
+
 def read_origin(read: Callable[[str], str | None], where: object) -> Origin:
     """Read where a project came from.
 
@@ -98,16 +132,15 @@ def read_origin(read: Callable[[str], str | None], where: object) -> Origin:
         raise UsageError(
             f"{where} has no {STATE}, so that its template is not known; `cruft link TEMPLATE` writes it"
         )
+    state = parse_json(text.removeprefix(MARK), f"{where}/{STATE}", _State, RESTORE)
+    own = f"{where}/pyproject.toml"
     try:
-        state = json.loads(text)
-        own = tomllib.loads(read("pyproject.toml") or "").get("tool", {}).get("cruft", {})
-        origin = Origin(state, (*own.get("skip", ()), *state.get("skip", ())))
-        if not (origin.commit and state["template"] and isinstance(origin.context, dict)):
-            raise ValueError("a field is empty")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{where}: {STATE} or pyproject.toml is broken: {type(error).__name__}: {error}"
-        raise UsageError(f"{message}; restore it from git") from None
-    return origin
+        toml = tomllib.loads((read("pyproject.toml") or "").removeprefix(MARK))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{own} is not valid TOML: {error}; {RESTORE}") from None
+    skip = parse_json(json.dumps(toml, default=str), own, _Pyproject, RESTORE)
+    skip = skip.get("tool", {}).get("cruft", {}).get("skip", ())
+    return Origin(state, (*skip, *state.get("skip", ())))
 
 
 class Template:
@@ -153,6 +186,25 @@ class Template:
                         raise
         return folder
 
+    def folder(self, commit: str, directory: str | None) -> Path:
+        """Return the folder of a commit with the cookiecutter.json that a project was made by.
+
+        Raises:
+            UsageError: there is none.
+        """
+        name = Path(directory or "", "cookiecutter.json")
+        folder = self.checkout(commit) / name.parent
+        if not (folder / name.name).is_file():
+            where = f"the template has no {name} at {commit[:8]}"
+            raise UsageError(f"{where}; `directory` in {STATE} says where it is")
+        return folder
+
+    def need_answers(self, origin: Origin) -> None:
+        """Raise UsageError where a project lacks an answer that its own commit asked for: no default takes its place."""
+        questions = _questions(self, origin.commit, origin.state.get("directory"))
+        if lost := [one for one in questions if one not in origin.answers]:
+            raise UsageError(f"{STATE} lacks the answers {listed(lost)}; {RESTORE}")
+
     def render(
         self, jobs: list[tuple[str, Origin]], into: Path, *, judged: bool = False
     ) -> list[tuple[Path, Any]]:
@@ -171,7 +223,7 @@ class Template:
         """
         asked_for = []
         for number, (commit, origin) in enumerate(jobs):
-            template = self.checkout(commit) / (origin.state.get("directory") or "")
+            template = self.folder(commit, origin.state.get("directory"))
             asked_for.append([str(template), str(into / str(number)), origin.answers])
         environment = {k: v for k, v in os.environ.items() if judged or k != POLICY}
         # The hooks say less where a project is made to be compared, and see that by its folder.
@@ -196,6 +248,12 @@ class Template:
             return news
         log = ("log", f"--max-count={MOST_SUBJECTS}", "--format=- %s", f"{before}..{after}")
         return git(self.repository, *log).splitlines()
+
+
+@cache
+def _questions(template: Template, commit: str, directory: str | None) -> list[str]:
+    settings = read_json(template.folder(commit, directory) / "cookiecutter.json")
+    return [name for name in settings if not name.startswith("_")]
 
 
 @contextmanager

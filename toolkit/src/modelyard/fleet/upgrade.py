@@ -11,7 +11,7 @@ from pathlib import Path
 
 from modelyard.console import listed
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import read_text
+from modelyard.files import has_file, read_text
 from modelyard.fleet.merge import MAIL, MERGE, TITLE, Upgrade, merged
 from modelyard.fleet.template import STATE, Origin, opened, read_origin
 from modelyard.git import asked, git
@@ -53,7 +53,7 @@ def origin_of(root: Path) -> Origin:
         UsageError: the project was not made with cruft, or a file cannot be read.
     """
     state = root / STATE
-    text = read_text(state) if state.is_file() else None
+    text = read_text(state) if has_file(state) else None
     return read_origin(lambda name: text if name == STATE else None, root)
 
 

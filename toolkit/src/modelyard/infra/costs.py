@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from modelyard.files import has_file
 from modelyard.infra.compiler import AT_ONCE, planned
 from modelyard.infra.snapshot import Planned
 from modelyard.project import load_project
@@ -91,7 +92,7 @@ def table(root: Path) -> str:
 def _instances(root: Path) -> float | None:
     """Return what the instances of the online deployment cost; None without one, or of a size without a price."""
     file = root / DEPLOYMENT
-    given = read_mapping(file) if file.is_file() else {}
+    given = read_mapping(file) if has_file(file) else {}
     price = INSTANCES.get(str(given.get("instance_type")).lower())
     return None if price is None else price * int(given.get("instance_count", 1))
 

@@ -20,7 +20,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.files import locked
+from modelyard.files import has_file, locked
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
 from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file
 
@@ -377,7 +377,7 @@ def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | N
         sqlite3.Error: the tables are others; use MLflow.
     """
     path = store_file(uri)
-    if not path.is_file():
+    if not has_file(path):
         return [], None
     tags: dict[int, dict[str, str]] = {}
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
@@ -401,7 +401,7 @@ def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | N
 def _champion_row(uri: str, model: str, columns: str) -> tuple[Any, ...] | None:
     """Read the champion's version number and further columns; None where there is no champion."""
     path = store_file(uri)
-    if not path.is_file():
+    if not has_file(path):
         return None
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
         found: tuple[Any, ...] | None = store.execute(

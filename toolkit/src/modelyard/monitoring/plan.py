@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from modelyard.contract.model import Contract
 from modelyard.data.cells import Reading
 from modelyard.evidence import Evidence
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.monitoring.schedule import (
     AttributionDrift,
     DataDrift,
@@ -174,7 +174,7 @@ def _chosen_features(signal: DataDrift | DataQuality, sources: Sources) -> list[
     if not isinstance(wanted, TopFeatures) or sources.champion is None:
         return contract.features
     file = sources.champion.paths["evidence"] / "importance.json"
-    if not file.is_file():
+    if not has_file(file):
         return contract.features
     ranked = [str(row["name"]) for row in read_json(file, Evidence)["details"]["features"]]
     known = [name for name in ranked if name in contract.features]

@@ -12,7 +12,7 @@ from typing import Any
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
 from modelyard.evidence import plain
-from modelyard.files import write_json, write_text
+from modelyard.files import has_file, write_json, write_text
 from modelyard.models.registry import Located, locate
 from modelyard.monitoring import performance
 from modelyard.monitoring.follow_contract import check_agreement
@@ -130,7 +130,7 @@ def locate_champion(root: Path, project: Project, place: Path) -> Located | None
 def _contract_file(root: Path, champion: Located | None) -> Path:
     """Return the file of the champion's contract, without one the project's."""
     own = champion.paths["model"] / "contract.yml" if champion is not None else None
-    return own if own and own.is_file() else root / "conf" / "contract.yml"
+    return own if own and has_file(own) else root / "conf" / "contract.yml"
 
 
 def _measure(plan: Plan, champion: Located | None, contract: Contract) -> dict[str, Any]:

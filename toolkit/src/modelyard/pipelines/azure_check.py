@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from modelyard.pipelines.azure_across import check_across
@@ -73,7 +73,10 @@ def check_azure_files(
     problems.notes += [one for one in across.notes if one.file.resolve() in known]
     warnings: list[Problem] = []
     for file in files:
-        for wrong, unsure in (retired_in(file, today or date.today()), unknown_in(file)):
+        for wrong, unsure in (
+            retired_in(file, today or datetime.now(UTC).date()),
+            unknown_in(file),
+        ):
             problems.found += wrong
             warnings += unsure
     seen: dict[tuple[Path, int, str], Problem] = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from modelyard.errors import shortened
 from modelyard.pipelines.azure_fields import (
     Either,
     Fields,
@@ -260,7 +261,7 @@ def _shape(rule: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return {"map": "a mapping", "list": "a list"}.get(_shape_of(value), repr(value))
+    return {"map": "a mapping", "list": "a list"}.get(_shape_of(value), shortened(repr(value)))
 
 
 def _choices(rules: Any) -> str:

@@ -115,7 +115,9 @@ def schema_mismatch(path: Path, content: LocatedMapping) -> str | None:
         return (
             f"$schema is that of a {by_schema}, and `type: {content['type']}` is that of a {kind}"
         )
-    schema = str(content.get("$schema", ""))
+    schema = content.get("$schema", "")
+    if not isinstance(schema, str):
+        return f"$schema: expected text, found {'nothing' if schema is None else type(schema).__name__}"
     host, _, name = schema.rpartition("/")
     if "azuremlschemas" not in host:
         return None

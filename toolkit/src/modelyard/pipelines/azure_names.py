@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from modelyard.files import read_text
+from modelyard.files import has_file, read_text
 from modelyard.pipelines.azure_files import AzureFile
 from modelyard.pipelines.retired import values
 from modelyard.retirements import retirements
@@ -48,7 +48,7 @@ def regions_of(root: Path) -> tuple[list[Problem], list[Problem]]:
     wrong: list[Problem] = []
     unsure: list[Problem] = []
     place = root / "conf" / "project.yml"
-    content = read_mapping(place) if place.is_file() else {}
+    content = read_mapping(place) if has_file(place) else {}
     at = {"": content, **(content.get("environments") or {})}
     for name, given in at.items():
         found = _region(str(given["region"])) if given.get("region") else None
@@ -80,7 +80,7 @@ def _plain(region: str) -> str:
 
 def _parameter(file: Path, name: str) -> Iterator[tuple[int, str]]:
     """Yield line and value of a parameter, without the quotes of a text; nothing where it is not given."""
-    text = read_text(file) if file.is_file() else ""
+    text = read_text(file) if has_file(file) else ""
     for found in re.finditer(rf"^param {name} = (\[[^\]]*\]|.*)", text, re.MULTILINE):
         yield text.count("\n", 0, found.start()) + 1, found[1].strip().strip("'")
 

@@ -46,14 +46,24 @@ def preload(codes: Sequence[StepCode], store: str, *, record: bool) -> list[str]
         store: address of MLflow's.
         record: whether the run is logged to it.
     """
-    first = [name for code in codes for name in code.imports]
+    first, rest = (
+        [name for code in some for name in code.imports] for some in (codes[:1], codes[1:])
+    )
     later = [name for code in codes for name in code.later]
     if not store.startswith("azureml:"):
         later = [name for name in later if not name.startswith("azure")]
-    recorder = ["mlflow"] if record else []
-    if record and store.startswith("sqlite:"):
-        recorder += EMBEDDED_STORE
-    return list(dict.fromkeys([*first, *recorder, *later]))
+    # MLflow while the first step runs: later ones, which log and save models, have it then.
+    recorder = recorder_imports(store) if record else ()
+    return list(dict.fromkeys([*first, *recorder[:1], *rest, *recorder, *later]))
+
+
+def recorder_imports(store: str) -> tuple[str, ...]:
+    """Libraries with which a run is logged to MLflow.
+
+    Args:
+        store: its address.
+    """
+    return ("mlflow", *(EMBEDDED_STORE if store.startswith("sqlite:") else ()))
 
 
 def step_code(

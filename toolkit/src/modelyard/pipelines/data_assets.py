@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.files import read_text, relative
+from modelyard.files import has_file, read_text, relative
 from modelyard.yaml_files import LocatedMapping, parse, read_mapping
 
 LOCAL = Path("conf") / "local.yml"  # address → path from the project's folder
@@ -37,7 +37,7 @@ def mapped(root: Path, address: str) -> Path | None:
         UsageError: the file is wrong.
     """
     file = root / LOCAL
-    if ":" not in address or not file.is_file():
+    if ":" not in address or not has_file(file):
         return None
     content = read_mapping(file, expected="a mapping of addresses to paths")
     above = [key for key in content if str(key).endswith("/") and address.startswith(str(key))]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, shortened
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, located_like, parse
 
 WITHOUT_EFFECT = {
@@ -49,8 +49,8 @@ class Problems:
         self.notes: list[Problem] = []
 
     def add(self, file: Path, line: int, message: str) -> None:
-        """Note a problem; lines count from 1."""
-        self.found.append(Problem(file, line, message))
+        """Note a problem, without the rest of a value of many characters; lines count from 1."""
+        self.found.append(Problem(file, line, shortened(message, 500)))
 
     def without_effect(self, content: LocatedMapping, path: Path) -> None:
         """Note every field that Azure ML acts on and this machine does not."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import UsageError
 from modelyard.evidence import mlflow_entities
-from modelyard.files import read_json, write_json, write_text
+from modelyard.files import has_file, read_json, write_json, write_text
 from modelyard.pipelines.commit import PATCH
 from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
 from modelyard.sweeps.record_trials import end_left_over, log_trials
@@ -100,7 +100,7 @@ def close_with_mlflow(root: Path) -> None:
     runs, uri = root / ".runs", tracking_uri(root)
     if not any(map(was_abandoned, all_runs(runs))):
         return
-    if uri == store_uri(local_store(root)) and not local_store(root).is_file():
+    if uri == store_uri(local_store(root)) and not has_file(local_store(root)):
         return
     for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -115,7 +115,7 @@ def was_abandoned(run: RunFolder) -> bool:
     file = run.path / "mlflow.json"
     return (
         run.state.status in ("running", "interrupted")
-        and file.is_file()
+        and has_file(file)
         and not read_json(file).get("abandoned")
     )
 
@@ -153,7 +153,7 @@ def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
     """
     until = time.monotonic() + patience
     while time.monotonic() < until:
-        if (folder / "mlflow.json").is_file():
+        if has_file(folder / "mlflow.json"):
             return str(read_json(folder / "mlflow.json")["parent"])
         if (folder / GAVE_UP).is_file():
             raise UsageError((folder / GAVE_UP).read_text(encoding="utf-8").strip())
@@ -181,7 +181,7 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
 
 def _open(client: MlflowClient, run: RunFolder) -> Recorded:
     file = run.path / "mlflow.json"
-    if file.is_file():
+    if has_file(file):
         recorded: Recorded = read_json(file, Recorded)
         if recorded.abandoned:
             recorded.abandoned = False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from modelyard.files import digest, link_tree, project_root
 from modelyard.models.registry import champion_number
-from modelyard.pipelines.code import StepCode, preload, step_code
+from modelyard.pipelines.code import StepCode, preload, recorder_imports, step_code
 from modelyard.pipelines.commit import PATCH, commit_of
 from modelyard.pipelines.documents import WITHOUT_EFFECT
 from modelyard.pipelines.failures import failure
@@ -475,7 +475,7 @@ class _Execution:
             env=self.env,
             log=str(self.run_folder.path / "mlflow.log"),
             module="modelyard.pipelines.record",
-            imports=("mlflow",),
+            imports=recorder_imports(self.store),
         )
 
     def _finish_recording(self) -> None:

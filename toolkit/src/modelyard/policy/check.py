@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from modelyard.files import read_text
+from modelyard.files import has_file, read_text
 from modelyard.gates import load_gates
 from modelyard.policy.documents import Documents
 from modelyard.policy.model import Choices, Policy, covers
@@ -171,7 +171,7 @@ def _answers(files: Documents, question: str) -> Iterator[tuple[Path, int, str |
     if question in ("network", "production_data"):
         named = {"network": "network", "production_data": "productionData"}
         found = list(files.parameters(named[question]))
-        if question == "network" and not (root / "infra" / "main.bicep").is_file():
+        if question == "network" and not has_file(root / "infra" / "main.bicep"):
             found.append((root / "conf" / "project.yml", 1, "none"))
         yield from found
     elif question == "release_approval":
@@ -188,9 +188,7 @@ def _answers(files: Documents, question: str) -> Iterator[tuple[Path, int, str |
         yield from used or [(root / "conf" / "project.yml", 1, "none")]
     else:
         kinds = [
-            k
-            for k in ("online", "batch")
-            if (root / f"azureml/endpoints/{k}-endpoint.yml").is_file()
+            k for k in ("online", "batch") if has_file(root / f"azureml/endpoints/{k}-endpoint.yml")
         ]
         if kinds:
             yield root / "azureml/endpoints", 1, "-and-".join(kinds)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from modelyard.files import read_text
+from modelyard.files import has_file, read_text
 from modelyard.yaml_files import LocatedMapping, line_of, read_mapping, read_yaml
 
 _PARAMETER = re.compile(r"^[ \t]*param[ \t]+(\w+)[^\n=]*=[ \t]*(\[[^\]]*\]|[^\n]*)", re.MULTILINE)
@@ -41,7 +41,7 @@ class Documents:
     @cached_property
     def azureml(self) -> Mapping[Path, Any]:
         """The files of Azure ML."""
-        found = sorted(p for p in (self.root / "azureml").rglob("*.y*ml") if p.is_file())
+        found = sorted(p for p in (self.root / "azureml").rglob("*.y*ml") if has_file(p))
         return {path: read_yaml(path) for path in found if path.suffix in (".yml", ".yaml")}
 
     @cached_property

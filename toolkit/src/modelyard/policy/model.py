@@ -25,6 +25,7 @@ from pydantic import (
 from modelyard.errors import UsageError
 from modelyard.files import read_text
 from modelyard.git import asked, git
+from modelyard.policy.signature import VARIABLE as SIGNERS
 from modelyard.policy.signature import signer_of
 from modelyard.yaml_files import read_model, read_yaml
 
@@ -209,10 +210,15 @@ def policy_file(given: str | None, signers: Path | None = None) -> Iterator[Foun
         signers: public keys, of which one has to have signed it; None: that is not checked.
 
     Raises:
+        UsageError: keys are given, but no policy.
         CheckFailed: none of them has.
     """
     given = given or os.environ.get(VARIABLE)
     if not given:
+        if signers:
+            raise UsageError(
+                f"--signers or {SIGNERS} has no effect without a policy: give --policy, or set {VARIABLE}"
+            )
         yield None
         return
     address, hash_sign, inside = given.rpartition("#")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelyard.files import editing, write_text
+from modelyard.files import editing, has_file, write_text
 from modelyard.yaml_files import dump, read_model
 
 FILE = Path("conf") / "readiness.yml"
@@ -44,7 +44,7 @@ def load_answers(root: Path) -> Mapping[str, Answer]:
     Raises:
         UsageError: the file is not YAML, or a field is unknown, missing or of another type.
     """
-    return read_model(root / FILE, Answers).answers if (root / FILE).is_file() else {}
+    return read_model(root / FILE, Answers).answers if has_file(root / FILE) else {}
 
 
 def save_answer(root: Path, name: str, answer: Answer) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from modelyard.console import counted
 from modelyard.evidence import Evidence
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.git import asked
 from modelyard.models.version import CHAMPION
-from modelyard.readiness.evidence import Found, Seen
+from modelyard.readiness.evidence import Found, Monitored, Rehearsed, Reproduced, Seen
 
 PEOPLE, CREATION, RELEASE, APPLICATION = "people", "model creation", "model release", "application"
 TRAIN = "mlops run azureml/pipelines/train.yml"
@@ -99,7 +99,7 @@ def _reproduced(seen: Seen) -> Found:
     remedy = f"mlops reproduce {number}" if number else TRAIN
     if file is None:
         return Found(None, "no version was trained again and compared", remedy)
-    content = read_json(file)
+    content = read_json(file, Reproduced)
     differing = [name for name, one in content["evidence"].items() if one != "equal"]
     said = f"v{content['version']} on {content['at'][:10]}"
     if differing:
@@ -162,7 +162,7 @@ def _collected(seen: Seen) -> Found:
     from modelyard.yaml_files import read_mapping
 
     file = seen.root / "azureml" / "endpoints" / "online-deployment.yml"
-    if not file.is_file():
+    if not has_file(file):
         return Found(False, "there is no online deployment whose requests are collected")
     collections = (read_mapping(file).get("data_collector") or {}).get("collections") or {}
     enabled = [
@@ -176,7 +176,7 @@ def _monitored(seen: Seen) -> Found:
     file = seen.newest(".monitor/*/monitor.json")
     if file is None:
         return Found(None, "no monitor has run on this machine")
-    details = read_json(file, Evidence)["details"]
+    details = read_json(file, Monitored)["details"]
     judged = [name for name, one in details["signals"].items() if one["verdict"] != "not judged"]
     said = f"on {details['at'][:10]}: {', '.join(judged) or 'nothing could be judged'}"
     return Found(bool(judged) or None, said)
@@ -194,9 +194,9 @@ def _policy(seen: Seen) -> Found:
 
 def _rehearsed(seen: Seen) -> Found:
     file = seen.root / ".drill" / "drill.json"
-    if not file.is_file():
+    if not has_file(file):
         return Found(None, "a breach, a retraining and a rollback were never rehearsed here")
-    periods = read_json(file)["periods"]
+    periods = read_json(file, Rehearsed)["periods"]
     failed = sum(one["failed"] for one in periods)
     said = f"{counted(len(periods), 'period')} replayed, {counted(failed, 'failed request')}"
     return Found(failed == 0, said)

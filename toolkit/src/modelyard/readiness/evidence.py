@@ -7,9 +7,10 @@ import sqlite3
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from modelyard.errors import UsageError
+from pydantic import BaseModel, Field
+
 from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json
 from modelyard.gates import Gates, load_gates
@@ -33,6 +34,40 @@ class Found:
     is_met: bool | None
     said: str
     remedy: str | None = None
+
+
+class _Signal(BaseModel):
+    verdict: str
+
+
+class _Monitored(BaseModel):
+    at: str
+    signals: dict[str, _Signal]
+    model: dict[str, Any] = {}
+
+
+class Monitored(BaseModel):
+    """What is read of monitor.json."""
+
+    details: _Monitored
+
+
+class Reproduced(BaseModel):
+    """What is read of reproduction.json."""
+
+    version: str
+    at: str
+    evidence: dict[str, str]
+
+
+class _Period(BaseModel):
+    failed: int
+
+
+class Rehearsed(BaseModel):
+    """What is read of drill.json."""
+
+    periods: Annotated[list[_Period], Field(min_length=1)]
 
 
 @dataclass
@@ -107,8 +142,5 @@ class Seen:
         )
         found: dict[str, Any] = read_anonymity(self.root)
         for file in folder.glob("evidence/*.json"):
-            try:
-                found[file.stem] = read_json(file, Evidence)
-            except UsageError:
-                continue  # damaged: as good as missing
+            found[file.stem] = read_json(file, Evidence)
         return found

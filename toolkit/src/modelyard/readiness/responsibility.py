@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from modelyard.files import read_text
+from modelyard.files import has_file, read_text
 from modelyard.readiness.evidence import Found
 from modelyard.yaml_files import parse
 
@@ -49,7 +49,7 @@ def owners(root: Path) -> Found:
     if not (root / ".github").is_dir():
         return Found(None, "no CODEOWNERS: Azure DevOps has required reviewers, in branch policies")
     file = root / CODEOWNERS
-    lines = read_text(file).splitlines() if file.is_file() else []
+    lines = read_text(file).splitlines() if has_file(file) else []
     rules = [words for line in lines if len(words := line.partition("#")[0].split()) > 1]
     lacking = {
         path: stage.accountable
@@ -81,7 +81,7 @@ def groups(root: Path) -> Found:
     lacking = []
     for name in ("dev", "prod"):
         file = root / "infra" / f"{name}.bicepparam"
-        if not file.is_file():
+        if not has_file(file):
             return Found(None, f"there is no infra/{name}.bicepparam: nobody has rights by role")
         text = read_text(file)
         given = dict(re.findall(r"^\s*(\w+):\s*'([^']*)'", text, re.MULTILINE))

@@ -20,7 +20,7 @@ from modelyard.evaluation.held_out import deciding_metric
 from modelyard.evaluation.metrics import directions, load_metrics, measure
 from modelyard.evaluation.own_metrics import Metric
 from modelyard.evidence import read_evidence, write_evidence
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.gates import Evaluation, load_gates
 from modelyard.modelling.predicting import Floats
 from modelyard.own_code import own_module
@@ -171,7 +171,7 @@ def deployed(root: Path, endpoint: str, version: str) -> list[str]:
         UsageError: the version was never deployed.
     """
     file = endpoint_folder(root, endpoint) / "history.json"
-    history = read_json(file, list[Event]) if file.is_file() else []
+    history = read_json(file, list[Event]) if has_file(file) else []
     periods, known = [], set()
     for number, event in enumerate(history):
         known.add(event["version"])

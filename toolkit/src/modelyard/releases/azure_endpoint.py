@@ -32,6 +32,7 @@ from modelyard.azure import (
     use_workspace,
 )
 from modelyard.events.store import BlobStore
+from modelyard.files import has_file
 from modelyard.models.adoption import ENVIRONMENT
 from modelyard.models.assets import pin_environment
 from modelyard.project import load_project
@@ -222,7 +223,7 @@ class AzureEndpoint:
     def _first_rules(self, name: str) -> dict[str, Any]:
         """Return what watches and scales a deployment, each by its address."""
         file = self._root / RULES
-        if not file.is_file():
+        if not has_file(file):
             _say(f"{name} gets no autoscale and no alerts on its load: there is no {RULES}")
             return {}
         endpoint = self._do(self._get)

@@ -21,7 +21,7 @@ import httpx
 from pydantic import BaseModel
 
 from modelyard.errors import UsageError
-from modelyard.files import read_json, write_json
+from modelyard.files import has_file, read_json, write_json
 from modelyard.project import endpoint_folder
 from modelyard.releases.endpoint import (
     DEPLOYMENT_HEADER,
@@ -140,7 +140,7 @@ class LocalEndpoint:
     def open(self) -> None:
         """Start the router unless it runs, and try to start deployments that have traffic but are down."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "control.json").is_file():
+        if not has_file(self.folder / "control.json"):
             self._write(_empty())
         if self._router() is None:
             self._start_router()
@@ -315,7 +315,7 @@ class LocalEndpoint:
 
     def _control(self) -> dict[str, Any]:
         file = self.folder / "control.json"
-        return dict(read_json(file, _Control)) if file.is_file() else _empty()
+        return dict(read_json(file, _Control)) if has_file(file) else _empty()
 
     def _write(self, control: Mapping[str, Any]) -> None:
         write_json(self.folder / "control.json", control)
@@ -323,7 +323,7 @@ class LocalEndpoint:
     def _note(self, event: str, deployment: str, version: str) -> None:
         """Record which version a deployment serves from now on; it assigns collected rows to versions."""
         file = self.folder / "history.json"
-        known = read_json(file, list[Event]) if file.is_file() else []
+        known = read_json(file, list[Event]) if has_file(file) else []
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         write_json(
             file, [*known, {"at": at, "event": event, "deployment": deployment, "version": version}]
@@ -362,7 +362,7 @@ class LocalEndpoint:
 
     def _router(self) -> dict[str, Any] | None:
         file = self.folder / "router.json"
-        if not file.is_file():
+        if not has_file(file):
             return None
         known = read_json(file, _Address)
         if not self._processes.is_running(_ROUTER, known["pid"]):
@@ -372,7 +372,7 @@ class LocalEndpoint:
     def _start_router(self) -> None:
         self._processes.stop(_ROUTER)
         file = self.folder / "router.json"
-        port = read_json(file, _Address)["port"] if file.is_file() else 0
+        port = read_json(file, _Address)["port"] if has_file(file) else 0
         self._processes.start(
             _ROUTER,
             "modelyard.releases.router",

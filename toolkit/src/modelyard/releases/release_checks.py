@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.models.adoption import DIGEST
 from modelyard.models.reasons import Reason
 from modelyard.models.version import CHAMPION, Version
@@ -33,7 +33,7 @@ def read_approval(file: Path) -> Mapping[str, str]:
     Raises:
         UsageError: the file is missing, or lacks a field.
     """
-    found = read_json(file) if file.is_file() else {}
+    found = read_json(file) if has_file(file) else {}
     if not all(found.get(key) for key in ("by", "at", "digest")):
         raise UsageError(
             f"{file} is no approval: expected JSON with by, at and digest, from the API of the CI provider"

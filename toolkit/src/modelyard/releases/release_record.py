@@ -18,7 +18,7 @@ from modelyard.azure import azure_errors
 from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.events.store import BlobLease, BlobStore
-from modelyard.files import read_json, write_json
+from modelyard.files import has_file, read_json, write_json
 from modelyard.releases import rollout
 from modelyard.releases.endpoint import Metrics
 from modelyard.releases.rollout import State
@@ -64,7 +64,7 @@ class FileRecord:
             UsageError: it is damaged.
         """
         file = self._folder / "release.json"
-        return _state(read_json(file), str(file)) if file.is_file() else None
+        return _state(read_json(file), str(file)) if has_file(file) else None
 
     def parked(self) -> Parked | None:
         """Read what a parked endpoint had; None: it is not parked."""

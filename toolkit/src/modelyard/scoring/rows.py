@@ -17,7 +17,7 @@ from modelyard.console import listed, shown
 from modelyard.contract.model import Column, Contract
 from modelyard.data.cells import ARROW, Cells, Parsed, described, is_number, parse
 from modelyard.data.stream import Chunk, Stream
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, shortened
 from modelyard.modelling.predicting import Prediction, predict
 from modelyard.serving.deployed import Deployed
 
@@ -147,7 +147,7 @@ def _unseen(cells: Cells, parsed: Parsed, known: Sequence[str]) -> NDArray[np.bo
 
 
 def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:80] + "…")
+    return repr(shortened(text))
 
 
 def _exact(cells: Cells, rule: Column, parsed: Parsed, good: NDArray[np.bool_]) -> pa.Array:

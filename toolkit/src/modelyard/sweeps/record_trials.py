@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.pipelines.store import trials_folder
 from modelyard.sweeps.trial import METRICS_FILE, added_lines
 
@@ -42,7 +42,7 @@ def log_trials(
     """
     folder = trials_folder(run, step)
     file = folder / "trials.json"
-    if not file.is_file():
+    if not has_file(file):
         return
     for trial in read_json(file, list):
         have = known.get(trial["id"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from modelyard.files import read_json, write_json
+from modelyard.files import has_file, read_json, write_json
 from modelyard.pipelines.jobs import TRACKED
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.search_space import Value
@@ -101,7 +101,7 @@ def _copy_tracked(folder: Path) -> None:
         (file.relative_to(place).as_posix(), file) for place in places for file in place.rglob("*")
     ]
     seen_file = folder / f"{TRACKED}.json"
-    seen = read_json(seen_file) if seen_file.is_file() else {}
+    seen = read_json(seen_file) if has_file(seen_file) else {}
     for name, file in files:
         key = file.relative_to(folder).as_posix()
         if not file.is_file() or not (lines := added_lines(file, seen.get(key, 0))):

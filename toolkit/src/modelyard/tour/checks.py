@@ -10,7 +10,7 @@ from typing import Any
 
 from modelyard.contract.model import load_contract
 from modelyard.evidence import Evidence
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json
 from modelyard.tour.copying import PLANTED
 from modelyard.tracking import local_store
 
@@ -72,7 +72,7 @@ def _of_stage(files: Iterable[Path], stage: str, versions: int) -> Path | None:
 def rolled_back(copy: Path) -> Path | None:
     """Find the store, where a version was champion and is none since a rollback."""
     store = local_store(copy)
-    if not store.is_file():
+    if not has_file(store):
         return None
     asked = (
         "SELECT count(*) FROM model_version_tags WHERE key = 'decision' AND value = 'rolled back'"
@@ -93,7 +93,7 @@ def any_file(copy: Path, pattern: str) -> Path | None:
 def refused_files(copy: Path) -> Path | None:
     """Find findings of `mlops check`, in SARIF, with an error among them."""
     file = copy / "check.sarif"
-    if not file.is_file():
+    if not has_file(file):
         return None
     results = [one for run in read_json(file)["runs"] for one in run["results"]]
     return file if any(one.get("level", "error") == "error" for one in results) else None
@@ -147,7 +147,7 @@ def _evidence(copy: Path, step: str, kind: str) -> dict[str, Any] | None:
     page = report(copy)
     file = page.parents[2] / step / "evidence" / f"{kind}.json" if page else None
     details: dict[str, Any] | None = (
-        read_json(file, Evidence)["details"] if file and file.is_file() else None
+        read_json(file, Evidence)["details"] if file and has_file(file) else None
     )
     return details
 

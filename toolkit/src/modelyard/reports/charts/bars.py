@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from modelyard.reports.charts.drawing import WIDTH, cell_figure, element, figure, shortened
+from modelyard.errors import shortened
+from modelyard.reports.charts.drawing import WIDTH, cell_figure, element, figure
 from modelyard.reports.charts.scales import coordinate, position
 from modelyard.reports.wording import percent
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from modelyard.errors import shortened
 from modelyard.reports.charts.bars import offset
 from modelyard.reports.charts.drawing import (
     WIDTH,
     cell_figure,
     element,
     figure,
-    shortened,
     symbol,
     vertical_grid,
 )

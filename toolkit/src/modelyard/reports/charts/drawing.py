@@ -98,8 +98,3 @@ def vertical_grid(
         + element("text", "tick", label, x=x(value), y=bottom + below, text_anchor="middle")
         for value, label in zip(values, labels, strict=True)
     ]
-
-
-def shortened(label: str, limit: int) -> str:
-    """Cut a label to `limit` characters, the last an ellipsis."""
-    return label if len(label) <= limit else label[: limit - 1] + "…"

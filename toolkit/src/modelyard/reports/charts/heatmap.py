@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from modelyard.reports.charts.drawing import element, figure, shortened
+from modelyard.errors import shortened
+from modelyard.reports.charts.drawing import element, figure
 from modelyard.reports.charts.scales import coordinate
 
 
