@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.errors import UsageError
 from modelyard.evidence import Evidence
-from modelyard.files import digest, has_file, read_json, read_text, write_json, write_text
+from modelyard.files import digest, has_file, locked, read_json, read_text, write_json, write_text
 from modelyard.yaml_files import read_mapping, read_model
 
 FOLDERS = st.dictionaries(
@@ -140,3 +142,23 @@ def test_a_long_value_or_key_is_cut_in_a_message(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a", encoding="utf-8-sig")
     assert read_text(tmp_path / "a.txt") == "a"
+
+
+def test_a_lock_of_another_process_is_waited_for_aloud_and_ends_with_that_process(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "folder" / "lock"
+    hold = (
+        "import sys, pathlib; from modelyard.files import locked\n"
+        "with locked(pathlib.Path(sys.argv[1]), 'this test'): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(place)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        refused = pytest.raises(UsageError, match="another command has not ended in 0 s; try again")
+        with refused, locked(place, "another command", 0):
+            pass
+        holder.kill()
+    with locked(place, "another command", 0):
+        assert capfd.readouterr().err == "waiting until another command has ended\n"

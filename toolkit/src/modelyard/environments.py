@@ -15,10 +15,8 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from filelock import FileLock
-
 from modelyard.errors import UsageError
-from modelyard.files import has_file, read_text, write_text
+from modelyard.files import has_file, locked, read_text, write_text
 
 TOOLKIT = "modelyard"  # requirements/modelyard.txt pins it for the project's own environments
 READY = ".ready"  # file of a complete environment: the digest of what it was made from
@@ -125,8 +123,8 @@ def _made(
     """Make an environment unless it is there; one process makes it while others wait."""
     place = root / ".environments" / name
     if not _is_ready(place, wanted):
-        place.parent.mkdir(exist_ok=True)
-        with FileLock(place.with_name(f"{name}.lock")):
+        other = f"another command that sets up .environments/{name}"
+        with locked(place.with_name(f"{name}.lock"), other):
             if not _is_ready(place, wanted):
                 begin()
                 _make(place, words, wanted, _interpreter(version))

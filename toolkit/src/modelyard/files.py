@@ -7,8 +7,9 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,43 @@ def project_root(start: Path | None = None) -> Path:
         if has_file(folder / "conf" / "project.yml"):
             return folder
     raise UsageError(f"{here} is not inside a project: no conf/project.yml here or above")
+
+
+@contextmanager
+def locked(file: Path, other: str, patience: float = -1) -> Iterator[None]:
+    """Hold a lock, which ends with the process; who has to wait for it is told so on standard error.
+
+    Args:
+        file: the lock's, which stays.
+        other: who may hold it, for the message.
+        patience: seconds to wait; default: as long as it takes.
+
+    Raises:
+        UsageError: it was not free in that time.
+    """
+    from filelock import FileLock, Timeout  # what an endpoint runs has no such package
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting until {other} has ended", file=sys.stderr, flush=True)
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            raise UsageError(
+                f"{other} has not ended in {patience:g} s; try again when it has"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def editing(root: Path) -> AbstractContextManager[None]:
+    """Hold the lock of commands that read a file of the project, and write it with a change."""
+    return locked(root / ".runs" / "edit.lock", "another command that edits this project", 120)
 
 
 @contextmanager

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from modelyard.models.registry import Registry, champion_number
+from modelyard.pipelines import store
 from modelyard.pipelines.failures import RunFailed
 from modelyard.pipelines.run import run_pipeline
-from modelyard.pipelines.store import installed
+from modelyard.pipelines.store import RunFolder, installed, interrupted_run, new_run, open_run
 from modelyard.pipelines.warm import Job, Launcher, environment
 from modelyard.tracking import tracking_uri
 
@@ -142,6 +144,23 @@ def test_a_step_that_depends_on_the_champion_runs_again_exactly_when_that_has_ch
         assert executed(tmp_path) == again
         assert run_pipeline(pipeline, record=False).unchanged
         (tmp_path / ".runs" / "executed.txt").unlink()
+
+
+def test_a_result_is_not_kept_for_a_champion_that_changed_while_its_step_ran(
+    champions: Registry, pipeline: Path, tmp_path: Path
+) -> None:
+    component = tmp_path / "azureml" / "components" / "second.yml"
+    edit(component, "type: command\n", "type: command\ntags: {depends_on: champion}\n")
+    champions.set_champion(champions.version("1"))
+
+    def promoting(run: RunFolder) -> None:
+        if run.state.steps["left"].status == "running":
+            champions.set_champion(champions.version("2"))
+
+    run_pipeline(pipeline, record=False, progress=promoting)
+    champions.set_champion(champions.version("1"))
+    run_pipeline(pipeline, record=False)
+    assert executed(tmp_path) == ["one", "three", "two", "two"]
 
 
 def test_a_step_that_is_not_deterministic_runs_every_time(pipeline: Path, tmp_path: Path) -> None:
@@ -335,6 +354,75 @@ def test_two_runs_at_once_do_not_disturb_each_other(pipeline: Path, tmp_path: Pa
     assert [runner.wait() for runner in runners] == [0, 0, 0]
     for run in run_states(tmp_path):
         assert step_text(tmp_path / ".runs" / run, "left") == "start\none\ntwo\n"
+
+
+def editing(path: Path, old: str, new: str) -> Callable[[RunFolder], None]:
+    """Edit a file as soon as the step `first` runs."""
+
+    def progress(run: RunFolder) -> None:
+        if run.state.steps["first"].status == "running" and old in path.read_text("utf-8"):
+            edit(path, old, new)
+
+    return progress
+
+
+def test_an_input_that_changes_during_a_run_ends_it_and_no_result_is_taken_for_another(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    left = "component: ../components/second.yml\n    inputs:\n      text: ${{parent."
+    edit(pipeline, f"{left}jobs.first.outputs.out", f"{left}inputs.text")
+    edit(tmp_path / "azureml" / "components" / "second.yml", "uri_folder}\nout", "uri_file}\nout")
+    changing = editing(tmp_path / "text.txt", "start", "changed")
+    with pytest.raises(RunFailed, match=r"text\.txt changed during the run: run again") as error:
+        run_pipeline(pipeline, record=False, jobs=1, progress=changing)
+    assert error.value.exit_code == 2
+    edit(tmp_path / "text.txt", "changed", "start")
+    result = run_pipeline(pipeline, record=False)
+    assert step_text(result.folder, "first") == step_text(result.folder, "left")[:-4] + "one\n"
+    assert executed(tmp_path).count("one") == 2
+
+
+def test_code_that_changes_during_a_run_leaves_no_result_under_the_name_of_the_old(
+    pipeline: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = tmp_path / "code" / "steps" / "text.py"
+    run_pipeline(pipeline, record=False, progress=editing(code, "text + verb", "text + '!' + verb"))
+    assert "no later run uses the results of first, left, right" in capfd.readouterr().err
+    edit(code, "text + '!' + verb", "text + verb")
+    result = run_pipeline(pipeline, record=False)
+    assert step_text(result.folder, "left") == "start\none\ntwo\n"
+
+
+def test_a_result_that_is_deleted_while_it_is_reused_is_made_again(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_pipeline(pipeline, record=False)
+    link = store.link_tree
+
+    def slowly(source: Path, target: Path) -> None:
+        shutil.rmtree(first.folder / "first" / "out")
+        link(source, target)
+
+    monkeypatch.setattr(store, "link_tree", slowly)
+    result = run_pipeline(pipeline, record=False)
+    assert step_text(result.folder, "left") == "start\none\ntwo\n"
+
+
+def test_a_run_that_ended_or_was_deleted_after_it_was_looked_at_is_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, "p", "e", {})
+    seen = open_run(run.path)
+    assert seen is not None
+    monkeypatch.setattr(store, "all_runs", lambda runs: [seen])
+    run.state.status = "completed"
+    run.save()
+    run.release()
+    assert interrupted_run(tmp_path, "p", "e") is None
+    shutil.rmtree(run.path)
+    seen.state.status = "running"
+    assert interrupted_run(tmp_path, "p", "e") is None
+    assert not run.path.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks from a warm interpreter")

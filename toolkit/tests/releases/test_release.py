@@ -244,9 +244,9 @@ def test_a_version_that_was_not_promoted_is_not_released(project: Path) -> None:
 def test_of_two_releases_at_once_one_is_told(project: Path) -> None:
     promoted(project)
     with FileRecord(project / ".endpoints" / "local").lock():
-        with pytest.raises(UsageError, match="another release to `local` is running"):
+        with pytest.raises(UsageError, match="another command is changing `local`"):
             run_release(project, settings=QUICK)
-        with pytest.raises(UsageError, match="another release to `local` is running"):
+        with pytest.raises(UsageError, match="another command is changing `local`"):
             force_rollback(project)
 
 

@@ -18,6 +18,7 @@ from modelyard.pipelines.documents import PipelineError
 from modelyard.pipelines.failures import RunFailed
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.run import run_pipeline
+from modelyard.pipelines.store import RunFolder
 from modelyard.sweeps import sweep as sweeps
 from modelyard.sweeps.evidence import POINTS_KEPT
 from modelyard.sweeps.sweep import SweepFailed, run_sweep
@@ -89,6 +90,20 @@ def test_what_is_made_of_a_sweep_is_made_again_when_its_trials_change(tune: Path
     result = run_pipeline(tune, record=False)
     state = json.loads((result.folder / "run.json").read_text())
     assert state["steps"]["read"]["status"] == "completed"
+
+
+def test_no_trial_is_taken_over_that_may_have_run_other_code(tune: Path, tmp_path: Path) -> None:
+    code = tmp_path / "code" / "steps" / "trial.py"
+
+    def editing(run: RunFolder) -> None:
+        if run.state.steps["tune"].status == "running" and "str(level)" in code.read_text():
+            edit(code, "str(level)", "'other'")
+
+    run_pipeline(tune, record=False, progress=editing)
+    edit(code, "'other'", "str(level)")
+    result = run_pipeline(tune, record=False)
+    assert (result.folder / "read" / "out" / "level.txt").read_text() == "1.0"
+    assert executed(tmp_path) == ["1", "1", "2", "2", "3", "3", "4", "4"]
 
 
 def test_training_with_the_values_of_a_trial_takes_its_result(tune: Path, tmp_path: Path) -> None:

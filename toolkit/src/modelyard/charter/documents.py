@@ -13,7 +13,7 @@ from modelyard.charter.history import Known, Tried
 from modelyard.charter.marked import write_marked
 from modelyard.console import counted, short_commit
 from modelyard.errors import UsageError
-from modelyard.files import read_json, relative, write_text
+from modelyard.files import editing, read_json, relative, write_text
 from modelyard.fleet.reuse import parts_of
 from modelyard.pipelines.store import all_runs
 from modelyard.principles import load_principles, shown
@@ -68,14 +68,15 @@ def write_exit(known: Known, *, force: bool) -> Path:
 def write_decision(known: Known, outcome: Outcome, because: str) -> Path:
     """Write a dated decision record, which no later call changes; return its path."""
     root, day = known.seen.root, datetime.now(UTC).date().isoformat()
-    files = (root / RECORDS / f"{day}-{outcome}{f'-{n}' if n > 1 else ''}.md" for n in count(1))
-    file = next(file for file in files if not file.exists())
     title = f"# {outcome.replace('-', ' ').capitalize()}: {escaped(known.seen.project.title)}"
     about = (
         f"Decided on {day} by {escaped(author(root))}. A later decision gets a record of its own."
     )
     text = _text(known, (_question, _versions, _goals, _elsewhere))
-    write_text(file, f"{title}\n\n{about}\n\n## Why\n\n{escaped(because)}\n\n{text}\n")
+    with editing(root):
+        files = (root / RECORDS / f"{day}-{outcome}{f'-{n}' if n > 1 else ''}.md" for n in count(1))
+        file = next(file for file in files if not file.exists())
+        write_text(file, f"{title}\n\n{about}\n\n## Why\n\n{escaped(because)}\n\n{text}\n")
     return file
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, say
+from modelyard.cli.terminal import JsonOption, alone, say
 from modelyard.console import counted
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import project_root
@@ -53,6 +53,7 @@ class Network(StrEnum):
 
 
 @add_app.command()
+@alone
 def pipelines(
     provider: Annotated[Provider, typer.Argument(help="Where the repository lives.")],
     apply: ApplyOption = False,
@@ -67,6 +68,7 @@ def pipelines(
 
 
 @add_app.command()
+@alone
 def infrastructure(
     network: Annotated[Network, typer.Option(help="How Azure is reached.")] = Network.public,
     organization: Annotated[
@@ -94,6 +96,7 @@ def infrastructure(
 
 
 @add_app.command()
+@alone
 def network(
     apply: ApplyOption = False, template: TemplateOption = None, as_json: JsonOption = False
 ) -> None:
@@ -105,6 +108,7 @@ def network(
 
 
 @add_app.command()
+@alone
 def replica(
     apply: ApplyOption = False, template: TemplateOption = None, as_json: JsonOption = False
 ) -> None:
@@ -124,6 +128,7 @@ def replica(
 
 
 @add_app.command()
+@alone
 def endpoint(
     kind: Annotated[Kind, typer.Argument(help="Answers requests, or scores whole tables.")],
     apply: ApplyOption = False,
@@ -140,6 +145,7 @@ def endpoint(
 
 
 @add_app.command()
+@alone
 def approval(
     apply: ApplyOption = False, template: TemplateOption = None, as_json: JsonOption = False
 ) -> None:
@@ -151,6 +157,7 @@ def approval(
 
 
 @add_app.command()
+@alone
 def factory(
     apply: ApplyOption = False, template: TemplateOption = None, as_json: JsonOption = False
 ) -> None:
@@ -162,6 +169,7 @@ def factory(
 
 
 @add_app.command()
+@alone
 def environment(
     name: Annotated[str, typer.Argument(help="Name of the environment of Azure ML.")],
     package: Annotated[
@@ -181,6 +189,7 @@ def environment(
 
 
 @add_app.command()
+@alone
 def schedule(
     name: Annotated[str, typer.Argument(help="Name of the schedule.")],
     pipeline: Annotated[Path, typer.Option(help="What it runs, below azureml/.")],
@@ -202,6 +211,7 @@ def schedule(
 
 
 @add_app.command()
+@alone
 def stage(
     name: Annotated[str, typer.Argument(help="Name of the environment, such as staging.")],
     apply: ApplyOption = False,
@@ -219,6 +229,7 @@ def stage(
 
 
 @add_app.command()
+@alone
 def step(
     name: Annotated[str, typer.Argument(help="Name of the step: lower case, a Python identifier.")],
     apply: ApplyOption = False,

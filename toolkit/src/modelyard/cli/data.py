@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, print_path
+from modelyard.cli.terminal import JsonOption, alone, print_path
 from modelyard.console import counted
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import has_file, project_root, relative
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelyard.evaluation.anonymity import Anonymity
 
 
+@alone
 def contract(
     data: Annotated[Path, typer.Option(help="The table: CSV or Parquet.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],

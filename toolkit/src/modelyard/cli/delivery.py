@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli.terminal import refuse_without, say
+from modelyard.cli.terminal import alone, refuse_without, say
 from modelyard.files import project_root, relative, write_text
 
 ci_app = typer.Typer(
@@ -21,6 +21,7 @@ VersionOption = Annotated[str, typer.Option(help="Version of the model.")]
 SampleOption = Annotated[Path, typer.Option("--sample", help="Folder of `mlops sample`.")]
 
 
+@alone
 def sample(
     data: Annotated[
         Path | None, typer.Option(help="The table; default: that of azureml/data/training.yml.")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from modelyard.cli.terminal import alone
 from modelyard.files import project_root, relative
 
 new_app = typer.Typer(help="Add a part to this project.", no_args_is_help=True)
@@ -17,6 +18,7 @@ def _group() -> None:
 
 
 @new_app.command()
+@alone
 def step(
     name: Annotated[str, typer.Argument(help="Name of the step: lower case, a Python identifier.")],
 ) -> None:

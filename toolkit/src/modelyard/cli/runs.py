@@ -99,6 +99,7 @@ def clean(
     runs = all_runs(root / ".runs")
     old = [run for run in runs[keep:] if run.acquire()]
     for run in old:
+        (run.path / "run.json").unlink()  # no other command takes it for a run from now on
         run.release()
         shutil.rmtree(run.path)
     for file in sorted((root / ".runs").glob("*/run.json")):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
 from modelyard.errors import UsageError
-from modelyard.files import relative
+from modelyard.files import editing, project_root, relative
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_P = ParamSpec("_P")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 # MLOPS_ENVIRONMENT: set in the jobs of schedules, which `mlops schedules` applies.
 EnvironmentOption = Annotated[
@@ -47,6 +49,17 @@ def say(line: str) -> None:
 def saying(console: Console) -> Callable[[str], None]:
     """Return a function that prints a line as it is."""
     return lambda line: console.print(line, soft_wrap=True, highlight=False)
+
+
+def alone(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Run a command while no other one edits the project; see `editing`."""
+
+    @functools.wraps(command)
+    def run(*args: _P.args, **options: _P.kwargs) -> None:
+        with editing(project_root()):
+            command(*args, **options)
+
+    return run
 
 
 def refuse_without(root: Path, part: str, *folders: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption
+from modelyard.cli.terminal import JsonOption, alone
 from modelyard.errors import UsageError
 from modelyard.files import project_root, relative
 from modelyard.tour import STATE
@@ -41,6 +41,7 @@ def _roles() -> list[str]:
     return list(ROLES)
 
 
+@alone
 def tour(
     role: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, PreviewOption, refuse_idle, say
+from modelyard.cli.terminal import JsonOption, PreviewOption, alone, refuse_idle, say
 from modelyard.console import counted
 from modelyard.errors import CheckFailed
 from modelyard.files import project_root
@@ -104,6 +104,7 @@ def _show(found: Upgrade) -> None:
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
+@alone
 def upgrade_locks(as_json: JsonOption = False) -> None:
     """Pin every package at its newest version.
 

@@ -12,24 +12,21 @@ import functools
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from filelock import FileLock, Timeout
-
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.files import has_file
+from modelyard.files import has_file, locked
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
 from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-_LOCK_PATIENCE = 120.0
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -281,22 +278,13 @@ def _failure(error: Exception, uri: str) -> RegistryError:
     )
 
 
-@contextlib.contextmanager
-def promotion_lock(root: Path) -> Iterator[None]:
+def promotion_lock(root: Path) -> contextlib.AbstractContextManager[None]:
     """Hold a lock that keeps promotions and rollbacks from running at once.
 
     Raises:
         UsageError: another one has not ended within two minutes.
     """
-    folder = root / ".mlflow"
-    folder.mkdir(exist_ok=True)
-    try:
-        with FileLock(folder / "promotion.lock", timeout=_LOCK_PATIENCE):
-            yield
-    except Timeout:
-        raise UsageError(
-            "another promotion or rollback is still running; try again when it has ended"
-        ) from None
+    return locked(root / ".mlflow" / "promotion.lock", "another promotion or rollback", 120)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from modelyard.files import digest, link_tree, project_root
@@ -27,7 +26,8 @@ from modelyard.pipelines.jobs import (
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.record import GAVE_UP
-from modelyard.pipelines.snapshot import copy_snapshot, is_changed_by_upload, snapshot_digest
+from modelyard.pipelines.seen import Seen
+from modelyard.pipelines.snapshot import copy_snapshot, is_changed_by_upload
 from modelyard.pipelines.step_environments import step_pythons
 from modelyard.pipelines.store import (
     INPUT_TAG,
@@ -38,7 +38,6 @@ from modelyard.pipelines.store import (
     installed,
     interrupted_run,
     new_run,
-    reusable,
     step_key,
     trials_folder,
 )
@@ -159,14 +158,13 @@ class _Execution:
         # Results belong to what was registered from them: without the store they are not reused.
         has_store = self.store != store_uri(local_store(root)) or local_store(root).exists()
         self.reuse = reuse and not pipeline.force_rerun and has_store
-        digest_of = cache(snapshot_digest)
+        self.seen = Seen()
         self.code: dict[str, StepCode] = {}
         for step in pipeline.steps:
             part = step.component
             self.code[step.name] = step_code(
-                part.code, part.module, part.command.split(), part.includes, digest_of
+                part.code, part.module, part.command.split(), part.includes, self.seen.code
             )
-        self.data_digests: dict[Path, str] = {}
         self.outputs: dict[str, dict[str, str]] = {}
         self.active: dict[str, _Active] = {}
         self.recorder: Running | None = None
@@ -216,6 +214,7 @@ class _Execution:
             run.save()
             self.progress(run)
             self._finish_recording()
+        self.seen.warn()
         if failed:
             raise failure(self.run_folder, self.pipeline, failed)
         return Result(state.id, run.path, unchanged=False)
@@ -280,20 +279,25 @@ class _Execution:
         types = {name: port.type for name, port in step.component.outputs.items()}
         key = self._key(step) if step.component.repeatable else None
         if key is not None and self.reuse:
-            found = reusable(self.runs, key, names)
+            found = self.run_folder.reuse(step.name, key, names)
             if found is not None:
                 folder, self.outputs[step.name] = found
-                self.run_folder.reuse(step.name, folder)
                 state.status, state.key = "reused", key
                 state.reused_from = folder.relative_to(self.runs).parts[0]
                 return
         attempt = self.run_folder.attempt(step.name)
+        state.started = time.time()
+        if changed := self.seen.changed_input(step):
+            _append(attempt / "log.txt", f"error: {changed} changed during the run: run again\n")
+            self.run_folder.keep_failed(step.name, attempt)
+            state.status, state.finished, state.exit_code = "failed", time.time(), 2
+            return
         outputs = make_outputs(attempt, types)
         if key is not None and self.record and self.recorder is None:
             self.recorder = launcher.start(self._recorder_job())
         running = launcher.start(self._job(step, attempt, outputs), cold=key is None)
         self.active[step.name] = _Active(step, running, attempt, key)
-        state.status, state.started, state.key = "running", time.time(), key
+        state.status, state.key = "running", key
 
     def _collect(self) -> bool:
         """Keep the results of steps that have ended; returns whether any has."""
@@ -324,11 +328,14 @@ class _Execution:
                     f"\nerror: the step wrote no output `{missing[0]}`\n",
                 )
                 code = state.exit_code = 2
+            if active.key is not None:
+                state.key = self.seen.key_of_result(active.step, active.key, self._key(active.step))
+                if state.key is None:
+                    self.run_folder.forget_trials(name)
             if code == 0:
-                self.outputs[name] = {o: digest(active.attempt / o) for o in component.outputs}
-                self.run_folder.keep(
-                    name, active.attempt, key=active.key, outputs=self.outputs[name]
-                )
+                outputs = {o: digest(active.attempt / o) for o in component.outputs}
+                self.outputs[name] = outputs
+                self.run_folder.keep(name, active.attempt, key=state.key, outputs=outputs)
                 state.status = "completed"
             else:
                 self.run_folder.keep_failed(name, active.attempt)
@@ -446,9 +453,7 @@ class _Execution:
             sweep = self.run_folder.path / binding.step / EVIDENCE / f"{EVIDENCE}.json"
             seen = digest(sweep) if sweep.is_file() else ""
             return self.outputs[binding.step][binding.output] + seen
-        if binding.path not in self.data_digests:
-            self.data_digests[binding.path] = digest(binding.path)
-        return self.data_digests[binding.path]
+        return self.seen.input(binding.path)
 
     def _unchanged_since(self) -> str | None:
         """The newest earlier run with the same results in every step, if there is one."""

@@ -75,11 +75,17 @@ class RunFolder:
         self._lock = FileLock(path / ".lock")
 
     def acquire(self) -> bool:
-        """Lock the run; False if another process has locked it."""
+        """Lock the run and read it again; False if another process has locked it, or deleted it."""
+        if not (self.path / "run.json").is_file():
+            return False
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             return False
+        if (now := open_run(self.path)) is None:
+            self.release()
+            return False
+        self.state = now.state
         return True
 
     def release(self) -> None:
@@ -103,9 +109,15 @@ class RunFolder:
         (attempt / "done.json").unlink(missing_ok=True)
         replace_folder(self.path / step, attempt)
 
-    def reuse(self, step: str, source: Path) -> None:
-        """Use the result of another run, by hard links where the disk allows."""
-        link_result(source, self.path / step)
+    def reuse(self, step: str, key: str, outputs: list[str]) -> tuple[Path, dict[str, str]] | None:
+        """Use the result of another run; see `reuse_result`."""
+        return reuse_result(self.path.parent, self.path / step, key, outputs)
+
+    def forget_trials(self, step: str) -> None:
+        """Let no later run use the results of a sweep's trials."""
+        for file in trials_folder(self.path, step).glob("*/done.json"):
+            key = read_json(file)["key"]
+            (self.path.parent / "index" / f"{key}.json").unlink(missing_ok=True)
 
     def clear_attempts(self) -> None:
         """Remove the folders of killed attempts."""
@@ -128,7 +140,7 @@ def new_attempt(target: Path) -> Path:
 def keep_result(
     runs: Path, target: Path, attempt: Path, *, key: str | None, outputs: dict[str, str]
 ) -> None:
-    """Make an attempt the result at `target`; with a key `reusable` finds it."""
+    """Make an attempt the result at `target`; with a key `reuse_result` finds it."""
     write_json(attempt / "done.json", {"key": key, "outputs": outputs, "format": _FORMAT})
     replace_folder(target, attempt)
     if key is not None:
@@ -136,13 +148,30 @@ def keep_result(
         write_json(runs / "index" / f"{key}.json", {"folder": folder})
 
 
-def link_result(source: Path, target: Path) -> None:
-    """Use another result, by hard links where the disk allows."""
-    if source == target:
-        return
+def reuse_result(
+    runs: Path, target: Path, key: str, outputs: list[str]
+) -> tuple[Path, dict[str, str]] | None:
+    """Find an earlier result by its key, and use it at `target`, by hard links where the disk allows.
+
+    It is compared after it was linked: another process may delete it, or replace it, meanwhile.
+
+    Returns:
+        Its folder and its outputs' digests; None where there is none, or an output has changed since.
+    """
     attempt = target.parent / f".{target.name}-{secrets.token_hex(3)}"
-    link_tree(source, attempt)
-    replace_folder(target, attempt)
+    with contextlib.suppress(Exception):  # an entry that cannot be read counts as none
+        folder = runs / read_json(runs / "index" / f"{key}.json")["folder"]
+        if folder != target:
+            link_tree(folder, attempt)
+        place = target if folder == target else attempt
+        done = read_json(place / "done.json")
+        found = {name: digest(place / name) for name in outputs if (place / name).exists()}
+        if (done["key"], done["format"], done["outputs"]) == (key, _FORMAT, found):
+            if place == attempt:
+                replace_folder(target, attempt)
+            return folder, found
+    shutil.rmtree(attempt, ignore_errors=True)
+    return None
 
 
 def replace_folder(target: Path, attempt: Path) -> None:
@@ -161,7 +190,7 @@ def new_run(runs: Path, pipeline: str, experiment: str, tags: dict[str, str]) ->
             break
     state = RunState(run_id, pipeline, experiment, started=time.time(), tags=tags)
     folder = RunFolder(runs / run_id, state)
-    folder.acquire()
+    folder._lock.acquire()
     folder.save()
     return folder
 
@@ -186,29 +215,13 @@ def interrupted_run(runs: Path, pipeline: str, experiment: str) -> RunFolder | N
     for run in all_runs(runs):
         if (run.state.pipeline, run.state.experiment) != (pipeline, experiment):
             continue
-        if run.state.status in ("running", "interrupted") and run.acquire():
+        if run.state.status not in ("running", "interrupted") or not run.acquire():
+            return None
+        if run.state.status in ("running", "interrupted"):
             return run
+        run.release()  # it has ended just now
         return None
     return None
-
-
-def reusable(runs: Path, key: str, outputs: list[str]) -> tuple[Path, dict[str, str]] | None:
-    """Find an earlier result by its key, and its outputs' digests, if they have not changed since."""
-    try:
-        folder = runs / read_json(runs / "index" / f"{key}.json")["folder"]
-        done = read_json(folder / "done.json")
-    except Exception:  # an entry that cannot be read counts as none
-        return None
-    if (
-        done.get("key") != key
-        or done.get("format") != _FORMAT
-        or set(done["outputs"]) != set(outputs)
-    ):
-        return None
-    for name, expected in done["outputs"].items():
-        if not (folder / name).exists() or digest(folder / name) != expected:
-            return None
-    return folder, done["outputs"]
 
 
 def step_key(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelyard.files import has_file, write_text
+from modelyard.files import editing, has_file, write_text
 from modelyard.yaml_files import dump, read_model
 
 FILE = Path("conf") / "readiness.yml"
@@ -49,6 +49,7 @@ def load_answers(root: Path) -> Mapping[str, Answer]:
 
 def save_answer(root: Path, name: str, answer: Answer) -> None:
     """Write an answer, instead of an earlier one to the same question."""
-    answers = dict(load_answers(root)) | {name: answer}
-    content = {"answers": {key: one.model_dump() for key, one in sorted(answers.items())}}
-    write_text(root / FILE, HEAD + dump(content))
+    with editing(root):
+        answers = dict(load_answers(root)) | {name: answer}
+        content = {"answers": {key: one.model_dump() for key, one in sorted(answers.items())}}
+        write_text(root / FILE, HEAD + dump(content))

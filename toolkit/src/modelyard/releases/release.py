@@ -22,7 +22,7 @@ from modelyard.files import write_json
 from modelyard.gates import Gates, Release, load_gates
 from modelyard.models.adoption import adopt
 from modelyard.models.reasons import Reason
-from modelyard.models.registry import Registry
+from modelyard.models.registry import Registry, promotion_lock
 from modelyard.models.version import CHAMPION
 from modelyard.project import author, endpoint_folder, load_project, origin
 from modelyard.releases import release_checks, rollout
@@ -443,7 +443,8 @@ class _ReleaseContext:
         A version that was taken from another workspace is the champion of this one once it serves.
         """
         if state.stage == rollout.RELEASED:
-            adopt(self.registry, state.version)
+            with promotion_lock(self.root):
+                adopt(self.registry, state.version)
         file = self.folder / "releases" / state.id / "release.json"
         version = self.registry.version(state.version)
         self.registry.tag(version, "release", f"{state.stage} ({state.endpoint})")

@@ -209,11 +209,11 @@ def _valid(kind: TypeAdapter[_T], content: Any, place: str) -> _T:
 
 
 def _held(endpoint: str, state: State | None, holder: str) -> UsageError:
-    stage = f" (v{state.version}, {state.stage})" if state and not state.ended else ""
     who = f", by {holder}" if holder else ""
-    return UsageError(
-        f"another release to `{endpoint}` is running{stage}{who}; wait until it has ended"
-    )
+    what = f"another command is changing `{endpoint}`{who}"
+    if state and not state.ended:
+        what = f"another release to `{endpoint}` is running (v{state.version}, {state.stage}){who}"
+    return UsageError(f"{what}; wait until it has ended")
 
 
 def evidence(state: State) -> dict[str, Any]:

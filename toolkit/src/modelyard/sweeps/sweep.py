@@ -30,10 +30,9 @@ from modelyard.pipelines.jobs import (
 )
 from modelyard.pipelines.store import (
     keep_result,
-    link_result,
     new_attempt,
     replace_folder,
-    reusable,
+    reuse_result,
     step_key,
 )
 from modelyard.pipelines.warm import Launcher, Running, environment
@@ -171,10 +170,10 @@ class _Execution:
         else:
             found = None
             if self.plan.reuse:
-                found = reusable(Path(self.plan.runs), trial.key, list(self.plan.outputs))
-            if found is None or not (found[0] / METRICS_FILE).is_file():
+                outputs = list(self.plan.outputs)
+                found = reuse_result(Path(self.plan.runs), place, trial.key, outputs)
+            if found is None or not (place / METRICS_FILE).is_file():
                 return False
-            link_result(found[0], place)
             trial.state, trial.folder = "completed", place
             trial.reused_from = found[0].relative_to(self.plan.runs).parts[0]
         trial.started = trial.finished = time.time()
