@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import JsonOption, alone
+from modelyard.cli.terminal import JsonOption
 from modelyard.errors import UsageError
-from modelyard.files import project_root, relative
+from modelyard.files import locked, project_root, relative
 from modelyard.tour import STATE
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def _roles() -> list[str]:
     return list(ROLES)
 
 
-@alone
 def tour(
     role: Annotated[
         str | None,
@@ -67,11 +66,27 @@ def tour(
 
     For example: mlops tour data-scientist
     """
+    from modelyard.tour.copying import HOME
+
+    root = project_root()
+    folder = root / (".runs" if (root / STATE).is_file() else HOME)
+    with locked(folder / "tour.lock", "another `mlops tour`", 120):
+        _tour(root, role, answer, data, restart=restart, as_json=as_json)
+
+
+def _tour(
+    root: Path,
+    role: str | None,
+    answer: str | None,
+    data: Path | None,
+    *,
+    restart: bool,
+    as_json: bool,
+) -> None:
     from modelyard.tour.copying import begin, find
     from modelyard.tour.progress import answer as take
     from modelyard.tour.progress import known_role, places
 
-    root = project_root()
     found = find(root, known_role(role) if role else None)
     if found is not None and found.folder == root and (restart or role not in (None, found.role)):
         raise UsageError(
