@@ -39,8 +39,9 @@ def make(template: Path, into: Path, answers: Answers) -> BakedProject:
 
 
 def files(project: BakedProject) -> dict[str, tuple[bytes, int]]:
-    """The content of a project, with .cruft.json, without git's."""
-    return {k: v for k, v in project.content.items() if not k.startswith(".git/")}
+    """The content of a project, with .cruft.json, without git's and the lock of who edits it."""
+    outside = (".git/", ".runs/edit.lock")
+    return {k: v for k, v in project.content.items() if not k.startswith(outside)}
 
 
 def add(monkeypatch: pytest.MonkeyPatch, project: BakedProject, *words: str) -> int:
@@ -181,6 +182,7 @@ def test_a_plan_shows_files_and_lines_and_writes_nothing(
     assert "      +| `.github/` | pipelines: [docs/delivery.md](docs/delivery.md) |" in lines
     assert "21 files, +" in lines[-2] and "--apply" in lines[-1]
     assert files(project) == before
+    assert not (project.path / ".runs").exists()
 
 
 def test_what_a_team_wrote_stays_and_what_it_changed_on_the_same_line_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
@@ -52,11 +53,11 @@ def saying(console: Console) -> Callable[[str], None]:
 
 
 def alone(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Run a command while no other one edits the project; see `editing`."""
+    """Run a command while no other one edits the project; see `editing`. Without `--apply` it edits nothing."""
 
     @functools.wraps(command)
     def run(*args: _P.args, **options: _P.kwargs) -> None:
-        with editing(project_root()):
+        with editing(project_root()) if options.get("apply", True) else nullcontext():
             command(*args, **options)
 
     return run
