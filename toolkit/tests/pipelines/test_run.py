@@ -436,10 +436,12 @@ def test_a_warm_step_sees_what_an_ordinary_process_sees(tmp_path: Path) -> None:
     seen = []
     for warm in (True, False):
         log = tmp_path / f"{warm}.txt"
-        job = Job(["a", "b c"], str(tmp_path), environment({"MARK": "m"}), str(log), module="look")
+        env = environment({"MARK": "m"})
+        job = Job(["a", "b c"], str(tmp_path), env, str(log), module="look", imports=("json",))
+        until = time.monotonic() + 60
         with Launcher(["json"], warm=warm) as launcher:
             running = launcher.start(job)
-            while (code := running.poll()) is None:
+            while (code := running.poll()) is None and time.monotonic() < until:
                 time.sleep(0.01)
         seen.append((code, log.read_text(encoding="utf-8").replace("look.py", "look")))
     cold, warm_ = seen[1], seen[0]

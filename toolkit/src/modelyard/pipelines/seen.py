@@ -52,7 +52,7 @@ class Seen:
     def warn(self) -> None:
         """Print which results no later run uses, if there are such."""
         if self._changed:
-            steps = ", ".join(self._changed)
+            steps = ", ".join(sorted(self._changed))
             print(
                 f"warning: code, inputs or the champion have changed since this run began: no later run uses the results of {steps}, "
                 "and the commit of this run may not be what they ran",

@@ -27,7 +27,7 @@ def serve(preload: Sequence[str]) -> None:
     buffer = b""
     while True:
         idle = 0.005 if children else None
-        readable, _, _ = select.select([0], [], [], 0 if to_import else idle)
+        readable, _, _ = select.select([0], [], [], 0 if to_import or waiting else idle)
         if readable:
             received = os.read(0, 1 << 20)
             if not received:
