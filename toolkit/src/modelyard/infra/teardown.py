@@ -115,12 +115,7 @@ def vaults_of(az: Az, group: str) -> list[Vault]:
     ]
 
 
-def carry_out(
-    az: Az,
-    plan: Plan,
-    say: Callable[[str], object],
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
+def carry_out(az: Az, plan: Plan, say: Callable[[str], object]) -> None:
     """Do what a plan says; where that fails, put the locks back on what is still there.
 
     Raises:
@@ -132,7 +127,7 @@ def carry_out(
     with _lifted(az, plan.locks, say):
         for step in plan.steps:
             say(step.what)
-            _run(az, step, say, sleep)
+            _run(az, step, say)
 
 
 def purge(az: Az, vaults: Iterable[Vault], say: Callable[[str], object]) -> None:
@@ -144,7 +139,7 @@ def purge(az: Az, vaults: Iterable[Vault], say: Callable[[str], object]) -> None
     for vault in vaults:
         if vault.is_deleted:
             say(vault.purging.what)
-            _run(az, vault.purging, say, time.sleep)
+            _run(az, vault.purging, say)
 
 
 def _holds(group: str, resources: list[dict[str, Any]], project: str) -> Iterator[str]:
@@ -203,7 +198,7 @@ def _lifted(az: Az, locks: list[dict[str, Any]], say: Callable[[str], object]) -
         for lock in locks:
             off.append(lock)
             say(_lifting(lock).what)
-            _run(az, _lifting(lock), say, time.sleep)
+            _run(az, _lifting(lock), say)
         yield
     except BaseException:
         for lock in off:
@@ -225,9 +220,7 @@ def _put_back(az: Az, lock: dict[str, Any], say: Callable[[str], object]) -> Non
         )
 
 
-def _run(
-    az: Az, step: Removal, say: Callable[[str], object], sleep: Callable[[float], None]
-) -> None:
+def _run(az: Az, step: Removal, say: Callable[[str], object]) -> None:
     for attempt in range(ATTEMPTS):
         done = az(*step.words)
         if done.returncode == 0:
@@ -237,7 +230,7 @@ def _run(
                 f"Azure refuses; correct it and run the command again, which goes on: {step}\n{done.stderr.strip()}"
             )
         say("a lock still holds; it is asked again in a moment")
-        sleep(PAUSE)
+        time.sleep(PAUSE)
 
 
 def _all(az: Az, url: str) -> list[dict[str, Any]]:
