@@ -9,6 +9,8 @@ DEMO := build/demo
 SUDO := $(shell command -v sudo)
 # Not below the template, where ruff would put it: Cookiecutter takes every file there for a part of it.
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
+# The tests start hundreds of processes, each of which would compile the toolkit anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser shellcheck actionlint demo test test-all quick lint types docs recordings bench manifest wheel lock upgrade-locks clean

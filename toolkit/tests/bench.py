@@ -102,12 +102,12 @@ class Bench:
         return guarded(lambda: fairness.fairness(self.held_out(model), self.folder / "evidence"))
 
     def footprint(self) -> int:
-        place = self.folder
-        return guarded(
-            lambda: footprint.footprint(
-                self.held_out(), place / "model", place / "champion", place / "evidence"
-            )
-        )
+        def measure() -> None:
+            held = self.held_out()
+            with footprint.loading(held, self.folder / "model", self.folder / "champion") as probes:
+                footprint.footprint(held, probes, self.folder / "evidence")
+
+        return guarded(measure)
 
     def make_champion(self, version: str = "3", model: str | None = "model") -> None:
         """Make a model the champion; without one, a champion whose files are gone."""

@@ -7,25 +7,39 @@ import sysconfig
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-# A third of what is installed, and nearly all that the steps import; what else is imported is compiled then.
+# Nearly all that the commands and steps import; what else is imported is compiled then.
 PACKAGES = (
     "alembic",
+    "charset_normalizer",
+    "click",
+    "dateutil",
     "fastapi",
+    "filelock",
     "google",
+    "httpx",
     "joblib",
+    "mako",
     "mlflow",
     "modelyard",
     "narwhals",
     "numpy",
     "opentelemetry",
+    "packaging",
     "pandas",
     "pandera",
+    "psutil",
     "pyarrow",
     "pydantic",
+    "pygments",
+    "requests",
     "rich",
     "scipy",
     "sklearn",
     "sqlalchemy",
+    "starlette",
+    "typer",
+    "urllib3",
+    "yaml",
 )
 
 

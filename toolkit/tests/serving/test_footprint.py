@@ -25,6 +25,12 @@ def trained(trained_bench, quick):
     return trained_bench
 
 
+def measured(trained, challenger, champion):
+    folders = {"challenger": trained.folder / challenger, "champion": trained.folder / champion}
+    with footprint.started(folders, trained.part("test")) as probes:
+        return footprint.measure(probes)
+
+
 def test_challenger_and_champion_are_measured_alike(trained, capfd):
     trained.make_champion(model="baseline")
     capfd.readouterr()
@@ -80,10 +86,7 @@ def test_a_model_that_grew_shows_in_every_figure(trained):
     # By value, as the package's own models are: the probe has no such module.
     heavy = cloudpickle.loads(cloudpickle.dumps(space["Heavy"](60, 0.05)))
     saving.save_model(heavy, trained.folder / "heavy", rows, trained.contract)
-    found, error = footprint.measure(
-        {"challenger": trained.folder / "heavy", "champion": trained.folder / "champion" / "model"},
-        trained.part("test"),
-    )
+    found, error = measured(trained, "heavy", "champion/model")
     assert error is None
     assert found["challenger"].path == "model's own prediction"
     own, other = found["challenger"].figures, found["champion"].figures
@@ -101,18 +104,12 @@ def test_a_champion_is_asked_about_the_rows_and_columns_that_its_contract_takes(
     rows = trained.table[older.features]
     fitted = DummyClassifier(strategy="prior").fit(rows, trained.table["label"])
     saving.save_model(fitted, trained.folder / "older", rows, older)
-    found, error = footprint.measure(
-        {"challenger": trained.folder / "model", "champion": trained.folder / "older"},
-        trained.part("test"),
-    )
+    found, error = measured(trained, "model", "older")
     assert error is None and found["champion"].figures["latency_p95"] > 0
     columns["number"]["min"] = 1e6
     none = Contract.model_validate({**content, "columns": columns})
     save_contract(none, trained.folder / "older" / "contract.yml")
-    _, error = footprint.measure(
-        {"challenger": trained.folder / "model", "champion": trained.folder / "older"},
-        trained.part("test"),
-    )
+    _, error = measured(trained, "model", "older")
     assert error is not None and "accepts none of these rows: row 1, number" in error
 
 

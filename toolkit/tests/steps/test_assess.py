@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -31,6 +32,7 @@ def test_a_part_that_fails_names_itself(
 
     for name in PARTS:
         monkeypatch.setattr(step, name, lambda *_: None)
+    monkeypatch.setattr(step, "loading", lambda *_: nullcontext())
     held = cast(HeldOut, SimpleNamespace())
     monkeypatch.setattr(step, function, fails(UsageError("no rows")))
     with pytest.raises(UsageError, match=f"^{PARTS[function]}: no rows$"):

@@ -13,7 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Probe:
 
     def __init__(self, model: Path, rows: Path) -> None:
         """Start the process; `rows` is a Parquet file to ask about."""
+        self.model = model
         words = [str(path.resolve()) for path in (model, rows)]
         self._process = subprocess.Popen(  # noqa: S603 (this package's own module)
             [sys.executable, "-P", "-m", probe.__name__, *words],
@@ -56,25 +58,23 @@ class Probe:
         self._process.kill()
         self._process.communicate()
 
-    def send(self, command: str) -> dict[str, Any]:
-        """Send a command and return the answer.
-
-        Raises:
-            UsageError: the model cannot be loaded or asked, or the process has ended.
-        """
-        try:
-            assert self._process.stdin is not None  # noqa: S101 (opened above)
+    def send(self, command: str) -> None:
+        """Send a command, whose answer `receive` returns."""
+        assert self._process.stdin is not None  # noqa: S101 (opened above)
+        with suppress(BrokenPipeError):  # the last line that it wrote says why it has ended
             self._process.stdin.write(command + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the last line that it wrote says why it has ended
+
+    def ask(self, command: str) -> dict[str, Any]:
+        """Send a command and return the answer; see `receive`."""
+        self.send(command)
         return self.receive()
 
     def receive(self) -> dict[str, Any]:
         """Read the next answer.
 
         Raises:
-            UsageError: see `send`.
+            UsageError: the model cannot be loaded or asked, or the process has ended.
         """
         assert self._process.stdout is not None  # noqa: S101 (opened above)
         line = self._process.stdout.readline()
@@ -90,27 +90,63 @@ class Probe:
         return answer
 
 
-def footprint(held: HeldOut, model: Path, champion: Path, evidence: Path) -> None:
-    """Measure challenger and champion in turns, and write footprint.json.
+@contextmanager
+def loading(held: HeldOut, model: Path, champion: Path) -> Iterator[dict[str, Probe]]:
+    """Start the processes of challenger and champion, and end them with the context.
+
+    Each imports its packages, which takes longer than all that is measured, loads its model and answers a few
+    requests; this process can do other work meanwhile.
 
     Args:
         held: rows to ask about.
         model: folder of the challenger.
         champion: folder with champion.json and, where there is a champion, model/.
+    """
+    rows = held.rows[held.contract.features]
+    picked = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)
+    folders = {"challenger": model}
+    if held.champion.version:
+        folders["champion"] = champion / "model"
+    with tempfile.TemporaryDirectory(prefix="footprint-") as temporary:
+        asked = Path(temporary) / "rows.parquet"
+        rows.iloc[picked].to_parquet(asked)
+        with started(folders, asked) as probes:
+            yield probes
+
+
+@contextmanager
+def started(folders: Mapping[str, Path], rows: Path) -> Iterator[dict[str, Probe]]:
+    """Start a process for each model; see `loading`.
+
+    Args:
+        folders: of the challenger and, where there is one, the champion.
+        rows: Parquet file of features to ask about.
+    """
+    probes = {name: Probe(folder, rows) for name, folder in folders.items()}
+    try:
+        for probe_ in probes.values():
+            for command in ("load", f"ask {WARM_UP}", "memory"):
+                probe_.send(command)
+        yield probes
+    finally:
+        for probe_ in probes.values():
+            probe_.close()
+
+
+def footprint(held: HeldOut, probes: Mapping[str, Probe], evidence: Path) -> None:
+    """Measure challenger and champion in turns, and write footprint.json.
+
+    Args:
+        held: names the champion.
+        probes: of `loading`.
         evidence: the folder to write to.
 
     Raises:
         UsageError: the challenger cannot be measured. A champion that cannot be measured is no error:
             the evidence says so.
     """
-    rows = held.rows[held.contract.features]
-    picked = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)
     name, version = held.champion.name, held.champion.version
-    folders = {"challenger": model} | ({"champion": champion / "model"} if version else {})
-    with tempfile.TemporaryDirectory(prefix="footprint-") as temporary:
-        asked = Path(temporary) / "rows.parquet"
-        rows.iloc[picked].to_parquet(asked)
-        measured, error = measure(folders, asked)
+    measured, error = measure(probes)
     challenger, rival = measured["challenger"], measured.get("champion")
     details = {
         "models": {
@@ -150,12 +186,11 @@ class Measured:
     path: str
 
 
-def measure(folders: Mapping[str, Path], rows: Path) -> tuple[dict[str, Measured], str | None]:
+def measure(probes: Mapping[str, Probe]) -> tuple[dict[str, Measured], str | None]:
     """Measure models in turns.
 
     Args:
-        folders: of the challenger and, where there is one, the champion.
-        rows: Parquet file of features to ask about.
+        probes: of `started`.
 
     Returns:
         The measurements, and the reason why the champion has none, if it has none.
@@ -163,36 +198,30 @@ def measure(folders: Mapping[str, Path], rows: Path) -> tuple[dict[str, Measured
     Raises:
         UsageError: the challenger cannot be measured.
     """
-    probes = {name: Probe(folder, rows) for name, folder in folders.items()}
     paths: dict[str, str] = {}
     memory: dict[str, float | None] = {}
     loads: dict[str, list[float]] = {name: [] for name in probes}
     asked: dict[str, list[list[float]]] = {name: [] for name in probes}
     failed: str | None = None
-    try:
-        for round_ in range(-1, ROUNDS):
-            for name, process in list(probes.items()):
-                try:
-                    if round_ < 0:
-                        process.receive()
-                        paths[name] = process.send("load")["path"]
-                        process.send(f"ask {WARM_UP}")
-                        memory[name] = process.send("memory")["bytes"]
-                    else:
-                        loads[name].append(process.send("load")["seconds"])
-                        asked[name].append(process.send(f"ask {ASKED}")["seconds"])
-                except UsageError as error:
-                    if name == "challenger":
-                        raise
-                    failed = str(error)
-                    probes.pop(name).close()
-    finally:
-        for one in probes.values():
-            one.close()
+    for round_ in range(-1, ROUNDS):
+        for name, process in probes.items():
+            if name == "champion" and failed:
+                continue
+            try:
+                if round_ < 0:
+                    _ready, loaded, _warm, found = (process.receive() for _ in range(4))
+                    paths[name], memory[name] = loaded["path"], found["bytes"]
+                else:
+                    loads[name].append(process.ask("load")["seconds"])
+                    asked[name].append(process.ask(f"ask {ASKED}")["seconds"])
+            except UsageError as error:
+                if name == "challenger":
+                    raise
+                failed = str(error)
     return {
         name: Measured(
             {
-                "model_bytes": size_of(folders[name]),
+                "model_bytes": size_of(process.model),
                 "load_seconds": statistics.median(loads[name]),
                 "memory_bytes": memory[name],
                 "latency_p50": _milliseconds(asked[name], 50),
@@ -200,7 +229,8 @@ def measure(folders: Mapping[str, Path], rows: Path) -> tuple[dict[str, Measured
             },
             paths[name],
         )
-        for name in probes
+        for name, process in probes.items()
+        if name == "challenger" or not failed
     }, failed
 
 

@@ -32,8 +32,15 @@ from modelyard.yaml_files import read_model
 DEPLOYMENT = Path("azureml") / "endpoints" / "online-deployment.yml"
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 300.0  # a busy machine is slow to import a model's packages; a server that ends is noticed at once
-# These variables of the caller would change the server's behaviour.
-NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "GUNICORN_CMD_ARGS", "MLFLOW_RUN_ID")
+# These variables of the caller would change the server's behaviour; without bytecode each start compiles its packages.
+NOT_INHERITED = (
+    "GUNICORN_CMD_ARGS",
+    "MLFLOW_RUN_ID",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+)
 
 
 class _Code(BaseModel):

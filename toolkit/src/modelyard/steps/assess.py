@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelyard.evaluation.fairness import fairness
 from modelyard.evaluation.held_out import HeldOut, held_out
 from modelyard.evaluation.importance import explain
 from modelyard.models.champion import fetch_champion
-from modelyard.serving.footprint import footprint
+from modelyard.serving.footprint import footprint, loading
 from modelyard.steps.command import add_paths
 from modelyard.tracking import tracking_uri
 
@@ -63,14 +63,17 @@ def assess(held: HeldOut, model: Path, champion: Path, evidence: Path) -> None:
     Raises:
         ModelyardError: naming the part that failed, and why.
     """
-    with _part("metrics"):
-        evaluate(held, evidence)
-    with _part("explanations"):
-        explain(held, evidence)
-    with _part("fairness"):
-        fairness(held, evidence)
-    with _part("footprint"):
-        footprint(held, model, champion, evidence)
+    with ExitStack() as stack:
+        with _part("footprint"):
+            probes = stack.enter_context(loading(held, model, champion))
+        with _part("metrics"):
+            evaluate(held, evidence)
+        with _part("explanations"):
+            explain(held, evidence)
+        with _part("fairness"):
+            fairness(held, evidence)
+        with _part("footprint"):
+            footprint(held, probes, evidence)
 
 
 @contextmanager
