@@ -45,6 +45,7 @@ from modelyard.models.version import CHAMPION
 from modelyard.monitoring.run import run_monitor
 from modelyard.own_code import own_module
 from modelyard.pipelines.run import run_pipeline
+from modelyard.pipelines.warm import Launcher
 from modelyard.project import load_project
 from modelyard.releases.held_out_traffic import HeldOutTraffic
 from modelyard.releases.local_endpoint import LocalEndpoint
@@ -94,6 +95,7 @@ class _Drill:
 
     endpoint: LocalEndpoint
     receiver: DrillReceiver
+    launcher: Launcher
 
     def __init__(self, root: Path, home: Path, plan: Plan, say: Callable[[str], None]) -> None:
         self.home, self.plan, self.say = home, plan, say
@@ -127,7 +129,7 @@ class _Drill:
         share_environments(self.root, self.copy)
         accept_fewer_rows(self.copy, len(periods[0].positions))
         history = list(known)
-        with self._endpoint():
+        with self._endpoint(), Launcher() as self.launcher:
             self._first_model(known)
             for record in records:
                 self._replay(record, known, is_last=record is records[-1])
@@ -228,7 +230,8 @@ class _Drill:
     def _train(self, known: list[str], *, extra: str | None = None) -> tuple[str, str]:
         """Run the training pipeline on periods and the gates on the result: version and verdict."""
         pipeline = self.copy / "azureml" / "pipelines" / "train.yml"
-        run_pipeline(pipeline, inputs={"data": str(self._table_of(known, extra=extra))})
+        table = str(self._table_of(known, extra=extra))
+        run_pipeline(pipeline, inputs={"data": table}, launcher=self.launcher)
         decision = promote(self.copy).decision
         return decision.version, "promoted" if decision.promotable else "refused"
 

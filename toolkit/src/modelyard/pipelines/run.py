@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def run_pipeline(
     record: bool = True,
     here: bool = False,
     progress: Callable[[RunFolder], None] = lambda run: None,
+    launcher: Launcher | None = None,
 ) -> Result:
     """Execute a pipeline.
 
@@ -98,6 +100,7 @@ def run_pipeline(
         record: log the run to MLflow.
         here: run every step in the environment of this process.
         progress: called with the run whenever something may have changed.
+        launcher: of several runs of one pipeline, which import its libraries once; default: one of this run.
 
     Raises:
         PipelineError: the pipeline is broken; nothing was run.
@@ -124,7 +127,8 @@ def run_pipeline(
         execution = _Execution(
             root, pipeline, run, reuse=reuse, record=record, pythons=pythons, progress=progress
         )
-        return execution.run(jobs or max(2, os.cpu_count() or 2))
+        with nullcontext(launcher) if launcher else Launcher() as starter:
+            return execution.run(starter, jobs or max(2, os.cpu_count() or 2))
     except KeyboardInterrupt:
         run.state.status = "interrupted"
         run.save()
@@ -181,7 +185,7 @@ class _Execution:
             }
         )
 
-    def run(self, jobs: int) -> Result:
+    def run(self, launcher: Launcher, jobs: int) -> Result:
         self.jobs = jobs
         run, state = self.run_folder, self.run_folder.state
         run.clear_attempts()
@@ -195,25 +199,25 @@ class _Execution:
         state.steps = {step.name: StepState() for step in self.pipeline.steps}
         run.save()
         codes = [self.code[step.name] for step in self.pipeline.steps]
-        with Launcher(preload(codes, self.store, record=self.record)) as launcher:
-            try:
-                self._steps(launcher, jobs)
-            except KeyboardInterrupt:
-                for active in self.active.values():
-                    state.steps[active.step.name].status = "interrupted"
-                raise
-            earlier = self._unchanged_since()
-            if earlier is not None:
-                shutil.rmtree(run.path)
-                return Result(earlier, self.runs / earlier, unchanged=True)
-            failed = [name for name, step in state.steps.items() if step.status == "failed"]
-            state.status = "failed" if failed else "completed"
-            state.finished = time.time()
-            if not failed:
-                self._bind_outputs()
-            run.save()
-            self.progress(run)
-            self._finish_recording()
+        launcher.preload = preload(codes, self.store, record=self.record)
+        try:
+            self._steps(launcher, jobs)
+        except KeyboardInterrupt:
+            for active in self.active.values():
+                state.steps[active.step.name].status = "interrupted"
+            raise
+        earlier = self._unchanged_since()
+        if earlier is not None:
+            shutil.rmtree(run.path)
+            return Result(earlier, self.runs / earlier, unchanged=True)
+        failed = [name for name, step in state.steps.items() if step.status == "failed"]
+        state.status = "failed" if failed else "completed"
+        state.finished = time.time()
+        if not failed:
+            self._bind_outputs()
+        run.save()
+        self.progress(run)
+        self._finish_recording()
         self.seen.warn()
         if failed:
             raise failure(self.run_folder, self.pipeline, failed)
@@ -366,9 +370,6 @@ class _Execution:
         apart = step.name in self.pythons and self.store.startswith("sqlite:")
         return self.env | (tracked_apart(attempt) if apart else {}) | dict(step.variables)
 
-    def _libraries(self, step: Step) -> str:
-        return installed(self.pythons.get(step.name))
-
     def _code_folder(self, step: Step, attempt: Path) -> Path | None:
         """The folder a step starts in; a copy where it may write there, or finds other files on Azure ML.
 
@@ -400,7 +401,7 @@ class _Execution:
                 "code": code.digest,
                 "environment": step.environment,
                 "store": self.store,
-                "libraries": self._libraries(step),
+                "libraries": installed(self.pythons.get(step.name)),
             },
             runs=str(self.runs),
             trials=str(trials_folder(self.run_folder.path, step.name)),
@@ -436,7 +437,7 @@ class _Execution:
             inputs=self._fingerprints(step),
             outputs=list(step.component.outputs),
             store=self.store,
-            libraries=self._libraries(step),
+            libraries=installed(self.pythons.get(step.name)),
         )
 
     def _fingerprints(self, step: Step) -> dict[str, str]:

@@ -170,10 +170,16 @@ class WarmServer:
 
 
 class Launcher:
-    """Starts jobs, warm where possible; a context manager that ends all of them."""
+    """Starts jobs, warm where possible; a context manager that ends all of them.
 
-    def __init__(self, preload: Sequence[str], *, warm: bool = sys.platform == "linux") -> None:
-        self._preload = preload
+    Attributes:
+        preload: libraries that the server imports once the first job is started.
+    """
+
+    def __init__(
+        self, preload: Sequence[str] = (), *, warm: bool = sys.platform == "linux"
+    ) -> None:
+        self.preload = preload
         self._warm = warm
         self._server: WarmServer | None = None
         self._running: list[Running] = []
@@ -193,7 +199,7 @@ class Launcher:
         running: Running
         if self._warm and job.module and not cold:
             if self._server is None:
-                self._server = WarmServer(self._preload)
+                self._server = WarmServer(self.preload)
             running = self._server.start(job)
         else:
             running = _Cold(job)
