@@ -44,9 +44,9 @@ PACKAGES = (
 
 
 def write_bytecode(folder: Path) -> None:
-    """Compile the modules of PACKAGES in a folder of installed packages, without their tests."""
+    """Compile the modules of PACKAGES in a folder of installed packages, without tests and pygments' many lexers."""
     files = (file for name in PACKAGES for file in (folder / name).rglob("*.py"))
-    paths = [str(file) for file in files if "tests" not in file.parts]
+    paths = [str(file) for file in files if not {"tests", "lexers"} & {*file.parts}]
     with ProcessPoolExecutor() as processes:
         list(processes.map(_compile, paths, chunksize=64))
 

@@ -337,8 +337,11 @@ class LocalEndpoint:
     def _answers(self, name: str, known: Mapping[str, Any]) -> bool:
         if not known.get("url") or not self._processes.is_running(name, known.get("pid")):
             return False
+        # A server that is stopped keeps an idle connection for two more seconds.
+        headers = {"Connection": "close"}
         try:
-            return self._http.get(f"{known['url']}/", timeout=ANSWER_SECONDS).status_code < 500
+            found = self._http.get(f"{known['url']}/", headers=headers, timeout=ANSWER_SECONDS)
+            return found.status_code < 500
         except httpx.HTTPError:
             return False
 
