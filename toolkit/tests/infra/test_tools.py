@@ -698,6 +698,35 @@ module there 'modules/there.bicep' = if (environment == 'prod') {
   scope: resourceGroup('rg-acme-small-dev')
 }
 
+resource closed 'Microsoft.Network/privateEndpoints@2024-07-01' = {
+  name: 'pep-shared-registry'
+  properties: {
+    privateLinkServiceConnections: [
+      {
+        name: 'registry'
+        properties: {
+          privateLinkServiceId: '/subscriptions/s/resourceGroups/platform/providers/registries/shared'
+        }
+      }
+    ]
+  }
+}
+
+resource factory 'Microsoft.DataFactory/factories@2018-06-01' = {
+  name: 'adf'
+
+  resource managedNetwork 'managedVirtualNetworks' = {
+    name: 'default'
+
+    resource replica 'managedPrivateEndpoints' = {
+      name: 'replica-now'
+      properties: {
+        privateLinkResourceId: '/subscriptions/s/resourceGroups/platform/providers/stores/now'
+      }
+    }
+  }
+}
+
 resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
   name: 'mlw'
 
@@ -730,6 +759,7 @@ resource writes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 """
 GROUP = "/subscriptions/s/resourceGroups/rg-acme-small-dev"
+ELSEWHERE = "/subscriptions/s/resourceGroups/platform/providers"
 
 
 @pytest.fixture
@@ -748,6 +778,19 @@ def _assignment(who: str, what: str, kind: str = "Group", scope: str = GROUP) ->
 
 def _target(name: str, category: str = "UserDefined") -> str:
     return f'{{"name": "{name}", "properties": {{"type": "PrivateEndpoint", "category": "{category}", "destination": {{}}}}}}'
+
+
+def _endpoint(name: str, target: str, card: str) -> str:
+    link = f'[{{"properties": {{"privateLinkServiceId": "{target}"}}}}]'
+    return (
+        f'{{"name": "{name}", "properties": {{"customNetworkInterfaceName": "{card}",'
+        f' "privateLinkServiceConnections": {link}}}}}'
+    )
+
+
+def _replica(name: str) -> str:
+    target = f"/subscriptions/s/resourceGroups/platform/providers/stores/{name}"
+    return f'{{"name": "replica-{name}", "properties": {{"privateLinkResourceId": "{target}"}}}}'
 
 
 def _rule(host: str, category: str = "UserDefined") -> str:
@@ -793,6 +836,17 @@ def _rule(host: str, category: str = "UserDefined") -> str:
         ),
         ({"mlw_outbound": _target("storage-blob")}, None),
         ({"mlw_outbound": _target("made-by-azure", "Required")}, None),
+        (
+            {"privateEndpoints?": _endpoint("pep-old-registry", f"{ELSEWHERE}/registries/old", "nic-old-registry")},
+            f"the private endpoint pep-old-registry reaches {ELSEWHERE}/registries/old, which is in no file, and is billed: "
+            "az rest --method delete --url '/subscriptions/{subscriptionId}/resourceGroups/rg-acme-small-dev/providers/"
+            "Microsoft.Network/privateEndpoints/pep-old-registry?api-version=2024-07-01'",
+        ),
+        ({"privateEndpoints?": _endpoint("pep-shared-registry", f"{ELSEWHERE}/registries/shared", "nic-shared-registry")}, None),
+        ({"privateEndpoints?": _endpoint("pep-old-blob", f"{GROUP}/providers/old", "nic-old-blob")}, None),
+        ({"privateEndpoints?": _endpoint("pep-by-hand", f"{ELSEWHERE}/registries/old", "card")}, None),
+        ({"managedPrivateEndpoints?": _replica("old")}, "the private endpoint replica-old reaches"),
+        ({"managedPrivateEndpoints?": _replica("now")}, None),
     ],
 )  # fmt: skip
 def test_what_no_file_has_any_more_is_listed_with_the_command_that_removes_it(

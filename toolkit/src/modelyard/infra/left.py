@@ -20,6 +20,8 @@ ASSIGNMENT = "microsoft.authorization/roleassignments"
 ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01"
 CREDENTIAL = "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials"
 DEFINITION = "microsoft.authorization/roledefinitions"
+ENDPOINT = "microsoft.network/privateendpoints"
+FACTORY_ENDPOINT = "microsoft.datafactory/factories/managedvirtualnetworks/managedprivateendpoints"
 ELIGIBLE = "microsoft.authorization/roleeligibilityschedulerequests"
 IDENTITY = "microsoft.managedidentity/userassignedidentities"
 READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"  # Storage Blob Data Reader, for production data
@@ -92,6 +94,7 @@ def left_behind(
         *(_eligible(az, wanted, group, say) if parameters.stem == "prod" else ()),
         *_credentials(az, wanted, group, say),
         *_rules(az, wanted, group, say),
+        *_endpoints(az, wanted, group, say),
     ]
 
 
@@ -250,6 +253,32 @@ def _rules(
                 f"{address(workspace, group)}/outboundRules/{name}?api-version={workspace.version}"
             )
             yield Removal(said, ("rest", "--method", "delete", "--url", path))
+
+
+def _endpoints(
+    az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
+) -> Iterator[Removal]:
+    """Yield private endpoints to resources of elsewhere, a registry's or a replica's, that the file named once."""
+    made = [one for one in wanted if one.kind in (ENDPOINT, FACTORY_ENDPOINT) and one.name]
+    reached = {text.lower() for one in made for text in one.texts()}
+    places = {
+        (address(one, group).rpartition("/")[0], one.version, one.kind == ENDPOINT) for one in made
+    }
+    for place, version, is_of_network in sorted(places):
+        words = ("rest", "--method", "get", "--url", f"{place}?api-version={version}")
+        for there in listed(az, say, "private endpoints", *words):
+            name, link = str(there.get("name")), there.get("properties") or {}
+            ours = name.startswith("replica-")
+            if is_of_network:
+                card = str(link.get("customNetworkInterfaceName"))
+                ours = name.startswith("pep-") and card == name.replace("pep-", "nic-", 1)
+                link = (link.get("privateLinkServiceConnections") or [{}])[0].get("properties", {})
+            key = "privateLinkServiceId" if is_of_network else "privateLinkResourceId"
+            target = str(link.get(key))
+            if ours and not within(group, target) and target.lower() not in reached:
+                said = f"the private endpoint {name} reaches {target}, which is in no file, and is billed"
+                url = f"{place}/{name}?api-version={version}"
+                yield Removal(said, ("rest", "--method", "delete", "--url", url))
 
 
 def listed(
