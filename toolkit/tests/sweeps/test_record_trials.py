@@ -137,8 +137,10 @@ def test_a_run_is_left_alone_while_it_goes_on_and_marked_when_it_has_died_and_is
     assert {"parent", "tune"} <= before and going_on(tmp_path) == before
     runner.kill()
     runner.wait()
+    killed_before = run.with_name(".deleted-by-a-killed-command")
+    killed_before.mkdir()
     clean(keep=0)
-    assert not run.exists()
+    assert not run.exists() and not killed_before.exists()
     assert not going_on(tmp_path)
 
 

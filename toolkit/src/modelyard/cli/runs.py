@@ -15,6 +15,8 @@ from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.files import has_file, project_root, read_json, relative, write_text
 
+DELETED = ".deleted-"  # before the name of a run that goes
+
 
 def run(
     pipeline: Annotated[
@@ -101,7 +103,12 @@ def clean(
     for run in old:
         (run.path / "run.json").unlink()  # no other command takes it for a run from now on
         run.release()
-        shutil.rmtree(run.path)
+        run.path.rename(run.path.with_name(f"{DELETED}{run.path.name}"))
+    # Those of a command that was killed as well.
+    for folder in (root / ".runs").glob(f"{DELETED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            print(f"not deleted whole: {relative(folder)}; the next call tries again")
     for file in sorted((root / ".runs").glob("*/run.json")):
         if open_run(file.parent) is None:
             print(
