@@ -124,13 +124,13 @@ def started(folders: Mapping[str, Path], rows: Path) -> Iterator[dict[str, Probe
     """
     probes = {name: Probe(folder, rows) for name, folder in folders.items()}
     try:
-        for probe_ in probes.values():
+        for one in probes.values():
             for command in ("load", f"ask {WARM_UP}", "memory"):
-                probe_.send(command)
+                one.send(command)
         yield probes
     finally:
-        for probe_ in probes.values():
-            probe_.close()
+        for one in probes.values():
+            one.close()
 
 
 def footprint(held: HeldOut, probes: Mapping[str, Probe], evidence: Path) -> None:
