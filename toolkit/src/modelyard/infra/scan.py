@@ -87,7 +87,9 @@ def check(root: Path, say: Callable[[str], object]) -> Iterator[Finding]:
 def _run(python: Path, folder: Path) -> dict[str, Any]:
     command = [str(python), "-c", START, "--directory", ".", "--framework", "bicep"]
     command += ["--skip-download", "--compact", "--output", "json"]
-    settings = {k: v for k, v in os.environ.items() if not k.startswith(("CKV_", "BC_", "PRISMA_"))}
+    # Without bytecode each scan would compile checkov.
+    others = ("CKV_", "BC_", "PRISMA_", "PYTHONDONTWRITEBYTECODE")
+    settings = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     settings |= {"LOG_LEVEL": "CRITICAL", "CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false"}
     try:
         done = subprocess.run(  # noqa: S603 (a program of the environment `checkov`)
