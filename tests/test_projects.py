@@ -398,6 +398,14 @@ def test_a_version_is_trained_again_from_its_commit_and_every_figure_compared(
     assert len(project.json("models")) == 1
 
 
+def test_a_worse_model_is_refused_and_the_champion_stays(mine: Installed) -> None:
+    worse = ("--input", "learner=boosting", "--input", "max_iterations=1")
+    mine.mlops("run", "azureml/pipelines/train.yml", *worse)
+    said = mine.mlops("promote", code=1)
+    assert "not worse than champion v1" in said
+    assert mine.champion() == "1"
+
+
 def test_another_good_model_replaces_the_champion_and_rollback_restores_it(mine: Installed) -> None:
     mine.project.path.joinpath("conf/gates.yml").write_text(
         re.sub(
