@@ -261,24 +261,27 @@ def _endpoints(
     """Yield private endpoints to resources of elsewhere, a registry's or a replica's, that the file named once."""
     made = [one for one in wanted if one.kind in (ENDPOINT, FACTORY_ENDPOINT) and one.name]
     reached = {text.lower() for one in made for text in one.texts()}
-    places = {
-        (address(one, group).rpartition("/")[0], one.version, one.kind == ENDPOINT) for one in made
-    }
-    for place, version, is_of_network in sorted(places):
+    places = {(address(one, group).rpartition("/")[0], one.version) for one in made}
+    for place, version in sorted(places):
         words = ("rest", "--method", "get", "--url", f"{place}?api-version={version}")
         for there in listed(az, say, "private endpoints", *words):
-            name, link = str(there.get("name")), there.get("properties") or {}
-            ours = name.startswith("replica-")
-            if is_of_network:
-                card = str(link.get("customNetworkInterfaceName"))
-                ours = name.startswith("pep-") and card == name.replace("pep-", "nic-", 1)
-                link = (link.get("privateLinkServiceConnections") or [{}])[0].get("properties", {})
-            key = "privateLinkServiceId" if is_of_network else "privateLinkResourceId"
-            target = str(link.get(key))
-            if ours and not within(group, target) and target.lower() not in reached:
+            name, target = str(there.get("name")), _reached(there)
+            if target and not within(group, target) and target.lower() not in reached:
                 said = f"the private endpoint {name} reaches {target}, which is in no file, and is billed"
                 url = f"{place}/{name}?api-version={version}"
                 yield Removal(said, ("rest", "--method", "delete", "--url", url))
+
+
+def _reached(endpoint: dict[str, Any]) -> str | None:
+    """Return the resource that a private endpoint of the files leads to; None where somebody else made the endpoint."""
+    name, link = str(endpoint.get("name")), endpoint.get("properties") or {}
+    if name.startswith("replica-"):  # in the network of a factory
+        return link.get("privateLinkResourceId")
+    card = name.replace("pep-", "nic-", 1)
+    if not name.startswith("pep-") or link.get("customNetworkInterfaceName") != card:
+        return None
+    (connection, *_) = link.get("privateLinkServiceConnections") or [{}]
+    return (connection.get("properties") or {}).get("privateLinkServiceId")
 
 
 def listed(
