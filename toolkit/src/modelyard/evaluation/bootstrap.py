@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -65,16 +65,22 @@ def bootstrap(
     batch = max(1, BATCH_CELLS // max(rows, 1))
     found: dict[str, list[dict[str, Floats]]] = {model: [] for model in measures}
     as_they_are = np.ones((1, rows), dtype=np.int64)
-    unit = np.arange(rows) if together is None else np.unique(together, return_inverse=True)[1]
+    unit = None if together is None else np.unique(together, return_inverse=True)[1]
     draws = (
-        _drawn(min(batch, resamples - start), unit, random) for start in range(0, resamples, batch)
+        _drawn(min(batch, resamples - start), rows, unit, random)
+        for start in range(0, resamples, batch)
     )
     # Sums over a few columns are too short for the threads of BLAS, which would mostly wait for each other.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as threads:
+        started: list[tuple[str, Iterator[dict[str, Floats]]]] = []
         for weights in chain([as_they_are], draws):
             parts = np.array_split(weights, min(THREADS, len(weights)))
-            for model, function in measures.items():
-                found[model] += threads.map(function, parts)
+            # The next rows are drawn while the threads compute on these.
+            computed, started = started, [(m, threads.map(f, parts)) for m, f in measures.items()]
+            for model, results in computed:
+                found[model] += results
+        for model, results in started:
+            found[model] += results
     return {
         model: {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
         for model, parts in found.items()
@@ -105,8 +111,11 @@ def difference(
     return interval(gain, confidence)
 
 
-def _drawn(resamples: int, unit: Codes, random: np.random.Generator) -> Codes:
-    """Draw units of rows; returns how often each row is drawn (resamples, rows)."""
-    units = int(unit.max()) + 1 if len(unit) else 0
-    picked = (random.integers(0, units, units) for _ in range(resamples))
-    return np.stack([np.bincount(drawn, minlength=units)[unit] for drawn in picked])
+def _drawn(resamples: int, rows: int, unit: Codes | None, random: np.random.Generator) -> Codes:
+    """Draw rows, or units of them; returns how often each row is drawn (resamples, rows)."""
+    units = rows if unit is None else int(unit.max(initial=-1)) + 1
+    counts = np.empty((resamples, rows), dtype=np.int64)
+    for row in counts:
+        drawn = np.bincount(random.integers(0, units, units), minlength=units)
+        row[:] = drawn if unit is None else drawn[unit]
+    return counts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -130,31 +131,47 @@ def values(
     return {name: float(drawn[0]) for name, drawn in found.items()}
 
 
-def roc_auc(positive: Weights, negative: Weights) -> float:
+@dataclass(frozen=True)
+class Ranks:
+    """How much weight stands where, for each positive row from the highest score down (positive rows,).
+
+    Attributes:
+        weight: of the row.
+        negatives: of all negative rows.
+        above: of the negative rows that score higher.
+        reached: of those that do not score lower.
+        found: of the positive rows that do not score lower.
+    """
+
+    weight: Weights
+    negatives: float
+    above: Weights
+    reached: Weights
+    found: Weights
+
+
+def roc_auc(ranks: Ranks) -> float:
     """Compute the Mann-Whitney statistic: the share of pairs of a positive and a negative row in which the
     positive scores higher, ties counting half (Hanley & McNeil 1982, Radiology 143:29).
-
-    Args:
-        positive: weight of the positive rows of each distinct score, from the highest down.
-        negative: of the negative rows, likewise.
 
     Returns:
         NaN where all rows are of one class.
     """
-    pairs = float(positive.sum()) * float(negative.sum())
-    above = np.cumsum(negative) - negative / 2
-    return 1 - float((positive * above).sum()) / pairs if pairs > 0 else np.nan
+    pairs = float(ranks.weight.sum()) * ranks.negatives
+    lost = float(ranks.weight @ ranks.above + ranks.weight @ ranks.reached) / 2
+    return 1 - lost / pairs if pairs > 0 else np.nan
 
 
-def average_precision(positive: Weights, negative: Weights) -> float:
+def average_precision(ranks: Ranks) -> float:
     """Compute the sum over thresholds of the gain in recall times the precision there, not interpolated
     (Zhu 2004, Recall, precision and average precision, University of Waterloo).
 
-    Args and shapes as for `roc_auc`; NaN where no row is positive.
+    Returns:
+        NaN where no row is positive.
     """
-    found = np.cumsum(positive)
-    precision = divided(found, found + np.cumsum(negative), otherwise=0.0)
-    return float((positive * precision).sum()) / float(found[-1]) if found[-1] > 0 else np.nan
+    positives = float(ranks.weight.sum())
+    precision = divided(ranks.found, ranks.found + ranks.reached, otherwise=0.0)
+    return float(ranks.weight @ precision) / positives if positives > 0 else np.nan
 
 
 RANKINGS = {"roc_auc": roc_auc, "average_precision": average_precision}
@@ -163,20 +180,23 @@ RANKINGS = {"roc_auc": roc_auc, "average_precision": average_precision}
 def ranking(truth: NDArray[Any], score: Floats, names: Sequence[str]) -> Measure:
     """Make the function that measures how well a score ranks positive rows above the others."""
     order = np.argsort(-score, kind="stable")
-    is_positive = truth[order].astype(np.int64)
-    starts = np.flatnonzero(np.append(True, np.diff(score[order]) != 0))
-    has_ties = len(starts) < len(order)
+    is_positive = truth[order].astype(bool)
+    positive, negative = order[is_positive], order[~is_positive]
+    higher, others = -score[positive], -score[negative]
+    above = np.searchsorted(others, higher, side="left")
+    reached = np.searchsorted(others, higher, side="right")
+    found = np.searchsorted(higher, higher, side="right") - 1
 
     def at(weights: Weights) -> dict[str, Floats]:
-        found = {name: np.empty(len(weights)) for name in names}
+        result = {name: np.empty(len(weights)) for name in names}
         for i, row in enumerate(weights if names else ()):
-            both = row[order]
-            positive = both * is_positive
-            if has_ties:
-                both, positive = np.add.reduceat(both, starts), np.add.reduceat(positive, starts)
+            weight, passed = row[positive], np.append(0, np.cumsum(row[negative]))
+            ranks = Ranks(
+                weight, float(passed[-1]), passed[above], passed[reached], np.cumsum(weight)[found]
+            )
             for name in names:
-                found[name][i] = RANKINGS[name](positive, both - positive)
-        return found
+                result[name][i] = RANKINGS[name](ranks)
+        return result
 
     return at
 
