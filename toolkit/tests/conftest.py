@@ -19,9 +19,6 @@ sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 from modelyard.models.registry import Registry
 from modelyard.pipelines.warm import THREADS_YIELD
 
-# The collector takes a tenth of the tests' time as usual.
-gc.set_threshold(100_000, 50, 50)
-
 # As steps have it, before scikit-learn is imported: workers share the cores.
 os.environ |= THREADS_YIELD
 
@@ -33,6 +30,9 @@ from tests.bench import (  # noqa: F401 (fixtures)
     trained_once,
 )
 from tests.small_project import make_small_project
+
+# The collector takes a tenth of the tests' time as usual.
+gc.set_threshold(100_000, 50, 50)
 
 # The same examples in every run: a red build is about the change, not about luck.
 settings.register_profile("toolkit", deadline=None, derandomize=True, database=None)
