@@ -186,6 +186,22 @@ def marked(endpoint: LocalEndpoint, role: str) -> list[int]:
     return found
 
 
+def test_the_router_keeps_no_connection_to_a_deployment_that_is_deleted(
+    endpoint: LocalEndpoint,
+) -> None:
+    server = json.loads((endpoint.folder / "control.json").read_text())["deployments"]["green"]
+    router = psutil.Process(json.loads((endpoint.folder / "router.json").read_text())["pid"])
+
+    def connected() -> bool:
+        ports = [one.raddr.port for one in router.net_connections("tcp") if one.raddr]
+        return httpx.URL(server["url"]).port in ports
+
+    assert ask(endpoint, **{NAMED: "green"}).status_code == 200
+    assert connected()
+    endpoint.delete("green")
+    assert not connected()
+
+
 def test_clients_do_not_notice_a_deployment_that_dies_while_another_has_traffic(
     endpoint: LocalEndpoint,
 ) -> None:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.evaluation.held_out import held_out
 from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json, write_json, write_text
 from modelyard.gates import load_gates
@@ -26,7 +25,6 @@ from modelyard.principles import Principles, load_principles
 from modelyard.project import Project, author, load_project
 from modelyard.reports import report
 from modelyard.reports.card import write_card
-from modelyard.steps.assess import assess
 from modelyard.tracking import tracking_uri
 
 # Evidence that depends on the champion.
@@ -202,6 +200,10 @@ def _compare_again(
     Returns:
         The evidence of `COMPARED`, by kind.
     """
+    # They import scikit-learn, which the other ways to promote do without.
+    from modelyard.evaluation.held_out import held_out
+    from modelyard.steps.assess import assess
+
     with tempfile.TemporaryDirectory(prefix="promote-") as temporary:
         place = Path(temporary)
         inputs = {

@@ -122,7 +122,7 @@ class Router:
         self.random = random.Random()  # noqa: S311 (no secret)
         self.counters: dict[str, Counters] = defaultdict(Counters)
         self.mirrors: set[asyncio.Task[Response | None]] = set()
-        self.client: httpx.AsyncClient
+        self.clients: dict[str, httpx.AsyncClient] = {}
         self._stamp: tuple[int, int] | None = None
         self._routes = Routes({}, {}, {})
 
@@ -170,7 +170,11 @@ class Router:
         return _problem(502, f"no deployment answers; tried {', '.join(order)}", order[0])
 
     async def metrics(self, request: Request) -> Response:
-        """GET /-/metrics?since=: counts per deployment."""
+        """GET /-/metrics?since=: counts per deployment; connections to those that left are closed."""
+        for name in self.clients.keys() - self.routes.urls.keys():
+            if not self.counters[name].under_way and (left := self.clients.pop(name, None)):
+                # A server that is stopped waits two seconds for an idle connection.
+                await left.aclose()
         since = float(request.query_params.get("since", 0))
         return JSONResponse(
             {
@@ -188,13 +192,22 @@ class Router:
         routes = self.routes
         for name in sorted(routes.traffic, key=lambda one: -routes.traffic[one]):
             if name in routes.urls:
-                found = await self.client.get(
+                found = await self._client(name).get(
                     f"{routes.urls[name]}/swagger.json", params=request.query_params
                 )
                 return Response(
                     found.content, found.status_code, {DEPLOYMENT_HEADER: name}, "application/json"
                 )
         return _problem(404, "the endpoint has no deployment with positive traffic")
+
+    def _client(self, name: str) -> httpx.AsyncClient:
+        """Return the client that keeps the connections to a deployment."""
+        if name not in self.clients:
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+            self.clients[name] = httpx.AsyncClient(
+                timeout=TIMEOUT, limits=limits, trust_env=False, verify=False
+            )
+        return self.clients[name]
 
     def _order(self, traffic: Mapping[str, int]) -> list[str]:
         """Draw a deployment by share; the others follow, in case it is down."""
@@ -228,7 +241,7 @@ class Router:
         started = time.perf_counter()
         status = 0
         try:
-            found = await self.client.post(f"{url}/score", content=body, headers=headers)
+            found = await self._client(name).post(f"{url}/score", content=body, headers=headers)
             status = found.status_code
         except httpx.TimeoutException:
             return _problem(408, f"deployment {name!r} took longer than {TIMEOUT:g} s", name)
@@ -253,11 +266,9 @@ def application(folder: Path) -> Starlette:
 
     @asynccontextmanager
     async def connected(app: Starlette) -> AsyncIterator[None]:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-        async with httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False) as client:
-            router.client = client
-            yield
-
+        yield
+        for client in router.clients.values():
+            await client.aclose()
     return Starlette(
         routes=[
             Route("/", router.health),
