@@ -55,7 +55,8 @@ demo: .venv/.generates ## generate the sample project and run it: from real flig
 	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON=$(abspath $(BIN)/python)
 	@echo "the project: $(DEMO)/flight-delay"
 
-test: lint types docs browser shellcheck actionlint ## everything CI checks: toolkit, all combinations, whole projects generated and run
+test: .venv/.ready browser shellcheck actionlint ## everything CI checks: toolkit, all combinations, whole projects generated and run
+	@$(MAKE) --no-print-directory --jobs lint types docs
 	cd toolkit && ../$(BIN)/pytest -m 'not slow'
 	$(BIN)/pytest -m 'not killing'
 

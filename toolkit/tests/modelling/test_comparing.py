@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from modelyard.modelling import comparing, stopping
+from modelyard.contract.model import Contract
+from modelyard.errors import UsageError
+from modelyard.modelling import choose_features, comparing, stopping
 from modelyard.modelling.live_metrics import LiveMetrics
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
+from sklearn.linear_model import Ridge
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 BINARY = {"column": "y", "kind": "binary", "positive": True}
 REGRESSION = {"column": "y", "kind": "regression"}
@@ -166,3 +171,33 @@ def test_a_part_has_all_rows_of_a_group_and_each_row_is_held_out_once(random, is
     assert sorted(np.concatenate([held for _, held in folds])) == list(range(80))
     for known, held in folds:
         assert not set(groups.iloc[known].dropna()) & set(groups.iloc[held].dropna())
+
+
+def compared(learner, target):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 2)), columns=["a", "b"])
+    types = {"a": {"type": "number"}, "b": {"type": "number"}, "y": {"type": "category"}}
+    contract = Contract(version=1, target=target, columns=types)
+    classes = np.where(rows["a"] > 0, "yes", "no")
+    candidate = comparing.Candidate(learner, choose_features(rows, contract))
+    parts = (rows[:300], classes[:300]), (rows[300:], classes[300:])
+    return comparing.compare({"own": candidate}, *parts, contract, log=LiveMetrics())
+
+
+CLASSES = {"column": "y", "kind": "binary", "positive": "yes"}
+
+
+def test_a_classifier_that_has_probabilities_only_once_it_is_fitted_is_a_candidate():
+    stacked = StackingClassifier([("tree", DecisionTreeClassifier(max_depth=2))])
+    assert compared(stacked, CLASSES).learned.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("learner", "expected"),
+    [
+        (LinearSVC(), r"LinearSVC\(\) gives no probabilities"),
+        (Ridge(), "`own`, Ridge.*numbers.*classes"),
+    ],
+)
+def test_a_learner_that_does_not_suit_the_target_is_refused(learner, expected):
+    with pytest.raises(UsageError, match=expected):
+        compared(learner, CLASSES)

@@ -21,6 +21,7 @@ from sklearn.model_selection import (
 
 from modelyard.contract.model import Contract
 from modelyard.data.folds import belonging, copies
+from modelyard.errors import UsageError
 from modelyard.modelling.encoding import MOST_LEVELS, Feature, encoder, fit_encoder
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import Floats, threads_for
@@ -29,6 +30,7 @@ from modelyard.modelling.stopping import (
     first_iterations,
     is_boosting,
     learn,
+    predicts_classes,
     report,
     with_iterations,
 )
@@ -122,8 +124,17 @@ def compare(
             has all rows of one. Without it, rows that belong together are compared on the validation rows.
 
     Raises:
-        UsageError: the training of a candidate diverges.
+        UsageError: a candidate predicts numbers where the target has classes, or the other way around; a
+            classifier has no probabilities; or the training of a candidate diverges.
     """
+    is_regression = contract.kind == "regression"
+    for name, one in candidates.items():
+        if predicts_classes(one.learner) == is_regression:
+            found, wanted = ("classes", "numbers") if is_regression else ("numbers", "classes")
+            raise UsageError(
+                f"the candidate `{name}`, {one.learner}, predicts {found}; the target "
+                f"`{contract.target.column}` has {wanted}: choose another learner in model.py"
+            )
     rows = pd.concat([train[0], validation[0]], ignore_index=True)
     target = np.concatenate([train[1], validation[1]])
     given = np.arange(len(train[1])), np.arange(len(train[1]), len(target))

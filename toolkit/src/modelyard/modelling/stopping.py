@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss
@@ -103,6 +103,11 @@ def is_boosting(learner: Any) -> bool:
     return isinstance(learner, HistGradientBoostingClassifier | HistGradientBoostingRegressor)
 
 
+def predicts_classes(learner: Any) -> bool:
+    """Return whether an unfitted learner is a classifier; some have `predict_proba` only once they are fitted."""
+    return is_classifier(learner) or hasattr(learner, "predict_proba")
+
+
 def with_iterations(learner: Any, iterations: int) -> Any:
     """Return an unfitted learner that trains for so many iterations; one without any, as it is."""
     learner = clone(learner)
@@ -182,11 +187,16 @@ def _boosted(
 
 
 def _fitted_once(learner: Any, train: Examples, validation: Examples, log: LiveMetrics) -> Learned:
-    is_classifier = hasattr(learner, "predict_proba")
-    constant = DummyClassifier(strategy="prior") if is_classifier else DummyRegressor()
+    has_classes = predicts_classes(learner)
+    constant = DummyClassifier(strategy="prior") if has_classes else DummyRegressor()
     losses: list[tuple[float, float]] = []
     for model in (constant, learner):
         model.fit(*train)
+        if has_classes and not hasattr(model, "predict_proba"):
+            raise UsageError(
+                f"{learner} gives no probabilities, which metrics and gates are computed from: wrap it in "
+                "sklearn.calibration.CalibratedClassifierCV, or choose another learner"
+            )
         losses.append((_loss(model, validation), _loss(model, train)))
     log.log(1, {"validation_loss": losses[1][0], "training_loss": losses[1][1]})
     on_validation, on_train = (list(column) for column in zip(*losses, strict=True))
