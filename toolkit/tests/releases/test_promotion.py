@@ -189,8 +189,8 @@ def test_a_challenger_is_compared_again_on_its_own_rows_with_the_models_of_the_r
         for kind in ("evaluation", "fairness", "footprint"):
             (evidence / f"{kind}.json").write_text(json.dumps(envelope(kind, **content)))
 
-    monkeypatch.setattr("modelyard.releases.promote.held_out", held_out)
-    monkeypatch.setattr("modelyard.releases.promote.assess", assess)
+    monkeypatch.setattr("modelyard.evaluation.held_out.held_out", held_out)
+    monkeypatch.setattr("modelyard.steps.assess.assess", assess)
     registry = registry_of(project)
     runs = [registry.version(register(project)).run_id for _ in range(2)]
     for run in runs:
