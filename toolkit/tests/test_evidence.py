@@ -31,7 +31,19 @@ def test_a_users_mistake_gives_a_message_and_a_code(error, code, message, capsys
     assert "Traceback" not in stderr
 
 
-def test_a_fault_of_the_step_shows_where_it_happened(capsys):
+def test_a_fault_of_the_projects_own_code_names_its_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "features.py").write_text("def ratio(rows):\n    return rows['a'].sum() / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    from features import ratio
+
+    assert errors.guarded(ratio, pd.DataFrame()) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == "error: features.py:2: KeyError: 'a'"
+
+
+def test_a_fault_of_the_step_shows_where_it_happened(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert errors.guarded(fail, KeyError("x")) == 2
     stderr = capsys.readouterr().err
     assert "Traceback" in stderr and "not of your input" in stderr

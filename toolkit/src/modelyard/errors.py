@@ -6,6 +6,7 @@ import io
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 __all__ = ["CheckFailed", "ModelyardError", "UsageError"]
@@ -34,7 +35,8 @@ def guarded(command: Callable[..., object], *args: Any, **options: Any) -> int:
 
     Returns:
         What the command returned where that is a number, else 0; 1 for CheckFailed, 2 for anything
-        else. A user's mistake is printed as one message; only a fault of the program shows a traceback.
+        else. A user's mistake is printed as one message; only a fault of the program, or of the project's own
+        code, shows a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no ▶ or ✓ shows a question mark.
@@ -51,11 +53,25 @@ def guarded(command: Callable[..., object], *args: Any, **options: Any) -> int:
     except OSError as error:
         print(f"error: {readable(error)}", file=sys.stderr)
         return BROKEN
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
-        print("error: this is a fault of the program, not of your input.", file=sys.stderr)
+        place = _own_line(error)
+        own = f"{place}: {type(error).__name__}: {first_line(error)}"
+        said = own if place else "this is a fault of the program, not of your input."
+        print(f"error: {said}", file=sys.stderr)
         return BROKEN
     return result if type(result) is int else OK
+
+
+def _own_line(error: Exception) -> str | None:
+    """Return file and line of the project's own code in which an error arose last; None where it did not."""
+    project, toolkit = Path.cwd(), Path(__file__).parent
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file = Path(frame.f_code.co_filename)
+        is_installed = "site-packages" in file.parts or file.is_relative_to(toolkit)
+        if file.is_relative_to(project) and not is_installed:
+            return f"{file.relative_to(project)}:{line}"
+    return None
 
 
 def readable(error: OSError) -> str:
