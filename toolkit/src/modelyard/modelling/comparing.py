@@ -127,14 +127,7 @@ def compare(
         UsageError: a candidate predicts numbers where the target has classes, or the other way around; a
             classifier has no probabilities; or the training of a candidate diverges.
     """
-    is_regression = contract.kind == "regression"
-    for name, one in candidates.items():
-        if predicts_classes(one.learner) == is_regression:
-            found, wanted = ("classes", "numbers") if is_regression else ("numbers", "classes")
-            raise UsageError(
-                f"the candidate `{name}`, {one.learner}, predicts {found}; the target "
-                f"`{contract.target.column}` has {wanted}: choose another learner in model.py"
-            )
+    _require_kind(candidates, contract)
     rows = pd.concat([train[0], validation[0]], ignore_index=True)
     target = np.concatenate([train[1], validation[1]])
     given = np.arange(len(train[1])), np.arange(len(train[1]), len(target))
@@ -227,6 +220,18 @@ def _above(one: _Trial, tried: Mapping[str, _Trial]) -> dict[str, float]:
         "trimmed_above": float(inner.mean()),
         "trimmed_error": float(clipped.std() / np.sqrt(len(above)) / 0.9),
     }
+
+
+def _require_kind(candidates: Mapping[str, Candidate], contract: Contract) -> None:
+    """Check that all candidates predict numbers, or all classes, as the target has them."""
+    is_regression = contract.kind == "regression"
+    found, wanted = ("classes", "numbers") if is_regression else ("numbers", "classes")
+    for name, one in candidates.items():
+        if predicts_classes(one.learner) == is_regression:
+            raise UsageError(
+                f"the candidate `{name}`, {one.learner}, predicts {found}; the target "
+                f"`{contract.target.column}` has {wanted}: choose another learner in model.py"
+            )
 
 
 def _first_of_the_best(tried: Mapping[str, _Trial]) -> str:
