@@ -23,7 +23,7 @@ from modelyard.monitoring.noise import DRAWS, FEWEST_DRAWS, MOST_CELLS, SEED, Si
 
 Codes = NDArray[np.int64]
 
-MOST_PLACES = 4_000_000  # draws x groups; of many groups fewer draws say as much
+MOST_PLACES = 1_000_000  # draws x groups; of many groups fewer draws say as much
 
 
 @dataclass(frozen=True)
