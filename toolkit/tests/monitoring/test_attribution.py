@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from modelyard.contract import model as contract
 from modelyard.monitoring import attribution
 from modelyard.monitoring.drift import normalized_discounted_cumulative_gain
+from modelyard.monitoring.groups import split
 from modelyard.monitoring.plan import Attribution
 from modelyard.monitoring.windows import Window
 
@@ -81,15 +83,21 @@ def test_the_ranking_changes_where_the_most_important_column_is_constant(
     assert gain(constant) < 0.9
 
 
-@pytest.mark.parametrize("rows", [100, 1_000])
-def test_rankings_of_unchanged_rows_exceed_the_noise_as_rarely_as_promised(rows: int) -> None:
+@pytest.mark.parametrize(("rows", "each"), [(100, 1), (1_000, 1), (1_000, 50)])
+def test_rankings_of_unchanged_rows_exceed_the_noise_as_rarely_as_promised(
+    rows: int, each: int
+) -> None:
     random, experiments, beyond = np.random.default_rng(0), 40, 0
     weights = np.array([[1.0], [0.97], [0.9], [0.3], [0.0]])  # the first three change places
     for _ in range(experiments):
-        sides = [weights * random.exponential(size=(5, rows)) for _ in range(2)]
+        sides = [
+            weights * random.exponential(size=(5, rows // each)).repeat(each, axis=1)
+            for _ in range(2)
+        ]
+        splits = split([pa.array(np.arange(rows) // each)], 0.5) if each > 1 else None
         value = normalized_discounted_cumulative_gain(*(side.mean(axis=1) for side in sides))
-        noise = attribution.ranking_noise(*sides)
-        assert 0 <= noise < 0.2
+        noise = attribution.ranking_noise(*sides, splits)
+        assert 0 <= noise < 0.2 * each
         beyond += 1 - value > noise
     assert beyond <= 2  # 0.4 are expected
 

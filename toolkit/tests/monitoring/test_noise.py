@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from modelyard.monitoring import drift, measure, noise
+from modelyard.monitoring.plan import Comparison, Plan
+from modelyard.monitoring.windows import Window
 
 ALARMS = 0.05
 SHARES = np.array([0.4, 0.3, 0.2, 0.05, 0.03, 0.02])
@@ -124,6 +128,50 @@ def test_a_signal_of_unchanged_rows_seldom_breaches_and_one_of_shifted_rows_alwa
 
     assert sum(breaches(0.0) for _ in range(100)) <= 4  # 1 is expected
     assert all(breaches(0.8) for _ in range(20))
+
+
+def test_unchanged_people_seldom_exceed_the_noise_of_people_but_always_that_of_rows(
+    tmp_path: Path,
+) -> None:
+    random, metric = np.random.default_rng(6), ["jensen_shannon_distance"]
+    files = {side: str(tmp_path / f"{side}.parquet") for side in ("reference", "production")}
+    drifts = {"numerical": [*metric, "normalized_wasserstein_distance"], "categorical": metric}
+    rates = {kind: ["out_of_bounds_rate", "null_value_rate"] for kind in drifts}
+
+    def people(file: str, shift: float) -> None:
+        """20 people of 50 rows each, which have all values in common."""
+        own = {
+            "who": random.choice(10**6, 20),
+            "amount": np.where(random.random(20) < 0.2, np.nan, random.normal(shift, 1, 20)),
+            "shop": random.choice(["north", "south", "west"], 20),
+        }
+        pq.write_table(pa.table({name: one.repeat(50) for name, one in own.items()}), file)
+
+    def breaches(group: dict[str, str], shift: float = 0.0) -> np.ndarray:
+        people(files["reference"], 0.0)
+        people(files["production"], shift)
+        sides = Window((files["production"],)), Window((files["reference"],))
+        columns = ["amount", "shop"]
+        kinds = {"amount": "numerical"}
+        signals = {
+            "drift": Comparison(*sides, columns, drifts, kinds),
+            "quality": Comparison(*sides, columns, rates, kinds, is_quality=True),
+        }
+        types = {"amount": "number", "shop": "category"}
+        found = measure.measure(Plan(types, signals, {}, group=group))
+        return np.array(
+            [
+                any(
+                    m["value"] - m.get("reference", 0) > m["noise"] for m in found[name]["measures"]
+                )
+                for name in signals
+            ]
+        )
+
+    grouped = {"who": "integer"}
+    assert (sum(breaches(grouped) for _ in range(50)) <= [3, 3]).all()  # 0.5 are expected
+    assert (sum(breaches({}) for _ in range(10)) >= [10, 5]).all()
+    assert all(breaches(grouped, shift=3.0)[0] for _ in range(5))
 
 
 def test_a_shift_exceeds_the_noise_of_few_rows() -> None:

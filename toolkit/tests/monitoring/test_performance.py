@@ -81,6 +81,22 @@ def test_true_errors_lie_below_an_interval_as_rarely_as_promised(rows: int) -> N
     assert not [count for count in below.values() if exceeded(count, experiments)], below
 
 
+def test_true_figures_of_people_lie_beyond_an_end_as_rarely_as_promised() -> None:
+    """Of 20 people with 50 rows each, some are always right and some half the time."""
+    random, experiments, missed = np.random.default_rng(0), 300, np.zeros(6)
+    who = np.repeat(np.arange(20), 50)
+    true = {"accuracy": 0.75, "recall": 0.75, "mae": 1.0}
+    for _ in range(experiments):
+        was = random.random(1_000) < 0.5
+        right = random.random(1_000) < random.choice([0.5, 1.0], 20)[who]
+        found = measured.hits(pa.array(was == right), pa.array(was), 0.01, who)
+        off = random.choice([0.5, 1.5], 20)[who] * random.exponential(size=1_000)
+        found |= measured.errors(off, np.zeros(1_000), 0.01, who)
+        ends = [(found[name].low > one, found[name].high < one) for name, one in true.items()]
+        missed += np.ravel(ends)
+    assert not [m for m in missed if exceeded(m, experiments)], missed
+
+
 def performance(tmp_path: Path, truth: pd.DataFrame, rows: int = 200) -> dict[str, Any]:
     """Predictions that all say yes, one a minute, judged a day after the first."""
     times = pa.array([START + timedelta(minutes=i) for i in range(rows)], pa.timestamp("us", "UTC"))

@@ -7,6 +7,7 @@ each window first; here the predictions are the model's own, which needs no fit 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from modelyard.contract.model import Contract
 from modelyard.data.cells import Cells, parse
 from modelyard.modelling.predicting import predict, threads_for
 from modelyard.monitoring.drift import Floats, normalized_discounted_cumulative_gain
+from modelyard.monitoring.groups import Splits, split
 from modelyard.monitoring.measure import FEWEST_ROWS
 from modelyard.monitoring.noise import FALSE_ALARMS, gamma_quantile
 from modelyard.monitoring.plan import Attribution
@@ -34,25 +36,28 @@ def measure(signal: Attribution, model: Any, contract: Contract) -> dict[str, An
     Raises:
         UsageError: a file is missing or damaged, or the model cannot score the rows.
     """
-    sides, rows = {}, {}
+    sides, rows, names = {}, {}, {}
     for side, window in (("reference", signal.reference), ("production", signal.production)):
         sample, rows[side] = sampled(window, contract)
         if rows[side] >= FEWEST_ROWS:
-            sides[side] = attributions(model, sample, contract)
+            sides[side] = attributions(model, sample[contract.features], contract)
+            names[side] = [pa.array(sample.get(contract.group, []), from_pandas=True)]
     if len(sides) < 2:
         short = [f"the {s} window has {n:,} rows" for s, n in rows.items() if n < FEWEST_ROWS]
         said = f"{' and '.join(short)}; at least {FEWEST_ROWS} are needed"
         return {"rows": rows, "measures": [], "unmeasured": said}
+    splits = split(names["reference"], rows["production"] / sum(rows.values()))
     before, now = (sides[side].mean(axis=1) for side in ("reference", "production"))
     return {
         "rows": rows,
+        "grouped": splits is not None,
         "measures": [
             {
                 "feature": "",
                 "kind": "",
                 "metric": "normalized_discounted_cumulative_gain",
                 "value": normalized_discounted_cumulative_gain(before, now),
-                "noise": ranking_noise(sides["reference"], sides["production"]),
+                "noise": ranking_noise(sides["reference"], sides["production"], splits),
             }
         ],
         "attributions": {
@@ -63,12 +68,13 @@ def measure(signal: Attribution, model: Any, contract: Contract) -> dict[str, An
     }
 
 
-def ranking_noise(reference: Floats, production: Floats) -> float:
+def ranking_noise(reference: Floats, production: Floats, splits: Splits | None = None) -> float:
     """Return by how much the NDCG of unchanged rows falls below 1 by chance, as `noise` says.
 
     Args:
         reference: attribution of each feature in each row (features, rows).
         production: likewise.
+        splits: of the reference's rows by their groups, if it has any.
     """
     pooled, rows = np.concatenate([reference, production], axis=1), production.shape[1]
     random = np.random.default_rng(SEED)
@@ -78,7 +84,14 @@ def ranking_noise(reference: Floats, production: Floats) -> float:
         drawn[number] = 1 - normalized_discounted_cumulative_gain(
             (total - there) / reference.shape[1], there / rows
         )
-    return gamma_quantile(drawn, FALSE_ALARMS)
+    noise = gamma_quantile(drawn, FALSE_ALARMS)
+    if splits is None:
+        return noise
+    window = np.stack([splits.sums(feature) for feature in reference], axis=1)
+    size = splits.sums(np.ones(reference.shape[1]))[:, None]
+    rest = (reference.sum(axis=1) - window) / (reference.shape[1] - size)
+    gains = map(normalized_discounted_cumulative_gain, rest, window / size)
+    return max(noise, gamma_quantile(1 - np.array(list(gains)), FALSE_ALARMS))
 
 
 def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> Floats:
@@ -100,19 +113,20 @@ def attributions(model: Any, rows: pd.DataFrame, contract: Contract) -> Floats:
 
 
 def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:
-    """Draw at most ROWS rows of the contract's features, all with the same chance; with them the
-    number of rows in the window. Values of another type than their column's count as missing.
+    """Draw at most ROWS rows of the contract's features and group, all with the same chance; with them
+    the number of rows in the window. Values of another type than their column's count as missing.
     """
+    names = list(dict.fromkeys(filter(None, [*contract.features, contract.group])))
     random = np.random.default_rng(SEED)
     kept: pa.Table | None = None
     keys: NDArray[np.float64] = np.zeros(0)
     total = 0
-    for table in raw_tables(window, contract.features):
+    for table in raw_tables(window, names):
         total += len(table)
         drawn = random.random(len(table))
         # The rows with the smallest of equal random keys are a sample without replacement.
         best = np.argpartition(drawn, min(ROWS, len(drawn) - 1))[:ROWS]
-        part = _complete(table, contract).take(pa.array(best))
+        part = _complete(table, names).take(pa.array(best))
         kept = (
             part if kept is None else pa.concat_tables([kept, part], promote_options="permissive")
         )
@@ -121,17 +135,16 @@ def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:
             best = np.sort(np.argpartition(keys, ROWS)[:ROWS])
             kept, keys = kept.take(pa.array(best)), keys[best]
     columns = {}
-    for name in contract.features:
+    for name in names:
         rule = contract.columns[name]
         array = pa.chunked_array([pa.array([])]) if kept is None else kept.column(name)
         columns[name] = parse(Cells(array, None), rule).values
     return pd.DataFrame(columns, copy=False), total
 
 
-def _complete(table: pa.Table, contract: Contract) -> pa.Table:
-    """Return the features in their order; one that a file lacks is missing in every row."""
+def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return columns in this order; one that a file lacks is missing in every row."""
     arrays = [
-        table.column(name) if name in table.column_names else pa.nulls(len(table))
-        for name in contract.features
+        table.column(name) if name in table.column_names else pa.nulls(len(table)) for name in names
     ]
-    return pa.table(dict(zip(contract.features, arrays, strict=True)))
+    return pa.table(dict(zip(names, arrays, strict=True)))

@@ -26,6 +26,7 @@ from modelyard.monitoring.drift import (
     Numbers,
     paired,
 )
+from modelyard.monitoring.groups import Grouped, Splits, split
 from modelyard.monitoring.noise import (
     FALSE_ALARMS,
     bounds_noise,
@@ -33,6 +34,7 @@ from modelyard.monitoring.noise import (
     new_categories_noise,
     numerical_noise,
     rate_noise,
+    rate_quantile,
 )
 from modelyard.monitoring.plan import Comparison, Plan
 from modelyard.monitoring.windows import (
@@ -59,6 +61,7 @@ class Column:
     Attributes:
         all_rows: of the window, complete or not.
         present: of these, the rows with a value; for data quality also one of another type.
+        values: of the rows, where they are kept.
     """
 
     kind: str
@@ -68,6 +71,7 @@ class Column:
     all_rows: int = 0
     present: int = 0
     summary: Numbers | Categories = field(init=False)
+    values: list[pa.Array] | None = None
 
     def __post_init__(self) -> None:
         self.summary = Numbers() if self.kind in NUMERIC else Categories()
@@ -76,6 +80,8 @@ class Column:
         """Add values to the summary."""
         self.rows += len(values)
         self.nulls += values.null_count
+        if self.values is not None:
+            self.values.append(values)
         if isinstance(self.summary, Numbers):
             self.summary.add(values.drop_null().to_numpy())
         else:
@@ -102,35 +108,56 @@ class Summaries:
 
     def __init__(self, plan: Plan) -> None:
         """Start without windows; the plan has the types of all columns."""
-        self.types, self.readings = plan.types, plan.readings
+        self.types, self.readings, self.group = plan.types, plan.readings, plan.group
         self._wanted: dict[Window, dict[tuple[str, ...], bool]] = {}
         self._found: dict[tuple[Window, tuple[str, ...], bool], dict[str, Column]] = {}
+        self._groups: dict[tuple[Window, tuple[str, ...], bool], list[pa.Array]] = {}
 
-    def want(self, window: Window, names: Sequence[str], *, complete: bool) -> None:
-        """Add columns of a window to those that `read` reads."""
+    def want(
+        self, window: Window, names: Sequence[str], *, complete: bool, grouped: bool = False
+    ) -> None:
+        """Add columns of a window to those that `read` reads; `grouped`: keep their rows, with the groups."""
         self._wanted.setdefault(window, {})
-        self._found[window, tuple(names), complete] = {
-            name: Column(self.types[name]) for name in names
+        key = (window, tuple(names), complete)
+        self._found[key] = {
+            name: Column(self.types[name], values=[] if grouped else None) for name in names
         }
+        if grouped:
+            self._groups[key] = []
 
     def get(self, window: Window, names: Sequence[str], *, complete: bool) -> dict[str, Column]:
         """Return summaries that `read` has made, by column."""
         return self._found[window, tuple(names), complete]
+
+    def splits(self, signal: Comparison, rows: Mapping[str, int]) -> Splits | None:
+        """Split a signal's reference by its groups; None where its rows do not name any."""
+        key = (signal.reference, tuple(signal.features), not signal.is_quality)
+        return split(self._groups.get(key, []), rows["production"] / sum(rows.values()))
 
     def read(self) -> None:
         """Read all windows."""
         for window in self._wanted:
             groups = {key[1:]: found for key, found in self._found.items() if key[0] == window}
             names = list(dict.fromkeys(name for columns, _ in groups for name in columns))
-            for batch in batches(window, {n: self.types[n] for n in names}, self.readings):
+            own = self.group if any(key[0] == window for key in self._groups) else {}
+            types = {**{n: self.types[n] for n in names}, **own}
+            for batch in batches(window, types, self.readings):
                 for (columns, complete), found in groups.items():
-                    _count(batch, columns, found, complete=complete)
+                    values = _count(batch, columns, found, own, complete=complete)
+                    if (key := (window, columns, complete)) in self._groups:
+                        self._groups[key] += (values[name] for name in own)
 
 
 def _count(
-    batch: Batch, names: Sequence[str], found: Mapping[str, Column], *, complete: bool
-) -> None:
-    values = batch.complete(names) if complete else batch.columns
+    batch: Batch,
+    names: Sequence[str],
+    found: Mapping[str, Column],
+    also: Iterable[str],
+    *,
+    complete: bool,
+) -> Mapping[str, pa.Array]:
+    """Add a batch to the summaries; returns the values of its rows, in other columns too."""
+    values = batch.complete(names, also) if complete else batch.columns
     with ThreadPoolExecutor() as threads:  # each column has a summary of its own
         list(threads.map(lambda name: found[name].add(values[name]), names))
     for name in names:
@@ -141,6 +168,7 @@ def _count(
             found[name].wrong += bad
             found[name].nulls -= bad
             found[name].present += bad
+    return values
 
 
 def measure(plan: Plan) -> dict[str, Measurement]:
@@ -169,7 +197,8 @@ def _summarised(comparisons: Mapping[str, Comparison], plan: Plan) -> Summaries:
     summaries = Summaries(plan)
     for one in comparisons.values():
         for window in (one.production, one.reference):
-            summaries.want(window, one.features, complete=not one.is_quality)
+            grouped = bool(plan.group) and window == one.reference
+            summaries.want(window, one.features, complete=not one.is_quality, grouped=grouped)
     summaries.read()
     return summaries
 
@@ -209,15 +238,22 @@ def _drift(signal: Comparison, summaries: Summaries) -> Measurement:
         return result
     kinds = {name: kind_of(name, reference[name], signal.override) for name in signal.features}
     wanted = [(name, metric) for name, k in kinds.items() for metric in signal.metrics.get(k, ())]
+    splits = summaries.splits(signal, result["rows"])
 
     def compared(one: tuple[str, str]) -> dict[str, Any]:
         name, metric = one
         compare = _numerical if kinds[name] == "numerical" else _categorical
-        found = compare(metric, reference[name], production[name], FALSE_ALARMS / len(wanted))
+        alarms = FALSE_ALARMS / len(wanted)
+        grouped = _grouped(reference[name], splits)
+        found = compare(metric, reference[name], production[name], alarms, grouped)
         return {"feature": name, "kind": kinds[name], "metric": metric, **found}
 
     with ThreadPoolExecutor() as threads:
         result["measures"] += threads.map(compared, wanted)
+    # A p-value has no noise, and takes rows to be independent.
+    result["grouped"] = splits is not None and not any(
+        math.isnan(one["noise"]) for one in result["measures"]
+    )
     return result
 
 
@@ -247,6 +283,10 @@ def _windows(
     return reference, production, result
 
 
+def _grouped(column: Column, splits: Splits | None) -> Grouped | None:
+    return Grouped(splits, pa.chunked_array(column.values or [])) if splits else None
+
+
 def kind_of(name: str, reference: Column, override: Mapping[str, str]) -> str:
     """Decide whether a feature is compared as numbers or as categories."""
     if reference.kind not in NUMERIC:
@@ -258,22 +298,35 @@ def kind_of(name: str, reference: Column, override: Mapping[str, str]) -> str:
     return "categorical" if few else "numerical"
 
 
-def _numerical(metric: str, reference: Column, production: Column, alarms: float) -> dict[str, Any]:
+def _numerical(
+    metric: str,
+    reference: Column,
+    production: Column,
+    alarms: float,
+    grouped: Grouped | None = None,
+) -> dict[str, Any]:
     first, second = reference.numbers, production.numbers
     return {
         "value": NUMERICAL[metric](first, second),
-        "noise": numerical_noise(metric, first, second, alarms),
+        "noise": numerical_noise(
+            metric, first, second, alarms, grouped.by_bin if grouped else None
+        ),
         "distribution": bins(first, second),
     }
 
 
 def _categorical(
-    metric: str, reference: Column, production: Column, alarms: float
+    metric: str,
+    reference: Column,
+    production: Column,
+    alarms: float,
+    grouped: Grouped | None,
 ) -> dict[str, Any]:
     categories, first, second = paired(reference.categories, production.categories)
+    sides = grouped.by_category(categories) if grouped else None
     return {
         "value": CATEGORICAL[metric](first, second),
-        "noise": categorical_noise(metric, first, second, alarms),
+        "noise": categorical_noise(metric, first, second, alarms, sides),
         "distribution": top_categories(categories, first, second),
     }
 
@@ -292,8 +345,11 @@ def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
         len(signal.metrics.get(kind_of(name, reference[name], signal.override), ()))
         for name in signal.features
     )
+    splits = summaries.splits(signal, result["rows"])
+    result["grouped"] = splits is not None
     for name in signal.features:
         kind = kind_of(name, reference[name], signal.override)
+        grouped = _grouped(reference[name], splits)
         first, second = (
             rates(column, reference[name]) for column in (reference[name], production[name])
         )
@@ -307,7 +363,11 @@ def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
                         "value": second[metric],
                         "reference": first[metric],
                         "noise": _quality_noise(
-                            metric, reference[name], production[name], FALSE_ALARMS / judged
+                            metric,
+                            reference[name],
+                            production[name],
+                            FALSE_ALARMS / judged,
+                            grouped,
                         ),
                         "examples": unknown(production[name], reference[name])
                         if metric == "out_of_bounds_rate"
@@ -317,17 +377,23 @@ def _quality(signal: Comparison, summaries: Summaries) -> Measurement:
     return result
 
 
-def _quality_noise(metric: str, reference: Column, production: Column, alarms: float) -> float:
+def _quality_noise(
+    metric: str, reference: Column, production: Column, alarms: float, grouped: Grouped | None
+) -> float:
     """Return the noise of a rate above the reference's; a mistyped value is a fault at any size."""
     if metric == "null_value_rate":
         counts = (reference.nulls, reference.rows, production.nulls, production.rows)
-        return rate_noise(*counts, alarms)
+        return rate_noise(*counts, alarms) * (grouped.gaps_together() if grouped else 1.0)
     if metric == "data_type_error_rate":
         return 0.0
     if reference.kind in NUMERIC:
-        return bounds_noise(reference.numbers, production.numbers, production.rows, alarms)
-    known, found = reference.categories, production.categories
-    return new_categories_noise(known, found, production.rows, alarms)
+        level = bounds_noise(reference.numbers, production.numbers, production.rows, alarms)
+        drawn = Grouped.beyond
+    else:
+        known, found = reference.categories, production.categories
+        level = new_categories_noise(known, found, production.rows, alarms)
+        drawn = Grouped.new
+    return max(level, rate_quantile(drawn(grouped), alarms)) if grouped else level
 
 
 def rates(column: Column, reference: Column) -> dict[str, float]:

@@ -4,7 +4,8 @@ The rows of both windows are pooled and split at random into windows of the same
 test does (Pitman 1937, J. R. Stat. Soc. Suppl. 4:119), which allows for the reference being a sample as
 well. Noise is a quantile of what the splits give. That of a distance is taken from a gamma distribution
 with the mean and the variance of the drawn distances (Pearson's type III; Mielke & Berry 2007,
-Permutation Methods, 2nd ed., ch. 2), because a quantile far out would take many more draws.
+Permutation Methods, 2nd ed., ch. 2), because a quantile far out would take many more draws. Where rows of
+the reference belong together, noise is as many times larger as splits of it by `groups` make it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -39,8 +41,12 @@ NODES, EXTREMES = 64, 16  # of a window's different numbers: quantiles, and the 
 MOST_ROWS = 10**9 - 1  # that NumPy splits; larger windows are scaled down to it
 SEED = 0
 
+Sides = tuple[Floats, Floats]  # rows of the rest and of the window by category (draws, k)
 
-def categorical_noise(metric: str, reference: Counts, production: Counts, alarms: float) -> float:
+
+def categorical_noise(
+    metric: str, reference: Counts, production: Counts, alarms: float, sides: Sides | None = None
+) -> float:
     """Return the noise of a metric of counts; NaN for a test, whose p-value allows for the sizes.
 
     Args:
@@ -48,6 +54,7 @@ def categorical_noise(metric: str, reference: Counts, production: Counts, alarms
         reference: rows of each category or bin (k,).
         production: likewise.
         alarms: share of splits that may exceed the noise.
+        sides: of the reference, split by its groups, if it has any.
     """
     if metric not in COUNTED:
         return math.nan
@@ -56,27 +63,37 @@ def categorical_noise(metric: str, reference: Counts, production: Counts, alarms
         def squared(first: Counts, second: Counts) -> Floats:
             return np.square(COUNTED[metric](first, second))
 
-        return math.sqrt(gamma_quantile(_drawn(squared, reference, production), alarms))
-    return gamma_quantile(_drawn(COUNTED[metric], reference, production), alarms)
+        return math.sqrt(_noise(squared, reference, production, alarms, sides))
+    return _noise(COUNTED[metric], reference, production, alarms, sides)
 
 
-def numerical_noise(metric: str, reference: Numbers, production: Numbers, alarms: float) -> float:
-    """Return the noise of a metric of numbers; NaN for a test."""
+def numerical_noise(
+    metric: str,
+    reference: Numbers,
+    production: Numbers,
+    alarms: float,
+    split: Callable[[Floats], Sides] | None = None,
+) -> float:
+    """Return the noise of a metric of numbers; NaN for a test.
+
+    `split` counts sides of the reference between edges, if it has groups.
+    """
     if metric != "normalized_wasserstein_distance":
         edges = bin_edges(reference, production)
-        sides = [side.histogram(edges) for side in (reference, production)]
-        return categorical_noise(metric, sides[0], sides[1], alarms)
+        before, now = (side.histogram(edges) for side in (reference, production))
+        return categorical_noise(metric, before, now, alarms, split(edges) if split else None)
     nodes = np.union1d(_nodes(reference), _nodes(production))
     widths = np.nan_to_num(np.diff(nodes) / norm(reference), posinf=1e300)
 
-    def distance(first: Counts, second: Counts) -> Floats:
+    def distance(first: Counts | Floats, second: Counts | Floats) -> Floats:
         shares = [
             np.cumsum(side[:, :-1], axis=1) / side.sum(axis=1)[:, None] for side in (first, second)
         ]
         return np.abs(shares[0] - shares[1]) @ widths
 
     counts = [np.diff(np.append(side.below(nodes), side.rows)) for side in (reference, production)]
-    return gamma_quantile(_drawn(distance, counts[0], counts[1]), alarms)
+    sides = split(np.append(nodes, np.inf)) if split else None
+    return _noise(distance, counts[0], counts[1], alarms, sides)
 
 
 def rate_noise(
@@ -87,7 +104,7 @@ def rate_noise(
     pooled[1] = reference_rows + production_rows - pooled[0]
     found = _splits(pooled, production_rows, RATE_DRAWS)[:, 0]
     apart = found / production_rows - (pooled[0] - found) / reference_rows
-    return _rate_quantile(apart, alarms)
+    return rate_quantile(apart, alarms)
 
 
 def bounds_noise(reference: Numbers, production: Numbers, rows: int, alarms: float) -> float:
@@ -99,7 +116,7 @@ def bounds_noise(reference: Numbers, production: Numbers, rows: int, alarms: flo
     share = production.rows / max(production.rows + reference.rows, 1)
     random = np.random.default_rng(SEED)
     beyond = random.geometric(1 - share, (2, RATE_DRAWS)).sum(axis=0) - 2
-    return _rate_quantile(np.minimum(beyond, production.rows) / rows, alarms)
+    return rate_quantile(np.minimum(beyond, production.rows) / rows, alarms)
 
 
 def new_categories_noise(
@@ -117,16 +134,30 @@ def new_categories_noise(
     for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
         if (chance := share**size) * count > alarms / 100:
             new += size * random.binomial(count, chance, RATE_DRAWS)
-    return _rate_quantile(np.minimum(new, rows) / rows, alarms)
+    return rate_quantile(np.minimum(new, rows) / rows, alarms)
 
 
-def _drawn(
-    metric: Callable[[Counts, Counts], Floats], reference: Counts, production: Counts
-) -> Floats:
-    """Return the metric of windows of the same sizes, split at random from both (draws,)."""
-    pooled = reference + production
+def _noise(
+    metric: Callable[[Any, Any], Floats],
+    reference: Counts,
+    production: Counts,
+    alarms: float,
+    sides: Sides | None,
+) -> float:
+    level = gamma_quantile(_drawn(metric, reference + production, int(production.sum())), alarms)
+    if sides is None:
+        return level
+    rest, window = sides
+    pooled = np.rint(rest[0] + window[0]).astype(np.int64)
+    by_row = gamma_quantile(_drawn(metric, pooled, int(np.median(window.sum(axis=1)))), alarms)
+    by_group = gamma_quantile(metric(rest, window), alarms)
+    return level * max(1.0, by_group / by_row) if by_row > 0 else level
+
+
+def _drawn(metric: Callable[[Any, Any], Floats], pooled: Counts, rows: int) -> Floats:
+    """Return the metric of windows of `rows` of the pooled rows against the others (draws,)."""
     draws = min(max(MOST_CELLS // len(pooled), FEWEST_DRAWS), DRAWS)
-    found = _splits(pooled, int(production.sum()), draws)
+    found = _splits(pooled, rows, draws)
     return metric(pooled - found, found)
 
 
@@ -152,13 +183,14 @@ def gamma_quantile(drawn: Floats, alarms: float) -> float:
     skewness = max(float((((drawn - mean) / deviation) ** 3).mean()), 2 * deviation / mean)
     shape = 4 / skewness**2
     if shape < SPARSE:
-        return _rate_quantile(drawn, alarms)
+        return rate_quantile(drawn, alarms)
     reach = NormalDist().inv_cdf(1 - alarms) / (3 * math.sqrt(shape))
     cube = (1 - 1 / (9 * shape) + reach) ** 3
     return mean + deviation * math.sqrt(shape) * (cube - 1)
 
 
-def _rate_quantile(drawn: Floats, alarms: float) -> float:
+def rate_quantile(drawn: Floats, alarms: float) -> float:
+    """Return what at most a share `alarms` of drawn rates exceeds, at least 0."""
     return max(float(np.quantile(drawn, 1 - alarms, method="higher")), 0.0)
 
 

@@ -21,7 +21,7 @@ from modelyard.monitoring.schedule import (
 )
 from modelyard.monitoring.sources import Sources
 from modelyard.monitoring.windows import Window
-from modelyard.serving.collect import output_names
+from modelyard.serving.collect import COLLECTED_AT, ID, KNOWN_AT, OWN_ID, output_names
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,14 @@ class Plan:
         signals: by name.
         skipped: signals that cannot be measured, with the reason.
         readings: how columns are read that are not written as programs write them.
+        group: name and type of the column whose rows belong together, if there is one.
     """
 
     types: Mapping[str, str]
     signals: Mapping[str, Planned]
     skipped: Mapping[str, str]
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    group: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(sources: Sources) -> Plan:
@@ -94,18 +96,19 @@ def make_plan(sources: Sources) -> Plan:
     types |= dict.fromkeys(("prediction", contract.target.column), answer)
     signals: dict[str, Planned] = {}
     skipped: dict[str, str] = {}
-    if contract.group:
-        sources.notes.append(
-            f"rows of one {contract.group} count as independent: what moved may be few of them"
-        )
     for name, signal in sources.monitor.signals.items():
         planned = _planned(signal, sources)
         if isinstance(planned, str):
             skipped[name] = planned
         else:
             signals[name] = planned
-    written = {n: contract.columns[n] for n in contract.features if contract.columns[n].is_special}
-    return Plan(types, signals, skipped, written)
+    # A column of collected data that is called like the group is another one.
+    own = {*output_names(contract), ID, COLLECTED_AT, OWN_ID, KNOWN_AT}
+    group = {
+        n: contract.columns[n].type for n in (contract.group,) if n is not None and n not in own
+    }
+    read = [name for name in (*contract.features, *group) if contract.columns[name].is_special]
+    return Plan(types, signals, skipped, {name: contract.columns[name] for name in read}, group)
 
 
 def task_of(contract: Contract) -> str:

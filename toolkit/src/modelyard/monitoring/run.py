@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
 from modelyard.evidence import plain
@@ -112,6 +113,11 @@ def run_monitor(
         check_agreement(monitor, sources.contract)
         plan = make_plan(sources)
         measured = _measure(plan, champion, sources.contract)
+    alone = [name for name, one in measured.items() if one["measures"] and not one.get("grouped")]
+    if (group := sources.contract.group) and alone:
+        sources.notes.append(
+            f"{listed(alone)}: rows of one {group} count as independent, so what moved may be few of them"
+        )
     folder = output or root / RESULTS / at.strftime("%Y%m%dT%H%M%SZ")
     signals = {
         name: judge_signal(name, signal, plan, measured.get(name, {}))
@@ -138,7 +144,7 @@ def _measure(plan: Plan, champion: Located | None, contract: Contract) -> dict[s
     found = measure(plan)
     for name, signal in plan.signals.items():
         if isinstance(signal, Performance):
-            found[name] = performance.measure(signal, plan.types)
+            found[name] = performance.measure(signal, plan.types, plan.group)
     attributions = {k: s for k, s in plan.signals.items() if isinstance(s, Attribution)}
     if attributions and champion is not None:
         from modelyard.modelling.saving import load_model

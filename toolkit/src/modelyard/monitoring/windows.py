@@ -59,13 +59,13 @@ class Batch:
     columns: Mapping[str, pa.Array]
     wrong: Mapping[str, NDArray[np.bool_]]
 
-    def complete(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
-        """Return the named columns of the rows that have all of them."""
+    def complete(self, names: Sequence[str], also: Iterable[str] = ()) -> Mapping[str, pa.Array]:
+        """Return the named columns, and others besides, of the rows that have all the named ones."""
         gaps = [self.columns[name] for name in names if self.columns[name].null_count]
         if not gaps:
             return self.columns
         keep = reduce(pc.and_, (column.is_valid() for column in gaps))
-        return {name: self.columns[name].filter(keep) for name in names}
+        return {name: self.columns[name].filter(keep) for name in (*names, *also)}
 
 
 def batches(
