@@ -82,7 +82,7 @@ class _Cold:
             )
         self._guard: subprocess.Popen[bytes] | None = None
         if sys.platform != "win32":
-            self._guard = subprocess.Popen(
+            self._guard = subprocess.Popen(  # noqa: S603 (a shell)
                 ["/bin/sh", "-c", "read _; kill -s KILL -- -$0", str(self.process.pid)],
                 stdin=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
