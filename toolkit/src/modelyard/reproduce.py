@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import psutil
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.evidence import Evidence
 from modelyard.files import digest, digest_files, read_json, write_json
-from modelyard.git import asked, git
+from modelyard.git import git
 from modelyard.models.registry import Registry
 from modelyard.models.version import Version
 from modelyard.pipelines.commit import PATCH
@@ -37,7 +36,6 @@ from modelyard.yaml_files import read_mapping
 COMPARED = ("data", "quality", "training", "evaluation", "fairness", "importance")
 DIRTY = "-dirty"
 ASSET = "azureml:training"
-_COPY = re.compile(r"worktree (?P<folder>.*/reproduce-(?P<pid>\d+)-[^/]*)/project")
 
 
 @dataclass(frozen=True)
@@ -155,13 +153,12 @@ def _table(root: Path, given: Path | None, evidence: Mapping[str, Any]) -> Path:
 
 @contextlib.contextmanager
 def checkout(root: Path, commit: str, temporary: Path) -> Iterator[Path]:
-    """Yield a folder below `temporary` with the project as it was at a commit; those of killed commands are deleted."""
+    """Yield a folder below `temporary` with the project as it was at a commit; delete those of killed commands beside it."""
+    for left in temporary.parent.glob("reproduce-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
     git(root, "worktree", "prune")
-    for line in git(root, "worktree", "list", "--porcelain").splitlines():
-        left = _COPY.fullmatch(line)
-        if left and not psutil.pid_exists(int(left["pid"])):
-            asked(root, "worktree", "remove", "--force", f"{left['folder']}/project")
-            shutil.rmtree(left["folder"], ignore_errors=True)
     copy = temporary / "project"
     git(root, "worktree", "add", "--quiet", "--detach", str(copy), commit)
     try:
