@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from modelyard.reproduce import difference
+from modelyard.git import git
+from modelyard.reproduce import checkout, difference
 
 EVIDENCE = {"metrics": {"rows": 87, "r2": 0.5}, "series": [{"x": 1}, {"x": 2}], "champion": "3"}
 
@@ -30,3 +35,21 @@ def test_the_first_difference_is_named_and_the_champion_of_the_day_is_none(
 ) -> None:
     found = difference(EVIDENCE, now)
     assert found is None if said is None else (found or "").startswith(said), found
+
+
+def test_the_copy_of_a_killed_command_is_deleted_and_that_of_a_running_one_stays(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    who = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+    git(root, *who, "commit", "--quiet", "--allow-empty", "--message", "x")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, running = (tmp_path / f"reproduce-{pid}-x" for pid in (dead.pid, os.getpid()))
+    for folder in (left, running):
+        git(root, "worktree", "add", "--quiet", "--detach", str(folder / "project"), "HEAD")
+    with checkout(root, "HEAD", tmp_path / "new"):
+        assert not left.exists() and (running / "project").is_dir()
+    assert len(git(root, "worktree", "list").splitlines()) == 2

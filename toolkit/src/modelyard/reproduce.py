@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.evidence import Evidence
 from modelyard.files import digest, digest_files, read_json, write_json
@@ -78,10 +80,11 @@ def reproduce(
     pipeline = Path("azureml") / "pipelines" / f"{tags['mlops.runs.pipeline']}.yml"
     inputs = [key for key in tags if key.startswith(INPUT_TAG)]
     given = {key.removeprefix(INPUT_TAG): tags[key] for key in inputs}
-    with tempfile.TemporaryDirectory(prefix="reproduce-") as temporary:
+    prefix = f"reproduce-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as temporary:
         before = registry.fetch(version, "evidence", Path(temporary))
         data = _table(root, table, read_json(before / "data.json", Evidence))
-        with _checkout(root, kept.removesuffix(DIRTY)) as copy:
+        with checkout(root, kept.removesuffix(DIRTY), Path(temporary)) as copy:
             say(f"the project as it was at {kept}")
             _restore(registry, version, copy, Path(temporary), is_dirty=kept.endswith(DIRTY))
             python, packages = _python(root, copy, say)
@@ -149,17 +152,20 @@ def _table(root: Path, given: Path | None, evidence: Mapping[str, Any]) -> Path:
 
 
 @contextlib.contextmanager
-def _checkout(root: Path, commit: str) -> Iterator[Path]:
-    """Yield a folder with the project as it was at a commit; it is deleted afterwards."""
+def checkout(root: Path, commit: str, temporary: Path) -> Iterator[Path]:
+    """Yield a folder below `temporary` with the project as it was at a commit; delete those of killed commands beside it."""
+    for left in temporary.parent.glob("reproduce-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
     git(root, "worktree", "prune")
-    with tempfile.TemporaryDirectory(prefix="reproduce-", ignore_cleanup_errors=True) as temporary:
-        copy = Path(temporary) / "project"
-        git(root, "worktree", "add", "--quiet", "--detach", str(copy), commit)
-        try:
-            within = Path(git(root, "rev-parse", "--show-prefix").strip())
-            yield copy / within
-        finally:
-            git(root, "worktree", "remove", "--force", str(copy))
+    copy = temporary / "project"
+    git(root, "worktree", "add", "--quiet", "--detach", str(copy), commit)
+    try:
+        within = Path(git(root, "rev-parse", "--show-prefix").strip())
+        yield copy / within
+    finally:
+        git(root, "worktree", "remove", "--force", str(copy))
 
 
 def _restore(

@@ -18,6 +18,7 @@ from modelyard.cli import main
 from modelyard.delivery import update
 from modelyard.delivery.additions import plan_answers
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.files import editing
 from modelyard.fleet.template import STATE
 from modelyard.fleet.upgrade import apply, pick, undo, upgrade_of
 from modelyard.git import git
@@ -28,7 +29,9 @@ from tests.fleet.test_status import row_of
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
-    return make(tmp_path.resolve())
+    made = make(tmp_path.resolve())
+    write(made.project, {".git/info/exclude": "/.runs/\n"})
+    return made
 
 
 def changes(made: Made) -> dict[str, str]:
@@ -40,7 +43,7 @@ def changes(made: Made) -> dict[str, str]:
 
 def snapshot(root: Path) -> tuple[str, str, dict[str, bytes]]:
     files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
-    content = {n: p.read_bytes() for n, p in files.items() if not n.startswith(".git/")}
+    content = {n: p.read_bytes() for n, p in files.items() if not n.startswith((".git/", ".runs/"))}
     return git(root, "rev-parse", "HEAD"), git(root, "for-each-ref"), content
 
 
@@ -185,6 +188,19 @@ def test_an_upgrade_goes_there_and_back(
     assert snapshot(made.project)[2] == before | {"later.md": b"x\n"}
     with pytest.raises(UsageError, match="was taken back already"):
         undo(made.project)
+
+
+def test_an_upgrade_waits_for_a_command_that_edits_the_project(made: Made) -> None:
+    words = [sys.executable, "-m", "modelyard", "upgrade"]
+    with editing(made.project):
+        second = subprocess.Popen(words, cwd=made.project, stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert second.stderr.readline().startswith("waiting until another command that edits")
+        write(made.project, {"later.md": "x\n"})
+        commit(made.project)
+    assert "error" not in second.communicate()[1]
+    assert second.returncode == 0
+    assert {"later.md", "docs/three.md"} <= snapshot(made.project)[2].keys()
 
 
 def test_conflicts_are_left_for_somebody_to_decide_where_that_is_asked(

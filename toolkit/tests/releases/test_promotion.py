@@ -437,6 +437,9 @@ def test_a_crash_before_any_write_of_a_promotion_leaves_exactly_one_champion(
         assert champion(project) in ("1", "2")
         registry_of(project).reconcile()
         assert list(roles(project).values()).count("champion") == 1
+        decided = registry_of(project).holder("champion")
+        assert decided.tags["decision"] == "promoted"
+        assert "decision" in registry_of(project).kept(decided)
         if ended:
             break
         if champion(project) == "2":

@@ -138,9 +138,11 @@ def test_a_run_is_left_alone_while_it_goes_on_and_marked_when_it_has_died_and_is
     runner.kill()
     runner.wait()
     killed_before = run.with_name(".deleted-by-a-killed-command")
-    killed_before.mkdir()
+    killed_half_way = run.with_name("20260101-000000-abcd")  # its run.json was the first file to go
+    for folder in (killed_before, killed_half_way):
+        folder.mkdir()
     clean(keep=0)
-    assert not run.exists() and not killed_before.exists()
+    assert not any(one.exists() for one in (run, killed_before, killed_half_way))
     assert not going_on(tmp_path)
 
 

@@ -94,14 +94,15 @@ def clean(
 ) -> None:
     """Delete old runs in .runs. Registered models and their evidence stay in MLflow."""
     from modelyard.pipelines.record import close_with_mlflow
-    from modelyard.pipelines.store import all_runs, open_run
+    from modelyard.pipelines.store import all_runs, half_made, open_run
 
     root = project_root()
     close_with_mlflow(root)
     runs = all_runs(root / ".runs")
     old = [run for run in runs[keep:] if run.acquire()]
-    for run in old:
-        (run.path / "run.json").unlink()  # no other command takes it for a run from now on
+    for run in (*old, *half_made(root / ".runs")):
+        # No other command takes it for a run from now on.
+        (run.path / "run.json").unlink(missing_ok=True)
         run.release()
         run.path.rename(run.path.with_name(f"{DELETED}{run.path.name}"))
     # Those of a command that was killed as well.

@@ -53,11 +53,12 @@ def saying(console: Console) -> Callable[[str], None]:
 
 
 def alone(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Run a command while no other one edits the project; see `editing`. Without `--apply` it edits nothing."""
+    """Run a command while no other one edits the project; see `editing`. Without `--apply`, or with `--preview`, it edits nothing."""
 
     @functools.wraps(command)
     def run(*args: _P.args, **options: _P.kwargs) -> None:
-        with editing(project_root()) if options.get("apply", True) else nullcontext():
+        edits = options.get("apply", True) and not options.get("preview")
+        with editing(project_root()) if edits else nullcontext():
             command(*args, **options)
 
     return run

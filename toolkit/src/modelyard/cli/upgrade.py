@@ -24,6 +24,7 @@ WORDS = {
 }
 
 
+@alone
 def upgrade(
     to: Annotated[
         str | None, typer.Option(help="Tag, branch or commit of the template; default: the newest.")

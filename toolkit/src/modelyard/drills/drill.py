@@ -52,7 +52,7 @@ from modelyard.releases.local_endpoint import LocalEndpoint
 from modelyard.releases.promote import promote, rollback
 from modelyard.releases.release import run_release
 from modelyard.serving.sample_rows import Rows, spread
-from modelyard.serving.server import start_server
+from modelyard.serving.server import Server, start_server
 from modelyard.tracking import tracking_uri
 
 ENDPOINT = "local"
@@ -109,6 +109,7 @@ class _Drill:
         self.metric = deciding_metric(load_gates(gates), self.contract, gates, self.own_metrics)
         self.periods_since_training = 0
         self.serving = ""
+        self.servers: list[Server] = []
 
     def run(self, table: Path) -> None:
         """Replay a table and write the result."""
@@ -302,11 +303,13 @@ class _Drill:
         registry = Registry(self.project.model, tracking_uri(self.copy))
         return registry.download(registry.version(version), "model", folder)
 
-    def _start_server(self, *words: Any, **options: Any) -> Any:
+    def _start_server(self, *words: Any, **options: Any) -> Server:
         # All rows are collected, whatever the sampling rate of the deployment's file.
         environment = {**options["environment"], "AZUREML_MDC_SAMPLE_RATE": "100"}
         collected = {"collect_to": self.receiver.address, "environment": environment}
-        return start_server(*words, **{**options, **collected})
+        server = start_server(*words, **{**options, **collected, "detached": False})
+        self.servers.append(server)  # each ends with its handle, also where this process is killed
+        return server
 
     def _write(self, unit: str, history: list[str], records: list[PeriodRecord]) -> None:
         content = {

@@ -162,7 +162,7 @@ class Registry:
 
     @_request
     def set_champion(self, version: Version, previous: Version | None = None) -> None:
-        """Make `version` the champion. After a crash, `reconcile` updates the role tags.
+        """Make `version` the champion. After a crash, `reconcile` updates the other tags.
 
         Args:
             version: the new champion.
@@ -191,18 +191,17 @@ class Registry:
 
     @_request
     def reconcile(self) -> None:
-        """Update the role tags to the version that is champion."""
+        """Update the tags of role and decision to the version that is champion."""
         champion = self.holder(CHAMPION)
         for version in self.versions():
-            role = version.tags.get("role")
             if champion is not None and version.number == champion.number:
-                wanted = CHAMPION
-            elif role == CHAMPION:
-                wanted = RETIRED
+                wanted = {"role": CHAMPION, "decision": "promoted"}
+            elif version.tags.get("role") == CHAMPION:
+                wanted = {"role": RETIRED}
             else:
                 continue
-            if role != wanted:
-                self.backend.tag(version.number, {"role": wanted})
+            if not wanted.items() <= version.tags.items():
+                self.backend.tag(version.number, wanted)
 
     @_request
     def tag(self, version: Version, key: str, value: str) -> None:

@@ -210,6 +210,18 @@ def all_runs(runs: Path) -> list[RunFolder]:
     return [run for run in map(open_run, folders) if run is not None]
 
 
+def half_made(runs: Path) -> list[RunFolder]:
+    """Find and lock the folders of runs whose command was killed while it made the folder, or deleted it."""
+    found = []
+    for path in runs.glob("[0-9]*-[0-9]*-*"):
+        run = RunFolder(path, RunState(path.name, "", ""))
+        if not (path / "run.json").exists():
+            with contextlib.suppress(Timeout):
+                run._lock.acquire(timeout=0)
+                found.append(run)
+    return found
+
+
 def interrupted_run(runs: Path, pipeline: str, experiment: str) -> RunFolder | None:
     """Find and lock the newest run of a pipeline if it was killed before it ended."""
     for run in all_runs(runs):

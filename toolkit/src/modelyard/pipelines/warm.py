@@ -5,7 +5,8 @@ process imports the libraries of the steps, in the order in which they are neede
 per step as soon as that step's libraries are imported. Elsewhere (fork is unsafe with some system
 libraries) and for commands that are not `python -m …`, a step is an ordinary process.
 
-No step outlives the runner: the server kills its children when its input closes.
+No step outlives the runner: the server kills its children when its input closes, and an ordinary process
+has a shell beside it that does the same.
 """
 
 from __future__ import annotations
@@ -79,9 +80,22 @@ class _Cold:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._guard: subprocess.Popen[bytes] | None = None
+        if sys.platform != "win32":
+            self._guard = subprocess.Popen(  # noqa: S603 (a shell)
+                ["/bin/sh", "-c", "read _; kill -s KILL -- -$0", str(self.process.pid)],
+                stdin=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def poll(self) -> int | None:
-        return self.process.poll()
+        code = self.process.poll()
+        if code is not None and self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
+        return code
 
     def terminate(self) -> None:
         self._send(signal.SIGTERM)
@@ -89,6 +103,7 @@ class _Cold:
     def kill(self) -> None:
         self._send(KILL)
         self.process.wait()
+        self.poll()
 
     def _send(self, number: int) -> None:
         if sys.platform == "win32":

@@ -134,13 +134,15 @@ def _record(
     # Each decision has a folder of its own, since Azure ML does not replace artifacts.
     place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
-        if decision.promotable:
-            registry.set_champion(challenger, champion)
-            if champion is not None and former is not None:
-                registry.tag(challenger, NEW_LINE, former["why"])
-        registry.tag(challenger, "decision", decision.stage)
+        # The champion comes last: a promotion that was killed before is made anew, and leaves nothing out.
         for one in evidence:
             registry.keep(challenger.run_id, one, place)
+        if decision.promotable:
+            if champion is not None and former is not None:
+                registry.tag(challenger, NEW_LINE, former["why"])
+            registry.set_champion(challenger, champion)
+        else:
+            registry.tag(challenger, "decision", decision.stage)
     except RegistryError as error:
         raise RegistryError(
             f"{error}\nv{challenger.number} was to be {decision.stage}, which may have happened in part: "
