@@ -16,7 +16,7 @@ from modelyard.models.registry import Registry
 from modelyard.pipelines.progress import Progress
 from modelyard.pipelines.record import close_with_mlflow
 from modelyard.pipelines.run import run_pipeline
-from modelyard.pipelines.store import new_run
+from modelyard.pipelines.store import RUN_TIME, new_run
 from rich.console import Console
 
 from tests.small_sweep import make_small_sweep
@@ -139,9 +139,11 @@ def test_a_run_is_left_alone_while_it_goes_on_and_marked_when_it_has_died_and_is
     runner.wait()
     killed_before = run.with_name(".deleted-by-a-killed-command")
     killed_half_way = run.with_name("20260101-000000-abcd")  # its run.json was the first file to go
-    for folder in (killed_before, killed_half_way):
+    being_made = run.with_name(f"{time.strftime(RUN_TIME)}-ffff")
+    for folder in (killed_before, killed_half_way, being_made):
         folder.mkdir()
     clean(keep=0)
+    assert being_made.exists()
     assert not any(one.exists() for one in (run, killed_before, killed_half_way))
     assert not going_on(tmp_path)
 
