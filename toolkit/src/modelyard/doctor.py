@@ -21,7 +21,7 @@ from modelyard.console import listed
 from modelyard.environments import TOOLKIT, find_uv
 from modelyard.errors import ModelyardError
 from modelyard.files import read_text, relative
-from modelyard.git import asked
+from modelyard.git import asked, head
 from modelyard.infra.compiler import INSTALL, compiler
 from modelyard.relocation import former_roots
 from modelyard.tracking import local_store, shown_uri
@@ -169,11 +169,11 @@ def _git(root: Path) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding("git", False, "git is not installed: a run could not say what it was made of")
         return
-    if asked(root, "rev-parse", "--verify", "HEAD") is None:
+    if (commit := head(root)) is None:
         remedy = "git init && git add --all && git commit --message 'The project as generated'"
         yield Finding("git", False, "no commit: a run cannot say what it was made of", remedy)
         return
-    yield Finding("git", True, f"at {asked(root, 'rev-parse', '--short', 'HEAD')}")
+    yield Finding("git", True, f"at {commit[:7]}")
     hook = asked(root, "rev-parse", "--git-path", "hooks/pre-commit")
     if hook is not None and not (root / hook).is_file():
         found = "no pre-commit hook: commits are not checked on this machine"

@@ -62,3 +62,9 @@ def asked(folder: Path, *words: str) -> str | None:
         return git(folder, *words).strip()
     except UsageError:
         return None
+
+
+def head(folder: Path) -> str | None:
+    """Return the commit that a folder is at; None outside git, and in a repository that ignores the folder."""
+    is_ignored = asked(folder, "check-ignore", "--quiet", ".") is not None
+    return None if is_ignored else asked(folder, "rev-parse", "--verify", "HEAD")

@@ -71,6 +71,13 @@ def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == (None, b"")
 
 
+def test_a_repository_that_ignores_the_project_says_nothing_of_it(project: Path) -> None:
+    (project.parent / ".gitignore").write_text("project/build/\n")
+    made = project / "build" / "mine"
+    (made / "src").mkdir(parents=True)
+    assert commit_of(made) == (None, b"")
+
+
 def test_a_short_commit_keeps_that_files_differed() -> None:
     assert short_commit("0123456789abcdef-dirty") == "0123456789-dirty"
     assert short_commit("") == ""

@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from modelyard.git import head
+
 PATCH = "uncommitted.patch"
 CODE = ("src", "conf", "azureml")  # here files that git does not know yet count as well
 # `mlops contract` writes these. The contract itself is kept with every registered version.
@@ -20,11 +22,9 @@ def commit_of(root: Path) -> tuple[str | None, bytes]:
     Returns:
         The commit, None outside git; and the difference as a patch for `git apply`.
     """
-    git = shutil.which("git")
-    commit = _ask(git, root, "rev-parse", "HEAD") if git else None
-    if git is None or commit is None:
+    git, name = shutil.which("git"), head(root)
+    if git is None or name is None:
         return None, b""
-    name = commit.decode().strip()
     known = root / (_ask(git, root, "rev-parse", "--git-path", "index") or b"").decode().strip()
     with tempfile.TemporaryDirectory(prefix="commit-") as temporary:
         index = Path(temporary) / "index"  # what the user has staged stays as it is

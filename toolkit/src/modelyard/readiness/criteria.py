@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from modelyard.console import counted
 from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json
-from modelyard.git import asked
+from modelyard.git import head
 from modelyard.models.version import CHAMPION
 from modelyard.readiness.evidence import Found, Monitored, Rehearsed, Reproduced, Seen
 
@@ -65,8 +65,8 @@ def _pipeline(name: str, said: str) -> Callable[[Seen], Found]:
 
 
 def _code(seen: Seen) -> Found:
-    commit = asked(seen.root, "rev-parse", "--short", "HEAD")
-    return Found(commit is not None, f"git, at {commit}" if commit else "there is no commit")
+    commit = head(seen.root)
+    return Found(commit is not None, f"git, at {commit[:7]}" if commit else "there is no commit")
 
 
 def _tests(seen: Seen) -> Found:
