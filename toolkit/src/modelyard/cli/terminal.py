@@ -53,7 +53,10 @@ def saying(console: Console) -> Callable[[str], None]:
 
 
 def alone(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Run a command while no other one edits the project; see `editing`. Without `--apply`, or with `--preview`, it edits nothing."""
+    """Run a command while no other one edits the project; see `editing`.
+
+    Without `--apply`, or with `--preview`, it edits nothing.
+    """
 
     @functools.wraps(command)
     def run(*args: _P.args, **options: _P.kwargs) -> None:

@@ -148,6 +148,11 @@ class Categories:
         return sum(self.counts.values())
 
 
+def as_category(number: float) -> str:
+    """Return the name of a number that is compared as a category."""
+    return f"{number:.15g}"
+
+
 def paired(reference: Categories, production: Categories) -> tuple[list[str], Counts, Counts]:
     """Return all categories of two windows, and the rows of each in both (categories,)."""
     categories = sorted(reference.counts.keys() | production.counts.keys())

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from modelyard.monitoring.drift import Floats
+from modelyard.monitoring.drift import Floats, as_category
 from modelyard.monitoring.noise import DRAWS, FEWEST_DRAWS, MOST_CELLS, SEED, Sides
 
 Codes = NDArray[np.int64]
@@ -96,7 +96,9 @@ class Grouped:
     def by_category(self, categories: list[str]) -> Sides:
         """Count the rows in categories, by name."""
         encoded = self.values.combine_chunks().dictionary_encode()
-        names = [f"{v:.15g}" if isinstance(v, float) else v for v in encoded.dictionary.to_pylist()]
+        names = [
+            as_category(v) if isinstance(v, float) else v for v in encoded.dictionary.to_pylist()
+        ]
         places = pc.index_in(pa.array(names, pa.string()), value_set=pa.array(categories))
         known = np.append(places.fill_null(-1).to_numpy(), -1)
         return self._counted(known[encoded.indices.fill_null(-1).to_numpy()], len(categories))

@@ -24,6 +24,7 @@ from modelyard.monitoring.drift import (
     Counts,
     Floats,
     Numbers,
+    as_category,
     paired,
 )
 from modelyard.monitoring.groups import Grouped, Splits, split
@@ -100,7 +101,7 @@ class Column:
         if isinstance(self.summary, Categories):
             return self.summary
         pairs = zip(self.summary.values, self.summary.counts, strict=True)
-        return Categories({f"{value:.15g}": int(count) for value, count in pairs})
+        return Categories({as_category(value): int(count) for value, count in pairs})
 
 
 class Summaries:

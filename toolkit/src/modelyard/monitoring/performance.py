@@ -92,7 +92,7 @@ def errors(
         predicted: predictions (rows,).
         actual: the truth (rows,).
         alarms: chance that the true value lies beyond either end of an interval.
-        together: number of what a row belongs to (rows,); None: each row stands by itself.
+        together: number of what a row belongs to, see `numbered` (rows,); None: each row stands by itself.
     """
     apart = np.abs(predicted - actual)
     squared = _mean(apart**2, alarms, together)
@@ -141,7 +141,7 @@ def _alike(right: NDArray[np.bool_], of: Codes, together: Codes, alarms: float) 
         together: number of the group of the row (rows,).
         alarms: as of `hits`.
     """
-    groups = len(np.unique(together))
+    groups = int(together.max()) + 1
     counted = np.maximum(np.bincount(of), 1)
     share = np.bincount(of, right) / counted
     alone = float((share * (1 - share) / counted).sum())
@@ -155,7 +155,7 @@ def _alike(right: NDArray[np.bool_], of: Codes, together: Codes, alarms: float) 
 def _of_groups(apart: Floats, together: Codes) -> float:
     """Estimate the variance of a sum of rows' parts, from the sums of groups (Liang & Zeger 1986, Biometrika 73:13)."""
     sums = np.bincount(together, apart)
-    groups = len(np.unique(together))
+    groups = len(sums)
     return float((sums**2).sum()) * groups / (groups - 1) if groups > 1 else math.inf
 
 
@@ -190,7 +190,7 @@ def _mean(sizes: Floats, alarms: float, together: Codes | None) -> Estimate:
     value = float(sizes.mean())
     error = float(sizes.std(ddof=1)) / math.sqrt(len(sizes)) if len(sizes) > 1 else math.inf
     if together is not None:
-        groups = len(np.unique(together))
+        groups = int(together.max()) + 1
         error = math.sqrt(_of_groups(sizes - value, together)) / len(sizes) * _wider(groups, alarms)
     if not value > 0:
         return Estimate(value, value, value)
