@@ -36,7 +36,8 @@ def git(
     done = subprocess.run(  # noqa: S603
         [program, *words],
         cwd=folder,
-        env={**os.environ, **settings} if settings else None,
+        # A `status` that is killed while it refreshes the index, which it need not, would leave its lock behind.
+        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(settings or {})},
         input=given,
         capture_output=True,
         encoding="utf-8",

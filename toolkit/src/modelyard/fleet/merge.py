@@ -259,7 +259,6 @@ class _Store:
             "GIT_OBJECT_DIRECTORY": str(new),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.objects),
             "GIT_INDEX_FILE": str(place / "index"),
-            "GIT_OPTIONAL_LOCKS": "0",
         }
 
     def __call__(self, *words: str, given: str | None = None, **settings: str) -> str:
