@@ -43,6 +43,7 @@ from modelyard.monitoring.windows import (
     Batch,
     Window,
     batches,
+    numbers,
 )
 
 FEWEST_ROWS = 100  # of either window: with fewer, nothing is judged
@@ -84,7 +85,7 @@ class Column:
         if self.values is not None:
             self.values.append(values)
         if isinstance(self.summary, Numbers):
-            self.summary.add(values.drop_null().to_numpy())
+            self.summary.add(numbers(values.drop_null()))
         else:
             self.summary.add(values)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from modelyard.data.cells import Reading
 
 ROWS_AT_ONCE = 1 << 17
+FILES_AHEAD = 64  # that threads read while others are summarised
+FEW_ROWS = 1 << 13
 NUMERIC = ("number", "integer")
 STORED = dict.fromkeys(NUMERIC, pa.float64())  # in a batch; all other types are strings there
 
@@ -176,30 +181,42 @@ def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
 
 
 def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
-    for path in window.files:
-        if not path.lower().endswith((".parquet", ".pq")):
-            yield from _csv(Path(path), names)
-            continue
-        try:
-            with pa.memory_map(path) as source, pq.ParquetFile(source) as file:
-                known = set(file.schema_arrow.names)
-                wanted = [name for name in names if name in known]
-                if window.timed:
-                    if COLLECTED_AT not in known:
-                        raise UsageError(
-                            f'{path} has no column "{COLLECTED_AT}": not collected data.'
-                        )
-                    wanted = list(dict.fromkeys([*wanted, COLLECTED_AT]))
-                if file.metadata.num_rows <= ROWS_AT_ONCE:
-                    # In one piece and without threads: quickest for many small files.
-                    yield file.read(wanted, use_threads=False).replace_schema_metadata(None)
-                    continue
-                for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
-        except FileNotFoundError:
-            raise UsageError(f"{path} is gone: run the monitor again.") from None
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"{path} is a damaged Parquet file ({error}): move it away.") from None
+    tables = partial(_tables, names=[*names, *([COLLECTED_AT] if window.timed else [])])
+    with ThreadPoolExecutor() as threads:
+        for start in range(0, len(window.files), FILES_AHEAD):
+            some = window.files[start : start + FILES_AHEAD]
+            yield from chain.from_iterable(threads.map(tables, some))
+
+
+def _tables(path: str, names: Iterable[str]) -> Iterable[pa.Table]:
+    """Return the tables of a file: a small one is read, any other as its tables are asked for."""
+    if not path.lower().endswith((".parquet", ".pq")):
+        return _csv(Path(path), names)
+    with _opened(path) as file:
+        known = set(file.schema_arrow.names)
+        if COLLECTED_AT in names and COLLECTED_AT not in known:
+            raise UsageError(f'{path} has no column "{COLLECTED_AT}": not collected data.')
+        wanted = [name for name in dict.fromkeys(names) if name in known]
+        if file.metadata.num_rows <= FEW_ROWS:
+            return [file.read(wanted, use_threads=False).replace_schema_metadata(None)]
+    return _large(path, wanted)
+
+
+def _large(path: str, names: list[str]) -> Iterator[pa.Table]:
+    with _opened(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
+            yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with pa.memory_map(path) as source, pq.ParquetFile(source, pre_buffer=False) as file:
+            yield file
+    except FileNotFoundError:
+        raise UsageError(f"{path} is gone: run the monitor again.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{path} is a damaged Parquet file ({error}): move it away.") from None
 
 
 def _in_time(part: pa.Table, window: Window) -> pa.Table:
@@ -231,7 +248,13 @@ def within(times: pa.ChunkedArray, start: datetime | None, end: datetime | None)
 
 def microseconds(times: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return microseconds since 1970 (rows,); no time may be null."""
-    return times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64()).to_numpy()
+    micro = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+    return numbers(micro.combine_chunks())
+
+
+def numbers(values: pa.Array) -> NDArray[Any]:
+    """Return numbers without nulls; Arrow's `to_numpy` imports pandas first."""
+    return np.from_dlpack(values)
 
 
 def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:
