@@ -47,7 +47,9 @@ def stages() -> dict[str, Stage]:
 def owners(root: Path) -> Found:
     """Look for a code owner of each accountable role's files, beside the owner of everything."""
     if not (root / ".github").is_dir():
-        return Found(None, "no CODEOWNERS: Azure DevOps has required reviewers, in branch policies")
+        return Found(
+            None, "no CODEOWNERS, which only GitHub reads; Azure DevOps: required reviewers"
+        )
     file = root / CODEOWNERS
     lines = read_text(file).splitlines() if has_file(file) else []
     rules = [words for line in lines if len(words := line.partition("#")[0].split()) > 1]
