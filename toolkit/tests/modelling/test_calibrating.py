@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from modelyard.contract.model import Contract
-from modelyard.modelling import calibrating
+from modelyard.gates import Threshold
+from modelyard.modelling import calibrating, choose_threshold
 from modelyard.modelling.comparing import Choice
 from modelyard.modelling.stopping import Learned
 from sklearn.linear_model import LogisticRegression
@@ -49,6 +52,19 @@ def test_probabilities_that_are_too_certain_or_too_shy_are_corrected(kind, facto
     )
     assert after < 0.04 < before
     np.testing.assert_allclose(found.calibration.apply(fresh.scores).sum(axis=1), 1)
+
+
+def test_a_threshold_is_chosen_on_corrected_probabilities_of_rows_that_were_held_out_in_turn():
+    choice, contract = drawn("binary", 800, 0.4), rules("binary")
+    assert calibrating.calibrate(choice, contract).in_turn is None
+    found = calibrating.calibrate(replace(choice, in_folds=True), contract)
+    truth, scores = found.in_turn
+    assert np.abs(scores - choice.scores).max() > 0.1
+    cost = Threshold(purpose="cost", missed=4, alarm=1)
+    limit = choose_threshold(None, None, truth, contract, cost, in_turn=found.in_turn)
+    assert limit == pytest.approx(1 / (1 + 4), abs=0.1)  # what a right probability is cut at
+    none = choice.truth & (np.cumsum(choice.truth) <= 2)  # two positives say nothing
+    assert choose_threshold(None, None, truth, contract, in_turn=(none, scores)) == 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -72,13 +72,13 @@ def fit(
     inputs = fit_encoder(encode, rows, target)
     print(f"fitted again on all {len(rows):,} rows", flush=True)
 
-    def finished(learner: Any) -> tuple[Any, float | None]:
-        threshold = choose_threshold(learner, inputs, target, contract, purpose, groups)
+    def finished(learner: Any, in_turn: Any = None) -> tuple[Any, float | None]:
+        threshold = choose_threshold(learner, inputs, target, contract, purpose, groups, in_turn)
         fitted = learner.fit(inputs, target)
         model = assemble(encode, fitted, contract, add_features=add_features, threshold=threshold)
         return model, threshold
 
-    model, threshold = finished(calibrating.of(choice.learner))
+    model, threshold = finished(calibrating.of(choice.learner), calibrating.in_turn)
     baseline, _ = finished(build_baseline(contract, settings))
     return Fitted(
         model,

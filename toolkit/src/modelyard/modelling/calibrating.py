@@ -30,11 +30,14 @@ class Calibrating:
         calibration: method "none" unless another is clearly better.
         rows: held out.
         compared: by method: log loss, and expected calibration error.
+        in_turn: the class (held out,) and corrected probabilities (held out, classes) of rows that were held
+            out in turn; None where the validation rows are all that was.
     """
 
     calibration: Calibration
     rows: int
     compared: Mapping[Method, Mapping[str, float]]
+    in_turn: tuple[NDArray[Any], Floats] | None = None
 
     def of(self, learner: Any) -> Any:
         """Return the unfitted learner, with corrected probabilities where there is a correction."""
@@ -54,13 +57,23 @@ def calibrate(choice: Choice, contract: Contract) -> Calibrating:
         choice: with the scores of rows that the models had not learnt from.
         contract: of the table.
     """
+    calibration, compared = _chosen(choice, contract)
+    in_turn = None
+    if choice.in_folds and contract.kind != "regression":
+        in_turn = choice.truth, calibration.apply(choice.scores)
+    return Calibrating(calibration, len(choice.truth), compared, in_turn)
+
+
+def _chosen(
+    choice: Choice, contract: Contract
+) -> tuple[Calibration, dict[Method, dict[str, float]]]:
     truth, scores = choice.truth, choice.scores
     nothing = Calibration("none")
     if contract.kind == "regression" or len(truth) < FEWEST_ROWS:
-        return Calibrating(nothing, len(truth), {})
+        return nothing, {}
     codes = np.unique(truth, return_inverse=True)[1]
     if codes.max() + 1 != scores.shape[1]:  # a class is not among the held-out rows
-        return Calibrating(nothing, len(truth), {})
+        return nothing, {}
     made: dict[Method, Floats] = {"none": scores}
     for method in _methods(contract, len(truth)):
         made[method] = np.empty_like(scores)
@@ -79,8 +92,8 @@ def calibrate(choice: Choice, contract: Contract) -> Calibrating:
     best = min(losses, key=lambda method: losses[method].mean())
     gain = losses["none"] - losses[best]
     if gain.mean() <= gain.std() / np.sqrt(len(gain)):
-        return Calibrating(nothing, len(truth), compared)
-    return Calibrating(_learnt(best, codes, scores), len(truth), compared)
+        return nothing, compared
+    return _learnt(best, codes, scores), compared
 
 
 def calibration_error(codes: NDArray[Any], scores: Floats, groups: int = 10) -> float:

@@ -77,6 +77,7 @@ class Choice:
         compared: by candidate: loss on the held-out rows, by how much it is above the lowest and the
             standard error of that, likewise without rows far out, iterations, and rows that it learnt from.
         how: rows are held out, in words.
+        in_folds: whether that is in turn, all of them or the latest.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Choice:
     scores: Floats
     compared: Mapping[str, Mapping[str, float]]
     how: str
+    in_folds: bool = False
 
 
 def compare(
@@ -179,6 +181,7 @@ def compare(
             for name, one in tried.items()
         },
         how,
+        bool(folds),
     )
 
 

@@ -28,11 +28,12 @@ def choose_threshold(
     contract: Contract,
     purpose: Threshold | None = None,
     groups: pd.Series | None = None,
+    in_turn: tuple[NDArray[Any], Floats] | None = None,
 ) -> float | None:
     """Choose the probability from which the positive class is predicted, for a purpose.
 
-    It is chosen by cross-validation: probabilities of training rows are too certain, and the validation
-    rows alone are few, or of a season with its own share of positives.
+    It is chosen on rows that were held out in turn: probabilities of training rows are too certain, and the
+    validation rows alone are few, or of a season with its own share of positives.
 
     Args:
         learner: unfitted, and stays so.
@@ -41,12 +42,19 @@ def choose_threshold(
         contract: names the positive class.
         purpose: of conf/gates.yml; None: the highest f1.
         groups: see `compare`.
+        in_turn: see `Calibrating`; None: the learner is fitted for three parts of the rows.
 
     Returns:
         None unless there are two classes.
     """
     if contract.kind != "binary":
         return None
+    if in_turn is not None:
+        is_positive = in_turn[0] == contract.target.positive
+        if min(is_positive.sum(), (~is_positive).sum()) < FOLDS:
+            return 0.5
+        at = list(np.unique(target)).index(contract.target.positive)
+        return best_threshold(is_positive, in_turn[1][:, at], purpose)
     if len(target) > THRESHOLD_ROWS:
         picked = np.random.default_rng(0).choice(len(target), THRESHOLD_ROWS, replace=False)
         inputs, target = inputs[picked], target[picked]
