@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from modelyard.console import listed
 from modelyard.data.cells import Cells
+from modelyard.data.numbers import HIDDEN
 from modelyard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -210,7 +211,9 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
 
 def column_names(names: list[str], path: Path) -> list[str]:
     """Strip blanks from names, and number columns without a name."""
-    stripped = [name.strip() or f"column_{i}" for i, name in enumerate(names, start=1)]
+    stripped = [
+        re.sub(HIDDEN, "", name).strip() or f"column_{i}" for i, name in enumerate(names, start=1)
+    ]
     counts = Counter(stripped)
     twice = [f'"{name}"' for name, count in counts.items() if count > 1]
     if twice:
