@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,11 @@ from modelyard.contract import infer, read_table
 from modelyard.contract.model import Column, load_contract
 from modelyard.data.cells import Cells, Reading, parse
 from modelyard.data.numbers import Written
+from modelyard.data.stream import open_stream
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
+from modelyard.monitoring.windows import canonical
+from modelyard.scoring.rows import check_types
 from modelyard.serving import payload
 
 ROWS = 60
@@ -136,7 +140,11 @@ def test_parquet_may_hold_durations_times_of_day_and_infinite_numbers(tmp_path):
         assert values(tmp_path, guess, name)[:4] == pytest.approx(few, nan_ok=True)
     assert guess.profiles["took"].notes == ["a duration, in seconds"]
     assert guess.profiles["speed"].notes[0] == f"{ROWS // 4:,} infinite values count as missing"
-    assert payload.checker(guess.contract.columns["at"])("14:30") == 14.5
+    rule = guess.contract.columns["at"]
+    assert payload.checker(rule)("14:30") == 14.5
+    check_types(open_stream(tmp_path / "table.csv", list(expected)), guess.contract)
+    given = pq.read_table(tmp_path / "table.csv").column("at")
+    assert canonical(given, rule.type, rule)[0].to_pylist()[:3] == [14.5, None, 9.25]
 
 
 @pytest.mark.parametrize("sep", [",", ";", "\t"])

@@ -56,6 +56,9 @@ def test_what_is_left_out_or_looks_like_missing_is_said(tmp_path):
     columns["target"][:3] = ["?", "?", "?"]
     (warning,) = inferred(tmp_path, columns).warnings
     assert 'the class "?" has 3 rows' in warning
+    columns["target"] = [*(f"{i % 9}.5" for i in range(ROWS - 1)), "1e12"]
+    (warning,) = inferred(tmp_path, columns).warnings
+    assert f"target is 1e+12 in row {ROWS}, far from all others" in warning
 
 
 def test_the_time_of_a_trend_is_no_leakage(tmp_path):

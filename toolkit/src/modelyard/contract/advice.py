@@ -27,6 +27,7 @@ MONTH = r"^(?:19|20)[0-9]{2}\.(?:0[1-9]|1[0-2])$"
 CLOCK = {"time", "clock", "hhmm", "uhrzeit", "hora", "heure"}
 LONG = 11  # digits of a whole number, from which it is more likely to name something
 PARTS = 3  # of a sum, at least
+FAR = 1e4  # times what nine of ten values span
 FEWEST = 10  # persons or things, below which they are categories
 
 
@@ -137,6 +138,14 @@ def doubts(
             f"{', '.join(gaps)} in {target.name} is read as missing, and its rows are left out: if it is a class, "
             "write another word."
         )
+    if target.type in ("number", "integer"):
+        low, middle, high = target.values.quantile([0.05, 0.5, 0.95])
+        away = (target.values - middle).abs()
+        if away.max() > FAR * (high - low) > 0:
+            said.append(
+                f"{target.name} is {target.values[away.idxmax()]:g} in row {away.idxmax() + 1:,}, far from all "
+                "others: if that is a mistake, mend it, since it outweighs them."
+            )
     if target.type == "category" and (alike := _alike(target.counts.index)):
         said.append(f"the classes {' and '.join(map(repr, alike))} differ in case or blanks only.")
     values = [name for name in columns if VALUE.fullmatch(name)]

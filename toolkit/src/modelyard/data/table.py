@@ -180,9 +180,15 @@ def _table(
 
 def unpacked(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Decode a column that a Parquet file keeps as codes, and write times of day as text."""
-    if pa.types.is_time(column.type):
-        return column.cast(pa.string())
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    kind = unpacked_type(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def unpacked_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that `unpacked` gives a column of a Parquet file."""
+    if pa.types.is_time(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    return unpacked_type(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
 def sniff(path: Path, start: bytes) -> tuple[str, int]:
