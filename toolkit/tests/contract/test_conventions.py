@@ -112,6 +112,8 @@ def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
         (["Rs 500/-", "Rs 1,250/-", "Rs 7.50"], [500, 1250, 7.5]),
         (["12 T€", "1,5 M€", "30 T€"], [12_000, 1_500_000, 30_000]),
         (["\u200e1.5", "\ufeff-2", "3"], [1.5, -2, 3]),
+        (["- 1.5", "+ 2.5", "3"], [-1.5, 2.5, 3]),
+        (["12 тыс. руб.", "3,5 тыс. руб.", "7 тыс. руб."], [12, 3.5, 7]),
         (["8:15 Uhr", "14:30 Uhr", "0:00 Uhr"], [8.25, 14.5, 0]),
         (["4", "UNKNOWN", "(leer)", "#WERT!", "3", "7", "9"], [4, None, None, None, 3]),
     ],
@@ -280,6 +282,8 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
         (["T3 2021", "T4 2021", "T1 2022"], "2021-07-01"),
         (["3. Quartal 2021", "4. Quartal 2021", "1. Quartal 2022"], "2021-07-01"),
         (["Jul-20", "Aug-20", "Jan-22"], "2020-07-01"),
+        (["Q3/20", "Q4/20", "Q1/22"], "2020-07-01"),
+        (["julio de 2020", "agosto de 2020"], "2020-07-01"),
         (["5 июля 2020", "15 августа 2021", "20 января 2022"], "2020-07-05"),
         (["5 lipca 2020", "15 sierpnia 2021", "20 stycznia 2022"], "2020-07-05"),
         (["5. července 2020", "15. srpna 2021", "20. ledna 2022"], "2020-07-05"),
@@ -503,6 +507,12 @@ def test_whole_numbers_that_are_all_dates_are_asked_about(tmp_path, format):
     assert guess.contract.columns["c"].type != "datetime"
     said = f"if these are dates, 2019-01-31 to {days[-1]:%Y-%m-%d}: --date-format COLUMN={format}"
     assert said in guess.profiles["c"].notes
+
+
+@pytest.mark.parametrize("cells", [["18685", "18750"], ["2459273.5", "2459337.1"]])
+def test_numbers_that_are_called_dates_are_said(tmp_path, cells):
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], "birth_date": cells})
+    assert "numbers, though called dates" in guess.profiles["birth_date"].notes[0]
 
 
 def test_one_impossible_date_is_named(tmp_path):

@@ -61,7 +61,7 @@ CORE = r"[0-9](?:[0-9.,' ]*[0-9])?\.?,?|[.,][0-9]+"
 NUMBER = (
     rf"^(?P<lead>(?:{CURRENCY})?)\s*(?P<open>\(?)\s*[+-]?\s*(?P<before>(?:{CURRENCY})?)\s*[+-]?\s*(?P<core>{CORE})"
     r"(?P<exponent>(?:[eE][+-]?[0-9]+)?)\s*(?P<after>(?:[\pL°µ%‰\p{Sc}][\pL0-9/.²³·%\p{Sc}]*"
-    r"(?: \p{Sc}| [\pL]{1,8})?)?)\s*(?P<minus>-?)(?P<close>\)?)\s*(?P<last>(?:\p{Sc}|%)?)$"
+    r"(?: \p{Sc}| [\pL]{1,8}\.?)?)?)\s*(?P<minus>-?)(?P<close>\)?)\s*(?P<last>(?:\p{Sc}|%)?)$"
 )
 # A point or comma before exactly three digits, after one to three: a decimal sign or thousands.
 EITHER = r"^[1-9][0-9]{0,2}[.,][0-9]{3}$"

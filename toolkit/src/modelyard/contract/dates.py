@@ -41,11 +41,12 @@ MONTHS = _split(
     "%YM%m|%b%Y|%Y年%m月|%Y년 %m월|%YQ%q|%Y Q%q|%Y-Q%q|%Y/Q%q|Q%q %Y|Q%q-%Y|Q%q/%Y|%qQ%Y|%qQ%y|%Y:Q%q|"
     "Q%q'%Y|Q%q'%y|Q%q %y|%qQ %Y|%q. Quartal %Y|T%q %Y|%Y-T%q|%YT%q|%G-W%V|%G W%V|%GW%V|%G-W%V-%u|"
     "W%V %G|W%V/%G|W%V-%G|KW%V %G|KW%V/%G|KW %V/%G|KW %V %G|%G KW%V|%G-KW%V|Q%q/%y|Q%q-%y|CW%V/%G|"
-    "CW%V %G"
+    "CW%V %G|Week %V, %G|Week %V %G|Quarter %q %Y|%Y_Q%q|%yQ%q|%Y T%q|%Y-M%m|%b de %Y"
 )
 OTHERS = _split(
     "%Y%m%dT%H%M%S|%Y%m%dT%H%M%S%z|%Y%m%dT%H%M|%Y-%m-%dT%H:%M:%S,%f|%a %b %d %H:%M:%S %Y|"
-    "%a %b %d %H:%M:%S %z %Y|%d/%b/%Y:%H:%M:%S %z|%H:%M %d.%m.%Y|%H:%M %d/%m/%Y"
+    "%a %b %d %H:%M:%S %z %Y|%d/%b/%Y:%H:%M:%S %z|%H:%M %d.%m.%Y|%H:%M %d/%m/%Y|"
+    "%H:%M:%S %d.%m.%Y|%H:%M:%S %d/%m/%Y"
 )
 COMPACT = {6: ("%Y%m",), 8: ("%Y%m%d",), 12: ("%Y%m%d%H%M",), 14: ("%Y%m%d%H%M%S",)}
 # Only with a telling name: other numbers look so, too.
@@ -73,6 +74,7 @@ TELLING = frozenset(
         "unixtime|updated|us|week|when|woche|yearmonth|yearweek|ym|ymd|yyyymm|yyyymmdd|zeit"
     )
 )
+DATED = {"date", "datum", "fecha", "datetime", "timestamp", "dob"}
 FAR_YEAR = r"\b(?:[3-9][0-9]{3}|2[3-9][0-9]{2}|22[7-9][0-9]|226[3-9]|0001)\b"
 FAR_COMPACT = r"^[3-9][0-9]{3}([01][0-9][0-3][0-9](?:[0-9]{4,6})?)$"
 
@@ -203,16 +205,19 @@ def perhaps(words: pa.Array, tokens: Sequence[str]) -> str | None:
         told = (*TOLD.get(lengths[0], ()), *EPOCHS) if len(lengths) == 1 else EPOCHS
         found = [f for f in told if _are_recent(read_times(words, (f,)))]
     if len(found) != 1 or (found != [SHEET] and len(words) < MANY):
-        return None
+        is_called = DATED & set(tokens)
+        return (
+            "numbers, though called dates: if they are, write them as dates" if is_called else None
+        )
     times = read_times(words, found)
     first, last = (np.datetime_as_string(time, "D") for time in (times.min(), times.max()))
     return f"if these are dates, {first} to {last}: --date-format COLUMN={found[0]}"
 
 
 def _are_recent(times: np.ndarray) -> bool:
-    """Whether all are between 1990 and 2040."""
+    """Whether all are between 1995 and 2040."""
     years = times.astype("datetime64[Y]").astype(np.int64)
-    return bool(not np.isnat(times).any() and years.min() >= 20 and years.max() < 70)
+    return bool(not np.isnat(times).any() and years.min() >= 25 and years.max() < 70)
 
 
 def _named(tokens: Sequence[str], *parts: str) -> bool:

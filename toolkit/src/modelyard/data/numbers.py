@@ -35,6 +35,17 @@ NO_CENTS = (
     "([0-9])[.,/](?:--?|[\u2013\u2014])( |$)"  # 1.200,- 50.\u2013 and 500/- are whole amounts
 )
 
+SPACED_SIGN = r"^([+-]) +"
+ODD_SIGNS = (
+    ",-",
+    ".-",
+    "/-",
+    ".\u2014",
+    ",\u2014",
+    "- ",
+    "+ ",
+)  # of the two: mostly, there is none
+
 
 def _power_of_ten(factor: int) -> int:
     if not re.fullmatch("10*", str(factor)):
@@ -126,17 +137,17 @@ def example(written: Written) -> str:
 
 
 def typeset(words: pa.Array) -> pa.Array:
-    """Write blanks, minus signs, apostrophes and digits as a keyboard has them, and 12,- as 12."""
+    """Write blanks, minus signs, apostrophes and digits as a keyboard has them, 12,- as 12 and - 5 as -5."""
     if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
         for pattern, plain in TYPESET:
             words = pc.replace_substring_regex(words, pattern, plain)
         if pc.any(pc.match_substring_regex(words, OTHER_DIGITS)).as_py():
             plain_words = [w if w is None else w.translate(TO_ASCII) for w in words.to_pylist()]
             words = pa.array(plain_words, words.type)
-        words = pc.replace_substring_regex(words, NO_CENTS, r"\1\2")
         words = pc.utf8_trim_whitespace(words)
-    elif any(pc.any(pc.match_substring(words, sign)).as_py() for sign in (",-", ".-", "/-")):
+    if any(pc.any(pc.match_substring(words, sign)).as_py() for sign in ODD_SIGNS):
         words = pc.replace_substring_regex(words, NO_CENTS, r"\1\2")
+        words = pc.replace_substring_regex(words, SPACED_SIGN, r"\1")
     return words
 
 
