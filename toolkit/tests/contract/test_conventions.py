@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,11 @@ from modelyard.contract import infer, read_table
 from modelyard.contract.model import Column, load_contract
 from modelyard.data.cells import Cells, Reading, parse
 from modelyard.data.numbers import Written
+from modelyard.data.stream import open_stream
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
+from modelyard.monitoring.windows import canonical
+from modelyard.scoring.rows import check_types
 from modelyard.serving import payload
 
 ROWS = 60
@@ -105,6 +109,13 @@ def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
         (["1.5万", "3万", "2万"], [15_000, 30_000, 20_000]),
         (["1.5 lakh", "2 crore", "3 lakhs"], [150_000, 20_000_000, 300_000]),
         (["4", "3", "(null)", r"\N", "1.#QNAN"], [4, 3, None, None, None]),
+        (["Rs 500/-", "Rs 1,250/-", "Rs 7.50"], [500, 1250, 7.5]),
+        (["12 T€", "1,5 M€", "30 T€"], [12_000, 1_500_000, 30_000]),
+        (["\u200e1.5", "\ufeff-2", "3"], [1.5, -2, 3]),
+        (["- 1.5", "+ 2.5", "3"], [-1.5, 2.5, 3]),
+        (["12 тыс. руб.", "3,5 тыс. руб.", "7 тыс. руб."], [12, 3.5, 7]),
+        (["8:15 Uhr", "14:30 Uhr", "0:00 Uhr"], [8.25, 14.5, 0]),
+        (["4", "UNKNOWN", "(leer)", "#WERT!", "3", "7", "9"], [4, None, None, None, 3]),
     ],
 )
 def test_numbers_are_read_as_people_write_them(tmp_path, cells, expected):
@@ -131,7 +142,11 @@ def test_parquet_may_hold_durations_times_of_day_and_infinite_numbers(tmp_path):
         assert values(tmp_path, guess, name)[:4] == pytest.approx(few, nan_ok=True)
     assert guess.profiles["took"].notes == ["a duration, in seconds"]
     assert guess.profiles["speed"].notes[0] == f"{ROWS // 4:,} infinite values count as missing"
-    assert payload.checker(guess.contract.columns["at"])("14:30") == 14.5
+    rule = guess.contract.columns["at"]
+    assert payload.checker(rule)("14:30") == 14.5
+    check_types(open_stream(tmp_path / "table.csv", list(expected)), guess.contract)
+    given = pq.read_table(tmp_path / "table.csv").column("at")
+    assert canonical(given, rule.type, rule)[0].to_pylist()[:3] == [14.5, None, 9.25]
 
 
 @pytest.mark.parametrize("sep", [",", ";", "\t"])
@@ -267,6 +282,8 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
         (["T3 2021", "T4 2021", "T1 2022"], "2021-07-01"),
         (["3. Quartal 2021", "4. Quartal 2021", "1. Quartal 2022"], "2021-07-01"),
         (["Jul-20", "Aug-20", "Jan-22"], "2020-07-01"),
+        (["Q3/20", "Q4/20", "Q1/22"], "2020-07-01"),
+        (["julio de 2020", "agosto de 2020"], "2020-07-01"),
         (["5 июля 2020", "15 августа 2021", "20 января 2022"], "2020-07-05"),
         (["5 lipca 2020", "15 sierpnia 2021", "20 stycznia 2022"], "2020-07-05"),
         (["5. července 2020", "15. srpna 2021", "20. ledna 2022"], "2020-07-05"),
@@ -281,6 +298,20 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
         (["2020-07-05 03:15:30,123", "2021-07-15 12:00:00,5", "2022-01-20 01:00:00,25"], "2020-07-05 03:15:30.123"),
         (["2020-07-05 03", "2021-07-15 12", "2022-01-20 23"], "2020-07-05 03:00"),
         (["15.07.2020, 03:15 Uhr", "15.07.2021, 12:00 Uhr", "20.01.2022, 23:59 Uhr"], "2020-07-15 03:15"),
+        (["So, 05.07.2020", "Do, 15.07.2021", "Do, 20.01.2022"], "2020-07-05"),
+        (["domingo, 5 de julho de 2020", "quinta-feira, 15 de julho de 2021"], "2020-07-05"),
+        (["5. 7. 2020", "15. 7. 2021", "20. 1. 2022"], "2020-07-05"),
+        (["2020. 07. 05.", "2021. 07. 15.", "2022. 01. 20."], "2020-07-05"),
+        (["1er juillet 2020", "15 août 2021", "20 janvier 2022"], "2020-07-01"),
+        (["7/5/2020, 3:15:30\u202fPM", "7/15/2021, 12:00:00\u202fAM"], "2020-07-05 15:15:30"),
+        (["5/7/2020 3:15 p.\u00a0m.", "15/7/2021 12:00 a.\u00a0m."], "2020-07-05 15:15"),
+        (["5\u00a0juillet\u00a02020", "15\u00a0août\u00a02021"], "2020-07-05"),
+        (["\u200e15/07/2020", "\u200e20/01/2022"], "2020-07-15"),
+        (["２０２０／０７／０５", "２０２１／０７／１５"], "2020-07-05"),
+        (["2020–07–05", "2021–07–15"], "2020-07-05"),
+        (["05-JUL-20 03.15.00.000000 PM", "15-JUL-21 12.00.00.000000 AM"], "2020-07-05 15:15"),
+        (["15.07.2020 um 03:15 Uhr", "20.01.2022 um 23:59 Uhr"], "2020-07-15 03:15"),
+        (["July 5, 2020 at 3:15 PM", "July 15, 2021 at 12:00 AM"], "2020-07-05 15:15"),
     ],
 )  # fmt: skip
 def test_dates_are_read_as_people_write_them(tmp_path, cells, expected):
@@ -359,6 +390,7 @@ def test_a_telling_name_makes_whole_numbers_dates(tmp_path, name, cells, first):
         ["52°31'N", "48°08'S"],
         ["FY21", "FY22"],
         ["½", "1½"],
+        ["令和3年2月27日", "令和4年6月12日"],
     ],
 )
 def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
@@ -460,7 +492,33 @@ def test_a_stand_in_beside_many_dates_is_found_wherever_it_is(tmp_path):
 
 def test_the_century_of_two_digits_is_said(tmp_path):
     guess = inferred(tmp_path, {"c": ["31.12.45", "15.07.21", "20.01.68"], "x": ["1", "2"]})
-    assert "68 the year 2068" in " ".join(guess.profiles["c"].notes)
+    assert "68 the year 2068: 20.01.68 is 2068-01-20" in " ".join(guess.profiles["c"].notes)
+
+
+@pytest.mark.parametrize("format", ["%y%m%d", "%Y%j", "%d%m%Y", "epoch_us", "epoch_ns"])
+def test_whole_numbers_that_are_all_dates_are_asked_about(tmp_path, format):
+    days = pd.date_range("2019-01-31", periods=30, freq="37D")
+    as_epoch = {"epoch_us": 1_000, "epoch_ns": 1}
+    cells = [
+        str(day.value // as_epoch[format]) if format in as_epoch else day.strftime(format)
+        for day in days
+    ]
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
+    assert guess.contract.columns["c"].type != "datetime"
+    said = f"if these are dates, 2019-01-31 to {days[-1]:%Y-%m-%d}: --date-format COLUMN={format}"
+    assert said in guess.profiles["c"].notes
+
+
+@pytest.mark.parametrize("cells", [["18685", "18750"], ["2459273.5", "2459337.1"]])
+def test_numbers_that_are_called_dates_are_said(tmp_path, cells):
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], "birth_date": cells})
+    assert "numbers, though called dates" in guess.profiles["birth_date"].notes[0]
+
+
+def test_one_impossible_date_is_named(tmp_path):
+    cells = ["2021-02-27", "2021-02-28", "2021-02-30", "2021-03-01"]
+    guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
+    assert "dates written as %Y-%m-%d, but also '2021-02-30'" in guess.profiles["c"].notes[0]
 
 
 def test_a_column_with_another_decimal_sign_than_the_rest_is_noted(tmp_path):
@@ -488,6 +546,8 @@ def test_times_with_and_without_an_offset_are_asked_about(tmp_path):
         (["12.5", "-999", "3"], None),
         (["12", "-9999", "300"], None),
         (["2", "9999", "31"], None),
+        (["2.5", "1e30", "31"], None),
+        (["2.5", "-3.4028235e+38", "31"], None),
         (["2020-01-01", "9999-12-31", "2021-05-05"], None),
         (["01.01.2020", "31.12.9999", "05.05.2021"], None),
         (["20200101", "99991231", "20210505"], None),

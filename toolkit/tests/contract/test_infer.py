@@ -56,6 +56,9 @@ def test_what_is_left_out_or_looks_like_missing_is_said(tmp_path):
     columns["target"][:3] = ["?", "?", "?"]
     (warning,) = inferred(tmp_path, columns).warnings
     assert 'the class "?" has 3 rows' in warning
+    columns["target"] = [*(f"{i % 9}.5" for i in range(ROWS - 1)), "1e12"]
+    (warning,) = inferred(tmp_path, columns).warnings
+    assert f"target is 1e+12 in row {ROWS}, far from all others" in warning
 
 
 def test_the_time_of_a_trend_is_no_leakage(tmp_path):
@@ -72,6 +75,8 @@ def test_a_file_without_a_header_is_noticed(tmp_path):
     assert "-0.8 looks like a value" in said[0] and "column_2" in said[1]
     path.write_text("3,b,no\n" + "3,a,yes\n2,b,no\n" * 10)
     assert "3, b, no looks like a value" in infer.infer(read_file(path), "no").warnings[0]
+    path.write_text("x,c,no\n" + "3,a,yes\n2,b,no\n" * 10 + "x,c,no\n")
+    assert "row 21 holds the header again" in infer.infer(read_file(path), "no").warnings[-1]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_rows_of_units_and_totals_are_warned_about(tmp_path, first, last, warnin
         (
             "c",
             ["2021-01-01", "2021-01-02", "soon"],
-            "mostly written like '2021-01-01', but also 'soon'",
+            "mostly dates written as %Y-%m-%d, but also 'soon'",
         ),
         ("c", ["1", "2", "none"], "none read as missing"),
         ("c", ["12.5", "13.5", ":"], ": beside numbers: read as missing"),

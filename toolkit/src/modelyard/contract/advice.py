@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelyard.console import counted, listed
-from modelyard.contract.conventions import STAND_INS, Numbers, numbers_in
+from modelyard.contract.conventions import Numbers, numbers_in, stand_ins
 from modelyard.contract.names import name_tokens, names_somebody, names_something
 from modelyard.contract.profiles import Profile
 from modelyard.data.cells import Cells
+from modelyard.data.numbers import HIDDEN
 
 VALUE = re.compile(r"[+-]?[0-9]*[.,][0-9]+|[+-][0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}.*")
-HIDDEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, joiners, byte order mark
 SPOILT = "[\x00-\x08\ufffd]|Ã[\u0080-\u00bf]|â€"  # UTF-8 that was read as Windows-1252, NUL
 TOTAL = r"(?i)^(?:(?:grand|sub)[- ]?)?(?:totals?|summe|gesamt|insgesamt|totale|итого|всего|合計|总计)\W*$"
 CUT = r"^[1-9](?:\.[0-9]{1,5})?E\+(?:09|1[0-9])$"
@@ -26,6 +27,7 @@ MONTH = r"^(?:19|20)[0-9]{2}\.(?:0[1-9]|1[0-2])$"
 CLOCK = {"time", "clock", "hhmm", "uhrzeit", "hora", "heure"}
 LONG = 11  # digits of a whole number, from which it is more likely to name something
 PARTS = 3  # of a sum, at least
+FAR = 1e4  # times what nine of ten values span
 FEWEST = 10  # persons or things, below which they are categories
 
 
@@ -42,7 +44,8 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
     if kind == "category" and profile.role == "feature":
         said += [
             f'"{word}" is a category: if it stands for missing, list it under missing'
-            for word in sorted(STAND_INS & set(profile.counts.index))
+            for word in stand_ins(sorted(profile.counts.index))
+            if not re.fullmatch("[A-Z]{2}", word)  # ND and NV are states
         ]
     if kind in ("category", "text") and cells.is_text and len(bad := _like(cells, SPOILT)):
         said.append(f"{bad[0].as_py()!r} was spoilt on its way here: write the file as UTF-8 again")
@@ -80,7 +83,7 @@ def _alike(words: Iterable[str]) -> list[str]:
     """Return two words that differ in case, blanks or the composition of letters only; else none."""
     seen: dict[str, str] = {}
     for word in words:
-        plain = unicodedata.normalize("NFKC", HIDDEN.sub("", word)).casefold()
+        plain = unicodedata.normalize("NFKC", re.sub(HIDDEN, "", word)).casefold()
         if (other := seen.setdefault(" ".join(plain.split()), word)) != word:
             return [other, word]
     return []
@@ -135,12 +138,24 @@ def doubts(
             f"{', '.join(gaps)} in {target.name} is read as missing, and its rows are left out: if it is a class, "
             "write another word."
         )
+    if target.type in ("number", "integer"):
+        low, middle, high = target.values.quantile([0.05, 0.5, 0.95])
+        away = (target.values - middle).abs()
+        if away.max() > FAR * (high - low) > 0:
+            said.append(
+                f"{target.name} is {target.values[away.idxmax()]:g} in row {away.idxmax() + 1:,}, far from all "
+                "others: if that is a mistake, mend it, since it outweighs them."
+            )
     if target.type == "category" and (alike := _alike(target.counts.index)):
         said.append(f"the classes {' and '.join(map(repr, alike))} differ in case or blanks only.")
     values = [name for name in columns if VALUE.fullmatch(name)]
     repeated = [n for n, c in columns.items() if c.is_text and pc.any(pc.equal(c.words, n)).as_py()]
     values = values or (repeated if len(repeated) > max(1, len(columns) / 2) else [])
-    if values:
+    again = reduce(pc.and_, (pc.equal(columns[n].array, n) for n in repeated)) if repeated else None
+    if len(repeated) == len(columns) and pc.any(again).as_py():
+        row = pc.index(again, True).as_py() + 1
+        said.append(f"row {row:,} holds the header again: delete it, and others like it.")
+    elif values:
         said.append(
             f"the first line is taken for the names of the columns, and {listed(values)} looks like a value: "
             "if the file has no header, write one above its first row."
@@ -154,7 +169,7 @@ def doubts(
     if nameless:
         said.append(f"a column without a name is called by its place: {listed(nameless)}.")
     if target.type in ("category", "text"):
-        for name in sorted(STAND_INS & set(target.counts.index)):
+        for name in stand_ins(sorted(target.counts.index)):
             said.append(
                 f'the class "{name}" has {counted(target.counts[name], "row")}: if it stands for a missing value, write '
                 f'`missing: ["{name}"]` for {target.name} in the contract, and leave it out of the classes.'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,35 +61,20 @@ CORE = r"[0-9](?:[0-9.,' ]*[0-9])?\.?,?|[.,][0-9]+"
 NUMBER = (
     rf"^(?P<lead>(?:{CURRENCY})?)\s*(?P<open>\(?)\s*[+-]?\s*(?P<before>(?:{CURRENCY})?)\s*[+-]?\s*(?P<core>{CORE})"
     r"(?P<exponent>(?:[eE][+-]?[0-9]+)?)\s*(?P<after>(?:[\pL°µ%‰\p{Sc}][\pL0-9/.²³·%\p{Sc}]*"
-    r"(?: \p{Sc}| [\pL]{1,8})?)?)\s*(?P<minus>-?)(?P<close>\)?)\s*(?P<last>(?:\p{Sc}|%)?)$"
+    r"(?: \p{Sc}| [\pL]{1,8}\.?)?)?)\s*(?P<minus>-?)(?P<close>\)?)\s*(?P<last>(?:\p{Sc}|%)?)$"
 )
 # A point or comma before exactly three digits, after one to three: a decimal sign or thousands.
 EITHER = r"^[1-9][0-9]{0,2}[.,][0-9]{3}$"
 UNGROUPED = r"^[0-9]{4,}$"  # no thousands, where there could be
 PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-STAND_INS = frozenset(
-    {
-        "-",
-        "--",
-        "---",
-        ":",
-        "…",
-        "–",
-        "—",
-        ".",
-        "..",
-        "...",
-        "?",
-        "*",
-        "missing",
-        "Missing",
-        "unknown",
-        "Unknown",
-    }
-    | {"not available", "n.a.", "N.A.", "na", "n/k", "k.A.", "k. A.", "keine Angabe", "nd", "n.d."}
-    | {"0000-00-00", "0000-00-00 00:00:00", "00/00/0000", "00.00.0000"}
-    | {"n. a.", "N/a", "ND", "N.D.", "TBD", "tbd", "no data", "No data", "NODATA", "not applicable"}
-    | {"s/d", "n/d", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NAME?", "#NULL!", "nil", "Nil"}
+# Words that stand for a missing value beside numbers and dates, in brackets or not: signs, what spreadsheets show of
+# an error, and words.
+STAND_IN = (
+    r"(?i)^[(\[<]?(?:[-–—.:…?*#_/']+|#.*[!?]|#?n/?[avdk]|#?n\. ?[advc]\.?|nan|null|none|nil|nr|nc|s/d|tbd|missing(?: data)?"
+    r"|unknown|undefined|blank|empty|not (?:available|applicable|known|recorded|reported)|no (?:data|value)|nodata"
+    r"|k\. ?a\.?|(?:keine|ohne) angabe|unbekannt|fehlt|leer|inconnue?|non (?:renseigné|disponible)|sans objet"
+    r"|desconocid[oa]|sin datos?|no disponible|desconhecid[oa]|sconosciut[oa]|onbekend|okänd|ukjent|ukendt|brak(?: danych)?"
+    r"|0000-00-00(?: 00:00:00)?|00/00/0000|00\.00\.0000)[)\]>]?$"
 )
 
 
@@ -165,10 +150,15 @@ def _missing_beside(words: pa.Array, fits: np.ndarray) -> tuple[str, ...] | str 
     if fits.all():
         return ()
     odd = words.filter(pa.array(~fits)).to_pylist() if fits.mean() > 0.5 else []
-    if not odd or len(odd) > 5 or not set(odd) <= STAND_INS:
+    if not odd or len(odd) > 5 or stand_ins(odd) != odd:
         hint = f"mostly numbers, but also {odd[0]!r}: read as text, clean it if that is wrong"
         return hint if odd else None
     return tuple(sorted(odd))
+
+
+def stand_ins(words: Iterable[str]) -> list[str]:
+    """List the words that mostly stand for a missing value."""
+    return [word for word in words if re.search(STAND_IN, word)]
 
 
 def _said_missing(missing: tuple[str, ...]) -> list[str]:
@@ -246,6 +236,8 @@ def _decoration(part: Mapping[str, pa.Array], notes: list[str]) -> Written | str
         differ = len(suffixes) > 1 and "mm" not in suffixes
         if suffixes <= set(SCALES) and (bare - {"m", "mm", "t", "b"} or differ):
             scale = {word: SCALES[word] for word in sorted(suffixes)}
+            if any(re.match("[tT] ?€", word) for word in after):  # 12 T€, beside 1,2 M€
+                scale |= dict.fromkeys(suffixes & {"t", "T"}, 1000)
             rest = {re.sub(r"^[\w.]*", "", word).strip() for word in after}
             after = dict.fromkeys(filter(None, rest), count)
     units = {**places["lead"], **places["before"], **after, **places["last"]}

@@ -33,6 +33,7 @@ PUZZLING = (
     r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$|[0-9]\s*[°′½⅓⅔¼¾]|^[½⅓⅔¼¾]"
     r"|(?i)^(?:FY|ca|circa|approx|about|over|under|up to)\.?\W*[0-9]"
     rf"|{YEARLESS}"
+    rf"|[0-9]\W?(?:{_MONTH})\W?[0-9]|[0-9]年"
     r"|^-?P?(?:T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)?,?)+$"
 )
 CODED = "^[0-9]+[eE][0-9]+$"  # programs write 1e+05 or 1.0E5
@@ -174,6 +175,12 @@ def read_profiles(
                     numbers[name] = found
                 else:
                     notes[name] += told
+                    maybe = (
+                        None
+                        if names_something(name)
+                        else dates.perhaps(cells.words, name_tokens(name))
+                    )
+                    notes[name] += [maybe] if maybe else []
         if infinite := cells.infinite:
             notes[name].append(f"{infinite:,} infinite values count as missing")
     votes = conventions.decide(numbers, decimal, next(iter(table.columns.values())).delimiter)
@@ -283,7 +290,7 @@ def _of_words(
         notes += numbers.notes
         written = None if numbers.written == Written() else numbers.written
         return Reading(type="number", written=written, missing=numbers.missing)
-    is_stand_in = pc.is_in(words, pa.array(sorted(conventions.STAND_INS), words.type))
+    is_stand_in = pc.match_substring_regex(words, conventions.STAND_IN)
     present = words.filter(is_stand_in).to_pylist()
     others = words.filter(pc.invert(is_stand_in))
     said: list[str] = []
@@ -340,7 +347,7 @@ def _compact(name: str, cells: Cells, notes: list[str] | None = None) -> Reading
         return None
     format = dates.compact_format(words, name_tokens(name))
     if format is None:
-        said = dates.spreadsheet_days(words, name_tokens(name))
+        said = dates.perhaps(words, name_tokens(name))
         if notes is not None and said:
             notes.append(said)
         return None

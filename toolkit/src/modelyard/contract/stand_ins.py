@@ -23,6 +23,7 @@ NUMBERS = [
 ]
 NUMBERS += [-98, -997, -998, -9998, -8888, 8888, -88888, 88888]
 NUMBERS += [-99.9, -999.9, -9999.9, 999.9, 9999.9, -999.25, 32767, -32768, 2**31 - 1, -(2**31)]
+HUGE = 1e20
 CODES = (-1, -7, -8, -9, -66, -77, -88, 7, 8, 9, 66, 77, 88, 98, 99)  # of surveys; also amounts
 DATES: tuple[str, ...] = (
     "1900-01-01",
@@ -70,7 +71,7 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
         usual = values.isin(read_times(pa.array(DATES), (), profile.reading.zone))
         numbers = values.astype("int64")
     else:
-        usual = values.isin(NUMBERS)
+        usual = values.isin(NUMBERS) | _is_filled(values)
         numbers = values
         _ask_about_code(profile, values)
     if not usual.any() or usual.all():
@@ -106,6 +107,13 @@ def mark_stand_ins(name: str, profile: Profile, cells: Cells, *, is_target: bool
         words = cells.words.filter(pa.array(chosen)).to_pylist()
     profile.read_again(cells, missing=(*profile.reading.missing, *words))
     profile.notes.append(f"{told}, far from all others: read as missing")
+
+
+def _is_filled(values: pd.Series) -> pd.Series:
+    """Mark the one number, such as 1e30 or -3.4e38, that is beyond all others by far: what programs fill gaps with."""
+    huge = values.abs() >= HUGE
+    others = values[~huge]
+    return huge & (values[huge].nunique() == 1 and others.abs().max() < HUGE / 1000)
 
 
 def _ask_about_code(profile: Profile, values: pd.Series) -> None:

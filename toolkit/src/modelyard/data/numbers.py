@@ -13,12 +13,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 CLOCK = (
     r"^(?P<sign>-?)(?:(?P<days>[0-9]{1,4}) days?,? )?(?P<whole>[0-9]{1,4}):(?P<minutes>[0-5][0-9])"
-    r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?$"
+    r"(?::(?P<seconds>[0-5][0-9](?:\.[0-9]+)?))?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?Uhr| ?h)?$"
 )
-# No-break and thin blanks, the minus sign and the apostrophe of typesetters, as a keyboard has them.
+# Soft hyphen, joiners, marks of the direction of writing, byte order mark.
+HIDDEN = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+# No-break and thin blanks, minus sign, hyphens and apostrophe of typesetters, as a keyboard has them.
 TYPESET = (
+    (HIDDEN, ""),
     ("[\u00a0\u2007\u2009\u202f\u3000]", " "),
-    ("[\u2212\u2012\u2013]", "-"),
+    ("[\u2010-\u2013\u2212]", "-"),
     ("[\u2019\u00b4]", "'"),
 )
 # Digits and signs of full width, and of Arabic, Persian and Devanagari.
@@ -28,7 +31,20 @@ TO_ASCII = {
     **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966) for n in range(10)},
     **{0xFFE5: "\u00a5", 0x66A: "%", 0x66B: ".", 0x66C: ","},
 }
-NO_CENTS = "([0-9])[.,](?:--?|[\u2013\u2014])( |$)"  # 1.200,- and 50.\u2013 are whole amounts
+NO_CENTS = (
+    "([0-9])[.,/](?:--?|[\u2013\u2014])( |$)"  # 1.200,- 50.\u2013 and 500/- are whole amounts
+)
+
+SPACED_SIGN = r"^([+-]) +"
+ODD_SIGNS = (
+    ",-",
+    ".-",
+    "/-",
+    ".\u2014",
+    ",\u2014",
+    "- ",
+    "+ ",
+)  # of the two: mostly, there is none
 
 
 def _power_of_ten(factor: int) -> int:
@@ -121,16 +137,17 @@ def example(written: Written) -> str:
 
 
 def typeset(words: pa.Array) -> pa.Array:
-    """Write blanks, minus signs, apostrophes and digits as a keyboard has them, and 12,- as 12."""
+    """Write blanks, minus signs, apostrophes and digits as a keyboard has them, 12,- as 12 and - 5 as -5."""
     if not pc.all(pc.string_is_ascii(words), min_count=0).as_py():
         for pattern, plain in TYPESET:
             words = pc.replace_substring_regex(words, pattern, plain)
         if pc.any(pc.match_substring_regex(words, OTHER_DIGITS)).as_py():
             plain_words = [w if w is None else w.translate(TO_ASCII) for w in words.to_pylist()]
             words = pa.array(plain_words, words.type)
+        words = pc.utf8_trim_whitespace(words)
+    if any(pc.any(pc.match_substring(words, sign)).as_py() for sign in ODD_SIGNS):
         words = pc.replace_substring_regex(words, NO_CENTS, r"\1\2")
-    elif any(pc.any(pc.match_substring(words, sign)).as_py() for sign in (",-", ".-")):
-        words = pc.replace_substring_regex(words, NO_CENTS, r"\1\2")
+        words = pc.replace_substring_regex(words, SPACED_SIGN, r"\1")
     return words
 
 

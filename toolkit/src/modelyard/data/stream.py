@@ -25,6 +25,7 @@ from modelyard.data.table import (
     first_bytes,
     sniff,
     unpacked,
+    unpacked_type,
 )
 from modelyard.errors import UsageError, shortened
 
@@ -66,7 +67,7 @@ class Stream:
         path: of the file.
         columns: the columns to read, and what the file calls them.
         rows: how many there are; None where only reading tells (CSV).
-        types: Arrow's, of the columns; empty for a CSV.
+        types: Arrow's, of the columns, as `unpacked` gives them; empty for a CSV.
         layout: a CSV's delimiter and number of columns; None for Parquet.
         stamp: size and time of the last change.
     """
@@ -148,7 +149,7 @@ def _open_parquet(path: Path, columns: Sequence[str]) -> Stream:
     given = [name for name in schema.names if not re.fullmatch(INDEX_COLUMN, name)]
     found = dict(zip(column_names(given, path), given, strict=True))
     _check_columns(path, columns, found)
-    types = {name: schema.field(found[name]).type for name in columns}
+    types = {name: unpacked_type(schema.field(found[name]).type) for name in columns}
     return Stream(path, {name: found[name] for name in columns}, rows, types, None, stamp)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from modelyard.console import listed
 from modelyard.data.cells import Cells
+from modelyard.data.numbers import HIDDEN
 from modelyard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -179,9 +180,15 @@ def _table(
 
 def unpacked(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Decode a column that a Parquet file keeps as codes, and write times of day as text."""
-    if pa.types.is_time(column.type):
-        return column.cast(pa.string())
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    kind = unpacked_type(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def unpacked_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that `unpacked` gives a column of a Parquet file."""
+    if pa.types.is_time(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    return unpacked_type(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
 def sniff(path: Path, start: bytes) -> tuple[str, int]:
@@ -210,7 +217,9 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
 
 def column_names(names: list[str], path: Path) -> list[str]:
     """Strip blanks from names, and number columns without a name."""
-    stripped = [name.strip() or f"column_{i}" for i, name in enumerate(names, start=1)]
+    stripped = [
+        re.sub(HIDDEN, "", name).strip() or f"column_{i}" for i, name in enumerate(names, start=1)
+    ]
     counts = Counter(stripped)
     twice = [f'"{name}"' for name, count in counts.items() if count > 1]
     if twice:

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelyard.data.numbers import typeset
+
 ISO_TIME = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
@@ -31,8 +33,9 @@ PARTS = {
     **dict.fromkeys("mdHIMSV", "[0-9]{1,2}"),
     "j": "[0-9]{3}",
     "f": "[0-9]{1,9}",
-    **dict.fromkeys("bBaA", r"\pL+\.?"),
-    "p": r"[AaPp]\.?[Mm]\.?",
+    **dict.fromkeys("bB", r"\pL+\.?"),
+    **dict.fromkeys("aA", r"\pL+(?:-\pL+)?\.?"),
+    "p": r"[AaPp]\.? ?[Mm]\.?",
     "z": "Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?",
 }
 # English, German, French, Spanish, Italian, Portuguese, Dutch; Danish, Norwegian, Swedish, Finnish; Polish, Czech,
@@ -127,7 +130,8 @@ def read_times(words: pa.Array, formats: Sequence[str], zone: str | None = None)
         zone: of the times without an offset, such as "Europe/Berlin"; None: UTC.
     """
     times = np.full(len(words), np.datetime64("NaT"), dtype="datetime64[ns]")
-    for format in formats or (None,):
+    words = typeset(words)
+    for format in typeset(pa.array(formats, pa.string())).to_pylist() or (None,):
         open_ = np.isnat(times)
         if not open_.any():
             break
@@ -155,7 +159,7 @@ def looks_like(words: pa.Array, format: str, *, whole: bool = True) -> bool:
 
 def has_offset(words: pa.Array) -> np.ndarray:
     """Mark ISO 8601 times that say how far they are from UTC."""
-    return np.asarray(pc.match_substring_regex(words, OFFSET).fill_null(False), dtype=bool)
+    return np.asarray(pc.match_substring_regex(typeset(words), OFFSET).fill_null(False), dtype=bool)
 
 
 def _iso(words: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -304,7 +308,7 @@ def _pattern(format: str) -> str:
                 digits = digits.replace("{1,2}", "{2}")
             pattern += f"(?P<{token[1]}>{digits})"
             if token == "%d" and {"%b", "%B"} & set(tokens):  # noqa: S105 (no password)
-                pattern += "(?:st|nd|rd|th)?"
+                pattern += "(?:st|nd|rd|th|er|º)?"
     return f"(?i)^{pattern}$"
 
 

@@ -100,7 +100,8 @@ def importance(
     sign = 1 if directions(contract.kind, own)[metric] else -1
     result = {}
     for name in contract.features:
-        shuffled = pd.DataFrame({**repeated, name: rows[name].to_numpy()[orders]})
+        shuffled = repeated.copy(deep=False)  # a wide table takes long to be made anew
+        shuffled[name] = rows[name].to_numpy()[orders]
         prediction = predict(model, shuffled, contract)
         parts = np.arange(len(shuffled)).reshape(REPEATS, len(rows))
         models = {f"shuffled {i}": prediction.at(part) for i, part in enumerate(parts)}

@@ -150,8 +150,11 @@ def _date_parts(features: Sequence[Feature]) -> list[str]:
 
 def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
     """Convert numbers and booleans to floats; missing and infinite ones to NaN."""
-    floats = [column.to_numpy(dtype=np.float64, na_value=np.nan) for _, column in columns.items()]
-    values = np.column_stack(floats)
+    if all(isinstance(kind, np.dtype) and kind.kind in "iuf" for kind in columns.dtypes):
+        values = columns.to_numpy(dtype=np.float64, copy=True)  # of many columns, ten times as fast
+    else:
+        each = (c.to_numpy(dtype=np.float64, na_value=np.nan) for _, c in columns.items())
+        values = np.column_stack([*each])
     values[~np.isfinite(values)] = np.nan
     # Decision trees compute in single precision.
     clipped: NDArray[np.float64] = np.clip(values, -3e38, 3e38)

@@ -107,10 +107,11 @@ def canonical(
     column: pa.ChunkedArray, kind: str, reading: Reading | None = None
 ) -> tuple[pa.Array, NDArray[np.bool_] | None]:
     """Return the values of a column as `Batch` has them, and a mask of those of another type, if any."""
+    from modelyard.data.table import unpacked
+
+    column = unpacked(column)
     if reading is not None and not pa.types.is_null(column.type):
         return _parsed(column, kind, reading)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), STORED.get(kind, pa.string())), None
     if kind in NUMERIC:

@@ -69,7 +69,6 @@ def check_types(stream: Stream, contract: Contract) -> None:
 
 def _can_hold(found: pa.DataType, rule: Column) -> bool:
     kind = rule.type
-    found = found.value_type if pa.types.is_dictionary(found) else found
     is_text = pa.types.is_string(found) or pa.types.is_large_string(found)
     if kind in ("category", "text") or is_text or pa.types.is_null(found):
         return True

@@ -213,7 +213,7 @@ def _datetime(rule: Column) -> Check:
         raise Broken("type", expected)
 
     def read(word: str) -> datetime | None:
-        if reads_words or not word:
+        if reads_words or not word or not word.isascii():
             return parsed(word)
         try:  # in less than a microsecond
             time = datetime.fromisoformat(word) if iso.match(word) else None
