@@ -151,7 +151,8 @@ def _date_parts(features: Sequence[Feature]) -> list[str]:
 def as_floats(columns: pd.DataFrame) -> NDArray[np.float64]:
     """Convert numbers and booleans to floats; missing and infinite ones to NaN."""
     if all(isinstance(kind, np.dtype) and kind.kind in "iuf" for kind in columns.dtypes):
-        values = columns.to_numpy(dtype=np.float64, copy=True)  # of many columns, ten times as fast
+        # Of many columns, ten times as fast; in the order of rows, as they are predicted.
+        values = np.array(columns.to_numpy(), dtype=np.float64, order="C", copy=True)
     else:
         each = (c.to_numpy(dtype=np.float64, na_value=np.nan) for _, c in columns.items())
         values = np.column_stack([*each])
