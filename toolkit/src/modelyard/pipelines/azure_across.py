@@ -18,7 +18,7 @@ from modelyard.pipelines.reader import load_pipeline
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
 
 _ASSET = re.compile(r"azureml:([\w.-]+)[:@][\w.-]+")
-_COMPUTE = re.compile(r"(?:azureml:)?(?:[^:/@\s]+|/.+|//.+)|.*\$\{\{.*")
+_COMPUTE = re.compile(r"(?:azureml:)?(?:[\w.-]+|/.+|//.+)|.*\$\{\{.*|<\S*>")
 _REGISTRY = re.compile(r"azureml://registries/[^/]+/([a-zA-Z]+)/")
 _SIDES = (
     ("online", ("online", "kubernetes")),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.azure_fields import OneOf, fields_of, kinds, schema_of
+from modelyard.pipelines.azure_fields import OneOf
 from modelyard.pipelines.azure_fields_check import is_word, snake_case
+from modelyard.pipelines.azure_schemas import fields_of, kinds, schema_of
 from modelyard.yaml_files import LocatedMapping, nearest
 
 _SCHEMAS = {  # part of the name in `$schema` → kind; the first that fits
@@ -143,8 +144,10 @@ def _precise(kind: str, content: LocatedMapping) -> str:
         return "pipeline batch deployment"
     if kind == "plain batch deployment" and isinstance(content.get("settings"), dict):
         return "pipeline batch deployment" if declared == "pipeline" else "batch deployment"
-    if kind == "online deployment" and declared == "kubernetes":
-        return "kubernetes deployment"
+    if kind in ("online deployment", "kubernetes deployment"):
+        return {"kubernetes": "kubernetes deployment", "managed": "online deployment"}.get(
+            declared, kind
+        )
     if kind == "schedule" and "create_monitor" in content:
         return "monitor"
     if kind == "schedule" and "import_data" in content:

@@ -7,6 +7,7 @@ from typing import Any
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile, empty
 from modelyard.pipelines.azure_steps import (
+    automl,
     check_spark_inputs,
     command_script,
     parallel,
@@ -62,6 +63,8 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
             parallel(file, node, checker, where)
         if kind == "sweep":
             search(node, checker, where)
+        if kind == "automl":
+            automl(node, checker, where)
         _bindings(file, content, nodes, name, checker)
 
 

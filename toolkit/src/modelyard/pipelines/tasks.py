@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.azure_fields import Fields, fields_of
+from modelyard.pipelines.azure_fields import Fields
 from modelyard.pipelines.azure_fields_check import Checker
+from modelyard.pipelines.azure_schemas import fields_of
 from modelyard.pipelines.documents import WITHOUT_EFFECT, Problems
 from modelyard.pipelines.model import LITERAL_TYPES
 from modelyard.pipelines.references import reference
