@@ -118,6 +118,7 @@ def add(cls: type) -> str:
         schema = cls()
     found: dict[str, Any] = {}
     needed = []
+    empty = []
     for attribute, field in schema.fields.items():
         key = field.data_key or attribute
         if key == "$schema":
@@ -125,9 +126,12 @@ def add(cls: type) -> str:
         found[key] = "any" if field.dump_only else rule(field)
         if field.required and not field.dump_only:
             needed.append(key)
+        if field.allow_none and not field.dump_only:
+            empty.append(key)
     schemas[name] = {"fields": dict(sorted(found.items()))} | (
         {"needed": sorted(needed)} if needed else {}
     )
+    schemas[name] |= {"empty": sorted(empty)} if empty else {}
     return name
 
 

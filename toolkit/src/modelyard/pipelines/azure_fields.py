@@ -59,10 +59,11 @@ class Local:
 
 @dataclass(frozen=True)
 class Fields:
-    """A mapping with these fields and no others."""
+    """A mapping with these fields and no others; those of `empty` may have no value."""
 
     fields: Mapping[str, Any]
     needed: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ _REFERENCES = {  # kind → pattern, and what would pass
     "binding": (re.compile(r".*\$\{\{.+\}\}.*", re.DOTALL), "${{ }} with what is bound"),
 }
 _PLACE = re.compile(
-    r"azureml://(?:datastores/[^/]+/paths/.*|jobs/[^/]+/outputs/.+|(?:registries|subscriptions|locations|feeds)/.+)"
+    r"azureml://(?:datastores/[^/\s]+/paths/.*|jobs/[^/]+/outputs/.+|(?:registries|subscriptions|locations|feeds)/.+)"
 )
 _SCHEME = re.compile(r"(?:azureml|https?|wasbs|abfss|adl|file|git\+\w+)://|runs:/(?!/)")
 _BOUND = re.compile(r"\$\{\{\s*parent\..+\}\}")
@@ -91,15 +91,16 @@ class Checker:
                 misspelt.add(nearest(str(key), rule.fields))
                 hint = did_you_mean(str(key), rule.fields)
                 self.wrong(line, place, f"there is no such field{hint}")
-            elif content[key] is None and key in rule.needed:
-                self.wrong(line, place, "it is empty")
+            elif content[key] is None:
+                if rule.fields[key] is not None and key not in rule.empty:
+                    self.wrong(line, place, "it is empty; give it a value, or leave it out")
             elif (
                 key == "version"
                 and isinstance(content[key], (int, float))
                 and (str(read := yaml.safe_load(str(text))) != text)
             ):
                 self.wrong(line, place, f'Azure ML reads {text} as {read}; write "{text}"')
-            elif content[key] is not None:
+            else:
                 self.value(content[key], rule.fields[key], place, line, text)
         for key in rule.needed:
             if key not in content and key not in misspelt:

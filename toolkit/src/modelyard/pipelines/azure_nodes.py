@@ -130,6 +130,6 @@ def _outputs(file: AzureFile, node: Any) -> list[str] | None:
     if isinstance(named, str):
         found = _component(file, node)
         return None if found is None else _names(found.get("outputs"))
-    if str(node.get("type")).lower() in ("automl", "data_transfer", "import"):
+    if str(node.get("type")).lower() in ("data_transfer", "import"):
         return None
     return _names((named if isinstance(named, dict) else node).get("outputs"))

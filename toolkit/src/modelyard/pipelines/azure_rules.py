@@ -228,6 +228,10 @@ def _deployment(file: AzureFile, checker: Checker) -> None:
     if isinstance(code, LocatedMapping):
         needs = ("init", "run")
         script(file, code, "scoring_script", "code_configuration", needs, checker)
+    settings = content if file.kind == "plain batch deployment" else file.below("settings")
+    if "resources" in content and "instance_count" in settings and "batch" in file.kind:
+        line, message = settings.line_of("instance_count"), "`resources` has it already"
+        checker.wrong(line, "instance_count", message)
     if file.kind == "batch deployment" and "model" not in content:
         checker.wrong(content.line, "", "`model` is missing")
     if "pipeline" in file.kind and not content.keys() & {"component", "job_definition"}:

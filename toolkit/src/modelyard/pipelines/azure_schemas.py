@@ -78,7 +78,8 @@ def fields_of(schema: str) -> Fields:
         CLOSER.get(schema, {})
     )
     of_automl = ("training_data",) if {"training_data", "primary_metric"} <= fields.keys() else ()
-    return Fields(fields, (*found.get("needed", ()), *NEEDED.get(schema, ()), *of_automl))
+    needed = (*found.get("needed", ()), *NEEDED.get(schema, ()), *of_automl)
+    return Fields(fields, needed, tuple(found.get("empty", ())))
 
 
 def _rule(found: Any) -> Any:
