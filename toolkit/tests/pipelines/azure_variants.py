@@ -389,4 +389,29 @@ training_parameters: {number_of_epochs: 15}
 sweep: {sampling_algorithm: random, early_termination: {type: bandit, evaluation_interval: 2, slack_factor: 0.2}}
 search_space: [{learning_rate: {type: uniform, min_value: 0.001, max_value: 0.01}}]
 """,
+    "pipelines/v37.yml": """type: pipeline
+inputs:
+  group.rate: 0.5
+  group.sub.how: fast
+  rows: {type: uri_folder, path: ../code}
+jobs:
+  a:
+    component: ../components/fit.yml
+    compute: azureml:cpu-cluster
+    inputs: {rows: '${{parent.inputs.rows}}', rate: '${{parent.inputs.group.rate}}', how: '${{parent.inputs.group.sub.how}}'}
+""",
+    "shared/v38.yml": """name: v38
+type: command
+inputs: {rate: {type: number, default: 1}}
+command: echo ${{inputs.rate}}
+environment: azureml:train@latest
+""",
+    "data/v39.yml": """name: v39
+path: azureml://datastores/workspacemanageddatastore/
+auto_delete_setting: {condition: created_greater_than, value: 30d}
+""",
+    "endpoints/v40.yml": """$schema: https://azuremlschemas.azureedge.net/latest/serverlessEndpoint.schema.json
+name: v40
+model_id: azureml://registries/azureml-meta/models/m
+""",
 }

@@ -442,12 +442,11 @@ MISTAKES = [
     ("registries/shared.yml", 'northeurope', 'westeurope', 6, 'is there twice'),
     ("connections/v30.yml", ', pat: <from the vault>', '', 4, '`pat` is missing'),
     ("connections/v31.yml", 'EXAMPLE_API_KEY', '0123456789abcdef0123', 4, 'a secret in a file'),
-    ("datastores/v19.yml", 'account_name: a', 'account_name: a.blob.core.windows.net', 4, 'lower-case letters and digits'),
+    ("datastores/v19.yml", 'account_name: a', 'account_name: a.blob.core.windows.net', 4, 'without its address'),
     # AutoML
     (AML, 'validation_data_size: 0.2', 'validation_data_size: 20', 6, 'expected at most 1'),
     (AML, 'validation_data_size: 0.2', 'n_cross_validations: 1', 6, 'expected one of auto or a whole number'),
     (AML, 'trial_timeout_minutes: 20', 'trial_timeout_minutes: 120', 7, '120 is above timeout_minutes, 60'),
-    (AML, 'dataset_language: eng', 'dataset_language: english', 9, 'three letters'),
     (AML, 'imputer:', 'impute:', 10, 'expected one of imputer'),
     (AML, 'percentage: 0.2', 'percentage: 20', 13, 'expected at most 1'),
     (AML, 'allowed_training_algorithms: [knn]', 'allowed_training_algorithms: [knn]\n  blocked_training_algorithms: [KNN]', 13, 'as well'),
@@ -480,10 +479,17 @@ MISTAKES = [
     (ALL, 'maxExecutors: 4', 'maxExecutors: 4\n      spark.executor.instances: 9', 56, '9 is above spark.dynamicAllocation.maxExecutors, 4'),
     (GREEN, 'model: azureml:best:1\n', '', 1, '`model` is missing'),
     (KUBE, 'type: kubernetes', 'type: managed', 10, 'a managed deployment is scaled by'),
-    (KUBE, 'defaultinstancetype', 'Default_Type', 8, 'lower-case letters'),
     (KUBE, 'memory: 0.5Gi', 'memory: 0.5GB', 9, 'a size such as 0.5Gi'),
     (KUBE, 'memory: 0.5Gi', 'memory: 2048Mi', 9, 'is above the limit, 1Gi'),
     ("endpoints/v5-endpoint.yml", '{resource_id:', '{resource:', 3, 'did you mean `resource_id`?'),
+    # fields without a value, and what is said twice
+    (TRAIN, 'tags: {a: "1"}', "tags:", 5, "tags: it is empty"),
+    (TRAIN, "instance_type: Standard_D4as_v4", "instance_type: ", 16, "instance_type: it is empty"),
+    (ONLINE, "scale_settings:\n  type: default\n", "scale_settings:\n", 12, "scale_settings: it is empty"),
+    (BATCH, "settings:\n", "settings:\n  instance_count: 1\n", 13, "`resources` has it already"),
+    (ALL, "jobs.fit.outputs.model", "jobs.best.outputs.best", 63, "no output `best`; there is: best_model"),
+    (WS, "name: v34", "name: v34\nnetwork_acls: {default_action: deny}", 3, "expected one of Deny, Allow"),
+    ("pipelines/v37.yml", "group.rate}}", "group.rat}}", 10, "did you mean `group.rate`?"),
 ]
 # fmt: on
 

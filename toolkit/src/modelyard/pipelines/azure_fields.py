@@ -129,7 +129,7 @@ OUTPUT_PLACE = Text(
     "azureml://datastores/NAME/paths/PATH",
 )
 EMAILS = ListOf(Text(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an address such as a@example.com"))
-STORE_ACCOUNT = {"account_name": Text(r"[a-z0-9]+", "lower-case letters and digits", 24)}
+STORE_ACCOUNT = {"account_name": Text(r"[^./:\s]+", "the account's name, without its address")}
 PREPARED = {"pre_processing_component": Reference("asset")}
 PORT = Number(least=1, most=65535)
 LITERAL = Either((TEXT, Number(whole=False), FLAG))
@@ -188,7 +188,6 @@ TABLES = {
     "test_data_size": PART,
     "n_cross_validations": Either((OneOf(("auto",)), Number(least=2))),
 }
-LANGUAGE = {"dataset_language": Text(r"[a-z]{3}", "a language of three letters, such as eng")}
 IMAGES = {"number_of_epochs": COUNT, "learning_rate": SHARE}
 BATCH = {
     "mini_batch_size": COUNT,
@@ -277,7 +276,6 @@ CLOSER: dict[str, Mapping[str, Any]] = {
         for task in ("Classification", "Forecasting", "Regression")
         for node in ("", "Node")
     },
-    **dict.fromkeys(("NlpFeaturizationSettings", "TableFeaturizationSettings"), LANGUAGE),
     **dict.fromkeys(
         ("ImageModelSettingsClassification", "ImageModelSettingsObjectDetection"), IMAGES
     ),
@@ -309,12 +307,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "BatchEndpoint": {"name": ENDPOINT_NAME, "auth_mode": OneOf(("aad_token",))},
     "BatchEndpointsDefaults": {"deployment_name": DEPLOYMENT_NAME},
     "ManagedOnlineDeployment": DEPLOYMENT | {"instance_type": VM_SIZE},
-    "KubernetesOnlineDeployment": DEPLOYMENT
-    | {
-        "instance_type": Text(
-            r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", "lower-case letters, digits, `.` and `-`"
-        )
-    },
+    "KubernetesOnlineDeployment": DEPLOYMENT,
     "ModelBatchDeployment": DEPLOYMENT | {"type": OneOf(("model",))},
     "ModelBatchDeploymentSettings": BATCH,
     "BatchDeployment": DEPLOYMENT | BATCH,
@@ -408,6 +401,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     },
     "SynapseSparkCompute": {"resource_id": ARM_ID},
     "VirtualMachineCompute": {"resource_id": ARM_ID},
+    "NetworkAcls": {"default_action": OneOf(("Deny", "Allow"), exact=True)},
     "ServiceTagDestination": {
         "protocol": OneOf(("TCP", "UDP", "ICMP", "*")),
         "port_ranges": Text(

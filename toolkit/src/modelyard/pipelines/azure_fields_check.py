@@ -49,7 +49,7 @@ _REFERENCES = {  # kind → pattern, and what would pass
     "binding": (re.compile(r".*\$\{\{.+\}\}.*", re.DOTALL), "${{ }} with what is bound"),
 }
 _PLACE = re.compile(
-    r"azureml://(?:datastores/[^/\s]+/paths/.*|jobs/[^/]+/outputs/.+|(?:registries|subscriptions|locations|feeds)/.+)"
+    r"azureml://(?:datastores/(?:[^/\s]+/paths/.*|workspacemanaged(?:data)?store/?)|jobs/[^/]+/outputs/.+|(?:registries|subscriptions|locations|feeds)/.+)"
 )
 _SCHEME = re.compile(r"(?:azureml|https?|wasbs|abfss|adl|file|git\+\w+)://|runs:/(?!/)")
 _BOUND = re.compile(r"\$\{\{\s*parent\..+\}\}")

@@ -8,6 +8,7 @@ from typing import Any
 from modelyard.pipelines.azure_fields import OneOf
 from modelyard.pipelines.azure_fields_check import is_word, snake_case
 from modelyard.pipelines.azure_schemas import fields_of, kinds, schema_of
+from modelyard.pipelines.model import LITERAL_TYPES
 from modelyard.yaml_files import LocatedMapping, nearest
 
 _SCHEMAS = {  # part of the name in `$schema` → kind; the first that fits
@@ -183,7 +184,11 @@ def _by_fields(path: Path, content: LocatedMapping) -> str | None:
     if "model_id" in keys and not keys & {"endpoint_name", "jobs", "type"}:
         return "serverless endpoint"
     declared = snake_case(str(content.get("type", "")))
-    is_component = folder == "components" or keys & {"is_deterministic"}
+    is_component = (
+        folder == "components"
+        or "is_deterministic" in keys
+        or ("jobs" not in keys and _has_ports(content.get("inputs")))
+    )
     if "endpoint_name" in keys:
         is_batch = declared in ("model", "pipeline") or "batch" in stem or "compute" in keys
         return "batch deployment" if is_batch else "online deployment"
@@ -208,6 +213,14 @@ def _by_fields(path: Path, content: LocatedMapping) -> str | None:
         return "command component" if is_component else "command job"
     by_type = _of_type(declared, keys)
     return by_type or _by_name(folder, stem, keys)
+
+
+def _has_ports(inputs: Any) -> bool:
+    """Whether inputs are those of a component, which have types; a job's have values."""
+    return isinstance(inputs, dict) and any(
+        isinstance(one, dict) and one.get("type") in LITERAL_TYPES and "value" not in one
+        for one in inputs.values()
+    )
 
 
 def _is_workflow(content: LocatedMapping) -> bool:

@@ -16,7 +16,7 @@ from modelyard.pipelines.azure_steps import (
     step_sizes,
 )
 from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
-from modelyard.pipelines.references import references
+from modelyard.pipelines.references import parts, references
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
 _HAS_STEPS = ("pipeline", "pipeline component")
@@ -95,10 +95,10 @@ def _bindings(
         for reference in references(value) if isinstance(value, str) else ():
             message = None
             is_own = where.split(".")[2:3] in (["inputs"], ["outputs"])
-            match reference.split("."):
+            match parts(reference):
                 case ["parent", *_] if not is_own and IN_FULL & nodes[name].keys():
                     message = f"a step with its own command has bindings in `inputs` and `outputs` only; found ${{{{{reference}}}}}"
-                case ["parent", "inputs", wanted, *_] if wanted not in inputs:
+                case ["parent", "inputs", wanted] if wanted not in inputs:
                     message = f"the pipeline has no input `{wanted}`{did_you_mean(wanted, inputs)}"
                 case ["parent", "outputs", wanted] if wanted not in outputs:
                     message = (

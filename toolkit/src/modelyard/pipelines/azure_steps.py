@@ -343,5 +343,4 @@ def automl(content: LocatedMapping, checker: Checker, where: str = "") -> None:
     spaces = content.get("search_space")
     for space in spaces if isinstance(spaces, list) else ():
         if isinstance(space, LocatedMapping):
-            way = str(sweep.get("sampling_algorithm")).lower()
-            _space(space, way, checker, place)
+            _space(space, "", checker, place)
