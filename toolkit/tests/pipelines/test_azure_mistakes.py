@@ -490,6 +490,25 @@ MISTAKES = [
     (ALL, "jobs.fit.outputs.model", "jobs.best.outputs.best", 63, "no output `best`; there is: best_model"),
     (WS, "name: v34", "name: v34\nnetwork_acls: {default_action: deny}", 3, "expected one of Deny, Allow"),
     ("pipelines/v37.yml", "group.rate}}", "group.rat}}", 10, "did you mean `group.rate`?"),
+    # needed by azure-ai-ml's classes, not by its schemas; and values of another kind
+    (ALL, 'type: pipeline\nexperiment', 'experiment', 1, '`type` is missing'),
+    ("components/v21.yml", 'type: spark\n', '', 1, '`type` is missing'),
+    ("components/v21.yml", 'jars: [x.jar]', 'jars: [7]', 6, 'write "7"'),
+    ("jobs/v1.yml", 'name: out, ', '', 6, '`name` is missing'),
+    (IMG, 'sampling_algorithm: random, ', '', 7, '`sampling_algorithm` is missing'),
+    (MON, 'metric_name: std_deviation, ', '', 15, '`metric_name` is missing'),
+    (MON, 'instance_type: standard_e4s_v3, ', '', 4, '`instance_type` is missing'),
+    (CI, 'image: {reference: x/studio:1}, ', '', 6, '`image` is missing'),
+    (CI, 'minutes: [0], ', '', 10, '`minutes` is missing'),
+    (WS, '  isolation_mode: allow_only_approved_outbound\n', '', 5, '`isolation_mode` is missing'),
+    (BATCH, '  mini_batch_size: 1\n', '', 13, '`mini_batch_size` is missing'),
+    (KUBE, 'type: kubernetes\n', '', 1, '`type` is missing'),
+    ("schedules/v11.yml", 'type: pipeline, ', '', 3, '`type` is missing'),
+    ("endpoints/v6-deployment.yml", 'name: mm, ', '', 5, '`name` is missing'),
+    ("components/fit.yml", 'mode: ro_mount', 'mode: [ro_mount]', 9, 'mode of an input'),
+    (TRAIN, 'type: command', 'type: [command]', 2, 'expected one of command'),
+    (ALL, 'type: mlflow_model, mode: upload', 'type: zz, mode: upload', 12, 'expected one of'),
+    (ALL, "    inputs:\n      rows: {type: uri_folder, path: '${{parent.jobs.fit.outputs.model}}', mode: ro_mount}\n", '    inputs: zz\n', 62, '`inputs` must be a mapping'),
 ]
 # fmt: on
 

@@ -214,7 +214,9 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
             if not job.keys() & {"jobs", "command", "trial", "entry"}:
                 checker.wrong(line, key, "`job` is missing: a job's file, or azureml:NAME")
             return
-        line, job = job.line_of("job"), job["job"]
+        declared, line, job = job.get("type"), job.line_of("job"), job["job"]
+        if declared is None and str(job).startswith("azureml:"):
+            checker.wrong(line, key, "`type` is missing, of the job that is named")
     if not isinstance(job, str):
         return
     if job.startswith("azureml:"):

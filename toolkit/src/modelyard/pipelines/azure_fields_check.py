@@ -342,8 +342,10 @@ def is_word(word: str, rule: OneOf) -> bool:
 
 def _unquoted(value: Any, text: str | None) -> str | None:
     """Azure ML reads YAML 1.1 and wants text as text: `1`, `true` and `yes` need quotes."""
-    if text is None or value is None:
+    if value is None:
         return None
+    if text is None:  # in quotes, or one of a list
+        return None if isinstance(value, str) else f'expected text, found {value}; write "{value}"'
     tag = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
     if tag == "str" and isinstance(value, str):
         return None

@@ -218,7 +218,7 @@ def _by_fields(path: Path, content: LocatedMapping) -> str | None:
 def _has_ports(inputs: Any) -> bool:
     """Whether inputs are those of a component, which have types; a job's have values."""
     return isinstance(inputs, dict) and any(
-        isinstance(one, dict) and one.get("type") in LITERAL_TYPES and "value" not in one
+        isinstance(one, dict) and str(one.get("type")) in LITERAL_TYPES and "value" not in one
         for one in inputs.values()
     )
 

@@ -163,6 +163,10 @@ def _inputs(content: Any, path: Path, checker: Checker, where: str = "") -> None
         at = f"{where}.{key}" if where else str(key)
         if key in ("inputs", "outputs") and isinstance(value, LocatedMapping):
             _port_names(value, at, checker)
+        for name, one in value.items() if key == "outputs" and isinstance(value, dict) else ():
+            if isinstance(one, LocatedMapping) and "version" in one and "name" not in one:
+                message = "`name` is missing, of the asset that has this version"
+                checker.wrong(one.line_of("version"), f"{at}.{name}", message)
         if key == "inputs" and isinstance(value, LocatedMapping):
             for name, one in value.items():
                 if one is None:
@@ -208,6 +212,9 @@ def _model(file: AzureFile, checker: Checker) -> None:
 
 def model(content: LocatedMapping, path: Path, checker: Checker, where: str) -> None:
     """Check a model's type against its files."""
+    if "version" in content and "name" not in content:
+        message = "`name` is missing, of the model that has this version"
+        checker.wrong(content.line_of("version"), where, message)
     place = str(content.get("path", ""))
     local = None if re.search(r"://|^azureml:", place) else path.parent / place
     is_mlflow = snake_case(str(content.get("type", ""))) == "mlflow_model"

@@ -332,8 +332,9 @@ def automl(content: LocatedMapping, checker: Checker, where: str = "") -> None:
     at = f"{place}limits.trial_timeout_minutes"
     ordered(checker, limits, at, one, all_of_them, "timeout_minutes")
     allowed, blocked = (
-        {str(name).lower() for name in training.get(f"{word}_training_algorithms") or ()}
+        {str(name).lower() for name in (names if isinstance(names, list) else ())}
         for word in ("allowed", "blocked")
+        for names in [training.get(f"{word}_training_algorithms")]
     )
     for name in sorted(allowed & blocked):
         key = "blocked_training_algorithms"

@@ -121,7 +121,7 @@ class Problems:
             message = f"this is a schedule, and its job is what can be run: {job}"
             self.add(path, content.line_of("create_job"), message)
             return None
-        declared = content.get("type", "command")
+        declared = str(content.get("type", "command"))
         if (
             kind == "pipeline"
             and "jobs" not in content
