@@ -2,8 +2,8 @@
 
     python -m venv aml && aml/bin/pip install azure-ai-ml==1.35.2 && aml/bin/python toolkit/azure_schemas.py
 
-A rule is a word (text, whole, number, flag, any, when, path, url, git, registry, arm, binding, file) or a mapping of one:
-{one: words}, {list: rule}, {map: rule}, {is: schema}, {either: rules}, {path: file or folder}, {whole: [least, most]}.
+A rule is a word (text, whole, number, flag, any, when, path, url, git, registry, arm, arm id, binding, file) or a mapping of one:
+{one: words, exact: true}, {list: rule}, {map: rule, keys: words}, {is: schema}, {either: rules}, {path: file or folder}, {whole: [least, most]}.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ WITHOUT_SCHEMA = {  # kinds that azure-ai-ml reads into a class: `ServerlessEndp
         "needed": ["model_id", "name"],
     }
 }
+ARM_IDS = ("validate_arm_str", "acr_format_validator", "storage_account_validator")
 CONTEXT = {BASE_PATH_CONTEXT_KEY: Path()}
 schemas: dict[str, Any] = {}
 
@@ -117,6 +118,7 @@ def add(cls: type) -> str:
         schema = cls()
     found: dict[str, Any] = {}
     needed = []
+    empty = []
     for attribute, field in schema.fields.items():
         key = field.data_key or attribute
         if key == "$schema":
@@ -124,9 +126,12 @@ def add(cls: type) -> str:
         found[key] = "any" if field.dump_only else rule(field)
         if field.required and not field.dump_only:
             needed.append(key)
+        if field.allow_none and not field.dump_only:
+            empty.append(key)
     schemas[name] = {"fields": dict(sorted(found.items()))} | (
         {"needed": sorted(needed)} if needed else {}
     )
+    schemas[name] |= {"empty": sorted(empty)} if empty else {}
     return name
 
 
@@ -154,7 +159,9 @@ def limited(field: fields.Field, kind: str) -> Any:
         if isinstance(check, marshmallow.validate.Range):
             return {kind: [check.min, check.max]}
         if isinstance(check, marshmallow.validate.OneOf):
-            return {"one": list(check.choices)}
+            return {"one": list(check.choices), "exact": True}
+        if getattr(check, "__name__", "") in ARM_IDS:
+            return "arm id"
     return kind
 
 
@@ -209,7 +216,9 @@ def rule(field: Any) -> Any:
         case fields.List():
             return {"list": rule(field.inner)}
         case fields.Dict():
-            return {"map": "any" if field.value_field is None else rule(field.value_field)}
+            found = {"map": "any" if field.value_field is None else rule(field.value_field)}
+            keys = "text" if field.key_field is None else rule(field.key_field)
+            return found | ({"keys": keys["one"]} if "one" in keys else {})
         case fields.Boolean():
             return "flag"
         case fields.Integer():

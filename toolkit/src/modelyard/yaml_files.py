@@ -36,9 +36,14 @@ class Problem:
 
 
 class LocatedMapping(dict[Any, Any]):
-    """A YAML mapping with the line of each key, and the text of each value that is a plain scalar."""
+    """A YAML mapping with the line of each key, and the text of each value that is a plain scalar.
+
+    Attributes:
+        bare: keys without quotes.
+    """
 
     path: Path | None = None
+    bare: frozenset[Any] = frozenset()
     line: int = 1
     lines: dict[Any, int]
     texts: dict[Any, str]
@@ -86,6 +91,8 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
                     None, None, f"the key {key!r} is given twice", key_node.start_mark
                 )
             result.lines[key] = key_node.start_mark.line + 1
+            if not key_node.style:
+                result.bare |= {key}
             result[key] = self.construct_object(value_node, deep=True)
             if isinstance(value_node, yaml.ScalarNode) and not value_node.style:
                 result.texts[key] = str(value_node.value)

@@ -282,4 +282,136 @@ inputs: {r: {type: uri_file}}
 outputs: {o: {type: uri_folder, mode: direct}}
 args: --r ${{inputs.r}} --o ${{outputs.o}}
 """,
+    "monitoring/v26.yml": """name: v26
+trigger: {type: cron, expression: 15 3 * * *}
+create_monitor:
+  compute: {instance_type: standard_e4s_v3, runtime_version: "3.5"}
+  monitoring_signals:
+    mine:
+      type: custom
+      component_id: azureml:my_signal:1.0.0
+      input_data:
+        rows:
+          input_data: {path: azureml:mounted:3, type: uri_folder}
+          data_context: test
+          data_window: {lookback_window_size: P30D, lookback_window_offset: P7D}
+          pre_processing_component: azureml:prepare:1.0.0
+      metric_thresholds: [{metric_name: std_deviation, threshold: 2}]
+    safety:
+      type: generation_safety_quality
+      connection_id: azureml:aoai
+      production_data: [{input_data: {path: azureml:mounted:3, type: uri_folder}, data_column_names: {prompt_column: question}}]
+      metric_thresholds: {groundedness: {aggregated_groundedness_pass_rate: 0.5}}
+      sampling_rate: 1.0
+    tokens:
+      type: generation_token_statistics
+      metric_thresholds: {totaltoken: {total_token_count: 100}}
+  alert_notification: {emails: [a@example.com]}
+""",
+    "featurestores/v27.yml": """$schema: https://azuremlschemas.azureedge.net/latest/featureSet.schema.json
+name: v27
+version: '1'
+specification: {path: ../code}
+entities: [azureml:v28:1]
+stage: Development
+materialization_settings:
+  resource: {instance_type: standard_e8s_v3}
+  offline_enabled: true
+  schedule: {type: recurrence, frequency: day, interval: 1, time_zone: UTC}
+  spark_configuration: {spark.driver.cores: 4}
+  notification: {email_on: [JobFailed], emails: [a@example.com]}
+""",
+    "featurestores/v28.yml": """$schema: https://azuremlschemas.azureedge.net/latest/featureStoreEntity.schema.json
+name: v28
+version: '1'
+index_columns: [{name: accountID, type: string}]
+""",
+    "featurestores/v29.yml": """$schema: https://azuremlschemas.azureedge.net/latest/featureStore.schema.json
+name: v29
+compute_runtime: {spark_runtime_version: '3.5'}
+offline_store: {type: azure_data_lake_gen2, target: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/r/providers/Microsoft.Storage/storageAccounts/a/blobServices/default/containers/c}
+""",
+    "connections/v30.yml": """type: git
+name: v30
+target: https://github.com/a/b
+credentials: {type: pat, pat: <from the vault>}
+""",
+    "connections/v31.yml": """type: azure_open_ai
+name: v31
+azure_endpoint: https://a.openai.azure.com/
+api_key: EXAMPLE_API_KEY
+""",
+    "compute/v32.yml": """type: computeinstance
+name: v32
+size: STANDARD_D4AS_V4
+idle_time_before_shutdown: PT30M
+network_settings: {vnet_name: net, subnet: sub}
+custom_applications: [{name: studio, image: {reference: x/studio:1}, endpoints: [{target: 8787, published: 8787}]}]
+schedules:
+  compute_start_stop:
+    - action: start
+      trigger: {type: recurrence, frequency: week, interval: 1, time_zone: UTC, schedule: {hours: [8], minutes: [0], week_days: [monday]}}
+""",
+    "compute/v33.yml": """type: kubernetes
+name: v33
+resource_id: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/r/providers/Microsoft.Kubernetes/connectedClusters/c
+namespace: ml
+""",
+    "workspaces/v34.yml": """$schema: https://azuremlschemas.azureedge.net/latest/workspace.schema.json
+name: v34
+storage_account: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/r/providers/Microsoft.Storage/storageAccounts/a
+managed_network:
+  isolation_mode: allow_only_approved_outbound
+  outbound_rules:
+    - {name: one, type: fqdn, destination: pypi.org}
+    - {name: two, type: service_tag, destination: {service_tag: DataFactory, protocol: TCP, port_ranges: "80, 8080-8089"}}
+""",
+    "jobs/v35.yml": """type: automl
+task: classification
+primary_metric: accuracy
+target_column_name: y
+training_data: {path: ../code, type: mltable}
+validation_data_size: 0.2
+limits: {max_trials: 10, timeout_minutes: 60, trial_timeout_minutes: 20}
+featurization:
+  dataset_language: eng
+  transformer_params: {imputer: [{fields: [x], parameters: {strategy: median}}]}
+training:
+  allowed_training_algorithms: [knn]
+  stack_ensemble_settings: {stack_meta_learner_type: elastic_net, stack_meta_learner_train_percentage: 0.2}
+""",
+    "jobs/v36.yml": """type: automl
+task: image_object_detection
+primary_metric: mean_average_precision
+target_column_name: label
+training_data: {path: ../code, type: mltable}
+training_parameters: {number_of_epochs: 15}
+sweep: {sampling_algorithm: random, early_termination: {type: bandit, evaluation_interval: 2, slack_factor: 0.2}}
+search_space: [{learning_rate: {type: uniform, min_value: 0.001, max_value: 0.01}}]
+""",
+    "pipelines/v37.yml": """type: pipeline
+inputs:
+  group.rate: 0.5
+  group.sub.how: fast
+  rows: {type: uri_folder, path: ../code}
+jobs:
+  a:
+    component: ../components/fit.yml
+    compute: azureml:cpu-cluster
+    inputs: {rows: '${{parent.inputs.rows}}', rate: '${{parent.inputs.group.rate}}', how: '${{parent.inputs.group.sub.how}}'}
+""",
+    "shared/v38.yml": """name: v38
+type: command
+inputs: {rate: {type: number, default: 1}}
+command: echo ${{inputs.rate}}
+environment: azureml:train@latest
+""",
+    "data/v39.yml": """name: v39
+path: azureml://datastores/workspacemanageddatastore/
+auto_delete_setting: {condition: created_greater_than, value: 30d}
+""",
+    "endpoints/v40.yml": """$schema: https://azuremlschemas.azureedge.net/latest/serverlessEndpoint.schema.json
+name: v40
+model_id: azureml://registries/azureml-meta/models/m
+""",
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from modelyard.pipelines.azure_check import check_azure_files
-from modelyard.pipelines.azure_rules import cron_mismatch
+from modelyard.pipelines.azure_triggers import cron_mismatch
 
 from tests.pipelines.azure_project import FILES, write_project
 

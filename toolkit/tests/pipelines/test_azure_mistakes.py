@@ -49,6 +49,9 @@ ALL, TRAIN, SWEEP, CLEAN = "pipelines/all.yml", "jobs/train.yml", "jobs/sweep.ym
 ONLINE, GREEN = "endpoints/online-deployment.yml", "endpoints/green-deployment.yml"
 CLUSTER, NIGHTLY = "compute/cpu-cluster.yml", "schedules/nightly.yml"
 BATCH, MONITOR = "endpoints/batch-deployment.yml", "monitoring/monitor.yml"
+MON, FSET, CI = "monitoring/v26.yml", "featurestores/v27.yml", "compute/v32.yml"
+WS, AML, IMG = "workspaces/v34.yml", "jobs/v35.yml", "jobs/v36.yml"
+KUBE = "endpoints/v7-deployment.yml"
 # fmt: off
 MISTAKES = [
     ("environments/train.yml", "image:", "imgae:", 2, "did you mean `image`?"),
@@ -407,6 +410,105 @@ MISTAKES = [
     (TRAIN, "{ROWS: 9}", "{OWNER: AKIAIOSFODNN7EXAMPLE}", 15, "a secret in a file"),
     (TRAIN, "command: python", "command: HF_HOME=/tmp HF=hf_abcdefghijklmnopqrstuvwxyz python", 7, "a secret in a file"),
     ("data/table.yml", "../code/score.py", "https://a.blob.core.windows.net/c/f.csv?sv=2022&sig=abc%3D", 3, "a secret in a file"),
+    # monitors and feature stores
+    (MON, '      component_id: azureml:my_signal:1.0.0\n', '', 7, '`component_id` is missing'),
+    (MON, 'azureml:prepare:1.0.0', 'prepare', 14, 'azureml:NAME:VERSION'),
+    (MON, 'sampling_rate: 1.0', 'sampling_rate: 10', 21, 'expected at most 1'),
+    (MON, 'aggregated_groundedness', 'aggregated_groundness', 20, 'expected one of aggregated_groundedness_pass_rate'),
+    (MON, 'total_token_count', 'total_tokens', 24, 'expected one of total_token_count'),
+    (MON, 'a@example.com', 'a@@example.com', 25, 'an address such as'),
+    (FSET, 'stage: Development', 'stage: development', 6, 'expected one of Development'),
+    (FSET, '[azureml:v28:1]', '[account]', 5, 'azureml:NAME:VERSION'),
+    (FSET, 'path: ../code', 'path: ../cod', 4, 'does not exist'),
+    (FSET, '[JobFailed]', '[job_failed]', 12, 'expected one of JobCompleted'),
+    (FSET, 'time_zone: UTC', 'time_zone: CET', 10, 'is no time zone'),
+    ("featurestores/v28.yml", 'type: string', 'type: text', 4, 'expected one of string'),
+    ("featurestores/v29.yml", 'azure_data_lake_gen2', 'redis', 4, 'expected one of azure_data_lake_gen2'),
+    ("featurestores/v29.yml", "'3.5'", "'3.3'", 3, 'was retired on 2025-03-31'),
+    # computes, workspaces, connections
+    (CI, 'PT30M', 'PT30', 4, 'a duration such as'),
+    (CI, 'idle_time_before_shutdown: PT30M', 'idle_time_before_shutdown_minutes: 5', 4, 'expected at least 15'),
+    (CI, 'vnet_name: net, ', '', 5, '`vnet_name` is missing'),
+    (CI, 'published: 8787', 'published: 80', 6, 'expected at least 1026'),
+    (CI, 'hours: [8]', 'hours: [24]', 10, 'expected at most 23'),
+    (CI, 'time_zone: UTC', 'time_zone: Europe/Berlin', 10, 'is no time zone'),
+    ("compute/v18.yml", '0 18 * * *', '0 18 * *', 6, 'expected five fields'),
+    ("compute/v33.yml", 'namespace: ml', 'namespace: ML_1', 4, 'lower-case letters'),
+    ("compute/v33.yml", '/subscriptions/', 'subscriptions/', 3, '/subscriptions/ID/resourceGroups/'),
+    (CLUSTER, 'tier: dedicated', 'network_settings: {subnet: default}', 8, '`vnet_name` is missing'),
+    (WS, '/Microsoft.Storage/storageAccounts', '/storageAccounts', 3, '/subscriptions/ID/resourceGroups/'),
+    (WS, 'protocol: TCP', 'protocol: http', 8, 'expected one of TCP'),
+    (WS, 'name: two', 'name: one', 8, 'is there twice'),
+    ("registries/shared.yml", 'northeurope', 'westeurope', 6, 'is there twice'),
+    ("connections/v30.yml", ', pat: <from the vault>', '', 4, '`pat` is missing'),
+    ("connections/v31.yml", 'EXAMPLE_API_KEY', '0123456789abcdef0123', 4, 'a secret in a file'),
+    ("datastores/v19.yml", 'account_name: a', 'account_name: a.blob.core.windows.net', 4, 'without its address'),
+    # AutoML
+    (AML, 'validation_data_size: 0.2', 'validation_data_size: 20', 6, 'expected at most 1'),
+    (AML, 'validation_data_size: 0.2', 'n_cross_validations: 1', 6, 'expected one of auto or a whole number'),
+    (AML, 'trial_timeout_minutes: 20', 'trial_timeout_minutes: 120', 7, '120 is above timeout_minutes, 60'),
+    (AML, 'imputer:', 'impute:', 10, 'expected one of imputer'),
+    (AML, 'percentage: 0.2', 'percentage: 20', 13, 'expected at most 1'),
+    (AML, 'allowed_training_algorithms: [knn]', 'allowed_training_algorithms: [knn]\n  blocked_training_algorithms: [KNN]', 13, 'as well'),
+    (IMG, 'number_of_epochs: 15', 'number_of_epochs: 0', 6, 'expected at least 1'),
+    (IMG, 'min_value: 0.001', 'min_value: 0.1', 8, 'is not below max_value'),
+    (IMG, 'slack_factor: 0.2', 'slack_factor: 0.2, slack_amount: 1', 7, 'either `slack_factor` or'),
+    ("jobs/v20.yml", 'time_column_name: t, ', '', 9, '`time_column_name` is missing'),
+    ("jobs/v20.yml", 'forecast_horizon: auto', 'forecast_horizon: 0', 9, 'expected one of auto or a whole number'),
+    # names, numbers and keys as YAML 1.1 has them
+    (TRAIN, 'inputs:\n  rows', 'inputs:\n  my-rows: 1\n  rows', 11, 'letters, digits and `_`'),
+    (TRAIN, 'outputs:\n  model', 'outputs:\n  Model: {type: uri_folder}\n  model', 15, 'in upper and lower case only'),
+    (TRAIN, 'inputs:\n  rows', 'inputs:\n  on: 1\n  rows', 11, 'is true or false to Azure ML'),
+    (ALL, '  fit:\n    type', '  1:\n    type', 14, 'is no text to Azure ML'),
+    (TRAIN, 'instance_count: 2', 'instance_count: 010', 16, 'Azure ML reads 010 as 8; write 10'),
+    ("environments/own.yml", 'version: 2', 'version: 010', 3, 'reads 010 as 8; write "010"'),
+    ("data/table.yml", 'uri_file', 'URI_FILE', 2, 'expected one of uri_file'),
+    ("data/table.yml", 'name: table', 'name: table\nauto_delete_setting: {condition: created_greater_than, value: 30 days}', 2, 'days such as 30d'),
+    (TRAIN, 'nodes: all', 'nodes: first', 21, 'expected one of all'),
+    (TRAIN, 'azureml:cpu-cluster', 'azureml:cpu cluster', 9, 'expected azureml:NAME'),
+    ("jobs/v1.yml", 'name: out,', 'name: out/1,', 6, 'letters, digits, `_` and `-`'),
+    ("jobs/v1.yml", 'azureml://datastores/lake/paths/x/', './out', 6, 'azureml://datastores/NAME/paths/PATH'),
+    ("models/best.yml", 'outputs/artifacts', 'output/artifacts', 3, 'another address of Azure ML'),
+    # code, bindings, Spark, Kubernetes
+    (TRAIN, '${{inputs.rate}}', '$(inputs.rate)', 7, 'expected ${{inputs.rate}}, found $(inputs.rate)'),
+    ("pipelines/v4.yml", "x: '${{parent.inputs.s}}'", 'x: parent.inputs.s', 53, 'expected ${{parent.inputs.s}}'),
+    (ONLINE, 'scoring_script: score', 'scoring_script: ../code/score', 6, 'did you mean `score.py`?'),
+    (CLEAN, 'file: score', 'file: ../code/score', 4, 'did you mean `score.py`?'),
+    (CLEAN, 'args:', 'py_files: [score.py, score.py]\nargs:', 13, 'is there twice'),
+    (CLEAN, '  spark.executor.instances: 2', '  spark.dynamicAllocation.minExecutors: 2\n  spark.executor.instances: 2', 10, 'which is off'),
+    (ALL, 'maxExecutors: 4', 'maxExecutors: 4\n      spark.executor.instances: 9', 56, '9 is above spark.dynamicAllocation.maxExecutors, 4'),
+    (GREEN, 'model: azureml:best:1\n', '', 1, '`model` is missing'),
+    (KUBE, 'type: kubernetes', 'type: managed', 10, 'a managed deployment is scaled by'),
+    (KUBE, 'memory: 0.5Gi', 'memory: 0.5GB', 9, 'a size such as 0.5Gi'),
+    (KUBE, 'memory: 0.5Gi', 'memory: 2048Mi', 9, 'is above the limit, 1Gi'),
+    ("endpoints/v5-endpoint.yml", '{resource_id:', '{resource:', 3, 'did you mean `resource_id`?'),
+    # fields without a value, and what is said twice
+    (TRAIN, 'tags: {a: "1"}', "tags:", 5, "tags: it is empty"),
+    (TRAIN, "instance_type: Standard_D4as_v4", "instance_type: ", 16, "instance_type: it is empty"),
+    (ONLINE, "scale_settings:\n  type: default\n", "scale_settings:\n", 12, "scale_settings: it is empty"),
+    (BATCH, "settings:\n", "settings:\n  instance_count: 1\n", 13, "`resources` has it already"),
+    (ALL, "jobs.fit.outputs.model", "jobs.best.outputs.best", 63, "no output `best`; there is: best_model"),
+    (WS, "name: v34", "name: v34\nnetwork_acls: {default_action: deny}", 3, "expected one of Deny, Allow"),
+    ("pipelines/v37.yml", "group.rate}}", "group.rat}}", 10, "did you mean `group.rate`?"),
+    # needed by azure-ai-ml's classes, not by its schemas; and values of another kind
+    (ALL, 'type: pipeline\nexperiment', 'experiment', 1, '`type` is missing'),
+    ("components/v21.yml", 'type: spark\n', '', 1, '`type` is missing'),
+    ("components/v21.yml", 'jars: [x.jar]', 'jars: [7]', 6, 'write "7"'),
+    ("jobs/v1.yml", 'name: out, ', '', 6, '`name` is missing'),
+    (IMG, 'sampling_algorithm: random, ', '', 7, '`sampling_algorithm` is missing'),
+    (MON, 'metric_name: std_deviation, ', '', 15, '`metric_name` is missing'),
+    (MON, 'instance_type: standard_e4s_v3, ', '', 4, '`instance_type` is missing'),
+    (CI, 'image: {reference: x/studio:1}, ', '', 6, '`image` is missing'),
+    (CI, 'minutes: [0], ', '', 10, '`minutes` is missing'),
+    (WS, '  isolation_mode: allow_only_approved_outbound\n', '', 5, '`isolation_mode` is missing'),
+    (BATCH, '  mini_batch_size: 1\n', '', 13, '`mini_batch_size` is missing'),
+    (KUBE, 'type: kubernetes\n', '', 1, '`type` is missing'),
+    ("schedules/v11.yml", 'type: pipeline, ', '', 3, '`type` is missing'),
+    ("endpoints/v6-deployment.yml", 'name: mm, ', '', 5, '`name` is missing'),
+    ("components/fit.yml", 'mode: ro_mount', 'mode: [ro_mount]', 9, 'mode of an input'),
+    (TRAIN, 'type: command', 'type: [command]', 2, 'expected one of command'),
+    (ALL, 'type: mlflow_model, mode: upload', 'type: zz, mode: upload', 12, 'expected one of'),
+    (ALL, "    inputs:\n      rows: {type: uri_folder, path: '${{parent.jobs.fit.outputs.model}}', mode: ro_mount}\n", '    inputs: zz\n', 62, '`inputs` must be a mapping'),
 ]
 # fmt: on
 
@@ -437,7 +539,7 @@ def test_all_mistakes_of_all_files_are_found_at_once(azureml: Path) -> None:
 # Names that a project chooses: of steps, outputs, variables, collections, signals, services and points of a search space.
 OWN = {
     "first", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "m", "q", "t", "v", "search", "tidy", "count", "score", "best", "scored",
-    "best_model", "look", "ROWS", "model_inputs", "drift", "A", "B", "C", "D", "N", "o2", "custom",
+    "best_model", "look", "mine", "rows", "safety", "tokens", "ROWS", "model_inputs", "drift", "A", "B", "C", "D", "N", "o2", "custom",
 }  # fmt: skip
 KEY = re.compile(r"(?<![\w$.{-])([A-Za-z_][\w.]*)(?=:(?: |\n))")
 KEYS = [

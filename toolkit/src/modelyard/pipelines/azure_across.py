@@ -18,7 +18,7 @@ from modelyard.pipelines.reader import load_pipeline
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
 
 _ASSET = re.compile(r"azureml:([\w.-]+)[:@][\w.-]+")
-_COMPUTE = re.compile(r"(?:azureml:)?(?:[^:/@\s]+|/.+|//.+)|.*\$\{\{.*")
+_COMPUTE = re.compile(r"(?:azureml:)?(?:[\w.-]+|/.+|//.+)|.*\$\{\{.*|<\S*>")
 _REGISTRY = re.compile(r"azureml://registries/[^/]+/([a-zA-Z]+)/")
 _SIDES = (
     ("online", ("online", "kubernetes")),
@@ -214,7 +214,9 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
             if not job.keys() & {"jobs", "command", "trial", "entry"}:
                 checker.wrong(line, key, "`job` is missing: a job's file, or azureml:NAME")
             return
-        line, job = job.line_of("job"), job["job"]
+        declared, line, job = job.get("type"), job.line_of("job"), job["job"]
+        if declared is None and str(job).startswith("azureml:"):
+            checker.wrong(line, key, "`type` is missing, of the job that is named")
     if not isinstance(job, str):
         return
     if job.startswith("azureml:"):

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from modelyard.pipelines.azure_across import check_across
-from modelyard.pipelines.azure_fields import fields_of, schema_of
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile
 from modelyard.pipelines.azure_kinds import (
@@ -22,6 +21,7 @@ from modelyard.pipelines.azure_kinds import (
 from modelyard.pipelines.azure_names import unknown_in
 from modelyard.pipelines.azure_nodes import check_steps
 from modelyard.pipelines.azure_rules import check_rules
+from modelyard.pipelines.azure_schemas import fields_of, schema_of
 from modelyard.pipelines.components import read_component
 from modelyard.pipelines.documents import PipelineError, Problems
 from modelyard.pipelines.reader import check_pipeline_component, load_pipeline
@@ -108,7 +108,7 @@ def _read(path: Path, problems: Problems) -> AzureFile | None:
     if kind == ELSEWHERE:
         problems.note(path, 1, "not checked: it is no file of Azure ML's")
         return None
-    return AzureFile(path, kind, content)
+    return AzureFile(path, kind, content) if problems.keys_are_text(content, path) else None
 
 
 def _check(file: AzureFile, root: Path, problems: Problems, steps: dict[Path, int]) -> None:

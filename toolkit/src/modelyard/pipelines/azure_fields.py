@@ -1,16 +1,13 @@
-"""The fields of Azure ML's files, and what each may hold.
+"""What the fields of Azure ML's files may hold beyond what azure-ai-ml's schemas say.
 
-`azure_schemas.json` has them as azure-ai-ml does; `toolkit/azure_schemas.py` writes it anew. What Azure ML itself asks for and
-that package lets through stands in `CLOSER` and `NEEDED`, from the pages `reference-yaml-*` of Azure ML's documentation.
+What Azure ML itself asks for, and what that package finds later than in its schemas, stands in `CLOSER` and `NEEDED`: from the pages
+`reference-yaml-*` of Azure ML's documentation and from the package's own checks.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 
@@ -62,10 +59,11 @@ class Local:
 
 @dataclass(frozen=True)
 class Fields:
-    """A mapping with these fields and no others."""
+    """A mapping with these fields and no others; those of `empty` may have no value."""
 
     fields: Mapping[str, Any]
     needed: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,10 @@ class Named:
 
 @dataclass(frozen=True)
 class MapOf:
-    """A mapping with names of one's own."""
+    """A mapping with names of one's own, or with those of `keys`."""
 
     rule: Any = None
+    keys: OneOf | None = None
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,25 @@ DURATION = Text(
     r"P(?!$)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?",
     "a duration such as P7D or PT12H",
 )
+ARM_ID = Text(
+    r"(?i)/subscriptions/[^/]+/resourcegroups/[^/]+/providers/[a-z.]+/[a-z]+/.+",
+    "/subscriptions/ID/resourceGroups/NAME/providers/KIND/NAME",
+)
+OUTPUT_PLACE = Text(
+    r"azureml://(?:datastores/[^/]+/paths/|subscriptions/).*|(?!azureml:)\w+://.+|.*\$\{\{.*",
+    "azureml://datastores/NAME/paths/PATH",
+)
+EMAILS = ListOf(Text(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an address such as a@example.com"))
+STORE_ACCOUNT = {"account_name": Text(r"[^./:\s]+", "the account's name, without its address")}
+PREPARED = {"pre_processing_component": Reference("asset")}
+PORT = Number(least=1, most=65535)
 LITERAL = Either((TEXT, Number(whole=False), FLAG))
 VARIABLES = MapOf(LITERAL)
 COUNT, COUNT0, PERCENT = Number(least=1), Number(least=0), Number(least=0, most=100)
 THRESHOLD = Number(least=-1)
 SHARES = MapOf(PERCENT)
 SHARE = Number(whole=False, least=0, most=1)
+PART = Number(whole=False, above=0, most=1)
 SPREAD = {"sigma": Number(whole=False, above=0)}
 MEMORY = Text(r"[1-9][0-9]*[bkmgBKMG]?", "a size such as 2g")
 BATCH_SIZE = Text(r"[1-9][0-9]*(?:[kKmMgG][bB])?", "a number, or a size such as 10kb")
@@ -142,10 +154,11 @@ SPARK_NEEDS = (
     "spark.executor.cores",
     "spark.executor.memory",
 )
+HOUR, MINUTE, DAY = Number(least=0, most=23), Number(least=0, most=59), Number(least=1, most=31)
 RECURRENCE = {
-    "hours": Either((Number(least=0, most=23), ListOf(Number(least=0, most=23)))),
-    "minutes": Either((Number(least=0, most=59), ListOf(Number(least=0, most=59)))),
-    "month_days": Either((Number(least=1, most=31), ListOf(Number(least=1, most=31)))),
+    "hours": Either((HOUR, ListOf(HOUR))),
+    "minutes": Either((MINUTE, ListOf(MINUTE))),
+    "month_days": Either((DAY, ListOf(DAY))),
 }
 RESOURCES = {
     "instance_count": COUNT,
@@ -170,6 +183,12 @@ AUTOML_LIMITS = dict.fromkeys(
     ),
     COUNT,
 )
+TABLES = {
+    "validation_data_size": PART,
+    "test_data_size": PART,
+    "n_cross_validations": Either((OneOf(("auto",)), Number(least=2))),
+}
+IMAGES = {"number_of_epochs": COUNT, "learning_rate": SHARE}
 BATCH = {
     "mini_batch_size": COUNT,
     "max_concurrency_per_instance": COUNT,
@@ -194,6 +213,7 @@ NODE = dict.fromkeys(("display_name", "description", "experiment_name"), TEXT) |
     "tags": MapOf(TEXT),
 }
 PLACE = {"path": Local(), "path_on_compute": TEXT}
+ALL_NODES = {"nodes": OneOf(("all",))}
 POLICY = {"evaluation_interval": COUNT, "delay_evaluation": COUNT0}
 WINDOW = {"lookback_window_size": DURATION, "lookback_window_offset": DURATION}
 DATASTORE, COMPONENT = {"name": DATASTORE_NAME}, {"name": COMPONENT_NAME}
@@ -214,7 +234,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     },
     "AnonymousEnvironment": {"image": IMAGE, "conda_file": Either((Local("file"), MapOf()))},
     "BuildContext": {"path": Local("folder")},
-    "Route": {"port": Number(least=1, most=65535)},
+    "Route": {"port": PORT},
     "Data": {"name": NAME, "path": Local()},
     "Model": {"name": NAME, "path": Local()},
     "AnonymousModel": {"path": Local()},
@@ -224,6 +244,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "SparkComponent": COMPONENT,
     "PipelineComponent": COMPONENT | {"settings": Named("PipelineJobSettings")},
     "ImportComponent": COMPONENT,
+    "AutoMLComponent": COMPONENT,
     **{key: {"name": NAME} for key in ("CommandJob", "SweepJob", "SparkJob", "PipelineJob")},
     "Command": NODE,
     "PipelineCommandJob": NODE,
@@ -235,6 +256,14 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "Spark": NODE,
     "ComponentResource": RESOURCES,
     "JobResourceConfiguration": RESOURCES,
+    "Output": {
+        "name": Text(r"[\w-]+", "letters, digits, `_` and `-`", 255),
+        "path": OUTPUT_PLACE,
+    },
+    **{
+        f"{kind}JobService": ALL_NODES
+        for kind in ("", "JupyterLab", "Ssh", "TensorBoard", "VsCode")
+    },
     "PrimitiveOutput": {"is_control": FLAG, "early_available": FLAG},
     "CommandJobLimits": {"timeout": COUNT},
     "ComponentParallelTask": {
@@ -243,6 +272,16 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     },
     **dict.fromkeys(("Normal", "QNormal", "IntegerQNormal"), SPREAD),
     **dict.fromkeys(("AutoMLTableLimits", "ImageLimits", "NlpLimits"), AUTOML_LIMITS),
+    **{
+        f"AutoML{task}{node}": TABLES
+        for task in ("Classification", "Forecasting", "Regression")
+        for node in ("", "Node")
+    },
+    **dict.fromkeys(
+        ("ImageModelSettingsClassification", "ImageModelSettingsObjectDetection"), IMAGES
+    ),
+    "StackEnsembleSettings": {"stack_meta_learner_train_percentage": PART},
+    "ForecastingSettings": {"forecast_horizon": Either((OneOf(("auto",)), COUNT))},
     "RetrySettings": {"max_retries": COUNT0, "timeout": COUNT},
     "BatchRetrySettings": {"max_retries": COUNT0, "timeout": COUNT},
     "SweepJobLimits": {
@@ -261,6 +300,11 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "SparkResourceConfigurationForNode": SERVERLESS_SPARK,
     "ManagedOnlineEndpoint": ENDPOINT,
     "KubernetesOnlineEndpoint": ENDPOINT,
+    "Identity": {
+        "user_assigned_identities": ListOf(
+            Fields(dict.fromkeys(("resource_id", "client_id", "object_id", "principal_id"), TEXT))
+        )
+    },
     "BatchEndpoint": {"name": ENDPOINT_NAME, "auth_mode": OneOf(("aad_token",))},
     "BatchEndpointsDefaults": {"deployment_name": DEPLOYMENT_NAME},
     "ManagedOnlineDeployment": DEPLOYMENT | {"instance_type": VM_SIZE},
@@ -285,7 +329,11 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "DataInput": PLACE,
     "ModelInput": PLACE,
     "MLTableInput": PLACE,
-    "ResourceSettings": {"nvidia.com/gpu": TEXT},
+    "ResourceSettings": {
+        "cpu": Text(r"[0-9]+(?:\.[0-9]+)?m?", "cores such as 0.5 or 500m"),
+        "memory": Text(r"[0-9]+(?:\.[0-9]+)?(?:[KMGTPE]i|[kMGTPEm])?", "a size such as 0.5Gi"),
+        "nvidia.com/gpu": TEXT,
+    },
     "LivenessProbe": {
         "initial_delay": COUNT0,
         "period": COUNT,
@@ -312,20 +360,67 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "RecurrencePattern": RECURRENCE,
     "ServerlessSparkCompute": SERVERLESS_SPARK,
     "BaselineDataRange": WINDOW,
-    "ProductionData": {"data_window": Named("BaselineDataRange")},
+    "ProductionData": PREPARED | {"data_window": Named("BaselineDataRange")},
+    "ReferenceData": PREPARED,
+    "FADProductionData": PREPARED,
+    "GenerationSafetyQuality": {"sampling_rate": SHARE},
+    "GenerationTokenStatistics": {"sampling_rate": SHARE},
+    "AlertNotification": {"emails": EMAILS},
+    "Notification": {"emails": EMAILS},
+    "AutoDeleteSetting": {"value": Text(r"[1-9][0-9]*d", "days such as 30d")},
+    "FeatureSet": {"entities": ListOf(Reference("asset"))},
+    "FeatureSetSpecification": {"path": Local("folder")},
+    "FeatureStore": {
+        store: Fields({"type": OneOf((kind,)), "target": ARM_ID}, ("type", "target"))
+        for store, kind in (("offline_store", "azure_data_lake_gen2"), ("online_store", "redis"))
+    },
+    "ComputeRuntime": {"spark_runtime_version": SERVERLESS_SPARK["runtime_version"]},
+    "DataColumn": {
+        "type": OneOf(
+            ("string", "integer", "long", "float", "double", "binary", "datetime", "boolean")
+        )
+    },
     "AmlCompute": _compute(32)
     | {"size": VM_SIZE}
     | {"min_instances": COUNT0, "max_instances": COUNT0, "idle_time_before_scale_down": COUNT0},
-    "ComputeInstance": _compute(24) | {"size": VM_SIZE},
+    "ComputeInstance": _compute(24)
+    | {
+        "size": VM_SIZE,
+        "idle_time_before_shutdown_minutes": Number(least=15, most=3 * 24 * 60),
+        "idle_time_before_shutdown": DURATION,
+    },
+    **dict.fromkeys(
+        ("EndpointsSettings",),
+        dict.fromkeys(("published", "target"), Number(least=1026, most=65534)),
+    ),
+    "RecurrenceSchedule": {"hours": ListOf(HOUR), "minutes": ListOf(MINUTE)},
+    "KubernetesCompute": {
+        "namespace": Text(
+            r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", "lower-case letters, digits and `-`", 63
+        ),
+        "resource_id": ARM_ID,
+    },
+    "SynapseSparkCompute": {"resource_id": ARM_ID},
+    "VirtualMachineCompute": {"resource_id": ARM_ID},
+    "NetworkAcls": {"default_action": OneOf(("Deny", "Allow"), exact=True)},
+    "ServiceTagDestination": {
+        "protocol": OneOf(("TCP", "UDP", "ICMP", "*")),
+        "port_ranges": Text(
+            r"\*|\d{1,5}(?:-\d{1,5})?(?:\s*,\s*\d{1,5}(?:-\d{1,5})?)*",
+            "ports such as 80, 8080-8089",
+        ),
+    },
+    "AzureBlobStoreConnection": STORE_ACCOUNT,
     "AzureBlob": DATASTORE
+    | STORE_ACCOUNT
     | {
         "container_name": Text(
             r"\$?[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and `-`", 63
         ),
         "protocol": OneOf(("https", "wasbs")),
     },
-    "AzureFile": DATASTORE,
-    "AzureDataLakeGen2": DATASTORE,
+    "AzureFile": DATASTORE | STORE_ACCOUNT,
+    "AzureDataLakeGen2": DATASTORE | STORE_ACCOUNT,
     "Registry": {"name": RESOURCE_NAME},
     "Workspace": {"name": RESOURCE_NAME},
 }
@@ -342,81 +437,45 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "MonitorSchedule": ("trigger", "create_monitor"),
     "ParallelComponent": ("task", "input_data"),
     "ComponentParallelTask": ("code", "entry_script"),
-    "SparkComponent": ("code",),  # a step may give the `conf`
+    "SparkComponent": ("code", "type"),  # a step may give the `conf`
     "SparkJob": ("code", "conf"),
     "SparkResourceConfiguration": ("instance_type", "runtime_version"),
     "KubernetesOnlineEndpoint": ("compute",),
     "MonitorDefinition": ("compute",),
     "PipelineComponentBatchDeployment": ("name", "endpoint_name"),
+    "CustomMonitoringSignal": ("component_id", "metric_thresholds"),
+    "ModelBatchDeploymentSettings": ("mini_batch_size",),
+    "Identity": ("type",),
+    "Identity2": ("type",),
+    "Identity3": ("type",),
+    "ManagedNetwork": ("isolation_mode",),
+    "ServerlessSparkCompute": ("instance_type", "runtime_version"),
+    "ProductionData": ("input_data",),
+    "ReferenceData": ("input_data",),
+    "FADProductionData": ("input_data",),
+    "LlmData": ("input_data",),
+    "GenerationSafetyQuality": ("metric_thresholds",),
+    "CustomMonitoringMetricThreshold": ("metric_name",),
+    "VirtualMachineSshSettings": ("admin_username",),
+    "CustomApplications": ("image", "endpoints"),
+    "ImageSettings": ("reference",),
+    "EndpointsSettings": ("target", "published"),
+    "RecurrenceTrigger2": ("interval",),
+    "RecurrenceSchedule": ("hours", "minutes"),
+    "KubernetesOnlineDeployment": ("type",),
+    **dict.fromkeys(
+        ("PipelineJob", "PipelineComponent", "ImportJob", "ImportComponent"), ("type",)
+    ),
+    "ImageSweepSettings": ("sampling_algorithm",),
+    "StackEnsembleSettings": ("stack_meta_learner_type",),
+    "OneLake": ("artifact",),
+    "ForecastingSettings": ("time_column_name",),
+    "PatTokenConfiguration": ("pat",),
+    "SasTokenConfiguration": ("sas_token",),
+    "AccountKeyConfiguration": ("account_key",),
+    "ApiKeyConfiguration": ("key",),
+    "UsernamePasswordConfiguration": ("username", "password"),
+    "AccessKeyConfiguration": ("access_key_id", "secret_access_key"),
+    "ServicePrincipalConfiguration": ("tenant_id", "client_id", "client_secret"),
     "Registry": ("name", "replication_locations"),
 }
-_WORDS: dict[str, Any] = {
-    "text": TEXT,
-    "version": Either((NAME, Number(whole=False))),
-    "whole": WHOLE,
-    "number": Number(whole=False),
-    "flag": FLAG,
-    "any": None,
-    "path": Local(),
-    "file": Local("file"),
-    "when": Text(
-        r"\d{4}-\d\d?-\d\d?[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?",
-        'a time such as "2026-05-01T03:00:00"',
-    ),
-}
-
-
-@cache
-def _content() -> dict[str, Any]:
-    text = (files("modelyard.pipelines") / "azure_schemas.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
-
-
-@cache
-def schema_of(kind: str) -> str | None:
-    """The schema of a kind of file."""
-    found: str | None = _content()["kinds"].get(kind)
-    return found
-
-
-def time_zones() -> list[str]:
-    """The time zones that a schedule may have."""
-    return list(_content()["time zones"])
-
-
-def kinds() -> list[str]:
-    """The kinds of files that are known."""
-    return list(_content()["kinds"])
-
-
-@cache
-def fields_of(schema: str) -> Fields:
-    """The fields of a schema."""
-    found = _content()["schemas"][schema]
-    fields = {name: _rule(one) for name, one in found["fields"].items()} | dict(
-        CLOSER.get(schema, {})
-    )
-    of_automl = ("training_data",) if {"training_data", "primary_metric"} <= fields.keys() else ()
-    return Fields(fields, (*found.get("needed", ()), *NEEDED.get(schema, ()), *of_automl))
-
-
-def _rule(found: Any) -> Any:
-    if isinstance(found, str):
-        return _WORDS[found] if found in _WORDS else Reference(found)
-    (name, value), *more = found.items()
-    match name:
-        case "is":
-            return Named(value)
-        case "list":
-            return ListOf(_rule(value))
-        case "map":
-            return MapOf(_rule(value))
-        case "either":
-            return Either(tuple(map(_rule, value)))
-        case "one":
-            return OneOf(tuple(value), exact=bool(more))
-        case "path":
-            return Local(value)
-        case "whole" | "number":
-            return Number(name == "whole", least=value[0], most=value[1])
-    raise NotImplementedError(found)

@@ -23,8 +23,8 @@ from modelyard.pipelines.azure_fields import (
     OneOf,
     Reference,
     Text,
-    fields_of,
 )
+from modelyard.pipelines.azure_schemas import fields_of
 from modelyard.pipelines.documents import Problems
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, nearest
 
@@ -49,7 +49,7 @@ _REFERENCES = {  # kind → pattern, and what would pass
     "binding": (re.compile(r".*\$\{\{.+\}\}.*", re.DOTALL), "${{ }} with what is bound"),
 }
 _PLACE = re.compile(
-    r"azureml://(?:datastores/[^/]+/paths/.*|(?:registries|subscriptions|jobs|locations|feeds)/.+)"
+    r"azureml://(?:datastores/(?:[^/\s]+/paths/.*|workspacemanaged(?:data)?store/?)|jobs/[^/]+/outputs/.+|(?:registries|subscriptions|locations|feeds)/.+)"
 )
 _SCHEME = re.compile(r"(?:azureml|https?|wasbs|abfss|adl|file|git\+\w+)://|runs:/(?!/)")
 _BOUND = re.compile(r"\$\{\{\s*parent\..+\}\}")
@@ -91,12 +91,16 @@ class Checker:
                 misspelt.add(nearest(str(key), rule.fields))
                 hint = did_you_mean(str(key), rule.fields)
                 self.wrong(line, place, f"there is no such field{hint}")
-            elif content[key] is None and key in rule.needed:
-                self.wrong(line, place, "it is empty")
-            elif key == "version" and isinstance(content[key], float) and text != str(content[key]):
-                message = f'Azure ML reads {text} as {content[key]}; write "{text}"'
-                self.wrong(line, place, message)
-            elif content[key] is not None:
+            elif content[key] is None:
+                if rule.fields[key] is not None and key not in rule.empty:
+                    self.wrong(line, place, "it is empty; give it a value, or leave it out")
+            elif (
+                key == "version"
+                and isinstance(content[key], (int, float))
+                and (str(read := yaml.safe_load(str(text))) != text)
+            ):
+                self.wrong(line, place, f'Azure ML reads {text} as {read}; write "{text}"')
+            else:
                 self.value(content[key], rule.fields[key], place, line, text)
         for key in rule.needed:
             if key not in content and key not in misspelt:
@@ -124,6 +128,9 @@ class Checker:
             case Named():
                 self.fields(value, fields_of(rule.schema), where)
             case MapOf():
+                for key in value if rule.keys else ():
+                    if message := scalar_mismatch(key, rule.keys):
+                        self.wrong(value.line_of(key), f"{where}.{key}", message)
                 for key, one in value.items() if rule.rule else ():
                     if one is not None:
                         line_of, text_of = value.line_of(key), value.text_of(key)
@@ -294,6 +301,9 @@ def scalar_mismatch(value: Any, rule: Any, text: str | None = None) -> str | Non
         case Flag():
             return None
         case Number():
+            read = yaml.safe_load(text) if isinstance(value, int) and text else value
+            if read != value:  # 010 is octal in YAML 1.1
+                return f"Azure ML reads {text} as {read}; write {value}"
             return _number_mismatch(value, rule)
         case Text() | OneOf() | Reference() | Local() if isinstance(value, (dict, list)):
             return f"expected {_means(rule)}; found {value!r}"
@@ -332,8 +342,10 @@ def is_word(word: str, rule: OneOf) -> bool:
 
 def _unquoted(value: Any, text: str | None) -> str | None:
     """Azure ML reads YAML 1.1 and wants text as text: `1`, `true` and `yes` need quotes."""
-    if text is None or value is None:
+    if value is None:
         return None
+    if text is None:  # in quotes, or one of a list
+        return None if isinstance(value, str) else f'expected text, found {value}; write "{value}"'
     tag = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
     if tag == "str" and isinstance(value, str):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,11 @@ def empty() -> LocatedMapping:
     result = LocatedMapping()
     result.lines, result.texts = {}, {}
     return result
+
+
+def is_in(folder: Path, name: str) -> bool:
+    """Whether a file is in a folder, which is all that Azure ML is sent."""
+    return (folder / name).is_file() and not os.path.normpath(name).startswith("..")
 
 
 @cache

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.azure_fields import OneOf, fields_of, kinds, schema_of
+from modelyard.pipelines.azure_fields import OneOf
 from modelyard.pipelines.azure_fields_check import is_word, snake_case
+from modelyard.pipelines.azure_schemas import fields_of, kinds, schema_of
+from modelyard.pipelines.model import LITERAL_TYPES
 from modelyard.yaml_files import LocatedMapping, nearest
 
 _SCHEMAS = {  # part of the name in `$schema` → kind; the first that fits
@@ -143,8 +145,10 @@ def _precise(kind: str, content: LocatedMapping) -> str:
         return "pipeline batch deployment"
     if kind == "plain batch deployment" and isinstance(content.get("settings"), dict):
         return "pipeline batch deployment" if declared == "pipeline" else "batch deployment"
-    if kind == "online deployment" and declared == "kubernetes":
-        return "kubernetes deployment"
+    if kind in ("online deployment", "kubernetes deployment"):
+        return {"kubernetes": "kubernetes deployment", "managed": "online deployment"}.get(
+            declared, kind
+        )
     if kind == "schedule" and "create_monitor" in content:
         return "monitor"
     if kind == "schedule" and "import_data" in content:
@@ -180,7 +184,11 @@ def _by_fields(path: Path, content: LocatedMapping) -> str | None:
     if "model_id" in keys and not keys & {"endpoint_name", "jobs", "type"}:
         return "serverless endpoint"
     declared = snake_case(str(content.get("type", "")))
-    is_component = folder == "components" or keys & {"is_deterministic"}
+    is_component = (
+        folder == "components"
+        or "is_deterministic" in keys
+        or ("jobs" not in keys and _has_ports(content.get("inputs")))
+    )
     if "endpoint_name" in keys:
         is_batch = declared in ("model", "pipeline") or "batch" in stem or "compute" in keys
         return "batch deployment" if is_batch else "online deployment"
@@ -205,6 +213,14 @@ def _by_fields(path: Path, content: LocatedMapping) -> str | None:
         return "command component" if is_component else "command job"
     by_type = _of_type(declared, keys)
     return by_type or _by_name(folder, stem, keys)
+
+
+def _has_ports(inputs: Any) -> bool:
+    """Whether inputs are those of a component, which have types; a job's have values."""
+    return isinstance(inputs, dict) and any(
+        isinstance(one, dict) and str(one.get("type")) in LITERAL_TYPES and "value" not in one
+        for one in inputs.values()
+    )
 
 
 def _is_workflow(content: LocatedMapping) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.azure_files import AzureFile, empty
 from modelyard.pipelines.azure_steps import (
+    automl,
     check_spark_inputs,
     command_script,
     parallel,
@@ -15,7 +16,7 @@ from modelyard.pipelines.azure_steps import (
     step_sizes,
 )
 from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
-from modelyard.pipelines.references import references
+from modelyard.pipelines.references import parts, references
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
 _HAS_STEPS = ("pipeline", "pipeline component")
@@ -62,6 +63,8 @@ def _steps(file: AzureFile, content: LocatedMapping, checker: Checker, is_job: b
             parallel(file, node, checker, where)
         if kind == "sweep":
             search(node, checker, where)
+        if kind == "automl":
+            automl(node, checker, where)
         _bindings(file, content, nodes, name, checker)
 
 
@@ -92,10 +95,10 @@ def _bindings(
         for reference in references(value) if isinstance(value, str) else ():
             message = None
             is_own = where.split(".")[2:3] in (["inputs"], ["outputs"])
-            match reference.split("."):
+            match parts(reference):
                 case ["parent", *_] if not is_own and IN_FULL & nodes[name].keys():
                     message = f"a step with its own command has bindings in `inputs` and `outputs` only; found ${{{{{reference}}}}}"
-                case ["parent", "inputs", wanted, *_] if wanted not in inputs:
+                case ["parent", "inputs", wanted] if wanted not in inputs:
                     message = f"the pipeline has no input `{wanted}`{did_you_mean(wanted, inputs)}"
                 case ["parent", "outputs", wanted] if wanted not in outputs:
                     message = (
@@ -127,6 +130,6 @@ def _outputs(file: AzureFile, node: Any) -> list[str] | None:
     if isinstance(named, str):
         found = _component(file, node)
         return None if found is None else _names(found.get("outputs"))
-    if str(node.get("type")).lower() in ("automl", "data_transfer", "import"):
+    if str(node.get("type")).lower() in ("data_transfer", "import"):
         return None
     return _names((named if isinstance(named, dict) else node).get("outputs"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.azure_fields import time_zones
 from modelyard.pipelines.azure_fields_check import Checker, snake_case
 from modelyard.pipelines.azure_files import AzureFile, empty
+from modelyard.pipelines.azure_resources import compute, identity, registry, workspace
 from modelyard.pipelines.azure_steps import (
+    automl_file,
     command_file,
     ordered,
     parallel_file,
@@ -19,13 +19,10 @@ from modelyard.pipelines.azure_steps import (
     spark_file,
     sweep_file,
 )
+from modelyard.pipelines.azure_triggers import triggers
 from modelyard.pipelines.documents import Problems
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
-_CRON = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
-_CRON_NAMES = re.compile(
-    "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
-)
 _SECRET = re.compile(
     r"(?i)(secret|passw|pwd|(?:^|_)pass$|token|api_?key|account_?key|access_?key|connection_?string|sas_)"
 )
@@ -38,7 +35,11 @@ _SECRET_VALUE = re.compile(
 _OPEN = re.compile(r"[$]\{\{[^{}\n]{0,40}(?![^{}]*\}\})")
 _COMMANDS = ("command", "args", "program_arguments")
 _NAME = r"(?:inputs|outputs|search_space|parent\.(?:inputs|outputs|jobs))\.[\w.]+"
-_HALF = re.compile(rf"(?<![$])\{{\{{\s*({_NAME})\s*\}}\}}|[$]\{{({_NAME})\}}|[$]({_NAME})")
+_HALF = re.compile(
+    rf"(?<![$])\{{\{{\s*({_NAME})\s*\}}\}}|[$]\{{({_NAME})\}}|[$]\(({_NAME})\)|[$]({_NAME})"
+    rf"|\A(parent\.(?:inputs|outputs|jobs\.\w+\.outputs)\.\w+)\Z"
+)
+_PORT = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*(\.[a-zA-Z_][a-zA-Z0-9_]*)*")
 _VERSION = re.compile(r"(?:===?|~=|!=|<=?|>=?)\s*[\w*]|[@;#(]|--")
 _CONDA = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
 _CREDENTIALS = {
@@ -48,7 +49,6 @@ _CREDENTIALS = {
     "secret_access_key",
     "api_key",
     "pat",
-    "key",
     "password",
     "admin_password",
 }
@@ -59,6 +59,9 @@ def check_rules(file: AzureFile, checker: Checker) -> None:
     _secrets(file.content, checker)
     _environments(file.content, file.path, checker)
     _inputs(file.content, file.path, checker)
+    triggers(file.content, checker)
+    if file.kind.startswith("automl "):
+        automl_file(file, checker)
     if rule := _RULES.get(file.kind):
         rule(file, checker)
 
@@ -158,6 +161,12 @@ def _inputs(content: Any, path: Path, checker: Checker, where: str = "") -> None
     """Check the type of the files that jobs and their steps take."""
     for key, value in content.items() if isinstance(content, LocatedMapping) else ():
         at = f"{where}.{key}" if where else str(key)
+        if key in ("inputs", "outputs") and isinstance(value, LocatedMapping):
+            _port_names(value, at, checker)
+        for name, one in value.items() if key == "outputs" and isinstance(value, dict) else ():
+            if isinstance(one, LocatedMapping) and "version" in one and "name" not in one:
+                message = "`name` is missing, of the asset that has this version"
+                checker.wrong(one.line_of("version"), f"{at}.{name}", message)
         if key == "inputs" and isinstance(value, LocatedMapping):
             for name, one in value.items():
                 if one is None:
@@ -166,6 +175,18 @@ def _inputs(content: Any, path: Path, checker: Checker, where: str = "") -> None
                 if isinstance(one, LocatedMapping) and "path" in one and "type" in one:
                     _place(one, path, checker, f"{at}.{name}.path")
         _inputs(value, path, checker, at)
+
+
+def _port_names(ports: LocatedMapping, where: str, checker: Checker) -> None:
+    """Check the names of inputs or outputs; azure-ai-ml does so when it sends them."""
+    seen: dict[str, str] = {}
+    for name in map(str, ports):
+        if not _PORT.fullmatch(name):
+            message = f"expected letters, digits and `_`, no digit first; found {name!r}"
+            checker.wrong(ports.line_of(name), f"{where}.{name}", message)
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            message = f"it differs from `{other}` in upper and lower case only"
+            checker.wrong(ports.line_of(name), f"{where}.{name}", message)
 
 
 def _place(content: LocatedMapping, file: Path, checker: Checker, where: str) -> None:
@@ -191,6 +212,9 @@ def _model(file: AzureFile, checker: Checker) -> None:
 
 def model(content: LocatedMapping, path: Path, checker: Checker, where: str) -> None:
     """Check a model's type against its files."""
+    if "version" in content and "name" not in content:
+        message = "`name` is missing, of the model that has this version"
+        checker.wrong(content.line_of("version"), where, message)
     place = str(content.get("path", ""))
     local = None if re.search(r"://|^azureml:", place) else path.parent / place
     is_mlflow = snake_case(str(content.get("type", ""))) == "mlflow_model"
@@ -211,10 +235,21 @@ def _deployment(file: AzureFile, checker: Checker) -> None:
     if isinstance(code, LocatedMapping):
         needs = ("init", "run")
         script(file, code, "scoring_script", "code_configuration", needs, checker)
+    settings = content if file.kind == "plain batch deployment" else file.below("settings")
+    if "resources" in content and "instance_count" in settings and "batch" in file.kind:
+        line, message = settings.line_of("instance_count"), "`resources` has it already"
+        checker.wrong(line, "instance_count", message)
     if file.kind == "batch deployment" and "model" not in content:
         checker.wrong(content.line, "", "`model` is missing")
     if "pipeline" in file.kind and not content.keys() & {"component", "job_definition"}:
         checker.wrong(content.line, "", "`component` is missing: a pipeline component")
+    if "online" in file.kind and not content.keys() & {
+        "model",
+        "environment",
+        "code_configuration",
+    }:
+        checker.wrong(content.line, "", "`model` is missing")
+    _quantities(file, checker)
     scale = file.below("scale_settings")
     if (
         file.kind == "online deployment"
@@ -226,6 +261,28 @@ def _deployment(file: AzureFile, checker: Checker) -> None:
         checker.wrong(scale.line_of("type"), "scale_settings.type", message)
     low, high = scale.get("min_instances"), scale.get("max_instances")
     ordered(checker, scale, "scale_settings.min_instances", low, high, "max_instances")
+
+
+_UNITS = {"": 1, "m": 0.001, **{f"{p}i": 1024**n for n, p in enumerate("KMGTPE", 1)}} | {
+    p: 1000**n for n, p in enumerate("kMGTPE", 1)
+}
+
+
+def _quantities(file: AzureFile, checker: Checker) -> None:
+    """Check that a container on Kubernetes asks for no more than its limit."""
+    asked, limits = (file.below("resources", key) for key in ("requests", "limits"))
+    for key in asked.keys() & limits.keys():
+        low, high = (
+            re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(one[key])) for one in (asked, limits)
+        )
+        if (
+            low
+            and high
+            and {low[2], high[2]} <= _UNITS.keys()
+            and float(low[1]) * _UNITS[low[2]] > float(high[1]) * _UNITS[high[2]]
+        ):
+            message = f"{asked[key]} is above the limit, {limits[key]}"
+            checker.wrong(asked.line_of(key), f"resources.requests.{key}", message)
 
 
 def deployed_model(
@@ -286,112 +343,11 @@ def _endpoint(file: AzureFile, checker: Checker) -> None:
     identity(file.below("identity"), checker)
 
 
-def identity(section: LocatedMapping, checker: Checker) -> None:
-    """Check that a user-assigned identity is named."""
-    kind = snake_case(str(section.get("type", "")))
-    names = section.get("user_assigned_identities")
-    if kind == "user_assigned" and not names:
-        checker.wrong(
-            section.line_of("type"), "identity.type", "`user_assigned_identities` is missing"
-        )
-    if kind == "system_assigned" and names:
-        line = section.line_of("user_assigned_identities")
-        checker.wrong(
-            line, "identity.user_assigned_identities", "the identity's type is system_assigned"
-        )
-
-
-def _schedule(file: AzureFile, checker: Checker) -> None:
-    trigger = file.below("trigger")
-    expression = trigger.get("expression")
-    if expression is not None and (message := cron_mismatch(str(expression))):
-        checker.wrong(trigger.line_of("expression"), "trigger.expression", message)
-    zone = trigger.get("time_zone")
-    known = {one.lower() for one in time_zones()}
-    if isinstance(zone, str) and zone.lower() not in known:
-        near = did_you_mean(zone, time_zones())
-        example = near or "; Azure ML has Windows' names, such as UTC or W. Europe Standard Time"
-        checker.wrong(
-            trigger.line_of("time_zone"), "trigger.time_zone", f"{zone} is no time zone{example}"
-        )
-    for key in ("start_time", "end_time"):
-        if re.match(r"\d{4}-", str(trigger.get(key))) and _time(trigger[key]) is None:
-            message = f"there is no such day or time: {trigger[key]}"
-            checker.wrong(trigger.line_of(key), f"trigger.{key}", message)
-    start, end = (_time(trigger.get(key)) for key in ("start_time", "end_time"))
-    if start and end and start >= end:
-        checker.wrong(
-            trigger.line_of("end_time"),
-            "trigger.end_time",
-            f"it is before start_time, {trigger['start_time']}",
-        )
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(value)).replace(tzinfo=None)
-    except ValueError:
-        return None
-
-
-def cron_mismatch(expression: str) -> str | None:
-    """Why a text is no cron expression of five fields; None where it is one."""
-    parts = expression.lower().split()
-    shape = "minutes hours days months weekdays, such as `15 3 * * 1`"
-    if len(parts) != 5:
-        return f"expected five fields ({shape}), found {expression!r}"
-    for part, (low, high) in zip(parts, _CRON, strict=True):
-        for one in part.split(","):
-            found = re.fullmatch(r"(\*|\w+(?:-\w+)?)(?:/(\d+))?", one)
-            ends = found[1].split("-") if found and found[1] != "*" else []
-            numbers = [int(end) for end in ends if end.isdigit()]
-            named = all(end.isdigit() or _CRON_NAMES.fullmatch(end) for end in ends)
-            step = found[2] if found else None
-            if (
-                found is None
-                or not named
-                or step == "0"
-                or any(not low <= n <= high for n in numbers)
-            ):
-                return f"expected {low} to {high} in this place ({shape}), found {one!r}"
-            if len(numbers) == 2 and numbers[0] > numbers[1]:
-                return f"expected a range that goes up, found {one!r}"
-    if parts[2:4] != ["*", "*"]:
-        return (
-            f"Azure ML takes days and months as `*`, whatever stands there, found {' '.join(parts[2:4])}; "
-            "a trigger of type recurrence has `month_days`"
-        )
-    return None
-
-
-def _compute(file: AzureFile, checker: Checker) -> None:
-    content = file.content
-    low, high = content.get("min_instances"), content.get("max_instances")
-    ordered(checker, content, "min_instances", low, high, "max_instances")
-    identity(file.below("identity"), checker)
-
-
-def _registry(file: AzureFile, checker: Checker) -> None:
-    places = file.content.get("replication_locations")
-    home = file.content.get("location")
-    if isinstance(places, list) and home:
-        names = [
-            str(one.get("location")).lower().replace(" ", "")
-            for one in places
-            if isinstance(one, dict)
-        ]
-        if str(home).lower().replace(" ", "") not in names:
-            message = (
-                f"{home} has to be one of `replication_locations` as well ({', '.join(names)})"
-            )
-            checker.wrong(file.content.line_of("location"), "location", message)
-
-
-def _secrets(content: Any, checker: Checker) -> None:
+def _secrets(content: Any, checker: Checker, where: str = "") -> None:
     """Find secrets that stand in a file, in variables and in credentials."""
     if isinstance(content, list):
         for one in content:
-            _secrets(one, checker)
+            _secrets(one, checker, where)
     if not isinstance(content, LocatedMapping):
         return
     given = content.get("environment_variables")
@@ -411,19 +367,16 @@ def _secrets(content: Any, checker: Checker) -> None:
             message = f"a placeholder is not closed: expected }}}} after {found[0]}"
             checker.wrong(content.line_of(key), str(key), message)
         if isinstance(value, str) and (found := _HALF.search(value)):
-            name = found[1] or found[2] or found[3]
+            name = found[found.lastindex or 0]
             if key not in _COMMANDS and not name.startswith("parent."):
                 continue  # text of another template
             message = f"expected ${{{{{name}}}}}, found {found[0]}"
             checker.wrong(content.line_of(key), str(key), message)
-        named = key in ("credentials", "ssh_settings") and isinstance(value, LocatedMapping)
-        for name in value.keys() & _CREDENTIALS if named else ():
-            if _looks_secret(str(value[name])) and not re.search(
-                r"(?i)[x*]{4}|<.*>", str(value[name])
-            ):
-                _secret(value.line_of(name), f"{key}.{name}", checker)
+        is_named = key in _CREDENTIALS or (key == "key" and where == "credentials")
+        if is_named and isinstance(value, str) and _looks_secret(value):
+            _secret(content.line_of(key), f"{where}.{key}" if where else str(key), checker)
         if key != "environment_variables":
-            _secrets(value, checker)
+            _secrets(value, checker, str(key))
 
 
 def _secret(line: int, where: str, checker: Checker) -> None:
@@ -434,7 +387,7 @@ def _secret(line: int, where: str, checker: Checker) -> None:
 def _looks_secret(text: str) -> bool:
     """Whether a value could be a secret: no number, switch, address of a vault or reference."""
     is_plain = re.fullmatch(
-        r"|true|false|[0-9.]+|\$\{.*\}|<.*>|(keyvaultref:)?https?://[^?@]*|.*\.vault\.azure\.net.*|/[^ ]*",
+        r"|true|false|[0-9.]+|\$\{.*\}|.*(<.*>|[x*]{4}).*|(?-i:[A-Z]+(_[A-Z]+)+)|(keyvaultref:)?https?://[^?@]*|.*\.vault\.azure\.net.*|/[^ ]*",
         text,
         re.IGNORECASE,
     )
@@ -453,16 +406,14 @@ _RULES: dict[str, Callable[[AzureFile, Checker], None]] = {
     "online endpoint": _endpoint,
     "kubernetes endpoint": _endpoint,
     "batch endpoint": _endpoint,
-    "schedule": _schedule,
-    "import schedule": _schedule,
-    "monitor": _schedule,
     "spark component": spark_file,
     "spark job": spark_file,
     "parallel component": parallel_file,
     "sweep job": sweep_file,
     "command job": command_file,
     "command component": command_file,
-    "amlcompute": _compute,
-    "compute instance": _compute,
-    "registry": _registry,
+    "amlcompute": compute,
+    "compute instance": compute,
+    "registry": registry,
+    "workspace": workspace,
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
 from modelyard.pipelines.azure_fields import SPARK_NEEDS
 from modelyard.pipelines.azure_fields_check import Checker
-from modelyard.pipelines.azure_files import AzureFile, defined_in, empty
+from modelyard.pipelines.azure_files import AzureFile, defined_in, empty, is_in
 from modelyard.pipelines.references import references
 from modelyard.pipelines.tasks import batches_mismatch
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
@@ -46,7 +47,7 @@ def command_script(
     if not isinstance(code, str) or found is None or content.get("additional_includes"):
         return
     folder, name = file.path.parent / code.removeprefix("file:"), found[1]
-    if "://" in code or not folder.is_dir() or name.startswith("/") or (folder / name).is_file():
+    if "://" in code or not folder.is_dir() or name.startswith("/") or is_in(folder, name):
         return
     near = did_you_mean(name, [p.relative_to(folder).as_posix() for p in folder.rglob("*.py")])
     place = f"{where}.command" if where else "command"
@@ -127,18 +128,25 @@ def spark(file: AzureFile, content: LocatedMapping, checker: Checker, where: str
                 checker.wrong(
                     line, f"{place}conf", f"`{key}` is missing, which dynamic allocation needs"
                 )
-        low, high = (given.get(key) for key in ends)
-        if isinstance(low, int) and isinstance(high, int) and low > high:
-            checker.wrong(
-                given.line_of(ends[0]),
-                f"{place}conf.{ends[0]}",
-                f"{low} is above {ends[1]}, {high}",
-            )
+        between = (ends[0], "spark.executor.instances", ends[1])
+        for smaller, larger in itertools.combinations(between, 2):
+            low, high = given.get(smaller), given.get(larger)
+            if isinstance(low, int) and isinstance(high, int) and low > high:
+                message = f"{low} is above {larger}, {high}"
+                checker.wrong(given.line_of(smaller), f"{place}conf.{smaller}", message)
+    for key in ends if not _is_dynamic(given) else ():
+        if key in given:
+            message = "it is for dynamic allocation, which is off (spark.dynamicAllocation.enabled)"
+            checker.wrong(given.line_of(key), f"{place}conf.{key}", message)
+    for key in ("py_files", "jars", "files", "archives"):
+        names = content.get(key)
+        if isinstance(names, list) and len(set(map(str, names))) < len(names):
+            checker.wrong(content.line_of(key), f"{place}{key}", "a name is there twice")
     entry = content.get("entry")
     if isinstance(entry, LocatedMapping) and "file" in entry:
         folder = file.path.parent / str(content.get("code", "."))
         name = str(entry["file"])
-        if "code" in content and folder.is_dir() and not (folder / name).is_file():
+        if "code" in content and folder.is_dir() and not is_in(folder, name):
             near = did_you_mean(name, [p.name for p in folder.glob("*.py")])
             checker.wrong(
                 entry.line_of("file"),
@@ -225,7 +233,7 @@ def script(
     folder = file.path.parent / code
     if not code or not name or not folder.is_dir() or "://" in code:
         return
-    if not (folder / name).is_file():
+    if not is_in(folder, name):
         near = did_you_mean(name, [p.name for p in folder.glob("*.py")])
         checker.wrong(
             section.line_of(key), f"{where}.{key}", f"{name} does not exist in {code}{near}"
@@ -267,7 +275,29 @@ def search(content: LocatedMapping, checker: Checker, where: str = "") -> None:
 
     way = content.get("sampling_algorithm")
     way = str(way.get("type") if isinstance(way, dict) else way).lower()
-    for name, one in section("search_space").items():
+    _space(section("search_space"), way, checker, place)
+    _policy(content, checker, place)
+    limits = section("limits")
+    trials, at_once = limits.get("max_total_trials"), limits.get("max_concurrent_trials")
+    ordered(
+        checker, limits, f"{place}limits.max_concurrent_trials", at_once, trials, "max_total_trials"
+    )
+
+
+def _policy(content: LocatedMapping, checker: Checker, place: str) -> None:
+    policy = content.get("early_termination")
+    if not isinstance(policy, LocatedMapping):
+        return
+    if (
+        policy.get("type") == "bandit"
+        and len(policy.keys() & {"slack_factor", "slack_amount"}) != 1
+    ):
+        message = "a bandit policy has either `slack_factor` or `slack_amount`"
+        checker.wrong(policy.line_of("slack_amount"), f"{place}early_termination", message)
+
+
+def _space(space: LocatedMapping, way: str, checker: Checker, place: str) -> None:
+    for name, one in space.items():
         if isinstance(one, LocatedMapping):
             kind = str(one.get("type")).lower()
             if kind not in _SAMPLED.get(way, {kind}):
@@ -282,14 +312,36 @@ def search(content: LocatedMapping, checker: Checker, where: str = "") -> None:
                 )
             if one.get("type") == "choice" and one.get("values") == []:
                 checker.wrong(one.line, f"{place}search_space.{name}", "a choice needs `values`")
-    limits, policy = section("limits"), section("early_termination")
-    trials, at_once = limits.get("max_total_trials"), limits.get("max_concurrent_trials")
-    ordered(
-        checker, limits, f"{place}limits.max_concurrent_trials", at_once, trials, "max_total_trials"
+
+
+def automl_file(file: AzureFile, checker: Checker) -> None:
+    """Check a job of AutoML."""
+    automl(file.content, checker)
+
+
+def automl(content: LocatedMapping, checker: Checker, where: str = "") -> None:
+    """Check the limits, algorithms and search space of a job or a step of AutoML."""
+    place = f"{where}." if where else ""
+
+    def section(key: str) -> LocatedMapping:
+        found = content.get(key)
+        return found if isinstance(found, LocatedMapping) else empty()
+
+    limits, training, sweep = section("limits"), section("training"), section("sweep")
+    one, all_of_them = limits.get("trial_timeout_minutes"), limits.get("timeout_minutes")
+    at = f"{place}limits.trial_timeout_minutes"
+    ordered(checker, limits, at, one, all_of_them, "timeout_minutes")
+    allowed, blocked = (
+        {str(name).lower() for name in (names if isinstance(names, list) else ())}
+        for word in ("allowed", "blocked")
+        for names in [training.get(f"{word}_training_algorithms")]
     )
-    if (
-        policy.get("type") == "bandit"
-        and len(policy.keys() & {"slack_factor", "slack_amount"}) != 1
-    ):
-        message = "a bandit policy has either `slack_factor` or `slack_amount`"
-        checker.wrong(policy.line_of("slack_amount"), f"{place}early_termination", message)
+    for name in sorted(allowed & blocked):
+        key = "blocked_training_algorithms"
+        message = f"{name} is one of `allowed_training_algorithms` as well"
+        checker.wrong(training.line_of(key), f"{place}training.{key}", message)
+    _policy(sweep, checker, f"{place}sweep.")
+    spaces = content.get("search_space")
+    for space in spaces if isinstance(spaces, list) else ():
+        if isinstance(space, LocatedMapping):
+            _space(space, "", checker, place)

@@ -94,7 +94,10 @@ def read_inline(
             if port.type not in types:
                 expected = ", ".join(sorted(types - {ANY}))
                 message = f"`{name}`: expected one of the types {expected}; found {port.type!r}"
-                problems.add(file, content[section][name].line_of("type"), message)
+                given = content[section]
+                at = given[name] if isinstance(given[name], LocatedMapping) else given
+                line = at.line_of("type") if at is not given else given.line_of(name)
+                problems.add(file, line, message)
     component = _read_command(content, file, problems, inputs, outputs)
     return component if len(problems.found) == before else None
 
@@ -286,7 +289,7 @@ def check_mode(spec: LocatedMapping, kind: str, file: Path, problems: Problems) 
     mode = spec.get("mode")
     if mode is None:
         return
-    if mode not in MODES[kind]:
+    if str(mode) not in MODES[kind]:
         expected = ", ".join(sorted(MODES[kind]))
         message = f"mode of an {kind}: expected one of {expected}; found {mode!r}"
         problems.add(file, spec.line_of("mode"), message)

@@ -82,6 +82,26 @@ class Problems:
             return None
         return content
 
+    def keys_are_text(self, content: Any, path: Path) -> bool:
+        """Note each key that Azure ML does not read as text; whether there is none."""
+        if isinstance(content, list):
+            found = [self.keys_are_text(one, path) for one in content]
+            return all(found)
+        if not isinstance(content, LocatedMapping):
+            return True
+        wrong = [
+            key
+            for key in content
+            if not isinstance(key, str)
+            or (key in content.bare and key.lower() in ("yes", "no", "on", "off"))
+        ]
+        for key in wrong:
+            read = "true or false" if isinstance(key, str) else "no text"
+            message = f'the name {key} is {read} to Azure ML; write "{key}", or another one'
+            self.add(path, content.line_of(key), message)
+        below = [self.keys_are_text(one, path) for one in content.values()]
+        return not wrong and all(below)
+
     def document(
         self, path: Path, kind: str, fields: Iterable[str] | None = None
     ) -> LocatedMapping | None:
@@ -93,7 +113,7 @@ class Problems:
             fields: that it may have; None where they are checked elsewhere.
         """
         content = self.mapping(path)
-        if content is None:
+        if content is None or not self.keys_are_text(content, path):
             return None
         if kind == "pipeline" and "create_job" in content:
             job = content["create_job"]
@@ -101,7 +121,7 @@ class Problems:
             message = f"this is a schedule, and its job is what can be run: {job}"
             self.add(path, content.line_of("create_job"), message)
             return None
-        declared = content.get("type", "command")
+        declared = str(content.get("type", "command"))
         if (
             kind == "pipeline"
             and "jobs" not in content

@@ -20,7 +20,7 @@ from modelyard.pipelines.components import (
 from modelyard.pipelines.data_assets import LOCAL, described, mapped
 from modelyard.pipelines.documents import IN_FULL, Problems, component_kind, step_kind
 from modelyard.pipelines.model import ANY, LITERAL_TYPES, Component, Port, StepOutput
-from modelyard.pipelines.references import reference, references
+from modelyard.pipelines.references import parts, reference, references
 from modelyard.pipelines.tasks import (
     TASK_SETTINGS,
     as_command,
@@ -233,7 +233,7 @@ class Level:
         """The inputs that a step reads; one that none reads needs no data."""
         own = ("jobs", "component")  # where `parent` is the step
         read = {
-            found.split(".")[2]
+            parts(found)[2]
             for node in self.jobs.values()
             if isinstance(node, dict)
             for found in references(str([node[key] for key in node if key not in own]))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelyard.errors import UsageError
-from modelyard.pipelines.azure_rules import cron_mismatch
+from modelyard.pipelines.azure_triggers import cron_mismatch
 from modelyard.project import load_project
 from modelyard.yaml_files import did_you_mean, read_yaml
 

@@ -24,7 +24,12 @@ def required_references(command: str) -> list[str]:
 def reference(binding: Any) -> list[str] | None:
     """The parts of a binding that is one reference and nothing else; None for any other value."""
     found = _REFERENCE.fullmatch(reference_text(binding))
-    return found[1].split(".") if found else None
+    return parts(found[1]) if found else None
+
+
+def parts(name: str) -> list[str]:
+    """The parts of a reference; an input of a group has a name with dots."""
+    return name.split(".", 2 if name.startswith("parent.inputs.") else -1)
 
 
 def reference_text(binding: Any) -> str:

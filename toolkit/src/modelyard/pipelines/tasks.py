@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from modelyard.pipelines.azure_fields import Fields, fields_of
+from modelyard.pipelines.azure_fields import Fields
 from modelyard.pipelines.azure_fields_check import Checker
+from modelyard.pipelines.azure_schemas import fields_of
 from modelyard.pipelines.documents import WITHOUT_EFFECT, Problems
 from modelyard.pipelines.model import LITERAL_TYPES
 from modelyard.pipelines.references import reference
@@ -129,9 +130,10 @@ def _note_executors(content: LocatedMapping, file: Path, problems: Problems) -> 
 
 def batches_mismatch(content: LocatedMapping, name: str) -> tuple[str, str] | None:
     """The field by which an input cannot be handed out in mini-batches, and why; None where it can."""
-    spec = (content.get("inputs") or {}).get(name)
+    inputs = content.get("inputs")
+    spec = inputs.get(name) if isinstance(inputs, dict) else None
     kind = spec.get("type") if isinstance(spec, dict) else None
-    if kind in LITERAL_TYPES:
+    if str(kind) in LITERAL_TYPES:
         return "input_data", f"expected data, input `{name}` is a {kind}"
     if kind not in ("uri_file", "uri_folder"):
         return None
@@ -173,11 +175,10 @@ def as_command(content: LocatedMapping, kind: str, inputs: LocatedMapping) -> Lo
 def _mini_batches(content: LocatedMapping, inputs: LocatedMapping) -> str:
     task = content["task"]
     name = (reference(content["input_data"]) or ["inputs", ""])[1]
-    declared = content.get("inputs") or {}
     modes = [
-        spec.get("mode")
-        for spec in (inputs.get(name), declared.get(name))
-        if isinstance(spec, dict)
+        section[name].get("mode")
+        for section in (inputs, content.get("inputs"))
+        if isinstance(section, dict) and isinstance(section.get(name), dict)
     ]
     mode = next((mode for mode in modes if mode is not None), "direct")
     retry = content.get("retry_settings") or {}
