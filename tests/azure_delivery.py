@@ -554,6 +554,15 @@ def retraining_is_on_new_rows_or_does_not_begin() -> None:
         third = again()
         assert third.added == 1
         assert tables[third.version]["who"].tolist() == ["a", None, None, "b"]
+        # A table as people write it is read as the contract says; what it leaves out keeps its zeros.
+        contract["columns"]["y"] = {"type": "number", "written": {"decimal": ","}}
+        (root / "conf" / "contract.yml").write_text(yaml.safe_dump(contract))
+        (root / "table.csv").write_text("x;y;who;zip\n1.5;2,5;NA;01067\n")
+        truth(service, "third", {"b-green_0": 8.0}, day=31, who="b")
+        fourth = again(data=root / "table.csv")
+        rows = tables[fourth.version]
+        assert rows[["x", "y"]].to_numpy().tolist() == [[1.5, 2.5], [10, 8]], rows
+        assert (rows["zip"].tolist(), rows["who"].tolist()) == (["01067", None], [None, "b"])
 
 
 def two_versions_are_compared_by_what_their_deployments_collected() -> None:

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from modelyard.azure import Workspace, azure_errors, or_none, storage_container
 from modelyard.console import counted
 from modelyard.contract.model import Contract, load_contract
-from modelyard.errors import CheckFailed, UsageError
+from modelyard.contract.reading import read_table
+from modelyard.data.cells import Cells, described, parse
+from modelyard.data.table import read_file
+from modelyard.errors import CheckFailed, UsageError, first_line
 from modelyard.files import digest
 from modelyard.models.assets import BEFORE, VERSION_LENGTH, exists
 from modelyard.serving.azure_collected import GROUND_TRUTH, copy_collected
@@ -72,8 +75,6 @@ def refresh(
         NothingNew: the table would be the same.
         UsageError: there is no table, or the new rows do not fit it.
     """
-    import pandas as pd
-
     contract = load_contract(root / "conf" / "contract.yml")
     now, collected = now or datetime.now(UTC), collected or workspace
     latest = _latest(workspace)
@@ -87,21 +88,16 @@ def refresh(
             raise UsageError(
                 f"{workspace.names.workspace} has no data asset {ASSET} yet; name the first table with --data"
             )
-        table = _read(base)
+        if not base.is_file():
+            raise UsageError(f"{base} does not exist; name the table that your import has written")
         known = (latest.tags or {}).get(KNOWN_UNTIL) if latest is not None else None
         since = datetime.fromisoformat(known) if known else datetime(1970, 1, 1, tzinfo=UTC)
         added, until = _joined(collected, contract, folder, since, now, say)
-        if len(added):
-            missing = [name for name in table.columns if name not in added.columns]
-            if missing:
-                say(f"not collected, so empty in the new rows: {', '.join(missing)}")
-            added = added.reindex(columns=table.columns)
-            table = pd.concat([table, added.astype(_types(table, added))], ignore_index=True)
         file = base
         if len(added):
             file = folder / "joined" / f"{base.stem}.parquet"
             file.parent.mkdir()
-            table.to_parquet(file, index=False)
+            _with_rows(base, added, contract, say).to_parquet(file, index=False)
         version = digest(file)[:VERSION_LENGTH]
         if not len(added) and (data is None or exists(workspace.client.data, ASSET, version)):
             raise NothingNew(
@@ -159,6 +155,42 @@ def _joined(
     return rows.drop(columns=[ID, KNOWN_AT]), until
 
 
+def _with_rows(
+    file: Path, added: pd.DataFrame, contract: Contract, say: Callable[[str], None]
+) -> pd.DataFrame:
+    """Read a table as the contract says and append collected rows; columns that it leaves out stay as they are."""
+    import pandas as pd
+    import pyarrow as pa
+
+    table, cells = read_table(file, contract), read_file(file).columns
+    rows = {}
+    for name in [name for name in cells if name in added]:
+        try:
+            array = pa.chunked_array([pa.array(added[name], from_pandas=True)])
+        except pa.ArrowException as error:
+            raise UsageError(f'collected rows, column "{name}": {first_line(error)}') from None
+        rows[name] = array.to_pandas()
+        if name in table:
+            parsed = parse(Cells(array, None), contract.columns[name])
+            if parsed.wrong.any():
+                found = array[int(parsed.wrong.argmax())].as_py()
+                expected = described(contract.columns[name])
+                raise UsageError(
+                    f'collected rows, column "{name}": expected {expected}, found {found!r}'
+                )
+            rows[name] = parsed.values
+    if lacking := [name for name in cells if name not in rows]:
+        say(f"not collected, so empty in the new rows: {', '.join(lacking)}")
+    whole = pd.DataFrame(
+        {
+            name: table[name] if name in table else one.array.to_pandas()
+            for name, one in cells.items()
+        }
+    )
+    more = pd.DataFrame(rows).reindex(columns=whole.columns)
+    return pd.concat([whole, more.astype(_types(whole, more))], ignore_index=True)
+
+
 def _types(table: pd.DataFrame, added: pd.DataFrame) -> dict[str, Any]:
     """Return the types of a table's columns, without those that have no place for missing values."""
     return {
@@ -166,15 +198,6 @@ def _types(table: pd.DataFrame, added: pd.DataFrame) -> dict[str, Any]:
         for name, kind in table.dtypes.items()
         if not (added[name].isna().any() and kind.kind in "iub")
     }
-
-
-def _read(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if not file.is_file():
-        raise UsageError(f"{file} does not exist; name the table that your import has written")
-    table: pd.DataFrame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-    return table
 
 
 def _latest(workspace: Workspace) -> Any:
