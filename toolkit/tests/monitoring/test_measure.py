@@ -98,11 +98,11 @@ def test_values_are_read_as_their_type(tmp_path: Path) -> None:
 
 def test_a_window_may_be_a_csv(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("a,b\n1,x\n,y\n3,\n")
-    assert read(window(path), a="integer", b="category") == {
-        "a": [1.0, None, 3.0],
-        "b": ["x", "y", None],
-    }
+    path.write_text("a,b\n1, x \n,y\n3,\nNaN,NA\n")
+    (batch,) = windows.batches(window(path), {"a": "integer", "b": "category"})
+    assert batch.columns["a"].to_pylist() == [1.0, None, 3.0, None]
+    assert batch.columns["b"].to_pylist() == ["x", "y", None, None]
+    assert not batch.wrong
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -121,6 +121,7 @@ def test_large_and_small_files_give_the_same_rows(
     ]
     whole = stored(tmp_path / "whole.parquet", x=rows)
     monkeypatch.setattr(windows, "ROWS_AT_ONCE", 9)
+    monkeypatch.setattr(windows, "FEW_ROWS", 9)
     assert (
         read(window(*files), x="number") == read(window(whole), x="number") == {"x": rows.tolist()}
     )

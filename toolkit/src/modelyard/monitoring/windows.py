@@ -22,7 +22,7 @@ from modelyard.errors import UsageError
 from modelyard.serving.collect import COLLECTED_AT
 
 if TYPE_CHECKING:
-    from modelyard.data.cells import Reading
+    from modelyard.data.cells import Cells, Reading
 
 ROWS_AT_ONCE = 1 << 17
 FILES_AHEAD = 64  # that threads read while others are summarised
@@ -261,11 +261,15 @@ def numbers(values: pa.Array) -> NDArray[Any]:
 def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:
     from modelyard.data.table import read_file
 
-    content = read_file(path).columns
-    arrays = {name: content[name].array for name in names if name in content}
-    blank = {
-        name: pc.if_else(pc.equal(pc.utf8_trim_whitespace(a), ""), None, a)
-        for name, a in arrays.items()
-    }
-    if blank:
-        yield pa.table(blank)
+    cells = read_file(path).columns
+    columns = {name: _without_gaps(cells[name]) for name in names if name in cells}
+    if columns:
+        yield pa.table(columns)
+
+
+def _without_gaps(cells: Cells) -> pa.Array:
+    """Return stripped words, null where a cell says that nothing is there, as the contract reads them."""
+    if not cells.is_text:
+        return cells.array
+    codes, words = cells.encoded
+    return words.take(pa.array(codes, mask=codes < 0))
