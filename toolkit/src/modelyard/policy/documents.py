@@ -28,8 +28,8 @@ class Documents:
     def project(self) -> LocatedMapping:
         """conf/project.yml."""
         found = self._mapping("conf/project.yml", "tags", "environments")
-        for name in (environments := found.get("environments") or {}):
-            self._parts("conf/project.yml", environments, name)
+        if environments := found.get("environments"):
+            self._parts("conf/project.yml", environments, *environments)
         return found
 
     @cached_property
