@@ -208,6 +208,36 @@ def test_a_principal_is_a_guid(tmp_path: Path, who: str, refused: bool) -> None:
     assert bool([f for f in said if "object id, a GUID" in f.what]) is refused
 
 
+TYPE, ROLE = "    principalType: 'ServicePrincipal'\n", f"'/roleDefinitions/{GUID}'"
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({}, ""),
+        ({"  scope: who\n": ""}, "and its scope is another"),
+        ({TYPE: ""}, "which Azure does not find at once"),
+        ({"'ServicePrincipal'": "'Group'"}, "which Azure does not find at once"),
+        ({ROLE: ROLE.replace("b160", "b16")}, "does not end with the id of a role"),
+        ({"group string\n": "group string\n\nTWICE"}, "it is defined twice"),
+    ],
+)
+def test_an_assignment_is_one_that_azure_makes_where_its_name_says(
+    tmp_path: Path, given: dict[str, str], refused: str
+) -> None:
+    text = ASSIGNED.replace("NAME", "who.id, who.identity.principalId")
+    text = text.replace("WHO", "who.identity.principalId").replace("'r'", ROLE)
+    text = text.replace("04-01' = {\n", "04-01' = {\n  scope: who\n")
+    text = text.replace("  properties: {\n", f"  properties: {{\n{TYPE}")
+    again = text[text.index("resource a ") :].replace("resource a ", "resource b ")
+    for old, new in given.items():
+        assert old in text
+        text = text.replace(old, new.replace("TWICE", again))
+    said = [f.what for f in found(tmp_path, text, "param group = 'g'\n")]
+    assert bool(said) is bool(refused), said
+    assert all(refused in what for what in said)
+
+
 TAGGED = """param tags object
 
 resource a 'TYPE' = {

@@ -187,6 +187,17 @@ def _assignment(one: Planned) -> Found:
     if is_expression(who) and who[1:-1] not in called:
         remedy = "write guid(…, the principal's id, …): Azure refuses another principal under the same name"
         yield "principal", "its name does not hold its principal", remedy
+    if is_expression(who) and one.given("properties.principalType") != "ServicePrincipal":
+        what = "its principal is an identity of this deployment, which Azure does not find at once"
+        yield "principal", what, "write principalType: 'ServicePrincipal'"
+    named = re.match(r"\[guid\('([^']+/providers/[^']+)'", called)
+    if named and f"'{named[1]}'" not in one.id.partition("guid(")[0]:
+        what = f"its name is for {named[1].rpartition('/')[2]}, and its scope is another"
+        yield (
+            "scope",
+            what,
+            "write the scope that its name begins with: without one it is the group",
+        )
 
 
 def _among(one: Planned, everything: Sequence[Planned]) -> Found:

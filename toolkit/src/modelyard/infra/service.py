@@ -68,7 +68,7 @@ def check(one: Planned, everything: Sequence[Planned]) -> Iterator[tuple[str, st
 def _twice(one: Planned, everything: Sequence[Planned]) -> Iterator[tuple[str, str]]:
     # The tags of a group are written where the budget is, and by an administrator with all others.
     same = [other for other in everything if other.id.lower() == one.id.lower()]
-    if len(same) > 1 and not is_expression(one.id) and one.kind != TAGS:
+    if len(same) > 1 and "[unknown]" not in one.id and one.kind != TAGS:
         remedy = "take what is twice out of the list that it is made of, or give the other one a name of its own"
         yield "it is defined twice, which Azure refuses in one template", remedy
 
