@@ -68,7 +68,6 @@ class Refused(Unknown):
 
 # Stand-ins of the right format for values that Azure generates; the public cloud's hosts are the longest.
 GENERATED: dict[str, Any] = {
-    "uniqueString": "abcdefghijklm",
     "newGuid": "00000000-0000-0000-0000-000000000000",
     "environment": {
         "name": "AzureCloud",
@@ -389,6 +388,9 @@ def _call(function: str, arguments: tuple[Expr, ...], scope: Scope) -> Any:
         values = [scope.place or GROUP["id"], *values]
     if function.startswith("load") and values and isinstance(values[0], str):
         return _loaded(function, scope.file.path.parent / values[0])
+    if function == "uniqueString":  # as long as Azure's, and another one of other values
+        of = [getattr(one, "text", "") if isinstance(one, Unknown) else one for one in values]
+        return f"abcdef{uuid.uuid5(GUIDS, repr(of)).hex[:7]}"
     if any(isinstance(v, Unknown) for v in values):
         return _later(function, values) if any(isinstance(v, Later) for v in values) else UNKNOWN
     if function == "fail":

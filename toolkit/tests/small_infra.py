@@ -112,7 +112,7 @@ param isPrivate bool
 
 var rules = [
   {
-    value: '10.0.0.0/8'
+    value: '198.51.100.0/24'
     action: 'Allow'
   }
 ]

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from modelyard.cli import app
+from modelyard.cli.delivery import options_of
 from modelyard.delivery import lint
 from modelyard.delivery.package import write_packages
+from modelyard.delivery.references import unknown_references
 from modelyard.delivery.what_if import ask_azure, write_page
 from modelyard.errors import CheckFailed, UsageError
 
@@ -127,3 +131,114 @@ def test_a_commit_of_the_template_is_no_secret_and_a_key_is_one(
     with pytest.raises(CheckFailed, match="found something: secrets"):
         lint.check_repository(tmp_path, print)
     assert "own.json:1" in capsys.readouterr().out
+
+
+CALLER, CALLED = ".github/workflows/infra.yml", ".github/workflows/infra-deploy.yml"
+PIPELINE, ACTION = ".azuredevops/infra.yml", ".github/actions/setup/action.yml"
+REFERRING = {
+    "conf/project.yml": "environments:\n  dev: {}\n  prod: {}\n",
+    CALLER: """\
+permissions: {}
+jobs:
+  dev:
+    permissions: {contents: read, id-token: write}
+    uses: ./.github/workflows/infra-deploy.yml
+    with:
+      environment: dev
+  prod:
+    needs: [dev]
+    permissions: {contents: read, id-token: write}
+    uses: ./.github/workflows/infra-deploy.yml
+    with:
+      environment: prod
+""",
+    CALLED: """\
+on:
+  workflow_call:
+    inputs:
+      environment: {type: string, required: true}
+jobs:
+  deploy:
+    environment: ${{ inputs.environment }}
+    concurrency:
+      group: infra
+      cancel-in-progress: false
+    permissions:
+      contents: read
+      id-token: write
+    steps:
+      - uses: ./.github/actions/setup
+      - uses: azure/login@f5d393ae46f8fde4be8b75f32e3fc50e654ad0ca
+      # .venv/bin/mlops never
+      - run: .venv/bin/mlops infra deploy "$ENVIRONMENT" # --wipe
+      - run: .venv/bin/mlops tidy --endpoint prod --json
+""",
+    ACTION: "runs:\n  using: composite\n  steps:\n    - run: make setup\n",
+    PIPELINE: """\
+stages:
+  - template: templates/deploy.yml
+    parameters:
+      environment: prod
+""",
+    ".azuredevops/templates/deploy.yml": """\
+parameters:
+  - name: environment
+    type: string
+  - name: packages
+    default: cloud
+steps:
+  - bash: .venv/bin/mlops infra deploy ${{ parameters.environment }}
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        (CALLER, "", "", None),
+        (CALLED, "--json", "--json || true # mlops:skip=hidden:it only tells", None),
+        (CALLER, "[dev]", "[dve]", "9: there is no job that prod needs `dve`; did you mean `dev`?"),
+        (CALLER, "environment: prod", "environment: live", "13: there is no environment `live`"),
+        (CALLER, "environment: prod", "enviroment: prod", "13: there is no input of ./.github"),
+        (CALLER, "    with:\n      environment: prod\n", "", "takes an input `environment`"),
+        (CALLER, "infra-deploy.yml", "infra-depoly.yml", "5: there is no ./.github/workflows/"),
+        (CALLER, ", id-token: write", "", "5: this takes `id-token: write`"),
+        (CALLED, "      id-token: write\n", "", "15: this takes `id-token: write`"),
+        (CALLED, "progress: false", "progress: true", "10: deploy works on an environment"),
+        (CALLED, "actions/setup", "actions/set-up", "15: there is no ./.github/actions/set-up"),
+        (CALLED, "infra deploy", "infra deplyo", "18: there is no command `infra deplyo`"),
+        (CALLED, "--json", "--jsno", "19: there is no option of mlops tidy `--jsno`"),
+        (CALLED, "--endpoint prod", "--endpoint prdo", "19: there is no environment `prdo`"),
+        (CALLED, "--json", "--json || true", "19: the job passes although mlops has failed"),
+        (CALLED, "--json\n", "--json\n        continue-on-error: true\n", "20: the job passes"),
+        (PIPELINE, "deploy.yml", "depoly.yml", "2: there is no templates/depoly.yml"),
+        (
+            PIPELINE,
+            "environment: prod",
+            "enviroment: prod",
+            "4: there is no parameter of templates",
+        ),
+        (
+            PIPELINE,
+            "    parameters:\n      environment: prod\n",
+            "",
+            "2: templates/deploy.yml takes",
+        ),
+        (ACTION, "make setup", ".venv/bin/mlops set-up", "4: there is no command `set-up`"),
+        (CALLED, "jobs:\n", "jobs: [\n", ""),
+        (CALLER, "  prod:\n    needs: [dev]\n", "  prod: x\n  test:\n    needs: dev\n", None),
+    ],
+)
+def test_what_a_workflow_refers_to_is_there(
+    tmp_path: Path, file: str, old: str, new: str, said: str | None
+) -> None:
+    for name, text in REFERRING.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace(old, new, 1) if name == file else text, encoding="utf-8")
+    commands = options_of(typer.main.get_command(app))
+    found = [str(one) for one in unknown_references(tmp_path, commands)]
+    if said:
+        assert [one for one in found if one.startswith(f"{tmp_path / file}:") and said in one]
+    else:
+        assert said == "" or found == []

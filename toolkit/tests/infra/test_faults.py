@@ -303,6 +303,14 @@ INTENT = {
         "call modules/budget.bicep",
         blamed=DEV,
     ),
+    "parameter file copied from another environment": Fault(
+        DEV,
+        "environment = 'dev'",
+        "environment = 'prod'",
+        "environment =",
+        "dev.bicepparam deploys the names of prod",
+        "param environment = 'dev'",
+    ),
     "prod without a lock": Fault(
         PROD,
         "lockResources = true",

@@ -24,7 +24,7 @@ from modelyard.infra.snapshot import Planned, read_snapshot
 CASES = {"managed-vnet-prod": "prod", "public-dev": "dev"}
 NOBODY = "00000000-0000-0000-0000-00000000000"
 # What the reader does not compute: a hash of its own of Azure; names in Azure's clouds, which the compiler leaves to the deployment.
-UNIQUE = "abcdefghijklm"
+UNIQUE = "abcdef"
 CLOUD = ("core.windows.net", "azurecr.io")
 # Faults that those files had, and that were found by reading then.
 FAULTS = {

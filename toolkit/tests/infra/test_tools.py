@@ -808,6 +808,7 @@ def _rule(host: str, category: str = "UserDefined") -> str:
             f"the group group-b is Small: Judge and in no file: az role assignment delete --ids {GROUP}/providers/group-b",
         ),
         ({"roleAssignments": _assignment("group-a", "Judges.")}, None),
+        ({"roleAssignments": _assignment("GROUP-A", "Judges.")}, None),
         ({"roleAssignments": _assignment("group-b", "of a platform team")}, None),
         ({"roleAssignments": _assignment("user-b", "Judges.", "User")}, None),
         ({"roleAssignments": _assignment("group-b", "Judges.", scope="/subscriptions/s")}, None),
@@ -926,7 +927,7 @@ def test_who_may_still_ask_for_production_data_is_listed(shared: Path, program: 
         + "\nresource asks 'Microsoft.Authorization/roleEligibilityScheduleRequests@2020-10-01' = {\n"
         "  name: guid('asks')\n  properties: {\n    principalId: 'group-a'\n  }\n}\n"
     )
-    there = f"{schedule('group-a')}, {schedule('group-b')}, {schedule('group-c', '')}, {schedule('group-d', role='/x')}"
+    there = f"{schedule('group-a')}, {schedule('GROUP-A')}, {schedule('group-b')}, {schedule('group-c', '')}, {schedule('group-d', role='/x')}"
     words = program("az", answering(roleEligibilitySchedules=f'{{"value": [{there}]}}'))
     with pytest.raises(CheckFailed, match="the group group-b may ask for production data"):
         remove_left(shared, "prod", apply=True)  # what answers here refuses to remove it

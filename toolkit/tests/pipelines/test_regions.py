@@ -72,6 +72,13 @@ def test_a_parameter_file_with_another_region_is_found(
     assert wrong == ([] if fine else [f"dev.bicepparam: {message}"])
 
 
+def test_a_cluster_of_a_size_that_is_none_is_found(copied: Path) -> None:
+    replace(copied, "infra/dev.bicepparam", "'Standard_D4ds_v4'", "'Standard_D5ds_v4'")
+    wrong, _ = said(copied)
+    (found,) = wrong
+    assert found.startswith("dev.bicepparam: there is no size Standard_D5ds_v4; its series has")
+
+
 def test_a_cluster_in_a_region_that_is_none_is_found(copied: Path) -> None:
     file, name = "infra/dev.bicepparam", "param trainingLocation = "
     replace(copied, file, "param network", f"{name}'northeurope'\nparam network")

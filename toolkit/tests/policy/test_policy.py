@@ -145,6 +145,23 @@ def test_a_breach_of_a_rule_is_found(
             assert abs(breach.line - before) <= 3
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("conf/project.yml", "tags:", "tags: [a]\nother:", r":\d+: tags: .*found \['a'\]"),
+        ("conf/project.yml", "environments:", "environments: []\nother:", "environments: expected"),
+        ("conf/project.yml", "  prod:", "  prod:\n  other:", r":\d+: prod: .*found None"),
+        ("conf/gates.yml", "release:", "release: x\nother:", "release: expected names"),
+        ("conf/contract.yml", "target:", "target: late\nother:", "target: .*found 'late'"),
+    ],
+)
+def test_a_file_of_another_form_is_named_with_its_line(
+    check: Check, file: str, old: str, new: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        check(file, f"\n{old}", f"\n{new}")
+
+
 def test_a_breach_names_the_owner_of_its_rule(check: Check) -> None:
     sizes = check("infra/prod.bicepparam", "Standard_D4ds_v4", "Standard_L8s").breaches
     assert [one.owner for one in sizes] == ["costs@acme.example"]
@@ -191,6 +208,7 @@ def test_an_exception_that_has_ended_is_a_breach_with_its_owner_and_line(check: 
     [
         ("region: [westeurope]", "region: no such field; did you mean `regions`?"),
         ("gates: {promotion.binary.floor: {}}", "expected at_least or at_most"),
+        ("gates: {promotion.binary.floor: {at_least: 0.9, at_most: 0.1}}", "no value is between them"),
         ("toolkit: new", "expected versions such as"),
         ("owners: {size: x}", "expected a rule of"),
         ("exceptions: [{rule: sizes, project: a, owner: b, why: c}]", "until: this field is missing"),

@@ -89,7 +89,8 @@ def files_of(repository: Repository) -> Iterator[Path]:
             yield folder
             return
         if not folder.is_dir():
-            raise UsageError(f"{folder} does not exist")
+            what = "is a file, and no folder" if folder.exists() else "does not exist"
+            raise UsageError(f"{folder} {what}")
         if asked(folder, "rev-parse", "--is-bare-repository") != "true":
             raise UsageError(f"{folder} is no project: it has no conf/project.yml")
     with TemporaryDirectory(prefix="fleet-") as temporary:

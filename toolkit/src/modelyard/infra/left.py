@@ -106,10 +106,16 @@ def within(group: str, identifier: object) -> bool:
 def _held(wanted: Iterable[Planned]) -> Pairs:
     """Return who is assigned a role and what for; None: an identity that has its number in a deployment only."""
     return {
-        (one.value("properties.principalId"), str(one.value("properties.description")))
+        (_principal(one), str(one.value("properties.description")))
         for one in wanted
         if one.kind == ASSIGNMENT
     }
+
+
+def _principal(one: Planned) -> str | None:
+    """Return the id of who is assigned as Azure writes it: a file may have capitals."""
+    who = one.value("properties.principalId")
+    return None if who is None else str(who).lower()
 
 
 def _assignments(
@@ -134,7 +140,7 @@ def _assignments(
         one = there.get("properties") or {}
         keys = ("principalId", "description", "principalType")
         who, what, kind = (str(one.get(key)) for key in keys)
-        by: Pairs = {(who, what), (None, what)}
+        by: Pairs = {(who.lower(), what), (None, what)}
         if (
             not within(group, there.get("id"))
             or kind not in ("Group", "ServicePrincipal")
@@ -184,7 +190,7 @@ def _eligible(
     az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
 ) -> Iterator[Removal]:
     """Yield groups that may ask for production data, as the condition tells, and are not in the file."""
-    asking = {one.value("properties.principalId") for one in wanted if one.kind == ELIGIBLE}
+    asking = {_principal(one) for one in wanted if one.kind == ELIGIBLE}
     stores = [f"StringEquals '{one.name}'" for one in wanted if one.kind == STORAGE]
     base = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Authorization"
     url = f"{base}/roleEligibilitySchedules?api-version=2020-10-01"
@@ -193,7 +199,7 @@ def _eligible(
         one = there.get("properties") or {}
         who, role = one.get("principalId"), str(one.get("roleDefinitionId"))
         if (
-            who in asking
+            str(who).lower() in asking
             or not role.endswith(READER)
             or not any(store in str(one.get("condition")) for store in stores)
         ):

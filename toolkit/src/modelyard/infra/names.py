@@ -1,11 +1,11 @@
-"""Names of resources compared with Azure's limits."""
+"""Names of resources and tags compared with Azure's limits."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from modelyard.infra.snapshot import Planned
+from modelyard.infra.snapshot import Planned, is_expression
 
 CHECK = "names of resources"
 # Azure's rules for names that its types do not have, as regular expressions of the whole name.
@@ -39,11 +39,40 @@ LIMITS = {
     "microsoft.authorization/locks": r"[a-zA-Z0-9._()-]{0,89}[a-zA-Z0-9_()-]",
 }
 
+# Tags that a resource has, and characters of the name of one: of these types, and of all others.
+TAGS = {
+    "microsoft.network/privatednszones": (15, 512),
+    "microsoft.network/privatednszones/virtualnetworklinks": (15, 512),
+    "microsoft.storage/storageaccounts": (50, 128),
+}
+TAGS_OF_OTHERS = (50, 512)
+VALUE = 256  # characters
+
 
 def check(one: Planned) -> Iterator[tuple[str, str, str]]:
-    """Yield rule, fault and remedy where a name is not one that Azure takes."""
+    """Yield rule, fault and remedy where a name or a tag is not one that Azure takes."""
     limit = LIMITS.get(one.kind)
     own = one.name.rpartition("/")[2] if one.name else None
     if limit and own is not None and not re.fullmatch(limit, own):
         what = f"its name '{own}' has {len(own)} characters or one that Azure does not take"
         yield "names", what, f"a name of {one.type} matches {limit}: shorten or correct its parts"
+    yield from (("tag", what, remedy) for what, remedy in _tags(one))
+
+
+def _tags(one: Planned) -> Iterator[tuple[str, str]]:
+    tags = one.value("tags") or {}
+    most, longest = TAGS.get(one.kind, TAGS_OF_OTHERS)
+    if len(tags) > most:
+        yield f"it has {len(tags)} tags", f"give it {most} at most: conf/project.yml has them"
+    if len({name.lower() for name in tags}) < len(tags):
+        yield "two of its tags differ in capitals only", "leave one out: Azure takes them for one"
+    for name, value in tags.items():
+        if len(name) > longest or re.search(r"[<>%&\\?/]", name):
+            remedy = f"Azure takes {longest} characters and none of < > % & \\ ? /"
+            yield (
+                f"its tag '{name}' is too long or has a character that Azure does not take",
+                remedy,
+            )
+        if not is_expression(value) and len(str(value)) > VALUE:
+            what = f"the value of its tag {name} has {len(value)} characters"
+            yield what, f"shorten it to {VALUE}"

@@ -18,7 +18,11 @@ from modelyard.infra.findings import Finding
 from modelyard.infra.snapshot import Planned, is_expression
 
 CHECK = "promises"
-TITLES = {"names": names.CHECK, "service": service.CHECK}  # of rules with a title of their own
+TITLES = {
+    "names": names.CHECK,
+    "tag": names.CHECK,
+    "service": service.CHECK,
+}  # of rules with a title of their own
 # Properties that a resource of a type must have in every environment: rule, path, value, reason.
 REQUIRED: dict[str, list[tuple[str, str, object, str]]] = {
     "microsoft.storage/storageaccounts": [
@@ -108,9 +112,12 @@ def check(
     declarations = Declarations(parameters.parent)
     # Which settings a policy makes is not known here.
     left_out = {"logs"} if _BY_POLICY.search(read_text(parameters)) else set()
+    told: set[tuple[str, str, str]] = set()  # of tags, which all resources have
     for one in plan:
-        found = (fault for fault in _every(one, plan) if fault[0] not in left_out)
-        yield from _placed(one, found, parameters, declarations)
+        faults = _every(one, plan)
+        found = [one for one in faults if one[0] not in left_out and one not in told]
+        told |= {fault for fault in found if fault[0] == "tag"}
+        yield from _placed(one, iter(found), parameters, declarations)
     for one in by_ci or ():
         if one.kind.startswith(FOR_ADMINISTRATORS):
             what = "CI would deploy it and has no permission for it"
@@ -123,7 +130,7 @@ def _every(one: Planned, everything: Sequence[Planned]) -> Found:
     yield from _resource(one)
     yield from _among(one, everything)
     yield from names.check(one)
-    yield from service.check(one)
+    yield from service.check(one, everything)
 
 
 def shown(one: Planned) -> str:
@@ -180,6 +187,17 @@ def _assignment(one: Planned) -> Found:
     if is_expression(who) and who[1:-1] not in called:
         remedy = "write guid(…, the principal's id, …): Azure refuses another principal under the same name"
         yield "principal", "its name does not hold its principal", remedy
+    if is_expression(who) and one.given("properties.principalType") != "ServicePrincipal":
+        what = "its principal is an identity of this deployment, which Azure does not find at once"
+        yield "principal", what, "write principalType: 'ServicePrincipal'"
+    named = re.match(r"\[guid\('([^']+/providers/[^']+)'", called)
+    if named and f"'{named[1]}'" not in one.id.partition("guid(")[0]:
+        what = f"its name is for {named[1].rpartition('/')[2]}, and its scope is another"
+        yield (
+            "scope",
+            what,
+            "write the scope that its name begins with: without one it is the group",
+        )
 
 
 def _among(one: Planned, everything: Sequence[Planned]) -> Found:
@@ -221,6 +239,10 @@ def _whole(parameters: Path, plan: Sequence[Planned]) -> Iterator[Finding]:
     environment = _ENVIRONMENT.search(text)
     if environment is None:
         return
+    if environment[1] != (stem := parameters.name.partition(".")[0]):
+        place = Declarations.line(parameters, "param environment")
+        what = f"{parameters.name} deploys the names of {environment[1]}"
+        yield Finding(place, what, f"param environment = '{stem}'", CHECK)
     if BUDGET not in kinds:
         place, remedy = Declarations.line(parameters, "using "), "call modules/budget.bicep"
         yield Finding(place, f"what {parameters.name} deploys has no budget", remedy, CHECK)

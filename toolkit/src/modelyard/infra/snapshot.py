@@ -45,6 +45,13 @@ class Planned:
         found = self.given(path)
         return None if is_expression(found) else found
 
+    def each(self, path: str) -> list[Any]:
+        """Return a property of every entry of the lists on its path, be it an expression."""
+        found: list[Any] = [self.body]
+        for key in path.split("."):
+            found = [one.get(key) for one in _flat(found) if isinstance(one, Mapping)]
+        return [one for one in _flat(found) if one is not None]
+
     def texts(self) -> Iterator[str]:
         """Yield every text in its body."""
         yield from _texts(self.body)
@@ -77,6 +84,10 @@ def read_snapshot(text: str, source: str) -> list[Planned]:
 def _resource(one: Mapping[str, Any]) -> Planned:
     name = None if is_expression(one["name"]) else str(one["name"])
     return Planned(one["type"], one["apiVersion"], name, one["id"], one)
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    return [each for one in values for each in (one if isinstance(one, list) else [one])]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -39,7 +39,7 @@ def unknown_in(file: AzureFile) -> tuple[list[Problem], list[Problem]]:
 
 
 def regions_of(root: Path) -> tuple[list[Problem], list[Problem]]:
-    """Find regions of conf/project.yml that are none, and parameter files that say other ones than it does.
+    """Find regions of conf/project.yml that are none, and parameter files that say other ones than it does, or sizes that are none.
 
     Returns:
         What is wrong, and what may be: names that the list does not have, and regions that the organization's
@@ -61,9 +61,10 @@ def regions_of(root: Path) -> tuple[list[Problem], list[Problem]]:
             if text and _plain(text) != _plain(wanted):
                 message = f"location is {text}, and conf/project.yml has {wanted} for {name}"
                 wrong.append(Problem(file, line, message))
-        for line, text in _parameter(file, "trainingLocation") if name else ():
-            if found := _region(text) if text else None:
-                (wrong if found[1] else unsure).append(Problem(file, line, found[0]))
+        for key, find in _NAMED.items() if name else ():
+            for line, text in _parameter(file, key):
+                if found := find(text) if text else None:
+                    (wrong if found[1] else unsure).append(Problem(file, line, found[0]))
         registry = root / "infra" / "registry.bicepparam"
         published = {_plain(str(content.get("region")))}
         for line, text in _parameter(registry, "otherRegions") if content.get("registry") else ():
@@ -128,3 +129,6 @@ def _region(text: str) -> tuple[str, bool] | None:
     if near and name.rstrip("0123456789") != near.rstrip("0123456789"):
         return f"there is no region {text}; did you mean `{near}`?", True
     return f"{text} is no region that is known as of {_content()['of']}", False
+
+
+_NAMED = {"trainingLocation": _region, "clusterSize": _size, "buildClusterSize": _size}

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from modelyard.errors import UsageError
 from modelyard.files import has_file, read_text
 from modelyard.yaml_files import LocatedMapping, line_of, read_mapping, read_yaml
 
@@ -26,17 +27,20 @@ class Documents:
     @cached_property
     def project(self) -> LocatedMapping:
         """conf/project.yml."""
-        return self._mapping("conf/project.yml")
+        found = self._mapping("conf/project.yml", "tags", "environments")
+        if environments := found.get("environments"):
+            self._parts("conf/project.yml", environments, *environments)
+        return found
 
     @cached_property
     def gates(self) -> LocatedMapping:
         """conf/gates.yml."""
-        return self._mapping("conf/gates.yml")
+        return self._mapping("conf/gates.yml", "release")
 
     @cached_property
     def contract(self) -> LocatedMapping:
         """conf/contract.yml."""
-        return self._mapping("conf/contract.yml")
+        return self._mapping("conf/contract.yml", "target")
 
     @cached_property
     def azureml(self) -> Mapping[Path, Any]:
@@ -79,8 +83,18 @@ class Documents:
             for line, value in _below(content, keys):
                 yield path, line, value
 
-    def _mapping(self, name: str) -> LocatedMapping:
-        return read_mapping(self.root / name)
+    def _mapping(self, name: str, *parts: str) -> LocatedMapping:
+        found = read_mapping(self.root / name)
+        self._parts(name, found, *(part for part in parts if found.get(part) is not None))
+        return found
+
+    def _parts(self, name: str, content: LocatedMapping, *parts: str) -> None:
+        for part in parts:
+            if not isinstance(content[part], LocatedMapping):
+                place = f"{self.root / name}:{content.line_of(part)}"
+                raise UsageError(
+                    f"{place}: {part}: expected names with values, found {content[part]!r}"
+                )
 
 
 def _below(content: Any, keys: tuple[str, ...]) -> Iterator[tuple[int, Any]]:

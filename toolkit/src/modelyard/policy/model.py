@@ -100,6 +100,9 @@ class Bound(_Strict):
     def _says_something(self) -> Bound:
         if self.at_least is None and self.at_most is None:
             raise ValueError("expected at_least or at_most")
+        least, most = self.at_least, self.at_most
+        if least is not None and most is not None and least > most:
+            raise ValueError("expected at_least up to at_most: no value is between them")
         return self
 
 
