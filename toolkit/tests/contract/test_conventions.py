@@ -22,7 +22,7 @@ from modelyard.data.numbers import Written
 from modelyard.data.stream import open_stream
 from modelyard.data.table import read_file
 from modelyard.errors import UsageError
-from modelyard.monitoring.windows import canonical
+from modelyard.monitoring.windows import Window, batches, canonical
 from modelyard.scoring.rows import check_types
 from modelyard.serving import payload
 
@@ -591,6 +591,24 @@ def test_a_code_apart_from_all_others_is_asked_about(tmp_path, cells):
     guess = inferred(tmp_path, {"c": cells})
     assert guess.contract.columns["c"].missing == ()
     assert f"{cells[-1]} in " in guess.profiles["c"].notes[0]
+
+
+def test_a_word_for_missing_is_a_value_where_that_is_said(tmp_path):
+    inferred(tmp_path, {"c": ["NA", "DE", "", "FR", "NA"]})
+    table = read_file(tmp_path / "table.csv")
+    guess = infer.infer(infer.with_values(table, ["c=NA"]), "target")
+    assert values(tmp_path, guess)[:5] == ["NA", "DE", None, "FR", "NA"]
+    rule = guess.contract.columns["c"]
+    window = Window((str(tmp_path / "table.csv"),))
+    (batch,) = batches(window, {"c": rule.type}, {"c": rule})
+    assert batch.columns["c"].to_pylist()[:5] == ["NA", "DE", None, "FR", "NA"]
+    (batch,) = batches(window, {"c": rule.type})
+    assert batch.columns["c"].to_pylist()[:5] == [None, "DE", None, "FR", None]
+    for wrong in ("c=None", "d=NA", "NA"):
+        with pytest.raises(UsageError, match=f"--not-missing {wrong}: expected COLUMN=WORD"):
+            infer.with_values(table, [wrong])
+    with pytest.raises(ValueError, match="'DE' is a value anyway"):
+        Reading(type="category", not_missing=("DE",))
 
 
 def test_a_target_keeps_its_values(tmp_path):

@@ -47,6 +47,13 @@ def contract(
             help="How a column writes dates, as of strptime; repeat it for further columns.",
         ),
     ] = None,
+    not_missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=WORD",
+            help="A word such as None or NA that is a value of a column; repeat it for further ones.",
+        ),
+    ] = None,
     decimal: Annotated[
         Literal[".", ","] | None,
         typer.Option(help="The decimal sign, where 1.678 could be 1.678 or 1678."),
@@ -73,6 +80,7 @@ def contract(
         positive=positive,
         kind=kind,
         date_formats=date_format or (),
+        not_missing=not_missing or (),
         decimal=decimal,
         time_zone=time_zone,
         force=force,

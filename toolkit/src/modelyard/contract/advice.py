@@ -40,11 +40,13 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
         )
     is_word = kind in ("category", "text", "boolean")  # "none" of a number may be 0
     if gaps := [gap for gap in cells.gaps if is_word or gap in ("none", "None")]:
-        said.append(f"{', '.join(gaps)} read as missing: if a value, write another word")
+        said.append(
+            f'{", ".join(gaps)} read as missing: if a value, --not-missing "{profile.name}={gaps[0]}"'
+        )
     if kind == "category" and profile.role == "feature":
         said += [
             f'"{word}" is a category: if it stands for missing, list it under missing'
-            for word in stand_ins(sorted(profile.counts.index))
+            for word in stand_ins(sorted({*profile.counts.index} - {*profile.reading.not_missing}))
             if not re.fullmatch("[A-Z]{2}", word)  # ND and NV are states
         ]
     if kind in ("category", "text") and cells.is_text and len(bad := _like(cells, SPOILT)):
@@ -136,7 +138,7 @@ def doubts(
     if target.type != "number" and (gaps := columns[target.name].gaps):
         said.append(
             f"{', '.join(gaps)} in {target.name} is read as missing, and its rows are left out: if it is a class, "
-            "write another word."
+            f'--not-missing "{target.name}={gaps[0]}" says so.'
         )
     if target.type in ("number", "integer"):
         low, middle, high = target.values.quantile([0.05, 0.5, 0.95])
@@ -169,7 +171,7 @@ def doubts(
     if nameless:
         said.append(f"a column without a name is called by its place: {listed(nameless)}.")
     if target.type in ("category", "text"):
-        for name in stand_ins(sorted(target.counts.index)):
+        for name in stand_ins(sorted({*target.counts.index} - {*target.reading.not_missing})):
             said.append(
                 f'the class "{name}" has {counted(target.counts[name], "row")}: if it stands for a missing value, write '
                 f'`missing: ["{name}"]` for {target.name} in the contract, and leave it out of the classes.'

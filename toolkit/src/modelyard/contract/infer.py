@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -71,6 +71,7 @@ def write_contract(
     positive: str | None = None,
     kind: Kind | None = None,
     date_formats: Sequence[str] = (),
+    not_missing: Sequence[str] = (),
     decimal: Sign | None = None,
     time_zone: str | None = None,
     force: bool = False,
@@ -88,6 +89,7 @@ def write_contract(
         positive: class to find in a binary problem.
         kind: of problem, where the guess would be wrong.
         date_formats: how columns write dates, each as COLUMN=FORMAT.
+        not_missing: words that are values and stand for no missing one, each as COLUMN=WORD.
         decimal: decimal sign of numbers that could be read in two ways.
         time_zone: of times without an offset.
         force: replace a contract that a person edited.
@@ -104,7 +106,7 @@ def write_contract(
             check_zone(time_zone)
         except ValueError as error:
             raise UsageError(f"--time-zone {time_zone}: {error}.") from None
-    table = read_file(data)
+    table = with_values(read_file(data), not_missing)
     names = names_in(sensitive, table.columns)
     inference = infer(
         table,
@@ -219,6 +221,25 @@ def formats_in(given: Sequence[str], table: Table) -> dict[str, str]:
         except ValueError as error:
             raise UsageError(f"--date-format {one}: {error}.") from None
     return found
+
+
+def with_values(table: Table, given: Sequence[str]) -> Table:
+    """Take words of columns for values, each given as COLUMN=WORD.
+
+    Raises:
+        UsageError: no column has the name, or its words do not have the word.
+    """
+    columns = dict(table.columns)
+    for one in given:
+        name, _, word = one.rpartition("=")
+        gaps = columns[name].gaps if name in columns else []
+        if word not in gaps:
+            read = f"; {name} has {', '.join(gaps)}" if gaps else did_you_mean(name, columns)
+            raise UsageError(
+                f"--not-missing {one}: expected COLUMN=WORD, a word of a CSV that is read as missing{read}."
+            )
+        columns[name] = replace(columns[name], values=columns[name].values | {word})
+    return replace(table, columns=columns)
 
 
 def names_in(listed: str, columns: Any) -> list[str]:

@@ -217,6 +217,8 @@ def _profile(
         return profile
     if given is not None:
         reading = Reading(type="datetime", format=given)
+    elif cells.values:
+        reading = Reading(type="text", not_missing=tuple(sorted(cells.values)))
     elif cells.is_text:
         reading = _of_words(name, cells, numbers, notes, day_first=day_first)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -47,6 +47,7 @@ MISSING = frozenset(
     | {"-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND", "NaT", "\\N", "(null)", "<NULL>"}
     | INFINITE
 )
+GAPS = MISSING - INFINITE - {""}  # words that may be values
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "y", "t", "on", "1", "1.0"), True),
     **dict.fromkeys(("false", "no", "n", "f", "off", "0", "0.0"), False),
@@ -76,6 +77,7 @@ class Reading(BaseModel):
         zone: of datetimes without an offset, such as Europe/Berlin; None: UTC.
         written: how numbers, or yes and no, are written; None: as programs do.
         missing: words and numbers that stand for a missing value, such as -999 and 9999-12-31.
+        not_missing: words that are values, though in a CSV they stand for a missing one elsewhere, such as None.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -85,6 +87,16 @@ class Reading(BaseModel):
     zone: Annotated[str, AfterValidator(check_zone)] | None = None
     written: Written | None = None
     missing: tuple[Word, ...] = ()
+    not_missing: tuple[Word, ...] = ()
+
+    @field_validator("not_missing")
+    @classmethod
+    def _is_missing_elsewhere(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if others := set(value) - GAPS:
+            raise ValueError(
+                f"{sorted(others)[0]!r} is a value anyway; expected {', '.join(sorted(GAPS))}"
+            )
+        return value
 
     @field_validator("format")
     @classmethod
@@ -96,7 +108,7 @@ class Reading(BaseModel):
     @property
     def is_special(self) -> bool:
         """Whether cells are written in another way than programs write them."""
-        return bool(self.format or self.zone or self.written or self.missing)
+        return bool(self.format or self.zone or self.written or self.missing or self.not_missing)
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -119,11 +131,12 @@ def described(rule: Reading) -> str:
 class Cells:
     """A column of a file, without a type; the cells of a CSV are text.
 
-    `delimiter` is None for Parquet.
+    `delimiter` is None for Parquet. `values` are words of a CSV that are no gaps here.
     """
 
     array: pa.ChunkedArray
     delimiter: str | None
+    values: frozenset[str] = frozenset()
 
     @property
     def is_text(self) -> bool:
@@ -142,7 +155,7 @@ class Cells:
         indices = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in chunks])
         words = pc.utf8_trim_whitespace(chunks[0].dictionary)
         # Parquet has real nulls: there only blank text is missing, and NA is a word.
-        missing = pa.array(sorted(MISSING) if self.delimiter else [""], words.type)
+        missing = pa.array(sorted(MISSING - self.values) if self.delimiter else [""], words.type)
         is_missing = _flags(pc.is_in(words, missing))
         codes = np.append(np.where(is_missing, -1, np.arange(len(words))), -1)
         return codes[indices], words
@@ -162,7 +175,7 @@ class Cells:
             return []
         words = pc.unique(self.encoded[1])
         return pc.drop_null(
-            words.filter(pc.is_in(words, pa.array(sorted(MISSING - {""}))))
+            words.filter(pc.is_in(words, pa.array(sorted(MISSING - self.values - {""}))))
         ).to_pylist()
 
     @property
@@ -216,6 +229,8 @@ def parse(cells: Cells, rule: Reading) -> Parsed:
         cells: the column.
         rule: a column of the contract, or a plain `Reading`.
     """
+    if rule.not_missing:
+        cells = replace(cells, values=frozenset(rule.not_missing))
     is_time = rule.type == "datetime"
     if is_time and rule.format and not cells.is_text and is_number(cells.array.type):
         cells = cells.digits

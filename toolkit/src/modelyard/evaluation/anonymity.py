@@ -205,7 +205,11 @@ def _chunks(data: Path, contract: Contract, keys: list[str]) -> Iterator[pd.Data
 
 def _as_text(contract: Contract, name: str) -> Reading:
     rule = contract.columns.get(name)
-    return Reading(type="category", missing=rule.missing if rule else ())
+    return Reading(
+        type="category",
+        missing=rule.missing if rule else (),
+        not_missing=rule.not_missing if rule else (),
+    )
 
 
 def _groups(held: pd.DataFrame, columns: Sequence[str], of: str | None) -> _Groups:

@@ -121,7 +121,8 @@ def sampled(window: Window, contract: Contract) -> tuple[pd.DataFrame, int]:
     kept: pa.Table | None = None
     keys: NDArray[np.float64] = np.zeros(0)
     total = 0
-    for table in raw_tables(window, names):
+    words = {name: contract.columns[name].not_missing for name in names}
+    for table in raw_tables(window, names, words):
         total += len(table)
         drawn = random.random(len(table))
         # The rows with the smallest of equal random keys are a sample without replacement.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, reduce
 from itertools import chain
@@ -86,7 +86,8 @@ def batches(
     Raises:
         UsageError: a file is missing or damaged.
     """
-    for table in raw_tables(window, list(types)):
+    kept = {name: one.not_missing for name, one in (readings or {}).items()}
+    for table in raw_tables(window, list(types), kept):
         columns, wrong = {}, {}
         for name, kind in types.items():
             values, bad = (
@@ -167,11 +168,16 @@ def _single(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
-    """Yield columns as the files have them, about ROWS_AT_ONCE rows at a time; small files are joined."""
+def raw_tables(
+    window: Window, names: list[str], kept: Mapping[str, Sequence[str]]
+) -> Iterator[pa.Table]:
+    """Yield columns as the files have them, about ROWS_AT_ONCE rows at a time; small files are joined.
+
+    `kept`: words of columns that are values in a CSV, though they mostly stand for missing ones.
+    """
     waiting: list[pa.Table] = []
     rows = 0
-    for part in _parts(window, names):
+    for part in _parts(window, names, kept):
         if waiting and (rows + len(part) > ROWS_AT_ONCE or part.schema != waiting[0].schema):
             yield _in_time(pa.concat_tables(waiting), window)
             waiting, rows = [], 0
@@ -181,18 +187,22 @@ def raw_tables(window: Window, names: list[str]) -> Iterator[pa.Table]:
         yield _in_time(pa.concat_tables(waiting), window)
 
 
-def _parts(window: Window, names: list[str]) -> Iterator[pa.Table]:
-    tables = partial(_tables, names=[*names, *([COLLECTED_AT] if window.timed else [])])
+def _parts(
+    window: Window, names: list[str], kept: Mapping[str, Sequence[str]]
+) -> Iterator[pa.Table]:
+    tables = partial(_tables, kept=kept, names=[*names, *([COLLECTED_AT] if window.timed else [])])
     with ThreadPoolExecutor() as threads:
         for start in range(0, len(window.files), FILES_AHEAD):
             some = window.files[start : start + FILES_AHEAD]
             yield from chain.from_iterable(threads.map(tables, some))
 
 
-def _tables(path: str, names: Iterable[str]) -> Iterable[pa.Table]:
+def _tables(
+    path: str, names: Iterable[str], kept: Mapping[str, Sequence[str]]
+) -> Iterable[pa.Table]:
     """Return the tables of a file: a small one is read, any other as its tables are asked for."""
     if not path.lower().endswith((".parquet", ".pq")):
-        return _csv(Path(path), names)
+        return _csv(Path(path), names, kept)
     with _opened(path) as file:
         known = set(file.schema_arrow.names)
         if COLLECTED_AT in names and COLLECTED_AT not in known:
@@ -258,11 +268,15 @@ def numbers(values: pa.Array) -> NDArray[Any]:
     return np.from_dlpack(values)
 
 
-def _csv(path: Path, names: Iterable[str]) -> Iterator[pa.Table]:
+def _csv(path: Path, names: Iterable[str], kept: Mapping[str, Sequence[str]]) -> Iterator[pa.Table]:
     from modelyard.data.table import read_file
 
     cells = read_file(path).columns
-    columns = {name: _without_gaps(cells[name]) for name in names if name in cells}
+    columns = {
+        name: _without_gaps(replace(cells[name], values=frozenset(kept.get(name, ()))))
+        for name in names
+        if name in cells
+    }
     if columns:
         yield pa.table(columns)
 
