@@ -363,7 +363,7 @@ storage_account: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGro
 managed_network:
   isolation_mode: allow_only_approved_outbound
   outbound_rules:
-    - {name: one, type: fqdn, destination: pypi.org}
+    - {name: one, type: fqdn, destination: files.example.com}
     - {name: two, type: service_tag, destination: {service_tag: DataFactory, protocol: TCP, port_ranges: "80, 8080-8089"}}
 """,
     "jobs/v35.yml": """type: automl
