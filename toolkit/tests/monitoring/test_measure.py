@@ -54,10 +54,12 @@ def by_feature(found: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def test_rows_outside_the_window_are_left_out(tmp_path: Path) -> None:
-    times = [START + timedelta(minutes=m) for m in (-1, 0, 30, 60)]
+    times = [*(START + timedelta(minutes=m) for m in (-1, 0, 30, 60)), None]
     for zone in ("UTC", None):
         stamps = pa.array(times, pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
-        file = stored(tmp_path / "a.parquet", x=[1.0, 2.0, 3.0, 4.0], collected_at=stamps)
+        file = stored(tmp_path / "a.parquet", x=[1.0, 2.0, 3.0, 4.0, 5.0], collected_at=stamps)
+        until = windows.Window((str(file),), None, START + timedelta(hours=1))
+        assert read(until, x="number") == {"x": [1.0, 2.0, 3.0]}
         hour = windows.Window((str(file),), START, START + timedelta(hours=1))
         assert read(hour, x="number") == {"x": [2.0, 3.0]}
 

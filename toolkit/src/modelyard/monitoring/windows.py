@@ -246,10 +246,10 @@ def _in_time(part: pa.Table, window: Window) -> pa.Table:
 def within(times: pa.ChunkedArray, start: datetime | None, end: datetime | None) -> pa.Array | None:
     """Return a mask of the times from start to before end; None where all are.
 
-    Times without a zone are UTC.
+    Times without a zone are UTC; a missing time is at no time.
     """
-    micro = microseconds(times)
-    inside = np.ones(len(micro), dtype=bool)
+    micro = microseconds(times.fill_null(0)) if times.null_count else microseconds(times)
+    inside = np.asarray(times.is_valid()) if times.null_count else np.ones(len(micro), dtype=bool)
     if start is not None:
         inside &= micro >= round(start.timestamp() * 1e6)
     if end is not None:
