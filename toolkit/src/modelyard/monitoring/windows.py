@@ -190,7 +190,7 @@ def raw_tables(
 def _parts(
     window: Window, names: list[str], kept: Mapping[str, Sequence[str]]
 ) -> Iterator[pa.Table]:
-    tables = partial(_tables, kept=kept, names=[*names, *([COLLECTED_AT] if window.timed else [])])
+    tables = partial(_tables, names=names, kept=kept, timed=window.timed)
     with ThreadPoolExecutor() as threads:
         for start in range(0, len(window.files), FILES_AHEAD):
             some = window.files[start : start + FILES_AHEAD]
@@ -198,16 +198,17 @@ def _parts(
 
 
 def _tables(
-    path: str, names: Iterable[str], kept: Mapping[str, Sequence[str]]
+    path: str, names: Sequence[str], kept: Mapping[str, Sequence[str]], timed: bool
 ) -> Iterable[pa.Table]:
     """Return the tables of a file: a small one is read, any other as its tables are asked for."""
     if not path.lower().endswith((".parquet", ".pq")):
         return _csv(Path(path), names, kept)
     with _opened(path) as file:
         known = set(file.schema_arrow.names)
-        if COLLECTED_AT in names and COLLECTED_AT not in known:
+        if timed and COLLECTED_AT not in known:
             raise UsageError(f'{path} has no column "{COLLECTED_AT}": not collected data.')
-        wanted = [name for name in dict.fromkeys(names) if name in known]
+        columns = dict.fromkeys([*names, COLLECTED_AT] if timed else names)
+        wanted = [name for name in columns if name in known]
         if file.metadata.num_rows <= FEW_ROWS:
             return [file.read(wanted, use_threads=False).replace_schema_metadata(None)]
     return _large(path, wanted)
