@@ -15,6 +15,7 @@ import pytest
 import typer
 import yaml
 from modelyard.cli import app
+from modelyard.cli.delivery import all_options
 from modelyard.delivery import lint
 from modelyard.delivery.stages import stage_files
 from modelyard.errors import CheckFailed
@@ -479,14 +480,14 @@ def test_a_project_finds_its_own_repository_fine_and_what_is_planted(
     subprocess.run(["git", "init", "--quiet", copy], check=True)
     subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
     monkeypatch.setattr(lint, "environment_python", lambda *_: Path(sys.executable))
-    lint.check_repository(copy, print)
+    lint.check_repository(copy, print, all_options())
     folder = ".github/workflows" if provider == "github-actions" else ".azuredevops"
     file = copy / folder / "check.yml"
     file.write_text(file.read_text(encoding="utf-8") + "\nstagse: []\n", encoding="utf-8")
     (copy / "conf" / "key.py").write_text('aws_key = "AKIA' + 'IOSFODNN7EXAMPLZ"\n')
     subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
     with pytest.raises(CheckFailed, match=r"schema of .*, secrets"):
-        lint.check_repository(copy, print)
+        lint.check_repository(copy, print, all_options())
     said = capsys.readouterr().out
     assert "check.yml" in said
     assert "conf/key.py" in said

@@ -604,6 +604,10 @@ def test_a_word_for_missing_is_a_value_where_that_is_said(tmp_path):
     assert batch.columns["c"].to_pylist()[:5] == ["NA", "DE", None, "FR", "NA"]
     (batch,) = batches(window, {"c": rule.type})
     assert batch.columns["c"].to_pylist()[:5] == [None, "DE", None, "FR", None]
+    inferred(tmp_path, {"c": ["inf", "mild", "severe"]})
+    guess = infer.infer(infer.with_values(read_file(tmp_path / "table.csv"), ["c=inf"]), "target")
+    assert values(tmp_path, guess)[:3] == ["inf", "mild", "severe"]
+    assert not any("infinite" in note for note in guess.profiles["c"].notes)
     for wrong in ("c=None", "d=NA", "NA"):
         with pytest.raises(UsageError, match=f"--not-missing {wrong}: expected COLUMN=WORD"):
             infer.with_values(table, [wrong])

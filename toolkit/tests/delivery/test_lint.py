@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from modelyard.cli import app
-from modelyard.cli.delivery import options_of
+from modelyard.cli.delivery import all_options
 from modelyard.delivery import lint
 from modelyard.delivery.package import write_packages
 from modelyard.delivery.references import unknown_references
@@ -126,10 +124,10 @@ def test_a_commit_of_the_template_is_no_secret_and_a_key_is_one(
         (tmp_path / name).write_text(text, encoding="utf-8")
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
-    lint.check_repository(tmp_path, print)
+    lint.check_repository(tmp_path, print, all_options())
     (tmp_path / "own.json").write_text(files[".cruft.json"], encoding="utf-8")
     with pytest.raises(CheckFailed, match="found something: secrets"):
-        lint.check_repository(tmp_path, print)
+        lint.check_repository(tmp_path, print, all_options())
     assert "own.json:1" in capsys.readouterr().out
 
 
@@ -236,7 +234,7 @@ def test_what_a_workflow_refers_to_is_there(
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace(old, new, 1) if name == file else text, encoding="utf-8")
-    commands = options_of(typer.main.get_command(app))
+    commands = all_options()
     found = [str(one) for one in unknown_references(tmp_path, commands)]
     if said:
         assert [one for one in found if one.startswith(f"{tmp_path / file}:") and said in one]

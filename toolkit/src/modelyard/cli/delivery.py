@@ -217,17 +217,22 @@ def changes(
 @ci_app.command()
 def lint() -> None:
     """Check the workflows: their schemas, weaknesses, and what they refer to. Checks all files for secrets."""
-    from modelyard.cli import app
     from modelyard.delivery.lint import check_repository
 
-    check_repository(project_root(), say, options_of(typer.main.get_command(app)))
+    check_repository(project_root(), say, all_options())
 
 
-def options_of(command: object, words: str = "") -> dict[str, set[str]]:
+def all_options() -> dict[str, set[str]]:
     """Return the options of each command, by its words after `mlops`."""
+    from modelyard.cli import app
+
+    return _options_of(typer.main.get_command(app))
+
+
+def _options_of(command: object, words: str = "") -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, one in getattr(command, "commands", {}).items():
-        found |= options_of(one, f"{words} {name}".strip())
+        found |= _options_of(one, f"{words} {name}".strip())
     given = getattr(command, "params", ())
     return found or {words: {"--help", *(o for p in given for o in (*p.opts, *p.secondary_opts))}}
 

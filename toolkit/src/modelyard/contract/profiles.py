@@ -175,12 +175,10 @@ def read_profiles(
                     numbers[name] = found
                 else:
                     notes[name] += told
-                    maybe = (
-                        None
-                        if names_something(name)
-                        else dates.perhaps(cells.words, name_tokens(name))
-                    )
-                    notes[name] += [maybe] if maybe else []
+                    if not names_something(name) and (
+                        said := dates.perhaps(cells.words, name_tokens(name))
+                    ):
+                        notes[name].append(said)
         if infinite := cells.infinite:
             notes[name].append(f"{infinite:,} infinite values count as missing")
     votes = conventions.decide(numbers, decimal, next(iter(table.columns.values())).delimiter)

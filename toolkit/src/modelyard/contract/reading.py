@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from modelyard.console import listed
 from modelyard.contract.model import Contract
-from modelyard.data.cells import described, parse
-from modelyard.data.table import read_file
+from modelyard.data.cells import Cells, described, parse
+from modelyard.data.table import Table, read_file
 from modelyard.errors import UsageError, shortened
 from modelyard.yaml_files import did_you_mean
 
@@ -32,21 +32,39 @@ def read_table(path: Path | str, contract: Contract) -> pd.DataFrame:
     Raises:
         UsageError: when the file is no table, a column is missing, or a value has another type.
     """
-    import pandas as pd
-
     table = read_file(path)
+    return read_columns(columns_of(table, contract), contract, table.path)
+
+
+def columns_of(table: Table, contract: Contract) -> dict[str, Cells]:
+    """Return the columns that a contract reads, in its order.
+
+    Raises:
+        UsageError: one is missing.
+    """
     missing = [name for name in contract.read if name not in table.columns]
     if missing:
         raise UsageError(missing_columns(table.path, missing, table.columns))
+    return {name: table.columns[name] for name in contract.read}
+
+
+def read_columns(cells: Mapping[str, Cells], contract: Contract, place: Path | str) -> pd.DataFrame:
+    """Read columns of the contract, as `read_table` does; `place` names them in messages.
+
+    Raises:
+        UsageError: a value has another type.
+    """
+    import pandas as pd
+
     columns, complaints = {}, []
-    for name in contract.read:
+    for name, one in cells.items():
         rule = contract.columns[name]
-        parsed = parse(table.columns[name], rule)
+        parsed = parse(one, rule)
         if parsed.wrong.any():
             row = int(np.argmax(parsed.wrong))
-            found = table.columns[name].at(row)
+            found = one.at(row)
             complaints.append(
-                f'{table.path}, column "{name}": expected {described(rule)} in every row, found '
+                f'{place}, column "{name}": expected {described(rule)} in every row, found '
                 f"{int(parsed.wrong.sum())} other values, the first in row {row + 1}: {shortened(repr(found))}. "
                 "Correct the table, or the column's type in the contract."
             )

@@ -47,7 +47,7 @@ MISSING = frozenset(
     | {"-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND", "NaT", "\\N", "(null)", "<NULL>"}
     | INFINITE
 )
-GAPS = MISSING - INFINITE - {""}  # words that may be values
+GAPS = MISSING - {""}  # words, which may be values
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "y", "t", "on", "1", "1.0"), True),
     **dict.fromkeys(("false", "no", "n", "f", "off", "0", "0.0"), False),
@@ -175,14 +175,16 @@ class Cells:
             return []
         words = pc.unique(self.encoded[1])
         return pc.drop_null(
-            words.filter(pc.is_in(words, pa.array(sorted(MISSING - self.values - {""}))))
+            words.filter(pc.is_in(words, pa.array(sorted(GAPS - self.values))))
         ).to_pylist()
 
     @property
     def infinite(self) -> int:
         """Number of infinite values, which count as missing."""
         if self.is_text and self.delimiter:
-            return pc.sum(pc.is_in(self.array, pa.array(sorted(INFINITE)))).as_py() or 0
+            return (
+                pc.sum(pc.is_in(self.array, pa.array(sorted(INFINITE - self.values)))).as_py() or 0
+            )
         if pa.types.is_floating(self.array.type):
             return int(np.isinf(np.asarray(self.array.cast(pa.float64()))).sum())
         return 0
@@ -229,7 +231,7 @@ def parse(cells: Cells, rule: Reading) -> Parsed:
         cells: the column.
         rule: a column of the contract, or a plain `Reading`.
     """
-    if rule.not_missing:
+    if not cells.values.issuperset(rule.not_missing):
         cells = replace(cells, values=frozenset(rule.not_missing))
     is_time = rule.type == "datetime"
     if is_time and rule.format and not cells.is_text and is_number(cells.array.type):

@@ -31,10 +31,8 @@ TO_ASCII = {
     **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966) for n in range(10)},
     **{0xFFE5: "\u00a5", 0x66A: "%", 0x66B: ".", 0x66C: ","},
 }
-NO_CENTS = (
-    "([0-9])[.,/](?:--?|[\u2013\u2014])( |$)"  # 1.200,- 50.\u2013 and 500/- are whole amounts
-)
-
+# 1.200,- 50.\u2013 and 500/- are whole amounts.
+NO_CENTS = "([0-9])[.,/](?:--?|[\u2013\u2014])( |$)"
 SPACED_SIGN = r"^([+-]) +"
 ODD_SIGNS = (
     ",-",

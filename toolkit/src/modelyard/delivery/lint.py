@@ -28,15 +28,13 @@ SCHEMAS = {
 HASHES = (":(exclude)requirements/*.txt", ":(exclude).cruft.json")
 
 
-def check_repository(
-    root: Path, say: Callable[[str], object], commands: Commands | None = None
-) -> None:
+def check_repository(root: Path, say: Callable[[str], object], commands: Commands) -> None:
     """Check workflows against their schemas, for weaknesses and for what they refer to, and all files for secrets.
 
     Args:
         root: of the project.
         say: takes a line before something is installed.
-        commands: options by command of `mlops`; None: what workflows refer to is not checked.
+        commands: options by command of `mlops`.
 
     Raises:
         CheckFailed: something was found; it is printed.
@@ -47,11 +45,10 @@ def check_repository(
         if files := sorted(str(path) for path in root.glob(pattern)):
             command = [str(programs / "check-jsonschema"), "--builtin-schema", *options, *files]
             failed += _failed(root, f"schema of {pattern}", command)
-    if commands is not None:
-        what = "references of the workflows"
-        found = [str(one) for one in unknown_references(root, commands)]
-        print(f"{what}:\n" + "\n".join(found) if found else f"{what}: fine", flush=True)
-        failed += [what] if found else []
+    what = "references of the workflows"
+    found = [str(one) for one in unknown_references(root, commands)]
+    print(f"{what}:\n" + "\n".join(found) if found else f"{what}: fine", flush=True)
+    failed += [what] if found else []
     if (root / ".github").is_dir():
         command = [str(programs / "zizmor"), "--offline", "--no-progress", "--quiet", "."]
         failed += _failed(root, "security of the workflows", command)

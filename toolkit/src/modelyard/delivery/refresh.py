@@ -6,7 +6,7 @@ Retraining on the same table would give the same model: Azure ML even reuses the
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from modelyard.azure import Workspace, azure_errors, or_none, storage_container
 from modelyard.console import counted
 from modelyard.contract.model import Contract, load_contract
-from modelyard.contract.reading import read_table
-from modelyard.data.cells import Cells, described, parse
+from modelyard.contract.reading import columns_of, read_columns
+from modelyard.data.cells import Cells
 from modelyard.data.table import read_file
 from modelyard.errors import CheckFailed, UsageError, first_line
 from modelyard.files import digest
@@ -162,32 +162,24 @@ def _with_rows(
     import pandas as pd
     import pyarrow as pa
 
-    table, cells = read_table(file, contract), read_file(file).columns
-    rows = {}
-    for name in [name for name in cells if name in added]:
+    def left_out(cells: Mapping[str, Cells]) -> dict[str, pd.Series]:
+        others = {name: one for name, one in cells.items() if name not in contract.read}
+        return {name: one.array.to_pandas() for name, one in others.items()}
+
+    table, collected = read_file(file), {}
+    for name in [name for name in table.columns if name in added]:
         try:
-            array = pa.chunked_array([pa.array(added[name], from_pandas=True)])
+            array = pa.array(added[name], from_pandas=True)
         except pa.ArrowException as error:
             raise UsageError(f'collected rows, column "{name}": {first_line(error)}') from None
-        rows[name] = array.to_pandas()
-        if name in table:
-            parsed = parse(Cells(array, None), contract.columns[name])
-            if parsed.wrong.any():
-                found = array[int(parsed.wrong.argmax())].as_py()
-                expected = described(contract.columns[name])
-                raise UsageError(
-                    f'collected rows, column "{name}": expected {expected}, found {found!r}'
-                )
-            rows[name] = parsed.values
-    if lacking := [name for name in cells if name not in rows]:
+        collected[name] = Cells(pa.chunked_array([array]), None)
+    if lacking := [name for name in table.columns if name not in collected]:
         say(f"not collected, so empty in the new rows: {', '.join(lacking)}")
-    whole = pd.DataFrame(
-        {
-            name: table[name] if name in table else one.array.to_pandas()
-            for name, one in cells.items()
-        }
-    )
-    more = pd.DataFrame(rows).reindex(columns=whole.columns)
+    known = read_columns(columns_of(table, contract), contract, file)
+    whole = pd.DataFrame({**known, **left_out(table.columns)})[list(table.columns)]
+    ruled = {name: one for name, one in collected.items() if name in contract.read}
+    new = read_columns(ruled, contract, "collected rows")
+    more = pd.DataFrame({**new, **left_out(collected)}).reindex(columns=whole.columns)
     return pd.concat([whole, more.astype(_types(whole, more))], ignore_index=True)
 
 

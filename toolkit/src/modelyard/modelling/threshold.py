@@ -49,19 +49,20 @@ def choose_threshold(
     """
     if contract.kind != "binary":
         return None
+    classes = list(np.unique(target))
     if in_turn is not None:
-        is_positive = in_turn[0] == contract.target.positive
-        if min(is_positive.sum(), (~is_positive).sum()) < FOLDS:
-            return 0.5
-        at = list(np.unique(target)).index(contract.target.positive)
-        return best_threshold(is_positive, in_turn[1][:, at], purpose)
-    if len(target) > THRESHOLD_ROWS:
+        target = in_turn[0]
+    elif len(target) > THRESHOLD_ROWS:
         picked = np.random.default_rng(0).choice(len(target), THRESHOLD_ROWS, replace=False)
         inputs, target = inputs[picked], target[picked]
         groups = None if groups is None else groups.iloc[picked]
     is_positive = target == contract.target.positive
     if min(is_positive.sum(), (~is_positive).sum()) < FOLDS:
         return 0.5
+    if in_turn is not None:
+        return best_threshold(
+            is_positive, in_turn[1][:, classes.index(contract.target.positive)], purpose
+        )
     folds: Iterable[Fold]
     if groups is None:
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(inputs, target)
