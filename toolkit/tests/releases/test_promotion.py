@@ -16,6 +16,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 from modelyard.cli import app, models
 from modelyard.errors import UsageError
+from modelyard.models.mlflow_registry import MlflowModels
 from modelyard.models.registry import Registry, champion_in_sqlite
 from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.promote import promote, retire, rollback
@@ -236,6 +237,28 @@ def test_a_new_line_replaces_the_champion_and_rollback_says_which_line_it_goes_b
     assert "champion is test v1 again; v2 is retired" in said
     assert 'v1 is of the line of versions before v2: it predicts "late"' in said
     assert roles(project) == {"1": "champion", "2": "retired"}
+
+
+def test_a_rollback_that_was_killed_is_ended_and_goes_no_further(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = registry_of(project)
+    for _ in range(3):
+        register(project)
+        newest = registry.versions()[0]
+        registry.set_champion(newest, registry.holder(CHAMPION))
+    appoint = MlflowModels.appoint
+
+    def killed(self: MlflowModels, number: str, role: str) -> None:
+        appoint(self, number, role)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowModels, "appoint", killed)
+        rollback(project)
+    assert [version.number for version in rollback(project)] == ["2", "3"]
+    assert roles(project) == {"1": "retired", "2": "champion", "3": "retired"}
+    assert [version.number for version in rollback(project)] == ["1", "2"]
 
 
 def test_a_retired_champion_leaves_none_and_the_next_version_is_the_first_again(

@@ -179,6 +179,9 @@ def test_the_champion_is_released_and_the_next_one_replaces_it_unnoticed(project
     undone = force_rollback(project)
     assert undone.state is not None and undone.state.stage == ROLLED_BACK
     assert serving(project) == {"1": 100}
+    again = force_rollback(project)  # by a pipeline that was killed after the endpoint's part
+    assert again.state is not None and again.state.history == undone.state.history
+    assert serving(project) == {"1": 100}
 
 
 @pytest.mark.parametrize(

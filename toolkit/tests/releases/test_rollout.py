@@ -310,8 +310,8 @@ def test_there_must_be_something_to_undo(serving: FakeEndpoint) -> None:
     first = replace(begun(serving, "2"), stage=RELEASED, old=None)
     with pytest.raises(UsageError, match="was the first on `fake`"):
         rollout.reopen(first, 0)
-    with pytest.raises(UsageError, match="was rolled back; there is nothing"):
-        rollout.reopen(replace(first, stage=ROLLED_BACK), 0)
+    with pytest.raises(UsageError, match="was refused; there is nothing"):
+        rollout.reopen(replace(first, stage=REFUSED), 0)
 
 
 def test_an_endpoint_shared_by_others_is_not_touched(serving: FakeEndpoint) -> None:

@@ -190,18 +190,21 @@ class Registry:
         self.reconcile()
 
     @_request
-    def reconcile(self) -> None:
-        """Update the tags of role and decision to the version that is champion."""
+    def reconcile(self) -> list[Version]:
+        """Update the tags of role and decision to the champion; return the versions that were it."""
         champion = self.holder(CHAMPION)
+        retired = []
         for version in self.versions():
             if champion is not None and version.number == champion.number:
                 wanted = {"role": CHAMPION, "decision": "promoted"}
             elif version.tags.get("role") == CHAMPION:
                 wanted = {"role": RETIRED}
+                retired.append(version)
             else:
                 continue
             if not wanted.items() <= version.tags.items():
                 self.backend.tag(version.number, wanted)
+        return retired
 
     @_request
     def tag(self, version: Version, key: str, value: str) -> None:

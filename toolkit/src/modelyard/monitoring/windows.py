@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, reduce
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,10 +191,14 @@ def _parts(
     window: Window, names: list[str], kept: Mapping[str, Sequence[str]]
 ) -> Iterator[pa.Table]:
     tables = partial(_tables, names=names, kept=kept, timed=window.timed)
+    ahead = deque[Future[Iterable[pa.Table]]]()
     with ThreadPoolExecutor() as threads:
-        for start in range(0, len(window.files), FILES_AHEAD):
-            some = window.files[start : start + FILES_AHEAD]
-            yield from chain.from_iterable(threads.map(tables, some))
+        for path in window.files:
+            ahead.append(threads.submit(tables, path))
+            if len(ahead) > FILES_AHEAD:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
 
 
 def _tables(

@@ -29,6 +29,7 @@ from modelyard.tracking import tracking_uri
 
 # Evidence that depends on the champion.
 COMPARED = ("evaluation", "fairness", "footprint")
+ROLLED_BACK = "rolled back"  # a version's tag `decision`
 NEW_LINE = "new_line"  # tag of a version: why the champion before it was no rival
 
 
@@ -156,42 +157,51 @@ def retire(root: Path) -> Version:
     Raises:
         UsageError: there is no champion.
     """
-    with _champion_held(root, "retire") as (registry, champion):
+    with _champion_held(root, "retire") as (registry, champion, _):
         registry.retire_champion(champion)
         registry.tag(champion, "decision", "retired")
     return champion
 
 
 def rollback(root: Path) -> tuple[Version, Version]:
-    """Make the previous champion the champion again; return (restored, replaced).
+    """Make the previous champion the champion again, or end a rollback that was killed.
+
+    Returns:
+        The restored version, and the replaced one.
 
     Raises:
         UsageError: there is no champion, or no champion before it.
     """
     nothing = "roll back: `mlops promote --version N` judges a version again"
-    with _champion_held(root, nothing) as (registry, champion):
+    with _champion_held(root, nothing) as (registry, champion, retired):
+        for version in retired:
+            if version.tags.get("decision") == ROLLED_BACK:
+                return champion, version
         if champion.previous_champion is None:
             raise UsageError(
                 f"{registry.model} v{champion.number} is the first champion; there is no champion before it. "
                 "`mlops retire` leaves the project without one"
             )
         previous = registry.version(champion.previous_champion)
+        registry.tag(champion, "decision", ROLLED_BACK)
         registry.set_champion(previous)
-        registry.tag(champion, "decision", "rolled back")
     return previous, champion
 
 
 @contextlib.contextmanager
-def _champion_held(root: Path, nothing: str) -> Iterator[tuple[Registry, Version]]:
-    """Lock promotion, and read the champion; `nothing` ends the message where there is none."""
+def _champion_held(root: Path, nothing: str) -> Iterator[tuple[Registry, Version, list[Version]]]:
+    """Lock promotion, read the champion, and those that a killed command has replaced.
+
+    `nothing` ends the message where there is no champion.
+    """
     project = load_project(root)
     with promotion_lock(root):
         registry = Registry(project.model, tracking_uri(root))
-        registry.reconcile()
+        retired = registry.reconcile()
         champion = registry.holder(CHAMPION)
         if champion is None:
             raise UsageError(f"model `{project.model}` has no champion; nothing to {nothing}")
-        yield registry, champion
+        yield registry, champion, retired
 
 
 def _compare_again(

@@ -152,7 +152,7 @@ def force_rollback(
     progress: Progress | None = None,
     settings: Release | None = None,
 ) -> ReleaseResult:
-    """Cancel the release that has not ended, or undo the last one.
+    """Cancel the release that has not ended, or undo the last one, unless that is done.
 
     Raises:
         UsageError: there is nothing to roll back.
@@ -162,6 +162,8 @@ def force_rollback(
         state = context.last()
         if state is None:
             raise UsageError(f"there was no release to `{context.endpoint.name}`")
+        if state.stage == rollout.ROLLED_BACK:
+            return ReleaseResult(state, context.write_evidence(state))
         now = time.time()
         state = rollout.reopen(state, now) if state.ended else rollout.resume(state, now)
         context.endpoint.open()

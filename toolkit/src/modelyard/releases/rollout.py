@@ -293,7 +293,7 @@ def reopen(state: State, now: float) -> State:
     """Roll back a completed release, by deploying the version before it again.
 
     Raises:
-        UsageError: there was none before it, or it was rolled back already.
+        UsageError: there was none before it, or it was refused.
     """
     name = f"{state.model} v{state.version}"
     if state.stage != RELEASED:
