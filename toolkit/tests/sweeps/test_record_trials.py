@@ -139,7 +139,7 @@ def test_a_run_is_left_alone_while_it_goes_on_and_marked_when_it_has_died_and_is
     runner.wait()
     killed_before = run.with_name(".deleted-by-a-killed-command")
     killed_half_way = run.with_name("20260101-000000-abcd")  # its run.json was the first file to go
-    being_made = run.with_name(f"{time.strftime(RUN_TIME)}-ffff")
+    being_made = run.with_name(f"{time.strftime(RUN_TIME, time.gmtime())}-ffff")
     for folder in (killed_before, killed_half_way, being_made):
         folder.mkdir()
     clean(keep=0)

@@ -7,7 +7,6 @@ import io
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -133,7 +132,7 @@ def _record(
     evidence: list[Path],
 ) -> None:
     # Each decision has a folder of its own, since Azure ML does not replace artifacts.
-    place = f"decision/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    place = f"decision/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:
         # The champion comes last: a promotion that was killed before is made anew, and leaves nothing out.
         for one in evidence:
