@@ -267,6 +267,7 @@ def test_parquet_keeps_words_that_mean_missing_in_csv(write):
         ("t.csv", b"x,y\n", "no rows"),
         ("t.csv", b"x\n1\n", "one column"),
         ("t.csv", b"x,y,x\n1,2,3\n", 'more than one column named "x"'),
+        ("t.csv", b'x, "y"\n1, "2, 3"\n', r'a blank before a quote \( "y"\), which'),
         ("t.csv", b"x,y\n1,2\n1\n", "line 3: expected 2 fields as in the header, found 1"),
         ("t.csv", b"x,y\n1,2\n\xe9,2\n", "line 3: expected UTF-8 text, found the byte 0xe9"),
         ("t.csv", "x,y\n1,2\n".encode("utf-16"), "UTF-16"),

@@ -16,7 +16,7 @@ import pyarrow as pa
 from modelyard.console import listed
 from modelyard.data.cells import Cells
 from modelyard.data.numbers import HIDDEN
-from modelyard.errors import UsageError
+from modelyard.errors import UsageError, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,17 +192,25 @@ def unpacked_type(kind: pa.DataType) -> pa.DataType:
 
 
 def sniff(path: Path, start: bytes) -> tuple[str, int]:
-    """Find the delimiter and the number of columns: the most on which all rows agree."""
+    """Find the delimiter and the number of columns: the most on which all rows agree.
+
+    Raises:
+        UsageError: there is one column only, or a blank before a quote, which then opens no value.
+    """
     text = start.decode("utf-8-sig", errors="replace")
     if len(start) == 1 << 16:
         text = text[: text.rfind("\n") + 1] or text
     found: dict[str, tuple[bool, int]] = {}
+    blanks: dict[str, str] = {}
     for delimiter in DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
-            widths = [len(row) for row, _ in zip(reader, range(200), strict=False) if row]
+            rows = [row for row, _ in zip(reader, range(200), strict=False) if row]
         except csv.Error:
             continue
+        widths = [len(row) for row in rows]
+        quoted = (cell for row in rows for cell in row if cell.startswith(" "))
+        blanks[delimiter] = next((cell for cell in quoted if cell.lstrip().startswith('"')), "")
         agree = len(set(widths[:-1] or widths)) == 1  # the last row may be cut off
         found[delimiter] = (agree, widths[0])
     wide = {delimiter: score for delimiter, score in found.items() if score[1] > 1}
@@ -212,6 +220,11 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
             "or lines above its header: a table needs a target and at least one feature."
         )
     best = max(wide, key=lambda delimiter: wide[delimiter])
+    if cell := blanks[best]:
+        raise UsageError(
+            f"{path} has a blank before a quote ({shortened(cell, 40)}), which therefore opens no value: "
+            f"write {shortened(cell.lstrip(), 40)} without it."
+        )
     return best, wide[best][1]
 
 
