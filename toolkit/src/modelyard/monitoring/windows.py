@@ -192,7 +192,7 @@ def _parts(
 ) -> Iterator[pa.Table]:
     tables = partial(_tables, names=names, kept=kept, timed=window.timed)
     ahead = deque[Future[Iterable[pa.Table]]]()
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(pa.cpu_count()) as threads:
         for path in window.files:
             ahead.append(threads.submit(tables, path))
             if len(ahead) > FILES_AHEAD:
