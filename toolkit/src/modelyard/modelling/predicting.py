@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from modelyard.contract.model import Contract
 from modelyard.errors import UsageError, first_line
@@ -43,7 +45,14 @@ class Prediction:
 
 def threads_for(rows: int) -> Any:
     """Limit scikit-learn to as many threads as help with so many rows."""
-    return threadpool_limits(max(1, min(os.cpu_count() or 1, rows // ROWS_PER_THREAD)))
+    most = max(1, min(os.cpu_count() or 1, rows // ROWS_PER_THREAD))
+    return _libraries(len(sys.modules)).limit(limits=most)
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Find the libraries that have threads, anew where more modules are imported."""
+    return ThreadpoolController()
 
 
 def predict(model: Any, rows: pd.DataFrame, contract: Contract) -> Prediction:
