@@ -119,6 +119,9 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         writer = TOOLKIT / "bicep_reader" / "stand_in.py"
         subprocess.run([sys.executable, writer, azure / "bin"], check=True)
         patch.setenv("AZURE_CONFIG_DIR", str(azure))
+        # Workers share the cores: threads of one process would mostly wait for each other.
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            patch.setenv(name, "1")
         # One worker in the inner pytest: the outer one already has a worker per core.
         patch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
         yield
