@@ -17,7 +17,6 @@ from tests.evidence_samples import (
     costs,
     decided,
     envelope,
-    flights,
     multiclass,
     opened,
     regression,
@@ -306,7 +305,11 @@ def test_small_segments_come_last_in_their_column_and_are_marked() -> None:
 def test_wide_tables_are_cut_with_a_note() -> None:
     evidence = binary()
     names = [f"column_{i}" for i in range(500)]
-    for kind, part in (("quality", "columns"), ("training", "features"), ("importance", "features")):
+    for kind, part in (
+        ("quality", "columns"),
+        ("training", "features"),
+        ("importance", "features"),
+    ):
         details = evidence[kind]["details"]
         details[part] = [{**details[part][0], "name": name} for name in names]
     details = evidence["importance"]["details"]

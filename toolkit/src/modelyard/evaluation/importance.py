@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from modelyard.console import console, listed, table
 from modelyard.contract.model import Contract
-from modelyard.data.folds import Codes
 from modelyard.data.parts import target_of
 from modelyard.evaluation.bootstrap import Interval, bootstrap, interval
 from modelyard.evaluation.held_out import HeldOut, drawn_together

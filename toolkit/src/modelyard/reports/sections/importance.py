@@ -45,4 +45,5 @@ def importance(facts: Facts) -> Section | None:
         "metric": lowered(metric_label(str(metric))) if metric else "the main metric",
         "sample": number(facts.importance.get("rows")),
         "sentence": sentence,
+        "which": "Every measured column" if rest else "Every column",
     }
