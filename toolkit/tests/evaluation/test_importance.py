@@ -72,6 +72,20 @@ def test_large_tables_are_explained_on_a_sample(place):
     assert explain.sampled(few, place.contract, seed=0) is few
 
 
+def test_of_many_columns_those_in_front_are_measured_as_without_a_limit_and_the_rest_is_named(
+    place, capfd, monkeypatch
+):
+    assert place.explain() == 0
+    whole = place.evidence("importance")["details"]
+    monkeypatch.setattr(explain, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(explain, "AT_ONCE", 2)
+    capfd.readouterr()
+    assert place.explain() == 0
+    found = place.evidence("importance")["details"]
+    assert found == {**whole, "features": whole["features"][:2], "not_computed": ["idle"]}
+    assert "changes predictions less: idle" in capfd.readouterr().out
+
+
 def test_a_missing_model_is_an_error(mixed_bench, capsys):
     assert mixed_bench.explain() == 2
     assert "holds no MLflow model" in capsys.readouterr().err

@@ -77,6 +77,21 @@ def test_contributions_and_base_add_up_to_the_prediction(numbers):
         assert found.prediction == pytest.approx(float(Additive().predict(row)[0]))
 
 
+def test_a_wide_table_is_walked_in_parts_to_the_same_figures(numbers, monkeypatch):
+    whole = shapley.explained(Additive(), numbers.iloc[[0]], numbers, RULES)
+    asked = []
+
+    class Watched(Additive):
+        def predict(self, rows):
+            asked.append(len(rows))
+            return super().predict(rows)
+
+    monkeypatch.setattr(shapley, "WALKED_CELLS", 7 * 4 * 5)  # seven walks
+    parts = shapley.explained(Watched(), numbers.iloc[[0]], numbers, RULES)
+    assert max(asked) == 7 * 5 and sum(asked) == 2 * 60 * 5
+    assert parts.contributions.tolist() == whole.contributions.tolist()
+
+
 def test_a_row_like_all_others_has_nothing_to_explain(numbers):
     same = pd.concat([numbers.iloc[[0]]] * 30, ignore_index=True)
     found = shapley.explained(Additive(), numbers.iloc[[0]], same, RULES)

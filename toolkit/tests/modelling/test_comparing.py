@@ -146,6 +146,22 @@ def test_copies_of_measured_rows_are_held_out_together_and_frequencies_are_not(r
         assert set(counted["x"].iloc[known]) == set(counted["x"].iloc[held])
 
 
+def test_where_many_rows_have_no_copy_no_other_is_asked(random):
+    from modelyard.contract.model import Contract
+
+    columns = {"x": {"type": "number"}, "y": {"type": "boolean"}}
+    target = {"column": "y", "kind": "binary", "positive": True}
+    agreed = Contract.model_validate({"target": target, "columns": columns})
+    rows = pd.DataFrame({"x": [*np.arange(100.0), *np.tile(np.arange(100.0, 150.0), 4)]})
+    classes = random.integers(0, 2, 300).astype(bool)
+    folds = comparing._folds(rows, classes, agreed, 0)
+    for known, held in folds:
+        assert not set(rows["x"].iloc[known]) & set(rows["x"].iloc[held])
+    assert 100 <= sum(len(held) for _, held in folds) < 150
+    classes[100:], classes[:100] = True, False  # alone, rows without a copy have one class
+    assert sum(len(held) for _, held in comparing._folds(rows, classes, agreed, 0)) == 300
+
+
 @pytest.mark.parametrize(("group", "learner"), [(None, "boosting"), ("person", "linear")])
 def test_rows_that_belong_together_are_held_out_together(bench, random, group, learner):
     """Ten rows of each of 60 people, who can be told by their features, which say nothing else."""

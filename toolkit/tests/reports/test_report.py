@@ -17,7 +17,6 @@ from tests.evidence_samples import (
     costs,
     decided,
     envelope,
-    flights,
     multiclass,
     opened,
     regression,
@@ -304,14 +303,22 @@ def test_small_segments_come_last_in_their_column_and_are_marked() -> None:
 
 
 def test_wide_tables_are_cut_with_a_note() -> None:
-    evidence = {"quality": flights()}
-    columns = evidence["quality"]["details"]["columns"]
-    evidence["quality"]["details"]["columns"] = [
-        {**columns[0], "name": f"column_{i}"} for i in range(500)
-    ]
+    evidence = binary()
+    names = [f"column_{i}" for i in range(500)]
+    for kind, part in (
+        ("quality", "columns"),
+        ("training", "features"),
+        ("importance", "features"),
+    ):
+        details = evidence[kind]["details"]
+        details[part] = [{**details[part][0], "name": name} for name in names]
+    details = evidence["importance"]["details"]
+    details |= {"features": details["features"][:200], "not_computed": names[200:]}
     html = render(evidence, {})
-    assert "380 more are in quality.json" in html
-    assert len(html) < 400_000
+    for kind in ("quality", "training"):
+        assert f"380 more are in {kind}.json" in html
+    assert "300 more are not measured" in html and "importance.json names them" in html
+    assert len(html) < 500_000
 
 
 def test_every_kind_of_evidence_may_be_absent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -138,23 +139,23 @@ class Contract(_Strict):
         """The kind of problem: binary, multiclass or regression."""
         return self.target.kind
 
-    @property
+    @cached_property
     def features(self) -> list[str]:
         """Names of the columns that a model is given, in the contract's order."""
         return self.columns_with(role="feature")
 
-    @property
+    @cached_property
     def identifiers(self) -> list[str]:
         """Names of the columns that identify rows and are no features."""
         return self.columns_with(role="identifier")
 
-    @property
+    @cached_property
     def read(self) -> list[str]:
         """Names of the columns a table must have: all but ignored ones that nothing else needs."""
         kept = {*self.prepared, *self.identifiers}
         return [name for name in self.columns if name in kept]
 
-    @property
+    @cached_property
     def prepared(self) -> list[str]:
         """Names of a prepared table's columns: features, target, time, group and sensitive ones."""
         kept = {self.time, self.group, *self.sensitive, *self.features, self.target.column}

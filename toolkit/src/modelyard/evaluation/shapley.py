@@ -43,6 +43,7 @@ from modelyard.modelling.saving import CONTRACT_FILE, load_model
 BACKGROUND_ROWS = 200
 FEWEST_ROWS = 20
 SCORED_ROWS = 100_000  # for one row: wide tables are explained with fewer rows of training data
+WALKED_CELLS = 20_000_000  # held at a time, rows x columns
 MOST_EXPLAINED = 100
 SHOWN = 15
 ERRORS = 1.96  # of a mean, for an interval of 95%
@@ -194,17 +195,21 @@ def explained(
     steps = np.arange(len(names) + 1)
     start = np.tile(np.arange(drawn), 2)
     known = pd.concat([others[names], row[names]], ignore_index=True)
-    walked = pd.DataFrame(
-        {
-            name: known[name].array.take(
-                np.where(steps >= place[:, [j]], drawn, start[:, None]).ravel()
+    path = np.empty((2 * drawn, len(steps)))
+    at_once = max(1, WALKED_CELLS // (len(steps) * len(names)))
+    with threads_for(path.size):
+        for walks in (slice(at, at + at_once) for at in range(0, len(path), at_once)):
+            replaced = place[walks, :, None] <= steps
+            walked = pd.DataFrame(
+                {
+                    name: known[name].array.take(
+                        np.where(replaced[:, j], drawn, start[walks, None]).ravel()
+                    )
+                    for j, name in enumerate(names)
+                }
             )
-            for j, name in enumerate(names)
-        }
-    )
-    with threads_for(len(walked)):
-        score, about = _of_interest(predict(model, walked, contract), of, model, contract)
-    path = score.reshape(2 * drawn, len(names) + 1)
+            score, about = _of_interest(predict(model, walked, contract), of, model, contract)
+            path[walks] = score.reshape(-1, len(steps))
     change = np.take_along_axis(np.diff(path, axis=1), place - 1, axis=1)
     pairs = (change[:drawn] + change[drawn:]) / 2
     spread = pairs.std(axis=0, ddof=1) if drawn > 1 else np.full(len(names), np.nan)

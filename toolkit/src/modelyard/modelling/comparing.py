@@ -40,6 +40,7 @@ from modelyard.modelling.stopping import (
 SMALL_ROWS = 3_000
 SMALL_WORK = 500_000  # rows x columns x classes
 FOLDS = 5
+FEWEST_NEW = 0.2  # share of the rows of which no copy was learnt, to compare on these alone
 TINY = 1e-15  # a probability, so that its logarithm is a number
 SAMPLE_ROWS = (
     20_000  # to fit on while candidates are compared; boosting, slower, gets all rows after
@@ -358,7 +359,8 @@ def _folds(
     """Divide rows; a class that a fold cannot learn is not asked there.
 
     Copies of a row stay together where a column of measurements makes it unlikely that two rows agree by
-    chance. Without such a column they are frequencies.
+    chance. Without such a column they are frequencies, unless many rows have no copy: then only those are asked,
+    since a model that remembers what became of a copy need not know more than that.
     """
     count, is_class = len(rows), contract.kind != "regression"
     pairs: Iterable[Fold]
@@ -372,6 +374,14 @@ def _folds(
         pairs = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, target)
     else:
         pairs = KFold(FOLDS, shuffle=True, random_state=seed).split(rows)
+    pairs = list(pairs)
+    if groups is None and contract.time is None and rows.duplicated().any():
+        same = copies(rows)
+        new = [(known, held[~np.isin(same[held], same[known])]) for known, held in pairs]
+        asked = np.concatenate([held for _, held in new])
+        is_complete = not is_class or np.isin(target, target[asked]).all()
+        if is_complete and len(asked) >= FEWEST_NEW * count:
+            pairs = new
     folds = []
     for known, held in pairs:
         if is_class:

@@ -33,6 +33,11 @@ def importance(facts: Facts) -> Section | None:
     sentence = f"The most important column is {features[0][0]}."
     if idle:
         sentence += f" {plural(idle, 'column makes', 'columns make')} no measurable difference."
+    if rest := facts.importance.get("not_computed"):
+        sentence += (
+            f" {plural(len(rest), 'more is', 'more are')} not measured, since shuffling them changes "
+            "the predictions less: importance.json names them."
+        )
     metric = facts.importance.get("metric") or facts.primary
     return {
         "table": table[:MOST_FEATURES],
@@ -40,4 +45,5 @@ def importance(facts: Facts) -> Section | None:
         "metric": lowered(metric_label(str(metric))) if metric else "the main metric",
         "sample": number(facts.importance.get("rows")),
         "sentence": sentence,
+        "which": "Every measured column" if rest else "Every column",
     }

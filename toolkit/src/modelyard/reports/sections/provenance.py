@@ -8,6 +8,7 @@ from typing import Any
 
 from modelyard.reports.facts import Facts, Section
 from modelyard.reports.reading import listed, mapping, records
+from modelyard.reports.sections.data import MOST_COLUMNS
 from modelyard.reports.wording import date, number, setting, text, words
 
 _RUN = {
@@ -66,7 +67,12 @@ def provenance(facts: Facts, run: Mapping[str, Any]) -> Section:
         for feature in records(facts.training.get("features"))
     ]
     used = [kind for kind in _KINDS if facts.envelopes[kind]]
-    return {"groups": groups, "features": features, "used": used}
+    return {
+        "groups": groups,
+        "features": features[:MOST_COLUMNS],
+        "more_features": max(len(features) - MOST_COLUMNS, 0),
+        "used": used,
+    }
 
 
 def _duration(started: Any, finished: Any) -> str:
