@@ -259,6 +259,14 @@ def test_parquet_keeps_words_that_mean_missing_in_csv(write):
     assert frame["x"].tolist() == ["NA", None]
 
 
+def test_a_changed_copy_of_a_contract_has_the_names_of_its_own_columns():
+    one = rules_for(x="number", z="number")
+    assert one.features == ["x", "z"]
+    changed = one.model_copy(update={"columns": {n: c for n, c in one.columns.items() if n != "x"}})
+    assert changed.features == ["z"]
+    assert one.model_copy() == one
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

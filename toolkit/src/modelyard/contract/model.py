@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -133,6 +133,10 @@ class Contract(_Strict):
         if problems:
             raise LocatedError(problems)
         return self
+
+    def __copy__(self) -> Self:
+        # Without what `cached_property` keeps: `model_copy` may give the copy other columns.
+        return self.model_construct(self.model_fields_set, **dict(self))
 
     @property
     def kind(self) -> Kind:
