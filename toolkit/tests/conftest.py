@@ -28,6 +28,7 @@ from tests.bench import (  # noqa: F401 (fixtures)
     trained_bench,
     trained_once,
 )
+from tests.command import mlops  # noqa: F401 (a fixture)
 from tests.small_project import make_small_project
 
 # The collector takes a tenth of the tests' time as usual.

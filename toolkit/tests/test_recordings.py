@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.command import Mlops
 from tests.project import ROOT, TEMPLATE
 
 RECORDINGS = TEMPLATE / "docs" / "recordings"
@@ -63,14 +63,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def record(project: Path, command: str) -> str:
+def record(mlops: Mlops, command: str) -> str:
     """Run a command; returns it and what it printed, without what differs each time."""
-    words = [sys.executable, "-m", "modelyard", *command.split()[1:]]
-    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
-    text = f"$ {command}\n{done.stdout}"
+    done = mlops(*command.split()[1:])
+    text = f"$ {command}\n{done.out}"
     for pattern in VOLATILE:
         text = re.sub(pattern, lambda found: re.sub(r"[0-9a-f]", "#", found[0]), text)
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
@@ -83,8 +79,12 @@ def parts(text: str) -> Iterator[str | float]:
         yield float(part) if re.fullmatch(r"[+-]?\d+\.\d+", part) else part
 
 
-def test_the_recordings_are_what_the_commands_print(project: Path) -> None:
-    made = {name: record(project, command) for name, command in COMMANDS.items()}
+def test_the_recordings_are_what_the_commands_print(
+    project: Path, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(project)
+    made = {name: record(mlops, command) for name, command in COMMANDS.items()}
     if os.environ.get("MODELYARD_RECORD"):
         RECORDINGS.mkdir(exist_ok=True)
         for name, text in made.items():
