@@ -26,15 +26,15 @@ Mlops = Callable[..., Said]
 
 
 @pytest.fixture
-def mlops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mlops:
+def mlops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mlops:
     """Call `mlops` in this process, since imports take longer than most commands: `mlops("check", "a.yml", code=2)`."""
 
     def call(*words: str, code: int | None = 0) -> Said:
-        capsys.readouterr()
+        capfd.readouterr()
         monkeypatch.setattr(sys, "argv", ["mlops", *words])
         with pytest.raises(SystemExit) as leaving:
             main()
-        said = Said(int(str(leaving.value.code)), *capsys.readouterr())
+        said = Said(int(str(leaving.value.code)), *capfd.readouterr())
         assert said.code == code or code is None, (words, said)
         return said
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def test_the_recordings_are_what_the_commands_print(
     project: Path, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.chdir(project)
     made = {name: record(mlops, command) for name, command in COMMANDS.items()}
     if os.environ.get("MODELYARD_RECORD"):

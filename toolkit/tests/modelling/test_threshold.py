@@ -21,7 +21,11 @@ PURPOSES = {
 
 def gain(purpose: Threshold, truth: np.ndarray, flagged: np.ndarray) -> float:
     """What a purpose wants more of."""
-    hits, missed, alarms = (truth & flagged).sum(), (truth & ~flagged).sum(), (flagged & ~truth).sum()
+    hits, missed, alarms = (
+        (truth & flagged).sum(),
+        (truth & ~flagged).sum(),
+        (flagged & ~truth).sum(),
+    )
     if purpose.purpose == "f1":
         return float(2 * hits / (2 * hits + missed + alarms))
     if purpose.purpose == "accuracy":

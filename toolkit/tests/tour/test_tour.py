@@ -46,10 +46,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(ROOT / name, root / name)
     shutil.copy(ROOT / "pyproject.toml", root)
     random = np.random.default_rng(0)
-    visits, price = random.integers(1, 60, 1500), random.uniform(1, 9, 1500).round(2)
-    plan = random.choice(["basic", "plus"], 1500)
+    visits, price = random.integers(1, 60, 800), random.uniform(1, 9, 800).round(2)
+    plan = random.choice(["basic", "plus"], 800)
     chance = 1 / (1 + np.exp(4 - visits / np.nan_to_num(price, nan=5) / 3 - 2 * (plan == "plus")))
-    bought = np.where(random.uniform(size=1500) < chance, "yes", "no")
+    bought = np.where(random.uniform(size=800) < chance, "yes", "no")
     price[::9] = np.nan
     table = pd.DataFrame({"visits": visits, "price": price, "plan": plan, "bought": bought})
     (root / "data").mkdir()
