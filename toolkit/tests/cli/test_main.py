@@ -102,17 +102,14 @@ def test_a_fault_of_the_program_shows_its_traceback(
     assert "Traceback" in said and "a fault of the program" in said
 
 
-def test_what_a_terminal_cannot_show_is_no_fault(pipeline: Path, empty_store: Path) -> None:
-    (store := pipeline.parents[2] / ".mlflow").mkdir()
-    shutil.copy(empty_store, store / "mlflow.db")
+def test_what_a_terminal_cannot_show_is_no_fault() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "modelyard", "run", str(pipeline)],
-        cwd=pipeline.parents[2],
+        [sys.executable, "-m", "modelyard", "docs", "contract"],
         env={**os.environ, "PYTHONIOENCODING": "cp1252"},
         capture_output=True,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"? first: completed" in done.stdout
+    assert b"????" in done.stdout  # a rule
 
 
 def test_a_command_whose_output_nobody_reads_has_not_refused() -> None:
