@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.command import Mlops
-from tests.project import ROOT, TEMPLATE
+from tests.project import TEMPLATE, part_of_sample
 
 RECORDINGS = TEMPLATE / "docs" / "recordings"
 # In this order, in one project.
@@ -40,10 +39,10 @@ VOLATILE = (
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project named shop, committed, with a small table."""
-    root = tmp_path_factory.mktemp("recordings") / "shop"
-    for name in ("azureml", "conf", "requirements", "src"):
-        shutil.copytree(ROOT / name, root / name)
-    shutil.copy(ROOT / "pyproject.toml", root)
+    root = part_of_sample(
+        tmp_path_factory.mktemp("recordings") / "shop",
+        "azureml conf requirements src pyproject.toml",
+    )
     for file in (root / "conf" / "project.yml", *(root / "azureml").rglob("*.yml")):
         file.write_text(file.read_text("utf-8").replace("flight-delay", "shop"), "utf-8")
     random, rows = np.random.default_rng(0), 1500

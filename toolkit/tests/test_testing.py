@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 COLUMNS: dict[str, Any] = {
     "size": {"type": "number", "min": 2, "max": 5, "nulls": 0.0},
@@ -178,9 +177,7 @@ def test_a_model_without_a_fast_path_is_served_by_its_own_prediction(tmp_path: P
 
 
 def test_a_pipeline_runs_in_a_copy(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    for name in ("azureml", "conf", "src"):
-        shutil.copytree(ROOT / name, own / name)
+    own = part_of_sample(tmp_path / "own", "azureml conf src")
     pipeline = own / "azureml" / "pipelines" / "train.yml"
     first, _, _ = pipeline.read_text(encoding="utf-8").partition("  train:\n")
     pipeline.write_text(first, encoding="utf-8")  # the whole one runs in each project's own tests

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from modelyard.yaml_files import read_yaml
 
 from tests.cli.test_main import call
 from tests.cli.test_new_step import contents
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 WEEKLY = "schedule weekly --pipeline azureml/pipelines/train.yml --cron '0 3 * * 1'"
 TEXT = "environment text --package spacy==3.8.7 --package 'httpx[http2]==0.28.1'"
@@ -23,8 +22,7 @@ TEXT = "environment text --package spacy==3.8.7 --package 'httpx[http2]==0.28.1'
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The part of the sample project that is written into."""
-    for name in ("azureml", "conf", "src", "requirements"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "azureml conf src requirements")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

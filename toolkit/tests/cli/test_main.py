@@ -20,7 +20,7 @@ from modelyard.models.registry import Located
 
 from tests.bench import Bench
 from tests.command import Mlops
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 HEAVY = ("numpy", "pandas", "pydantic", "rich", "yaml", "mlflow", "sklearn", "jinja2")
 
@@ -214,8 +214,7 @@ def test_a_prediction_is_explained(
 def test_the_check_refuses_imports_of_what_is_not_public_with_file_and_line(
     tmp_path: Path, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("azureml", "conf", "requirements", "src"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "azureml conf requirements src")
     monkeypatch.chdir(tmp_path)
     mlops("check")
     (own := tmp_path / "src" / "own.py").write_text("\nfrom modelyard.cli import app, main\n")

@@ -12,7 +12,7 @@ from modelyard.errors import UsageError
 from modelyard.project import load_project
 
 from tests.command import Mlops
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 TRAIN = "azureml/components/train.yml"
 TABLE = "azureml/data/training.yml"
@@ -22,8 +22,7 @@ LOCK = "requirements/train.txt"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the sample project with a registry, a small table, and components that were shared."""
-    for name in ("conf", "azureml", "src"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "conf azureml src")
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements", ignore=lambda *_: ["wheels"])
     edit(tmp_path, "conf/project.yml", "\nenvironments:", "\nregistry: organization\nenvironments:")
     edit(tmp_path, TABLE, "flights.parquet", "table.csv")

@@ -15,15 +15,14 @@ from modelyard.infra import compiler, scan
 from modelyard.infra.check import check
 from typer.testing import CliRunner
 
-from tests.project import ROOT, TEMPLATE
+from tests.project import TEMPLATE, part_of_sample
 from tests.small_infra import line_of, places
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """A copy of the project's infrastructure, with the environments and caches of earlier test runs."""
-    for name in ("infra", "conf", "requirements"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "infra conf requirements")
     environments = TEMPLATE / "build" / "test-environments"
     environments.mkdir(parents=True, exist_ok=True)
     (tmp_path / ".environments").symlink_to(environments, target_is_directory=True)

@@ -17,7 +17,7 @@ from modelyard.policy.check import Verdict, check_project
 from modelyard.policy.model import policy_file, read_policy
 
 from tests.command import Mlops
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 TODAY = date(2026, 11, 28)
 Check = Callable[..., Verdict]
@@ -55,9 +55,7 @@ toolkit: ">=0.1"
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
     """Check a copy of the sample project, in a file of which a text is replaced."""
-    root = tmp_path / "project"
-    for name in ("conf", "azureml", "infra", ".github"):
-        shutil.copytree(ROOT / name, root / name)
+    root = part_of_sample(tmp_path / "project", "conf azureml infra .github")
     shutil.copytree(ROOT / "requirements", root / "requirements", ignore=lambda *_: ["wheels"])
     edit(
         root,

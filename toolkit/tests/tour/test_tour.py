@@ -25,7 +25,7 @@ from modelyard.tour.progress import answer, known_role, places
 from modelyard.tour.steps import ROLES, STEPS
 
 from tests.command import Mlops
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 CONTRACT = """\
 version: 1
@@ -41,10 +41,7 @@ columns:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a table of its own and things that the team has left there."""
-    root = tmp_path / "project"
-    for name in ("azureml", "conf", "requirements", "src"):
-        shutil.copytree(ROOT / name, root / name)
-    shutil.copy(ROOT / "pyproject.toml", root)
+    root = part_of_sample(tmp_path / "project", "azureml conf requirements src pyproject.toml")
     random = np.random.default_rng(0)
     visits, price = random.integers(1, 60, 800), random.uniform(1, 9, 800).round(2)
     plan = random.choice(["basic", "plus"], 800)
