@@ -27,6 +27,7 @@ from modelyard.steps.train import training_step
 
 from tests.project import ROOT
 
+FAST = ("--learning-rate", "0.2")  # a third of the iterations
 GATES = ROOT / "conf" / "gates.yml"
 
 
@@ -74,6 +75,7 @@ class Bench:
                 "--gates",
                 str(self.gates),
                 *(("--learner", learner) if self.settings is Settings else ()),
+                *FAST,
                 *options,
             ],
         )

@@ -17,10 +17,9 @@ from tests.project import ROOT
 sys.path.insert(0, str(ROOT / "src"))  # the science that the template brings
 
 from modelyard.models.registry import Registry
-from modelyard.pipelines.warm import THREADS_YIELD
 
-# As steps have it, before scikit-learn is imported: workers share the cores.
-os.environ |= THREADS_YIELD
+# Before numpy is imported: workers share the cores, and threads that wait for each other take half of the time.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 from tests.bench import (  # noqa: F401 (fixtures)
     bench,
@@ -29,6 +28,7 @@ from tests.bench import (  # noqa: F401 (fixtures)
     trained_bench,
     trained_once,
 )
+from tests.command import mlops  # noqa: F401 (a fixture)
 from tests.small_project import make_small_project
 
 # The collector takes a tenth of the tests' time as usual.

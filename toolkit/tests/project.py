@@ -57,3 +57,15 @@ def _own_folder() -> None:
 if "MODELYARD_TEST_PROJECT" not in os.environ:
     _own_folder()
 ROOT = _made()
+
+
+def part_of_sample(root: Path, names: str) -> Path:
+    """Copy parts of the sample project below `root`, which is returned: `part_of_sample(tmp_path, "azureml conf")`."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name in names.split():
+        if (ROOT / name).is_file():
+            shutil.copy(ROOT / name, root)
+        else:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    return root

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 TOOLKIT = Path(__file__).resolve().parents[1]
 
@@ -25,8 +25,7 @@ def served_project() -> Path:
         if not place.exists():
             made = place.with_name("incomplete")
             shutil.rmtree(made, ignore_errors=True)
-            for name in ("src", "conf", "azureml", "requirements"):
-                shutil.copytree(ROOT / name, made / name)
+            part_of_sample(made, "src conf azureml requirements")
             command = [sys.executable, str(TOOLKIT / "build_wheel.py"), str(made / "requirements")]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             made.rename(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from modelyard.doctor import Finding
 from modelyard.doctor_azure import examine_azure
 from modelyard.errors import UsageError
 
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 # Its answers by words of the command line; the first that fits counts. Null: it refuses.
 PROGRAM = """#!{python}
@@ -157,9 +156,7 @@ def test_quota_is_what_is_left_to_the_family_and_to_all(ask: Ask, usages, is_fin
 
 
 def test_quota_is_asked_of_the_region_that_the_cluster_is_in(ask: Ask, tmp_path: Path) -> None:
-    root = tmp_path / "project"
-    for name in ("conf", "infra"):
-        shutil.copytree(ROOT / name, root / name)
+    root = part_of_sample(tmp_path / "project", "conf infra")
     with (root / "infra" / "dev.bicepparam").open("a", encoding="utf-8") as file:
         file.write("param trainingLocation = 'northeurope'\n")
     regions = [one.found.split()[-1] for one in ask(root=root)["quota"]]
@@ -193,7 +190,7 @@ def test_what_azure_refuses_to_say_is_open_and_said(ask: Ask) -> None:
 
 
 def test_without_the_azure_cli_that_is_the_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     [one] = examine_azure(ROOT)
     assert one.is_fine is False and "az" in one.found
 
@@ -206,9 +203,7 @@ def test_a_role_that_does_not_exist_is_wrong_usage(ask: Ask) -> None:
 def test_a_retired_size_of_a_cluster_is_found(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "project"
-    for name in ("conf", "infra"):
-        shutil.copytree(ROOT / name, copy / name)
+    copy = part_of_sample(tmp_path / "project", "conf infra")
     file = copy / "infra" / "dev.bicepparam"
     file.write_text(file.read_text().replace("Standard_D4ds_v4", "Standard_NC6"))
     monkeypatch.setattr("tests.test_doctor_azure.ROOT", copy)
@@ -242,9 +237,7 @@ HOSTS = [
 @pytest.fixture
 def closed(tmp_path: Path) -> Path:
     """A project whose dev has private endpoints only."""
-    root = tmp_path / "closed"
-    for name in ("conf", "infra"):
-        shutil.copytree(ROOT / name, root / name)
+    root = part_of_sample(tmp_path / "closed", "conf infra")
     file = root / "infra" / "dev.bicepparam"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("network = 'public'", "network = 'managed-vnet'"), "utf-8")

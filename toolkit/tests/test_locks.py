@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from modelyard.locks import upgrade_locks
 
-from tests.cli.test_main import call
+from tests.command import Mlops
 
 BEFORE = (
     "numpy==1.0 ; python_version < '3.12' \\\n    --hash=sha256:00\nnumpy==1.5\ngone==1\nstays==2\n"
@@ -34,23 +34,16 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_what_moved_came_and_went_is_named(
-    lock: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "upgrade-locks", "--json") == 0
-    moved = {
-        one["package"]: (one["before"], one["after"]) for one in json.loads(capfd.readouterr().out)
-    }
+def test_what_moved_came_and_went_is_named(lock: Path, mlops: Mlops) -> None:
+    found = json.loads(mlops("upgrade-locks", "--json").out)
+    moved = {one["package"]: (one["before"], one["after"]) for one in found}
     assert moved == {"came": (None, "3"), "gone": ("1", None), "numpy": ("1.0, 1.5", "1.0, 2.0")}
 
 
-def test_when_one_lock_fails_all_are_as_before(
-    lock: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_when_one_lock_fails_all_are_as_before(lock: Path, mlops: Mlops) -> None:
     (lock.parents[1] / "code").write_text("1")
-    assert call(monkeypatch, "upgrade-locks") == 2
+    assert "as they were before" in mlops("upgrade-locks", code=2).err
     assert lock.read_text() == BEFORE
-    assert "as they were before" in capfd.readouterr().err
 
 
 def test_interrupted_it_leaves_all_locks_as_before(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.project import ROOT, TEMPLATE
+from tests.command import Mlops
+from tests.project import TEMPLATE, part_of_sample
 
 RECORDINGS = TEMPLATE / "docs" / "recordings"
 # In this order, in one project.
@@ -39,10 +39,10 @@ VOLATILE = (
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project named shop, committed, with a small table."""
-    root = tmp_path_factory.mktemp("recordings") / "shop"
-    for name in ("azureml", "conf", "requirements", "src"):
-        shutil.copytree(ROOT / name, root / name)
-    shutil.copy(ROOT / "pyproject.toml", root)
+    root = part_of_sample(
+        tmp_path_factory.mktemp("recordings") / "shop",
+        "azureml conf requirements src pyproject.toml",
+    )
     for file in (root / "conf" / "project.yml", *(root / "azureml").rglob("*.yml")):
         file.write_text(file.read_text("utf-8").replace("flight-delay", "shop"), "utf-8")
     random, rows = np.random.default_rng(0), 1500
@@ -63,14 +63,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def record(project: Path, command: str) -> str:
+def record(mlops: Mlops, command: str) -> str:
     """Run a command; returns it and what it printed, without what differs each time."""
-    words = [sys.executable, "-m", "modelyard", *command.split()[1:]]
-    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
-    text = f"$ {command}\n{done.stdout}"
+    done = mlops(*command.split()[1:])
+    text = f"$ {command}\n{done.out}"
     for pattern in VOLATILE:
         text = re.sub(pattern, lambda found: re.sub(r"[0-9a-f]", "#", found[0]), text)
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
@@ -83,8 +79,13 @@ def parts(text: str) -> Iterator[str | float]:
         yield float(part) if re.fullmatch(r"[+-]?\d+\.\d+", part) else part
 
 
-def test_the_recordings_are_what_the_commands_print(project: Path) -> None:
-    made = {name: record(project, command) for name, command in COMMANDS.items()}
+def test_the_recordings_are_what_the_commands_print(
+    project: Path, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.chdir(project)
+    made = {name: record(mlops, command) for name, command in COMMANDS.items()}
     if os.environ.get("MODELYARD_RECORD"):
         RECORDINGS.mkdir(exist_ok=True)
         for name, text in made.items():

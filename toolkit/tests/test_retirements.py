@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from modelyard import doctor
 from modelyard.errors import UsageError
 from modelyard.retirements import FILE, VARIABLE, known, refresh, retirements
 
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 DSV2 = "https://azure.microsoft.com/updates/?id=485569"  # of a row of retirements.yml
 
@@ -68,9 +67,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "azureml", tmp_path / "azureml")
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    return tmp_path
+    return part_of_sample(tmp_path, "azureml conf")
 
 
 def today() -> str:

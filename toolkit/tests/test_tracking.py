@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.store.tracking import sqlalchemy_store
+from modelyard.models.registry import Registry
 from modelyard.tracking import ensure_store, local_store, store_file, store_uri
 
-FIRST = """
-import sys
-from modelyard.models.registry import Registry
-print(Registry("m", sys.argv[1]).versions())
-"""
+
+def versions(uri: str) -> list[Any]:
+    return Registry("m", uri).versions()
 
 
 def test_processes_that_open_the_store_for_the_first_time_do_not_disturb_each_other(
@@ -24,19 +23,8 @@ def test_processes_that_open_the_store_for_the_first_time_do_not_disturb_each_ot
     project = tmp_path / 'it\'s a "50%25? #1 [x]" a:b ü'
     project.mkdir()
     uri = store_uri(local_store(project))
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", FIRST, uri],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=project,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate()[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
-    assert [text.splitlines()[-1] for text in said] == ["[]"] * 2
+    with multiprocessing.get_context("fork").Pool(2) as two:
+        assert two.map(versions, [uri] * 2, chunksize=1) == [[], []]
     assert [path.name for path in (project / ".mlflow").glob("[!.]*")] == ["mlflow.db"]
     assert not (project / ".mlflow" / ".mlflow.db.new").exists()
 

@@ -17,7 +17,7 @@ from modelyard.models.registry import Registry
 from modelyard.releases.promote import promote
 from modelyard.yaml_files import parse
 
-from tests.cli.test_main import call
+from tests.command import Mlops
 from tests.evidence_samples import costs, fair
 from tests.models.test_judge import BUDGETS, GROUPS, PROMOTION, QUALITY, evaluation
 from tests.releases.test_promotion import register
@@ -118,40 +118,37 @@ def test_a_version_brings_its_last_decision_and_its_releases(project: Path) -> N
 
 
 def test_what_people_wrote_stays_and_an_edited_figure_is_not_lost_unsaid(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, mlops: Mlops
 ) -> None:
     register(project)
-    assert call(monkeypatch, "charter", "--exit") == 0
+    mlops("charter", "--exit")
     for name in ("charter", "exit-report"):
         page = project / "docs" / f"{name}.md"
         ours = f"Ours.\n{page.read_text(encoding='utf-8')}And this.\n"
         page.write_text(ours, encoding="utf-8")
-        assert call(monkeypatch, "charter", "--exit") == 0
+        mlops("charter", "--exit")
         assert page.read_text(encoding="utf-8") == ours
         edited = ours.replace("not judged", "reached", 1)
         page.write_text(edited, encoding="utf-8")
-        capsys.readouterr()
-        assert call(monkeypatch, "charter", "--exit", "--decision", "stop", "--because", "so") == 2
-        assert f"{page}: the part between the marks was edited" in capsys.readouterr().err
+        words = ("charter", "--exit", "--decision", "stop", "--because", "so")
+        assert f"{page}: the part between the marks was edited" in mlops(*words, code=2).err
         assert page.read_text(encoding="utf-8") == edited
         assert not (project / "docs" / "decisions").exists()
-        assert call(monkeypatch, "charter", "--exit", "--force") == 0
+        mlops("charter", "--exit", "--force")
         assert page.read_text(encoding="utf-8") == ours
 
 
 def test_every_decision_has_a_record_and_the_charter_lists_them(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, mlops: Mlops
 ) -> None:
     for because in ("too few rows", "a rule does as well"):
-        capsys.readouterr()
         words = ("charter", "--decision", "stop", "--because", because)
-        assert call(monkeypatch, *words, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+        found = json.loads(mlops(*words, "--json").out)
     assert found["version"] is None and {one["passed"] for one in found["goals"]} == {None}
     records = sorted((project / "docs" / "decisions").iterdir(), key=lambda file: len(file.name))
     assert ["too few rows" in one.read_text(encoding="utf-8") for one in records] == [True, False]
     listed = (project / "docs" / "charter.md").read_text(encoding="utf-8")
     assert all(f"docs/decisions/{one.name}" in listed for one in records)
-    assert call(monkeypatch, "charter", "--decision", "stop") == 2
-    assert call(monkeypatch, "charter", "--exit") == 2  # of no model
+    mlops("charter", "--decision", "stop", code=2)
+    mlops("charter", "--exit", code=2)  # of no model
     assert not (project / "docs" / "exit-report.md").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from modelyard.cli.check import check_files
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.yaml_files import read_yaml
 
-from tests.cli.test_main import call
 from tests.cli.test_new_step import contents
-from tests.project import ROOT
+from tests.command import Mlops
+from tests.project import part_of_sample
 
 WEEKLY = "schedule weekly --pipeline azureml/pipelines/train.yml --cron '0 3 * * 1'"
 TEXT = "environment text --package spacy==3.8.7 --package 'httpx[http2]==0.28.1'"
@@ -23,8 +22,7 @@ TEXT = "environment text --package spacy==3.8.7 --package 'httpx[http2]==0.28.1'
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The part of the sample project that is written into."""
-    for name in ("azureml", "conf", "src", "requirements"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "azureml conf src requirements")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -44,31 +42,27 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )  # fmt: skip
 def test_a_part_is_shown_then_written_then_there(
     project: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mlops: Mlops,
     words: str,
     files: list[str],
 ) -> None:
     before = contents(project)
-    assert call(monkeypatch, "add", *shlex.split(words), "--json") == 0
-    plan = json.loads(capsys.readouterr().out)
+    plan = json.loads(mlops("add", *shlex.split(words), "--json").out)
     assert contents(project) == before and not plan["applied"]
     assert sorted(one["path"] for one in plan["files"]) == files
-    assert call(monkeypatch, "add", *shlex.split(words), "--apply") == 0
+    mlops("add", *shlex.split(words), "--apply")
     after = contents(project)
     assert sorted(name for name in after if after[name] != before.get(name)) == files
     found = check_files(project, sorted((project / "azureml").rglob("*.yml")))
     assert (found.problems, found.warnings) == ((), ())
-    capsys.readouterr()
-    assert call(monkeypatch, "add", *shlex.split(words), "--apply") == 0
-    assert "nothing to add" in capsys.readouterr().out
+    assert "nothing to add" in mlops("add", *shlex.split(words), "--apply").out
     assert contents(project) == after
 
 
 def test_a_step_that_names_the_new_environment_gets_its_packages(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, mlops: Mlops
 ) -> None:
-    assert call(monkeypatch, "add", *shlex.split(TEXT), "--apply") == 0
+    mlops("add", *shlex.split(TEXT), "--apply")
     component = project / "azureml/components/prepare.yml"
     text = component.read_text(encoding="utf-8")
     component.write_text(text.replace("azureml:train@latest", "azureml:text@latest"), "utf-8")
@@ -78,10 +72,8 @@ def test_a_step_that_names_the_new_environment_gets_its_packages(
     assert step.component.packages.requirements == ("spacy==3.8.7", "httpx[http2]==0.28.1")
 
 
-def test_a_schedule_says_what_when_and_where(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert call(monkeypatch, "add", *shlex.split(WEEKLY), "--environment", "prod", "--apply") == 0
+def test_a_schedule_says_what_when_and_where(project: Path, mlops: Mlops) -> None:
+    mlops("add", *shlex.split(WEEKLY), "--environment", "prod", "--apply")
     content = read_yaml(project / "azureml/schedules/weekly.yml")
     assert content["trigger"] == {"type": "cron", "expression": "0 3 * * 1", "time_zone": "UTC"}
     assert content["create_job"]["job"] == "../pipelines/train.yml"
@@ -107,30 +99,21 @@ def test_a_schedule_says_what_when_and_where(
 )  # fmt: skip
 def test_what_cannot_be_added_is_refused_and_nothing_is_written(
     project: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mlops: Mlops,
     words: str,
     said: str,
 ) -> None:
     before = contents(project)
-    assert call(monkeypatch, "add", *shlex.split(words), "--apply") == 2
-    assert said in capsys.readouterr().err
+    assert said in mlops("add", *shlex.split(words), "--apply", code=2).err
     assert contents(project) == before
 
 
-def test_every_addition_has_an_example(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "add", "--help") == 0
-    names = [
-        line.split()[0]
-        for line in capsys.readouterr().out.split("Commands:")[1].splitlines()
-        if line
-    ]
+def test_every_addition_has_an_example(mlops: Mlops) -> None:
+    listed = mlops("add", "--help").out.split("Commands:")[1]
+    names = [line.split()[0] for line in listed.splitlines() if line]
     assert len(names) == 11
     for name in names:
-        assert call(monkeypatch, "add", name, "--help") == 0
-        assert f"Example: mlops add {name}" in capsys.readouterr().out
+        assert f"Example: mlops add {name}" in mlops("add", name, "--help").out
 
 
 @pytest.mark.parametrize(
@@ -143,17 +126,14 @@ def test_every_addition_has_an_example(
 )
 def test_a_command_for_a_part_that_was_left_out_says_what_brings_it(
     project: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mlops: Mlops,
     words: str,
     part: str,
 ) -> None:
-    assert call(monkeypatch, *words.split()) == 2
-    assert part in capsys.readouterr().err
+    assert part in mlops(*words.split(), code=2).err
 
 
 def test_a_check_of_infrastructure_that_was_left_out_says_that_nothing_was_checked(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, mlops: Mlops
 ) -> None:
-    assert call(monkeypatch, "infra", "check") == 0
-    assert "nothing was checked; `mlops add infrastructure`" in capsys.readouterr().out
+    assert "nothing was checked; `mlops add infrastructure`" in mlops("infra", "check").out

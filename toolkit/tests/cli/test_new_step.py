@@ -19,15 +19,13 @@ from modelyard.pipelines.reader import load_pipeline
 from modelyard.project import load_project
 from modelyard.testing import small_table
 
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The part of the sample project that a new step is written into."""
-    for name in ("azureml", "conf", "src"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    return tmp_path
+    return part_of_sample(tmp_path, "azureml conf src")
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from modelyard.errors import UsageError
 from modelyard.pipelines.run import run_pipeline
 from modelyard.tracking import local_store
 
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 TRAIN = Path("azureml/pipelines/train.yml")
 
@@ -27,9 +27,7 @@ def git(root: Path, *words: str) -> None:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two commits."""
-    root = tmp_path_factory.mktemp("job") / "project"
-    for name in ("azureml", "conf", "src"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    root = part_of_sample(tmp_path_factory.mktemp("job") / "project", "azureml conf src")
     (root / ".gitignore").write_text("/.runs/\n/.mlflow/\n/build/\n")
     git(root, "init", "--quiet")
     git(root, "add", "--all")
@@ -68,9 +66,7 @@ def test_a_pipeline_that_failed_is_summarized_with_its_steps(root: Path, tmp_pat
 def test_a_table_that_is_not_there_is_made_up_only_if_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = tmp_path / "project"
-    for name in ("azureml", "conf"):
-        shutil.copytree(ROOT / name, copy / name)
+    copy = part_of_sample(tmp_path / "project", "azureml conf")
     asset = copy / "azureml" / "data" / "training.yml"
     asset.write_text(asset.read_text().replace("flights.parquet", "own.parquet"))
     monkeypatch.chdir(copy)

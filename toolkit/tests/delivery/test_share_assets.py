@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from modelyard.cli import main
 from modelyard.delivery.share_assets import FILE, Step, _record, plan
 from modelyard.errors import UsageError
 from modelyard.project import load_project
 
-from tests.project import ROOT
+from tests.command import Mlops
+from tests.project import ROOT, part_of_sample
 
 TRAIN = "azureml/components/train.yml"
 TABLE = "azureml/data/training.yml"
@@ -23,8 +22,7 @@ LOCK = "requirements/train.txt"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the sample project with a registry, a small table, and components that were shared."""
-    for name in ("conf", "azureml", "src"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "conf azureml src")
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements", ignore=lambda *_: ["wheels"])
     edit(tmp_path, "conf/project.yml", "\nenvironments:", "\nregistry: organization\nenvironments:")
     edit(tmp_path, TABLE, "flights.parquet", "table.csv")
@@ -140,26 +138,20 @@ def test_what_a_registry_cannot_have_is_refused(
 
 
 def test_the_plan_needs_no_azure(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, monkeypatch: pytest.MonkeyPatch, mlops: Mlops
 ) -> None:
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["mlops", "share", *words])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        said = capsys.readouterr()
-        return int(str(leaving.value.code)), said.out + said.err
-
     monkeypatch.chdir(project)
-    code, said = call(TRAIN)
-    assert code == 0 and "component flight_delay_train 1.0.0: it was not shared before" in said
+    said = mlops("share", TRAIN).out
+    assert "component flight_delay_train 1.0.0: it was not shared before" in said
     assert f"Do it: mlops share {TRAIN} --environment dev --apply" in said
-    code, said = call(TRAIN, "--json")
-    assert [one["version"] for one in json.loads(said)["steps"]] == ["1.0.0", "1.0.0"]
-    assert call(TRAIN, "--apply")[0] == call("7")[0] == call()[0] == 2
+    steps = json.loads(mlops("share", TRAIN, "--json").out)["steps"]
+    assert [one["version"] for one in steps] == ["1.0.0", "1.0.0"]
+    for words in ((TRAIN, "--apply"), ("7",), ()):
+        mlops("share", *words, code=2)
     assert not FILE.exists()
     shared(project, TRAIN)
-    assert call(TRAIN) == (0, f"nothing to share: {TRAIN} is as it was shared\n")
-    assert json.loads(call(TRAIN, "--json")[1]) == {
+    assert mlops("share", TRAIN).out == f"nothing to share: {TRAIN} is as it was shared\n"
+    assert json.loads(mlops("share", TRAIN, "--json").out) == {
         "registry": "organization",
         "shared": False,
         "steps": [],

@@ -12,7 +12,7 @@ from modelyard.files import write_text
 from modelyard.project import load_project
 
 from tests.bicep import plan, promised
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 STAGE = "staging"
 DEFINITION = "microsoft.authorization/roledefinitions"
@@ -20,9 +20,7 @@ DEFINITION = "microsoft.authorization/roledefinitions"
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    for name in ("conf", "infra", ".github"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    return tmp_path
+    return part_of_sample(tmp_path, "conf infra .github")
 
 
 def add(root: Path, name: str = STAGE) -> set[str]:

@@ -19,7 +19,7 @@ from modelyard.evidence import read_anonymity
 from modelyard.gates import AnonymityGate
 from modelyard.principles import Principles, shown
 
-from tests.cli.test_main import call
+from tests.command import Mlops
 
 DOCS = Path(__file__).parents[2] / "docs"
 KNOWN = ["birth_year", "sex", "postcode"]
@@ -153,17 +153,13 @@ def test_privacy_is_shown_by_a_gate_that_passed_on_the_versions_table(tmp_path: 
 
 
 def test_the_command_prints_what_its_page_shows_and_refuses_below_the_gate(
-    pipeline: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    pipeline: Path, tmp_path: Path, mlops: Mlops
 ) -> None:
     page = (DOCS / "readiness.md").read_text(encoding="utf-8")
     command, said = re.findall(r"```(?:console|text)\n(.*?)```", page, re.DOTALL)[-2:]
     people().to_csv(tmp_path / "people.csv", index=False)
     (tmp_path / "conf" / "contract.yml").write_text(contract_text(contract()), encoding="utf-8")
-    assert call(monkeypatch, *command.split()[1:]) == 0
-    printed = capsys.readouterr().out
+    printed = mlops(*command.split()[1:]).out
     lines = [
         [line.rstrip() for line in text.splitlines() if line.strip()] for text in (said, printed)
     ]
@@ -171,12 +167,7 @@ def test_the_command_prints_what_its_page_shows_and_refuses_below_the_gate(
     assert "not judged: conf/gates.yml has no `anonymity`" in printed
     with (tmp_path / "conf" / "gates.yml").open("a") as gates:
         gates.write("anonymity: {least: 5}\n")
-    assert call(monkeypatch, *command.split()[1:], "--json") == 1
-    shown = capsys.readouterr()
-    assert (
-        json.loads(shown.out)["k"]
-        == json.loads((tmp_path / ".mlflow" / "anonymity" / "anonymity.json").read_text())[
-            "metrics"
-        ]["k"]
-    )
+    shown = mlops(*command.split()[1:], "--json", code=1)
+    kept = json.loads((tmp_path / ".mlflow" / "anonymity" / "anonymity.json").read_text())
+    assert json.loads(shown.out)["k"] == kept["metrics"]["k"]
     assert "is below 5 (conf/gates.yml, anonymity.least)" in shown.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,7 +14,7 @@ from modelyard import environments
 from modelyard.errors import UsageError
 from modelyard.events import package
 
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 FEW = ("pydantic", "pyyaml", "annotated-types", "typing-")
 
@@ -23,10 +22,9 @@ FEW = ("pydantic", "pyyaml", "annotated-types", "typing-")
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The sample project, with no requirements for events but those of the toolkit itself."""
-    root = tmp_path / "project"
-    for name in ("azureml", "conf", "events", "requirements", "src", "tests"):
-        shutil.copytree(ROOT / name, root / name)
-    shutil.copy(ROOT / "pyproject.toml", root)
+    root = part_of_sample(
+        tmp_path / "project", "azureml conf events requirements src tests pyproject.toml"
+    )
     pinned = re.split(r"\n(?=\S)", (root / "requirements" / "events.txt").read_text("utf-8"))
     few = [one for one in pinned if one.startswith(FEW)]
     (root / "requirements" / "events.txt").write_text("\n".join(few) + "\n")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from modelyard.cli import main
 
+from tests.command import Mlops
 from tests.fleet.small_template import write
 from tests.project import ROOT
 
@@ -33,43 +33,26 @@ def fleet(tmp_path: Path) -> Path:
     return tmp_path / "fleet.txt"
 
 
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fleet: Path, *words: str
-) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["mlops", "reuse", *words, "--fleet", str(fleet)])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    said = capsys.readouterr()
-    return int(str(leaving.value.code)), said.out + said.err
+def test_parts_are_found_by_name_and_by_what_is_said_of_them(fleet: Path, mlops: Mlops) -> None:
+    def find(*words: str) -> Any:
+        return json.loads(mlops("reuse", *words, "--json", "--fleet", str(fleet)).out)["found"]
 
-
-def test_parts_are_found_by_name_and_by_what_is_said_of_them(
-    fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, said = call(monkeypatch, capsys, fleet, "WEATHER", "--json")
-    assert code == 0
-    found = [
-        (one["kind"], one["name"], one["project"], one["line"]) for one in json.loads(said)["found"]
-    ]
+    found = [(one["kind"], one["name"], one["project"], one["line"]) for one in find("WEATHER")]
     assert found == [
         ("component", "enrich_weather", "churn", 2),
         ("feature", "weather_days", "churn", 4),
     ]
-    code, said = call(monkeypatch, capsys, fleet, "weather", "airport")
-    assert code == 0 and "enrich_weather" in said and "weather_days" not in said
-    code, said = call(monkeypatch, capsys, fleet, "rain", "data")
+    said = mlops("reuse", "weather", "airport", "--fleet", str(fleet)).text
+    assert "enrich_weather" in said and "weather_days" not in said
+    said = mlops("reuse", "rain", "data", "--fleet", str(fleet)).text
     assert "churn/azureml/data/rain.yml:2" in said.replace("\n", "")
-    code, said = call(monkeypatch, capsys, fleet, "carrier", "feature", "--json")
-    assert [one["repository"] for one in json.loads(said)["found"]] == ["flights"]
-    code, said = call(monkeypatch, capsys, fleet, "environment", "serve", "--json")
-    assert {one["project"] for one in json.loads(said)["found"]} == {"flight-delay", "churn"}
+    assert [one["repository"] for one in find("carrier", "feature")] == ["flights"]
+    found = find("environment", "serve")
+    assert {one["project"] for one in found} == {"flight-delay", "churn"}
 
 
-def test_nothing_found_and_what_could_not_be_read_are_told(
-    fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, said = call(monkeypatch, capsys, fleet, "submarine")
-    assert (code, said) == (0, "nothing in 2 repositories has all of: submarine\n")
+def test_nothing_found_and_what_could_not_be_read_are_told(fleet: Path, mlops: Mlops) -> None:
+    words = ("reuse", "submarine", "--fleet", str(fleet))
+    assert mlops(*words).text == "nothing in 2 repositories has all of: submarine\n"
     fleet.write_text("flights\nmissing\n")
-    code, said = call(monkeypatch, capsys, fleet, "submarine")
-    assert code == 1 and "missing does not exist" in said
+    assert "missing does not exist" in mlops(*words, code=1).text

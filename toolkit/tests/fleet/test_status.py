@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modelyard.cli import main
 from modelyard.errors import UsageError
 from modelyard.fleet import given
 from modelyard.fleet.hub import cells
@@ -23,6 +22,7 @@ from modelyard.fleet.template import STATE, Origin, Template, read_origin
 from modelyard.git import git
 from modelyard.models.registry import Registry
 
+from tests.command import Mlops
 from tests.fleet.small_template import Made, commit, make, write
 from tests.project import TEMPLATE
 
@@ -217,8 +217,7 @@ def test_a_file_of_repositories_has_remarks_relative_paths_and_those_that_opt_ou
 def test_the_command_writes_a_table_json_and_a_page_and_changes_nothing(
     made: Made,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mlops: Mlops,
 ) -> None:
     shutil.copytree(made.project, tmp_path / "other <b>")
     write(
@@ -228,17 +227,10 @@ def test_the_command_writes_a_table_json_and_a_page_and_changes_nothing(
     stamp = {p: p.stat().st_mtime_ns for p in made.project.rglob("*")}
     time.sleep(0.01)
 
-    def call(*words: str) -> int:
-        given_words = ["fleet", "status", str(tmp_path / "fleet.txt"), "--jobs", "2", *words]
-        monkeypatch.setattr(sys, "argv", ["mlops", *given_words])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        return int(str(leaving.value.code))
-
+    given_words = ("fleet", "status", str(tmp_path / "fleet.txt"), "--jobs", "2")
     page = tmp_path / "hub.html"
     words = ("--template", str(made.template), "--html", str(page))
-    assert call(*words, "--json") == 1
-    out, err = capsys.readouterr()
+    _, out, err = mlops(*given_words, *words, "--json", code=1)
     rows: list[Any] = json.loads(out)
     assert [row["name"] for row in rows] == ["late", "late", ""]
     assert "of 3 repositories 1 could not be read whole, 0 breach" in err
@@ -247,13 +239,11 @@ def test_the_command_writes_a_table_json_and_a_page_and_changes_nothing(
     assert "other &lt;b&gt;" in html and "missing does not exist" in html
     assert "lacks builds-automated, code-tested and 1 more" in html and "level 0: 2" in html
     assert html.index("missing does not exist") < html.index("other &lt;b&gt;")
-    assert call("--policy", str(tmp_path / "policy.yml")) == 1
-    out, err = capsys.readouterr()
+    _, out, err = mlops(*given_words, "--policy", str(tmp_path / "policy.yml"), code=1)
     assert "conf/project.yml:1: regions: found None" in out
     assert "2 breach the policy" in err
     (tmp_path / "fleet.txt").write_text("late\n")
-    assert call() == 0
-    assert "not judged" in capsys.readouterr().out
+    assert "not judged" in mlops(*given_words).out
 
 
 def test_where_a_project_came_from_is_read_from_its_state(made: Made) -> None:

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from modelyard.cli import main
 from modelyard.fleet import update as module
 from modelyard.fleet.repositories import Repository
 from modelyard.fleet.update import Outcome, Wanted, update_fleet
 from modelyard.git import git
 
+from tests.command import Mlops
 from tests.fleet.small_template import LINES, WORKFLOW, Made, commit, make, workflow, write
 from tests.fleet.test_upgrade import snapshot
 
@@ -235,7 +235,7 @@ def test_a_pull_request_is_opened_once(
 
 
 def test_the_command_leaves_out_who_opts_out_and_goes_on_after_a_kill(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Made, tmp_path: Path, mlops: Mlops
 ) -> None:
     folders = [copy(made, f"p{number}", own=f"{number}\n") for number in range(5)]
     out = copy(made, "out", own="x\n")
@@ -255,11 +255,7 @@ def test_the_command_leaves_out_who_opts_out_and_goes_on_after_a_kill(
     assert 0 < len(done) < 5
     for one in folders:
         assert git(one, "status", "--porcelain") == ""
-    monkeypatch.setattr(sys, "argv", ["mlops", *words, "--json"])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    assert leaving.value.code == 0
-    states = [one["state"] for one in json.loads(capsys.readouterr().out)]
+    states = [one["state"] for one in json.loads(mlops(*words, "--json").out)]
     assert sorted(states) == ["opted out", *["updated"] * 5]
     assert {one: branch_of(made, one) for one in done} == done
     assert branch_of(made, out) == ""

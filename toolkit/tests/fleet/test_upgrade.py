@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 import pytest
-from modelyard.cli import main
 from modelyard.delivery import update
 from modelyard.delivery.additions import plan_answers
 from modelyard.errors import CheckFailed, UsageError
@@ -23,6 +22,7 @@ from modelyard.fleet.template import STATE
 from modelyard.fleet.upgrade import apply, pick, undo, upgrade_of
 from modelyard.git import git
 
+from tests.command import Mlops
 from tests.fleet.small_template import LINES, WORKFLOW, Made, commit, make, workflow, write
 from tests.fleet.test_status import row_of
 
@@ -152,39 +152,30 @@ def test_other_conflicts_are_decided_with_the_pins_settled(made: Made) -> None:
     assert (root / WORKFLOW).read_text() == workflow("v3.0.0")
 
 
-def call(monkeypatch: pytest.MonkeyPatch, root: Path, *words: str) -> int:
-    monkeypatch.chdir(root)
-    monkeypatch.setattr(sys, "argv", ["mlops", *words])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    return int(str(leaving.value.code))
-
-
 def test_a_preview_says_all_of_it_and_changes_nothing(
-    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Made, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(made.project)
     before = snapshot(made.project)
     objects = git(made.project, "count-objects", "-v")
-    assert call(monkeypatch, made.project, "upgrade", "--preview") == 0
-    said = capsys.readouterr().out
+    said = mlops("upgrade", "--preview").out
     assert "- a new page" in said and "6 auto, 0 merged, 2 kept, 0 conflict" in said
-    assert call(monkeypatch, made.project, "upgrade", "--preview", "--json") == 0
-    data = json.loads(capsys.readouterr().out)
+    data = json.loads(mlops("upgrade", "--preview", "--json").out)
     assert {"file": "Makefile", "kind": "auto", "why": "", "pins": []} in data["changes"]
     assert snapshot(made.project) == before
     assert git(made.project, "count-objects", "-v") == objects
 
 
 def test_an_upgrade_goes_there_and_back(
-    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Made, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(made.project)
     _, _, before = snapshot(made.project)
-    assert call(monkeypatch, made.project, "upgrade") == 0
-    assert "mlops upgrade --undo" in capsys.readouterr().out
+    assert "mlops upgrade --undo" in mlops("upgrade").out
     assert (made.project / "docs/three.md").is_file()
     write(made.project, {"later.md": "x\n"})
     commit(made.project)
-    assert call(monkeypatch, made.project, "upgrade", "--undo") == 0
+    mlops("upgrade", "--undo")
     assert snapshot(made.project)[2] == before | {"later.md": b"x\n"}
     with pytest.raises(UsageError, match="was taken back already"):
         undo(made.project)
@@ -204,12 +195,12 @@ def test_an_upgrade_waits_for_a_command_that_edits_the_project(made: Made) -> No
 
 
 def test_conflicts_are_left_for_somebody_to_decide_where_that_is_asked(
-    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Made, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(made.project)
     write(made.project, {"Makefile": LINES.replace("line 3\n", "line III\n")})
     head = commit(made.project)
-    assert call(monkeypatch, made.project, "upgrade", "--merge") == 1
-    assert "git cherry-pick --continue" in capsys.readouterr().err
+    assert "git cherry-pick --continue" in mlops("upgrade", "--merge", code=1).err
     assert "<<<<<<<" in (made.project / "Makefile").read_text()
     assert git(made.project, "rev-parse", "HEAD").strip() == head
     write(made.project, {"Makefile": LINES})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from bicep_reader.sources import Sources, load
 from bicep_reader.tree import Expr, Member, Name, Resource, walk
 from modelyard.infra.compiler import with_values
 
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 INFRA = ROOT / "infra"
 PERSONAS = json.loads((INFRA / "modules" / "persona-roles.json").read_text(encoding="utf-8"))
@@ -100,8 +99,7 @@ def written(expression: Expr | None) -> str:
 
 def refusals(folder: Path, environment: str, given: Mapping[str, Any]) -> list[str]:
     """Return what the reader says of the sample's infrastructure with other values in a parameter file."""
-    for name in ("infra", "conf"):
-        shutil.copytree(ROOT / name, folder / name)
+    part_of_sample(folder, "infra conf")
     file = folder / "infra" / f"{environment}.bicepparam"
     file.write_text(with_values(file.read_text(encoding="utf-8"), given), encoding="utf-8")
     found = read_infrastructure(folder / "infra").findings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from modelyard.infra.diagram import diagram
 from modelyard.infra.document import CAPABILITIES, LEAST, MOST, PAGE, documented, rights
 
 from tests.bicep import plan
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 PERSONAS = json.loads((ROOT / "infra" / "modules" / "persona-roles.json").read_text("utf-8"))
 
@@ -35,8 +34,7 @@ def test_without_a_compiler_the_page_is_not_drawn(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_new_resource_is_a_new_box_and_arrow(tmp_path: Path) -> None:
-    for name in ("infra", "conf"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "infra conf")
     main, file = (tmp_path / "infra" / name for name in ("main.bicep", "dev.bicepparam"))
     main.write_text(
         main.read_text(encoding="utf-8")
@@ -75,8 +73,7 @@ def test_the_operation_of_every_capability_exists() -> None:
 
 
 def test_a_missing_mark_of_the_page_is_named(tmp_path: Path) -> None:
-    for name in ("conf", "infra", "docs"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "conf infra docs")
     page = tmp_path / PAGE
     page.write_text(page.read_text(encoding="utf-8").replace("<!-- rights: end -->", ""))
     with pytest.raises(UsageError, match="rights: begin"):
@@ -84,8 +81,7 @@ def test_a_missing_mark_of_the_page_is_named(tmp_path: Path) -> None:
 
 
 def test_costs_follow_from_what_is_deployed(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "infra", tmp_path / "infra")
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    part_of_sample(tmp_path, "infra conf")
     file = tmp_path / "infra" / "dev.bicepparam"
     public, private = {"network": "public"}, {"network": "managed-vnet"}
     before = monthly(file, public)
@@ -101,8 +97,7 @@ def test_costs_follow_from_what_is_deployed(tmp_path: Path) -> None:
 
 
 def test_the_table_of_costs_has_an_instance_that_answers_requests(tmp_path: Path) -> None:
-    for name in ("infra", "conf", "azureml"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "infra conf azureml")
     file = tmp_path / "azureml" / "endpoints" / "online-deployment.yml"
     file.write_text(file.read_text("utf-8").replace("instance_count: 1", "instance_count: 3"))
     assert f"| {INSTANCE} | 510 |" in table(tmp_path)  # 170 each

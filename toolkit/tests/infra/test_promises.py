@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from modelyard.infra.declarations import Declarations
 from modelyard.infra.snapshot import Planned
 
 from tests.bicep import plan, promised
-from tests.project import ROOT
+from tests.project import ROOT, part_of_sample
 
 INFRA = ROOT / "infra"
 PROD = INFRA / "prod.bicepparam"
@@ -125,8 +124,7 @@ def test_a_resource_without_logs_is_found(kind: str) -> None:
 def test_logs_are_not_judged_where_the_parameter_file_says_that_a_policy_makes_them(
     tmp_path: Path, by_policy: bool
 ) -> None:
-    for name in ("infra", "conf"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    part_of_sample(tmp_path, "infra conf")
     file = tmp_path / "infra" / "dev.bicepparam"
     if by_policy:
         text = file.read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ def numbers(random: np.random.Generator, rows: int) -> pd.DataFrame:
 
 
 def chosen(place) -> str:
-    assert place.train(learner="auto") == 0
+    assert place.train("--learning-rate", "0.06", learner="auto") == 0
     details = place.evidence("training")["details"]
     losses = {one["name"]: one["loss"] for one in details["candidates"]}
     lowest = min(losses, key=lambda name: losses[name])

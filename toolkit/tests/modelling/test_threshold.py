@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from modelyard.gates import Threshold
 from modelyard.modelling.threshold import best_threshold
 from pydantic import ValidationError
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=30)
 PURPOSES = {
@@ -21,15 +20,19 @@ PURPOSES = {
 
 
 def gain(purpose: Threshold, truth: np.ndarray, flagged: np.ndarray) -> float:
-    """What a purpose wants more of, by scikit-learn."""
+    """What a purpose wants more of."""
+    hits, missed, alarms = (
+        (truth & flagged).sum(),
+        (truth & ~flagged).sum(),
+        (flagged & ~truth).sum(),
+    )
     if purpose.purpose == "f1":
-        return float(f1_score(truth, flagged, zero_division=0))
+        return float(2 * hits / (2 * hits + missed + alarms))
     if purpose.purpose == "accuracy":
-        return float(accuracy_score(truth, flagged))
+        return float((truth == flagged).mean())
     if purpose.purpose == "recall":
-        enough = recall_score(truth, flagged) >= purpose.recall - 1e-9
+        enough = hits / truth.sum() >= purpose.recall - 1e-9
         return -float(flagged.sum()) if enough else -np.inf
-    (_, alarms), (missed, _) = confusion_matrix(truth, flagged, labels=[False, True])
     return -float(purpose.missed * missed + purpose.alarm * alarms)
 
 

@@ -88,17 +88,6 @@ def test_numbers_are_predicted(bench, mixed):
     assert place.evidence("training")["details"]["threshold"] is None
 
 
-def test_classes_of_any_name_are_told_apart(bench, random):
-    x = random.normal(size=(ROWS, 2))
-    names = np.array(["a b", "ü", "3"])[np.digitize(x[:, 0], [-0.5, 0.5])]
-    place = bench(
-        pd.DataFrame({"x": x[:, 0], "noise": x[:, 1], "y": names}),
-        {"column": "y", "kind": "multiclass", "classes": ["3", "a b", "ü"]},
-        {"x": "number", "noise": "number", "y": "category"},
-    )
-    assert judged(place)["balanced_accuracy"] > 0.9
-
-
 def test_classes_may_be_whole_numbers(bench, random):
     x = random.normal(size=ROWS)
     place = bench(
@@ -122,12 +111,6 @@ def test_features_may_all_be_texts(bench, random):
     table = pd.DataFrame({"name": [f"plane {n}" for n in number], "y": number % 2 == 0})
     place = bench(table, BINARY, {"name": "text", "y": "boolean"})
     assert judged(place)["roc_auc"] > 0.9
-
-
-def test_a_single_number_is_enough(bench, random):
-    x = random.normal(size=ROWS)
-    place = bench(pd.DataFrame({"x": x, "y": x > 0}), BINARY, {"x": "number", "y": "boolean"})
-    assert judged(place)["roc_auc"] > 0.99
 
 
 def test_features_may_all_be_datetimes(bench):
@@ -163,12 +146,12 @@ def test_rare_positives_are_still_found(bench, random):
     assert found["f1"] > 0.5
 
 
-def test_rare_classes_are_still_told_apart(bench, random):
+def test_rare_classes_of_any_name_are_told_apart(bench, random):
     x = random.normal(size=4 * ROWS)
-    names = np.array(["low", "middle", "high"])[np.digitize(x, [-2.2, 2.2])]
+    names = np.array(["a b", "ü", "3"])[np.digitize(x, [-2.2, 2.2])]
     place = bench(
         pd.DataFrame({"x": x, "y": names}),
-        {"column": "y", "kind": "multiclass", "classes": ["high", "low", "middle"]},
+        {"column": "y", "kind": "multiclass", "classes": ["3", "a b", "ü"]},
         {"x": "number", "y": "category"},
     )
     assert judged(place)["balanced_accuracy"] > 0.8
@@ -210,7 +193,7 @@ def test_divergence_is_an_error_that_says_what_to_do(bench, random, capsys, rate
     place = bench(pd.DataFrame({"x": x, "y": x**3}), REGRESSION, {"x": "number", "y": "number"})
     assert place.train("--learning-rate", rate) == 2
     said = capsys.readouterr().err
-    assert "training diverges" in said and "Lower --learning-rate" in said
+    assert "training diverges, ended at iteration 1:" in said and "Lower --learning-rate" in said
     assert "Traceback" not in said
     assert not (place.folder / "model").exists()
 
@@ -260,13 +243,6 @@ def test_the_tolerance_does_not_depend_on_the_unit_of_the_target():
     for unit in (1e-9, 1e9):
         losses = [loss * unit for loss in crawling]
         assert endings(losses, patience=5, tolerance=0.0051)[5][0] == "early"
-
-
-def test_divergence_ends_training_at_once(bench, random, capsys):
-    x = random.normal(size=ROWS)
-    place = bench(pd.DataFrame({"x": x, "y": x**3}), REGRESSION, {"x": "number", "y": "number"})
-    assert place.train("--learning-rate", "1000", "--max-iterations", "5000") == 2
-    assert "ended at iteration 1:" in capsys.readouterr().err
 
 
 def test_a_target_too_large_for_its_squares_is_divergence(bench, random, capsys):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,11 +165,5 @@ class Monitored:
     def monitor(self, at: datetime = AT, **options: Any) -> MonitorResult:
         return run_monitor(self.root, self.file, at=at, reference=self.reference, **options)
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.words(*words), cwd=self.root, capture_output=True, text=True, check=False
-        )
-
     def words(self, *words: str) -> list[str]:
-        made = ["monitor", "--at", AT.isoformat(), "--reference", str(self.reference), *words]
-        return [sys.executable, "-m", "modelyard", *made]
+        return ["monitor", "--at", AT.isoformat(), "--reference", str(self.reference), *words]

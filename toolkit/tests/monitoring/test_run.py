@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from modelyard.monitoring.run import MonitorResult
 from modelyard.serving.collected_files import keep_contract
 
 from tests.collected import write_collected, write_truth
+from tests.command import Mlops
 from tests.monitoring.monitored import AT, CONTRACT, MONITOR, Monitored
 from tests.reports.test_report import Page
 
@@ -140,11 +142,13 @@ def test_each_threshold_too_strict_or_too_lax_flips_the_verdict(
     assert verdicts == ["breach", "fine"]
 
 
-def test_without_data_nothing_is_judged_and_the_exit_code_is_0(project: Monitored) -> None:
-    done = project.command()
-    assert done.returncode == 0, done.stderr
-    assert "note: inputs was not judged: the production window has 0 complete rows" in done.stdout
-    assert "not everything could be judged: inputs, quality, outputs, truth" in done.stdout
+def test_without_data_nothing_is_judged_and_the_exit_code_is_0(
+    project: Monitored, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    done = mlops(*project.words())
+    assert "note: inputs was not judged: the production window has 0 complete rows" in done.out
+    assert "not everything could be judged: inputs, quality, outputs, truth" in done.out
     assert details_of(project)["verdict"] == "not judged"
 
 
@@ -228,17 +232,18 @@ def test_a_feature_that_never_came_is_a_breach_of_every_signal_that_has_it(
     assert f"inputs, shop: it never came: none of {count} rows has a value of it" in result.notes
 
 
-def test_a_breach_is_exit_code_1_and_listed_in_the_json(project: Monitored) -> None:
+def test_a_breach_is_exit_code_1_and_listed_in_the_json(
+    project: Monitored, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
     project.collect(project.rows(400, shift=2.0))
-    done = project.command("--json")
-    assert done.returncode == 1, done.stderr
-    content = json.loads(done.stdout)
+    done = mlops(*project.words("--json"), code=1)
+    content = json.loads(done.out)
     assert content["verdict"] == "breach"
     assert {b["feature"] for b in content["breaches"]} >= {"amount"}
     assert Path(content["report"]).is_file()
-    wrong = project.command("--at", "next tuesday")
-    assert wrong.returncode == 2
-    assert "--at expects a time such as" in wrong.stderr
+    wrong = mlops(*project.words("--at", "next tuesday"), code=2)
+    assert "--at expects a time such as" in wrong.err
 
 
 def test_truth_counts_once_it_is_known(project: Monitored) -> None:
@@ -341,14 +346,15 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(project: Monit
     project.collect(project.rows(400))
     collected = {f: f.read_bytes() for f in (project.root / ".collected").rglob("*.parquet")}
     began = time.monotonic()
-    subprocess.run(project.words(), cwd=project.root, capture_output=True, check=True)
+    command = [sys.executable, "-m", "modelyard", *project.words()]
+    subprocess.run(command, cwd=project.root, capture_output=True, check=True)
     duration = time.monotonic() - began
     dice = random.Random(0)
     killed = 0
     while killed < 11:
         began = time.monotonic()
         process = subprocess.Popen(
-            project.words(), cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             process.wait(dice.uniform(0, duration))
@@ -365,10 +371,9 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(project: Monit
 
 def test_two_at_once_do_not_disturb_each_other(project: Monitored) -> None:
     project.collect(project.rows(400))
+    command = [sys.executable, "-m", "modelyard", *project.words("--json")]
     running = [
-        subprocess.Popen(
-            project.words("--json"), cwd=project.root, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     said = [process.communicate(timeout=120)[0] for process in running]

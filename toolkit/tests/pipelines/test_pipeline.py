@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from modelyard.pipelines.documents import PipelineError
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.references import shell_line, words
 
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 
 def problems(pipeline: Path, **options: object) -> str:
@@ -239,8 +238,7 @@ def test_any_path_stays_one_word(path: str) -> None:
 def test_a_value_of_another_shape_is_a_mistake_with_its_line(
     tmp_path: Path, name: str, where: tuple[str, ...], value: object
 ) -> None:
-    for folder in ("azureml", "conf", "src"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+    part_of_sample(tmp_path, "azureml conf src")
     file = tmp_path / "azureml" / name
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     place = content

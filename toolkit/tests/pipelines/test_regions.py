@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from modelyard.pipelines.azure_names import regions_of
 from modelyard.project import load_project
 
-from tests.project import ROOT
+from tests.project import part_of_sample
 
 PROD = "resource_group: rg-acme-flight-delay-prod\n"
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    for name in ("conf", "infra"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    return tmp_path
+    return part_of_sample(tmp_path, "conf infra")
 
 
 def replace(root: Path, file: str, old: str, new: str) -> None:

@@ -11,13 +11,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from modelyard.cli import main
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.git import git
 from modelyard.policy.check import Verdict, check_project
 from modelyard.policy.model import policy_file, read_policy
 
-from tests.project import ROOT
+from tests.command import Mlops
+from tests.project import ROOT, part_of_sample
 
 TODAY = date(2026, 11, 28)
 Check = Callable[..., Verdict]
@@ -55,9 +55,7 @@ toolkit: ">=0.1"
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
     """Check a copy of the sample project, in a file of which a text is replaced."""
-    root = tmp_path / "project"
-    for name in ("conf", "azureml", "infra", ".github"):
-        shutil.copytree(ROOT / name, root / name)
+    root = part_of_sample(tmp_path / "project", "conf azureml infra .github")
     shutil.copytree(ROOT / "requirements", root / "requirements", ignore=lambda *_: ["wheels"])
     edit(
         root,
@@ -236,24 +234,16 @@ def test_a_policy_comes_from_a_git_repository_with_its_commit(tmp_path: Path) ->
 
 
 def test_the_command_says_what_is_found_and_that_there_is_no_policy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlops: Mlops
 ) -> None:
-    def call(*words: str) -> int:
-        monkeypatch.setattr("sys.argv", ["mlops", "policy", "check", str(ROOT), *words])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        return int(str(leaving.value.code))
-
+    check = ("policy", "check", str(ROOT))
     monkeypatch.delenv("AI_FACTORY_POLICY", raising=False)
-    assert call() == 0
-    assert "no policy is configured, nothing was checked" in capsys.readouterr().out
+    assert "no policy is configured, nothing was checked" in mlops(*check).out
     path = tmp_path / "policy.yml"
     path.write_text("regions: [northeurope]", encoding="utf-8")
     monkeypatch.setenv("AI_FACTORY_POLICY", str(path))
-    assert call() == 1
-    assert "conf/project.yml:10: regions: found westeurope" in capsys.readouterr().err
-    assert call("--json") == 1
-    [breach] = json.loads(capsys.readouterr().out)["breaches"]
+    assert "conf/project.yml:10: regions: found westeurope" in mlops(*check, code=1).err
+    [breach] = json.loads(mlops(*check, "--json", code=1).out)["breaches"]
     assert (breach["rule"], breach["line"]) == ("regions", 10)
 
 
@@ -367,29 +357,19 @@ def test_the_command_says_who_has_signed(
     tmp_path: Path,
     signed: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mlops: Mlops,
 ) -> None:
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(
-            "sys.argv", ["mlops", "policy", "check", str(ROOT), "--policy", place, *words]
-        )
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        said = capsys.readouterr()
-        return int(str(leaving.value.code)), said.out + said.err
-
     place = f"{signed(commit='platform')}#policy.yml"
-    code, said = call()
-    assert code == 0 and "signature not checked" in said
+    check = ("policy", "check", str(ROOT), "--policy", place)
+    assert "signature not checked" in mlops(*check).text
     monkeypatch.setenv("AI_FACTORY_POLICY_SIGNERS", str(tmp_path / "signers"))
-    code, said = call("--json")
-    assert code == 0 and json.loads(said)["signer"] == "platform@acme.example"
-    assert "signed by platform@acme.example" in call()[1]
+    assert json.loads(mlops(*check, "--json").out)["signer"] == "platform@acme.example"
+    assert "signed by platform@acme.example" in mlops(*check).text
     monkeypatch.setenv(
         "AI_FACTORY_POLICY_SIGNERS", ""
     )  # as in a pipeline whose variable is not set
-    assert json.loads(call("--json")[1])["signer"] is None
+    assert json.loads(mlops(*check, "--json").out)["signer"] is None
     (tmp_path / "signers").write_text(
         f"other@acme.example {(tmp_path / 'stranger.pub').read_text()}"
     )
-    assert call("--signers", str(tmp_path / "signers"))[0] == 1
+    mlops(*check, "--signers", str(tmp_path / "signers"), code=1)

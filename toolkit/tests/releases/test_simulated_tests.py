@@ -8,7 +8,7 @@ import pytest
 
 from tests.releases.simulated_tests import ALPHA, CASES, Case, simulate
 
-EXPERIMENTS = 20
+EXPERIMENTS = 12
 UNDECIDED = 0.2  # promised: the rest is found
 
 

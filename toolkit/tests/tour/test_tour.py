@@ -6,16 +6,14 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from modelyard.cli import app
 from modelyard.contract.infer import infer
 from modelyard.contract.reading import read_table
 from modelyard.data.table import read_file
@@ -25,9 +23,9 @@ from modelyard.monitoring.follow_contract import follow_contract
 from modelyard.tour.copying import PLANTED, Tour, begin, find, plant
 from modelyard.tour.progress import answer, known_role, places
 from modelyard.tour.steps import ROLES, STEPS
-from typer.testing import CliRunner
 
-from tests.project import ROOT
+from tests.command import Mlops
+from tests.project import part_of_sample
 
 CONTRACT = """\
 version: 1
@@ -43,15 +41,12 @@ columns:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a table of its own and things that the team has left there."""
-    root = tmp_path / "project"
-    for name in ("azureml", "conf", "requirements", "src"):
-        shutil.copytree(ROOT / name, root / name)
-    shutil.copy(ROOT / "pyproject.toml", root)
+    root = part_of_sample(tmp_path / "project", "azureml conf requirements src pyproject.toml")
     random = np.random.default_rng(0)
-    visits, price = random.integers(1, 60, 1500), random.uniform(1, 9, 1500).round(2)
-    plan = random.choice(["basic", "plus"], 1500)
+    visits, price = random.integers(1, 60, 800), random.uniform(1, 9, 800).round(2)
+    plan = random.choice(["basic", "plus"], 800)
     chance = 1 / (1 + np.exp(4 - visits / np.nan_to_num(price, nan=5) / 3 - 2 * (plan == "plus")))
-    bought = np.where(random.uniform(size=1500) < chance, "yes", "no")
+    bought = np.where(random.uniform(size=800) < chance, "yes", "no")
     price[::9] = np.nan
     table = pd.DataFrame({"visits": visits, "price": price, "plan": plan, "bought": bought})
     (root / "data").mkdir()
@@ -77,29 +72,22 @@ def of_the_team(root: Path) -> dict[str, str]:
 class Person:
     """Types commands in a folder, where MLFLOW_TRACKING_URI names the team's server."""
 
-    def __init__(self, root: Path) -> None:
-        self.folder = root
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        self.environment |= {"PATH": path, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    def __init__(self, root: Path, mlops: Mlops) -> None:
+        self.folder, self.mlops = root, mlops
 
     def types(self, command: str, codes: tuple[int, ...] = (0, 1)) -> str:
-        done = subprocess.run(
-            command,
-            shell=True,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode in codes, (command, done.stdout, done.stderr)
-        return done.stdout
+        (_, *words), _, file = shlex.split(command), *command.partition(" > ")[1:]
+        os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+        with contextlib.chdir(self.folder):
+            done = self.mlops(*words[: -2 if file else None], code=None)
+            if file:
+                Path(file).write_text(done.out, encoding="utf-8")
+        assert done.code in codes, (command, done)
+        return str(done.out)
 
     def looks(self) -> tuple[list[str], dict[str, Any]]:
         """The steps that are done, and the next one."""
-        with contextlib.chdir(self.folder):
-            asked = CliRunner().invoke(app, ["tour", "--json"], catch_exceptions=False)
-        shown = json.loads(asked.stdout)
+        shown = json.loads(self.types("mlops tour --json"))
         assert Path(shown["folder"]).name == shown["role"]
         done = [one["step"] for one in shown["steps"] if one["state"] == "done"]
         following = [one for one in shown["steps"] if one["state"] == "next"]
@@ -128,10 +116,10 @@ def drifted_most(copy: Path) -> str:
     ],
 )
 def test_a_person_walks_the_whole_tour_and_nothing_of_the_team_changes(
-    project: Path, role: str
+    project: Path, mlops: Mlops, role: str
 ) -> None:
     before = of_the_team(project)
-    me = Person(project)
+    me = Person(project, mlops)
     assert f"cd .tour/{role}" in me.types(f"mlops tour {role}")
     me.folder = copy = project / ".tour" / role
     gates = copy / "conf" / "gates.yml"
