@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def described(name: str, thing: Any) -> Iterator[str]:
     for member, value in sorted(vars(thing).items()):
         if member.startswith("_") or member in getattr(thing, "model_fields", ()):
             continue
-        if isinstance(value, property):
-            yield f"    {member} -> {signature(value.fget).partition(' -> ')[2]}"
+        if isinstance(value, (property, cached_property)):
+            get = value.fget if isinstance(value, property) else value.func
+            yield f"    {member} -> {signature(get).partition(' -> ')[2]}"
         elif inspect.isfunction(value):
             yield f"    {member}{signature(value)}"
 
