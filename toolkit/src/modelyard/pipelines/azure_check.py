@@ -22,11 +22,12 @@ from modelyard.pipelines.azure_names import unknown_in
 from modelyard.pipelines.azure_nodes import check_steps
 from modelyard.pipelines.azure_rules import check_rules
 from modelyard.pipelines.azure_schemas import fields_of, schema_of
-from modelyard.pipelines.components import read_component
+from modelyard.pipelines.components import read_component, with_limits
 from modelyard.pipelines.documents import PipelineError, Problems
+from modelyard.pipelines.model import LITERAL_TYPES, Port
 from modelyard.pipelines.reader import check_pipeline_component, load_pipeline
 from modelyard.pipelines.retired import retired_in
-from modelyard.yaml_files import Problem, did_you_mean
+from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,10 @@ def _check(file: AzureFile, root: Path, problems: Problems, steps: dict[Path, in
         in_it = check_pipeline_component(path)
         problems.found += in_it.found
         problems.notes += in_it.notes
+    elif file.kind in ("spark component", "parallel component"):
+        for name, port in file.below("inputs").items():
+            if isinstance(port, LocatedMapping) and port.get("type") in LITERAL_TYPES:
+                with_limits(Port(name, port["type"]), port, path, problems)
     checker.already(problems.found)
     schema = schema_of(file.kind)
     if schema is not None:
