@@ -525,6 +525,8 @@ MISTAKES = [
     (ALL, '  count:\n', '  count:\n    outputs: zz\n', 45, '`outputs` must be a mapping'),
     ("pipelines/v4.yml", 'error_threshold: -1', 'error_threshold: [-1]', 43, 'expected a whole number'),
     ("models/v17.yml", 'python_function: {a: b}', 'python_function: 1', 5, 'expected a mapping'),
+    ("models/m.yml", "custom_model", "CustomModel", 2, "expected one of custom_model"),
+    ("datastores/lake.yml", "azure_data_lake_gen2", "AZURE_DATA_LAKE_GEN2", 1, "expected azure_data_lake_gen2"),
 ]
 # fmt: on
 

@@ -32,10 +32,11 @@ class Number:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words; upper and lower case are the same unless `exact`."""
+    """One of some words; upper and lower case are the same unless `exact`, and `AbC` is `ab_c` unless `lower`."""
 
     words: tuple[str, ...]
     exact: bool = False
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "PrimitiveOutput": {"is_control": FLAG, "early_available": FLAG},
     "CommandJobLimits": {"timeout": COUNT},
     "ComponentParallelTask": {
-        "type": OneOf(("run_function",)),
+        "type": OneOf(("run_function",), lower=True),
         "append_row_to": Text(r"\$\{\{\s*outputs\.\w+\s*\}\}", "${{outputs.NAME}}"),
     },
     **dict.fromkeys(("Normal", "QNormal", "IntegerQNormal"), SPREAD),

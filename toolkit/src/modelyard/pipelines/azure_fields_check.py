@@ -354,8 +354,10 @@ def is_word(word: str, rule: OneOf) -> bool:
     """Whether a word is one of a rule's."""
     if rule.exact:
         return word in rule.words
-    words = {one.lower() for one in rule.words} | set(map(snake_case, rule.words))
-    return bool({word.lower(), snake_case(word)} & words)
+    words = {one.lower() for one in rule.words}
+    if rule.lower:
+        return word.lower() in words
+    return bool({word.lower(), snake_case(word)} & (words | set(map(snake_case, rule.words))))
 
 
 def _unquoted(value: Any, text: str | None) -> str | None:
