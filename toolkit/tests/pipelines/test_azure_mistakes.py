@@ -527,6 +527,7 @@ MISTAKES = [
     ("models/v17.yml", 'python_function: {a: b}', 'python_function: 1', 5, 'expected a mapping'),
     ("models/m.yml", "custom_model", "CustomModel", 2, "expected one of custom_model"),
     ("datastores/lake.yml", "azure_data_lake_gen2", "AZURE_DATA_LAKE_GEN2", 1, "expected azure_data_lake_gen2"),
+    ("components/spark.yml", "{type: uri_folder, mode", "{type: [number], mode", 13, "expected one of"),
 ]
 # fmt: on
 

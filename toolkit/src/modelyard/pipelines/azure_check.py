@@ -132,7 +132,7 @@ def _check(file: AzureFile, root: Path, problems: Problems, steps: dict[Path, in
         problems.notes += in_it.notes
     elif file.kind in ("spark component", "parallel component"):
         for name, port in file.below("inputs").items():
-            if isinstance(port, LocatedMapping) and port.get("type") in LITERAL_TYPES:
+            if isinstance(port, LocatedMapping) and str(port.get("type")) in LITERAL_TYPES:
                 with_limits(Port(name, port["type"]), port, path, problems)
     checker.already(problems.found)
     schema = schema_of(file.kind)
