@@ -3,7 +3,7 @@
     python -m venv aml && aml/bin/pip install azure-ai-ml==1.35.2 && aml/bin/python toolkit/azure_schemas.py
 
 A rule is a word (text, whole, number, flag, any, when, path, url, git, registry, arm, arm id, binding, file) or a mapping of one:
-{one: words, exact: true}, {list: rule}, {map: rule, keys: words}, {is: schema}, {either: rules}, {path: file or folder}, {whole: [least, most]}.
+{one: words, exact or lower: true}, {list: rule}, {map: rule, keys: words}, {is: schema}, {either: rules}, {path: file or folder}, {whole: [least, most]}.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ def rule(field: Any) -> Any:
         case azure.DumpableEnumField():
             return {"one": words(field), "exact": True}
         case azure.StringTransformedEnum():
-            return {"one": words(field)}
+            is_lower = field.casing_transform("aB") == "ab"  # `AbC` is not `ab_c`
+            return {"one": words(field)} | ({"lower": True} if is_lower else {})
         case azure.LocalPathField():
             kind = (
                 ""

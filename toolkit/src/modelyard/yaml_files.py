@@ -67,6 +67,19 @@ def located_like(content: Mapping[Any, Any], source: LocatedMapping) -> LocatedM
     return result
 
 
+class BareText(str):
+    """Text without quotes that YAML 1.1 reads as another type, such as `yes`."""
+
+
+_YAML_1_1 = yaml.SafeLoader("")
+
+
+def type_in_1_1(text: str) -> str:
+    """Tell what YAML 1.1 reads a text without quotes as, such as `bool`."""
+    tag: str = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False))
+    return tag.rpartition(":")[2]
+
+
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """A safe loader of YAML 1.2 that keeps line numbers and refuses a key given twice."""
 
@@ -98,6 +111,11 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
                 result.texts[key] = str(value_node.value)
         return result
 
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        """Read text, and mark what YAML 1.1 does not read as text."""
+        text: str = self.construct_scalar(node)
+        return text if node.style or type_in_1_1(text) == "str" else BareText(text)
+
     def construct_int(self, node: yaml.ScalarNode) -> int:
         """Read a whole number: decimal, 0o octal or 0x hexadecimal."""
         text = self.construct_scalar(node)
@@ -124,6 +142,7 @@ for _tag, _pattern, _first in (
     Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
     )
+Loader.add_constructor("tag:yaml.org,2002:str", Loader.construct_text)
 Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_int)
 Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_float)
 Loader.add_constructor(
@@ -145,6 +164,7 @@ _Dumper.yaml_implicit_resolvers = {
 }
 
 _Dumper.add_representer(LocatedMapping, yaml.SafeDumper.represent_dict)
+_Dumper.add_representer(BareText, yaml.SafeDumper.represent_str)
 
 
 def dump(content: Any) -> str:

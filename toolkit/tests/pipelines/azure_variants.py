@@ -158,7 +158,7 @@ create_job: {type: pipeline, job: azureml:job_name, experiment_name: x, inputs: 
 """,
     "schedules/v12.yml": """name: twelve
 trigger: {type: recurrence, frequency: hour, interval: 2, start_time: "2026-01-01T00:00:00Z"}
-create_job: ./job.yml
+create_job: ../pipelines/p.yml
 """,
     "schedules/job.yml": """type: command
 command: echo

@@ -34,7 +34,6 @@ _NAMED = {
     ),
     "trial": (("command component",), "components"),
 }
-_OTHER_JOBS = ("automl", "data transfer", "finetuning")
 _JOBS = ("pipeline", "command job", "spark job", "sweep job")
 
 Known = Mapping[str, Mapping[str, AzureFile]]
@@ -210,12 +209,14 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
     key = "create_job"
     job, line = file.content.get(key), file.content.line_of(key)
     if isinstance(job, LocatedMapping):
+        if (declared := job.get("type", "pipeline")) != "pipeline":
+            checker.wrong(job.line_of("type"), key, f"expected a pipeline, found {declared!r}")
         if "job" not in job:
             if not job.keys() & {"jobs", "command", "trial", "entry"}:
                 checker.wrong(line, key, "`job` is missing: a job's file, or azureml:NAME")
             return
-        declared, line, job = job.get("type"), job.line_of("job"), job["job"]
-        if declared is None and str(job).startswith("azureml:"):
+        has_type, line, job = "type" in job, job.line_of("job"), job["job"]
+        if not has_type and str(job).startswith("azureml:"):
             checker.wrong(line, key, "`type` is missing, of the job that is named")
     if not isinstance(job, str):
         return
@@ -230,8 +231,8 @@ def _scheduled_job(file: AzureFile, checker: Checker) -> None:
     if content is None:
         return
     kind = kind_of(path, content)
-    if kind is None or not (kind == "pipeline" or " job" in kind or kind.startswith(_OTHER_JOBS)):
-        checker.wrong(line, key, f"expected a job, {job} is {f'a {kind}' if kind else 'none'}")
+    if kind != "pipeline":
+        checker.wrong(line, key, f"expected a pipeline, {job} is {f'a {kind}' if kind else 'none'}")
     for section in ("inputs", "outputs"):
         given, declared = file.below(key, section), content.get(section)
         known = declared if isinstance(declared, dict) else {}

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from modelyard.pipelines.azure_across import check_across
-from modelyard.pipelines.azure_fields_check import Checker
+from modelyard.pipelines.azure_fields_check import Checker, snake_case
 from modelyard.pipelines.azure_files import AzureFile
 from modelyard.pipelines.azure_kinds import (
     ELSEWHERE,
@@ -22,11 +22,14 @@ from modelyard.pipelines.azure_names import unknown_in
 from modelyard.pipelines.azure_nodes import check_steps
 from modelyard.pipelines.azure_rules import check_rules
 from modelyard.pipelines.azure_schemas import fields_of, schema_of
-from modelyard.pipelines.components import read_component
+from modelyard.pipelines.components import read_component, with_limits
 from modelyard.pipelines.documents import PipelineError, Problems
+from modelyard.pipelines.model import LITERAL_TYPES, Port
 from modelyard.pipelines.reader import check_pipeline_component, load_pipeline
 from modelyard.pipelines.retired import retired_in
-from modelyard.yaml_files import Problem, did_you_mean
+from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean
+
+_EXACT = ("automl", "distillation", "finetuning", "spark", "sweep")
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,10 @@ def _check(file: AzureFile, root: Path, problems: Problems, steps: dict[Path, in
         in_it = check_pipeline_component(path)
         problems.found += in_it.found
         problems.notes += in_it.notes
+    elif file.kind in ("spark component", "parallel component"):
+        for name, port in file.below("inputs").items():
+            if isinstance(port, LocatedMapping) and str(port.get("type")) in LITERAL_TYPES:
+                with_limits(Port(name, port["type"]), port, path, problems)
     checker.already(problems.found)
     schema = schema_of(file.kind)
     if schema is not None:
@@ -138,5 +145,12 @@ def _check(file: AzureFile, root: Path, problems: Problems, steps: dict[Path, in
         hint = did_you_mean(str(content.get(key, "")), expected) if len(expected) > 8 else ""
         message = f"expected one of {', '.join(expected)}; found {shown}{hint}"
         checker.wrong(content.line_of(key), key, message)
+    kind = "" if file.kind.endswith(" component") else file.kind.partition(" ")[0]
+    # By these words Azure ML looks for what a file is; it does so as they are written.
+    exact = ("type", "task") if kind == "automl" else ("type",)
+    for key in exact if kind in _EXACT or file.kind.endswith(" datastore") else ():
+        word = content.get(key)
+        if isinstance(word, str) and word != snake_case(word):
+            checker.wrong(content.line_of(key), key, f"expected {snake_case(word)}, found {word}")
     check_steps(file, checker)
     check_rules(file, checker)

@@ -32,10 +32,11 @@ class Number:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words; upper and lower case are the same unless `exact`."""
+    """One of some words; upper and lower case are the same unless `exact`, and `AbC` is `ab_c` unless `lower`."""
 
     words: tuple[str, ...]
     exact: bool = False
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,8 +237,8 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "BuildContext": {"path": Local("folder")},
     "Route": {"port": PORT},
     "Data": {"name": NAME, "path": Local()},
-    "Model": {"name": NAME, "path": Local()},
-    "AnonymousModel": {"path": Local()},
+    "Model": {"name": NAME, "path": Local(), "flavors": MapOf(MapOf())},
+    "AnonymousModel": {"path": Local(), "flavors": MapOf(MapOf())},
     "CommandComponent": COMPONENT,
     "ParallelComponent": COMPONENT | PARALLEL,
     "AnonymousParallelComponent": PARALLEL,
@@ -267,7 +268,7 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     "PrimitiveOutput": {"is_control": FLAG, "early_available": FLAG},
     "CommandJobLimits": {"timeout": COUNT},
     "ComponentParallelTask": {
-        "type": OneOf(("run_function",)),
+        "type": OneOf(("run_function",), lower=True),
         "append_row_to": Text(r"\$\{\{\s*outputs\.\w+\s*\}\}", "${{outputs.NAME}}"),
     },
     **dict.fromkeys(("Normal", "QNormal", "IntegerQNormal"), SPREAD),
@@ -307,8 +308,8 @@ CLOSER: dict[str, Mapping[str, Any]] = {
     },
     "BatchEndpoint": {"name": ENDPOINT_NAME, "auth_mode": OneOf(("aad_token",))},
     "BatchEndpointsDefaults": {"deployment_name": DEPLOYMENT_NAME},
-    "ManagedOnlineDeployment": DEPLOYMENT | {"instance_type": VM_SIZE},
-    "KubernetesOnlineDeployment": DEPLOYMENT,
+    "ManagedOnlineDeployment": DEPLOYMENT | {"name": ENDPOINT_NAME, "instance_type": VM_SIZE},
+    "KubernetesOnlineDeployment": DEPLOYMENT | {"name": ENDPOINT_NAME},
     "ModelBatchDeployment": DEPLOYMENT | {"type": OneOf(("model",))},
     "ModelBatchDeploymentSettings": BATCH,
     "BatchDeployment": DEPLOYMENT | BATCH,

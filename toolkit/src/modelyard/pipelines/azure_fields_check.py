@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,7 +27,14 @@ from modelyard.pipelines.azure_fields import (
 )
 from modelyard.pipelines.azure_schemas import fields_of
 from modelyard.pipelines.documents import Problems
-from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, nearest
+from modelyard.yaml_files import (
+    BareText,
+    LocatedMapping,
+    Problem,
+    did_you_mean,
+    nearest,
+    type_in_1_1,
+)
 
 _REGISTRY = r"azureml://registries/[^/]+/[a-zA-Z]+/[\w.-]+(?:/(?:versions/[^/]+|labels/latest))?"
 ASSET = re.compile(  # `mlops release` puts a version in the place of the champion
@@ -54,6 +62,11 @@ _PLACE = re.compile(
 _SCHEME = re.compile(r"(?:azureml|https?|wasbs|abfss|adl|file|git\+\w+)://|runs:/(?!/)")
 _BOUND = re.compile(r"\$\{\{\s*parent\..+\}\}")
 _FLAGS = re.compile(r"(?i)true|false|yes|no|on|off|[tfyn01]")
+_EMPTY = "it is empty; give it a value, or leave it out"
+_MAY_BE_EMPTY = {  # mappings whose names may have no value
+    "environment_variables", "hyperparameters", "outputs", "parameters", "properties", "tags"
+}  # fmt: skip
+_PORT = Named("OutputPort")  # of a component, which says what it writes
 _DISCRIMINATORS = ("type", "task", "spark_job_entry_type")
 
 
@@ -93,7 +106,7 @@ class Checker:
                 self.wrong(line, place, f"there is no such field{hint}")
             elif content[key] is None:
                 if rule.fields[key] is not None and key not in rule.empty:
-                    self.wrong(line, place, "it is empty; give it a value, or leave it out")
+                    self.wrong(line, place, _EMPTY)
             elif (
                 key == "version"
                 and isinstance(content[key], (int, float))
@@ -135,12 +148,17 @@ class Checker:
                     if one is not None:
                         line_of, text_of = value.line_of(key), value.text_of(key)
                         self.value(one, rule.rule, f"{where}.{key}", line_of, text_of)
+                    elif where.rpartition(".")[2] not in _MAY_BE_EMPTY or rule.rule == _PORT:
+                        self.wrong(value.line_of(key), f"{where}.{key}", _EMPTY)
             case ListOf() if not isinstance(value, list):
                 wrong(f"expected a list, found {value!r}")
             case ListOf():
                 for index, one in enumerate(value):
                     at = one.line if isinstance(one, LocatedMapping) else line
-                    self.value(one, rule.rule, f"{where}[{index}]", at)
+                    if one is None:
+                        wrong(f"[{index}]: {_EMPTY}")
+                    else:
+                        self.value(one, rule.rule, f"{where}[{index}]", at)
             case Local() if not isinstance(value, (dict, list)):
                 self.local(str(value), rule, wrong)
             case _ if message := scalar_mismatch(value, rule, text):
@@ -336,31 +354,32 @@ def is_word(word: str, rule: OneOf) -> bool:
     """Whether a word is one of a rule's."""
     if rule.exact:
         return word in rule.words
-    words = {one.lower() for one in rule.words} | set(map(snake_case, rule.words))
-    return bool({word.lower(), snake_case(word)} & words)
+    words = {one.lower() for one in rule.words}
+    if rule.lower:
+        return word.lower() in words
+    return bool({word.lower(), snake_case(word)} & (words | set(map(snake_case, rule.words))))
 
 
 def _unquoted(value: Any, text: str | None) -> str | None:
     """Azure ML reads YAML 1.1 and wants text as text: `1`, `true` and `yes` need quotes."""
     if value is None:
         return None
+    if text is None and isinstance(value, BareText):  # one of a list
+        text = value
     if text is None:  # in quotes, or one of a list
         return None if isinstance(value, str) else f'expected text, found {value}; write "{value}"'
-    tag = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+    tag = type_in_1_1(text)
     if tag == "str" and isinstance(value, str):
         return None
     words = {"bool": "true or false", "timestamp": "a date", "null": "nothing"}
     return f'expected text, Azure ML reads {text} as {words.get(tag, "a number")}; write "{text}"'
 
 
-_YAML_1_1 = yaml.SafeLoader("")
-
-
 def _number_mismatch(value: Any, rule: Number) -> str | None:
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
         value = float(value) if "." in value else int(value)
     kinds = (int,) if rule.whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
+    if isinstance(value, bool) or not isinstance(value, kinds) or not abs(value) < math.inf:
         return f"expected a {'whole ' if rule.whole else ''}number, found {value!r}"
     if rule.above is not None and value <= rule.above:
         return f"expected more than {rule.above:g}, found {value}"

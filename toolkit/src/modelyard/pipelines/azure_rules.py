@@ -231,6 +231,10 @@ def _deployment(file: AzureFile, checker: Checker) -> None:
     inline = content.get("model")
     if isinstance(inline, LocatedMapping):
         model(inline, file.path, checker, "model.path")
+    for key in ("model", "environment") if file.kind == "kubernetes deployment" else ():
+        if str(content.get(key)).startswith("azureml://registries/"):
+            message = f"a Kubernetes deployment takes no {key} of a registry"
+            checker.wrong(content.line_of(key), key, message)
     code = content.get("code_configuration")
     if isinstance(code, LocatedMapping):
         needs = ("init", "run")
@@ -273,7 +277,8 @@ def _quantities(file: AzureFile, checker: Checker) -> None:
     asked, limits = (file.below("resources", key) for key in ("requests", "limits"))
     for key in asked.keys() & limits.keys():
         low, high = (
-            re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(one[key])) for one in (asked, limits)
+            re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", str(one[key]))
+            for one in (asked, limits)
         )
         if (
             low

@@ -96,7 +96,7 @@ def _rule(found: Any) -> Any:
         case "either":
             return Either(tuple(map(_rule, value)))
         case "one":
-            return OneOf(tuple(value), exact=bool(more))
+            return OneOf(tuple(value), **dict(more))
         case "path":
             return Local(value)
         case "whole" | "number":

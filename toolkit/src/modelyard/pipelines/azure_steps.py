@@ -167,11 +167,14 @@ def check_spark_inputs(content: LocatedMapping, checker: Checker, place: str) ->
             message = f"Spark reads data where it is: expected `mode: direct`, found {found}"
             checker.wrong(value.line_of("mode"), f"{place}inputs.{name}.mode", message)
     outputs = content.get("outputs")
+    # A component may say it for its steps, and a step for its component.
+    is_whole = content.keys() & {"compute", "resources"} and "component" not in content
     for name, value in outputs.items() if isinstance(outputs, LocatedMapping) else ():
-        if isinstance(value, LocatedMapping) and value.get("mode", "direct") != "direct":
-            message = (
-                f"Spark writes data where it is: expected `mode: direct`, found {value['mode']!r}"
-            )
+        is_bound = isinstance(value, LocatedMapping) and references(str(value.get("path", "")))
+        unsaid = None if is_whole and not is_bound else "direct"
+        if isinstance(value, LocatedMapping) and value.get("mode", unsaid) != "direct":
+            found = repr(value.get("mode", "none"))
+            message = f"Spark writes data where it is: expected `mode: direct`, found {found}"
             checker.wrong(value.line_of("mode"), f"{place}outputs.{name}.mode", message)
     if "compute" in content and "resources" in content:
         message = "a Spark job has either `resources` (serverless Spark) or `compute`"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.files import relative
+from modelyard.pipelines.azure_fields import Fields
+from modelyard.pipelines.azure_fields_check import Checker
 from modelyard.pipelines.components import (
     COMMAND_FIELDS,
     COMPONENT_FIELDS,
@@ -311,6 +313,11 @@ class Level:
                 if key != "input_data" and settings.pop(key) is not None:
                     message = f"step `{name}`: `{key}` takes a value here, and no binding"
                     self.not_here(node.line_of(key), message)
+            before = len(self.problems.found)
+            checker = Checker(self.file, self.file.parent, self.problems)
+            checker.fields(located_like(settings, node), Fields(task_fields(kind)), f"jobs.{name}")
+            if len(self.problems.found) > before:
+                return None
             content = located_like(content | settings, content)
         inputs = self.problems.section(node, "inputs", self.file)
         command = as_command(content, kind, inputs)

@@ -217,9 +217,10 @@ def _spark_submit(content: LocatedMapping) -> str:
             words += [f"--{key.replace('_', '-')}", shlex.quote(",".join(map(str, content[key])))]
     words += [shlex.quote(str(content["entry"]["file"])), _one_line(content.get("args"))]
     submit = " ".join(words)
+    outputs = content.get("outputs")
     folders = [
         f"${{{{outputs.{name}}}}}"
-        for name, spec in (content.get("outputs") or {}).items()
+        for name, spec in (outputs.items() if isinstance(outputs, dict) else ())
         if not isinstance(spec, dict) or spec.get("type", "uri_folder") != "uri_file"
     ]
     if not folders:

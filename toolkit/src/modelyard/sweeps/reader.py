@@ -42,7 +42,8 @@ def read_sweep(
             problem(one.line, f"step `{name}`, {one.message}")
         return None
     space = node["search_space"]
-    mismatches = list(_mismatches(sweep, inputs, node.get("inputs") or {}))
+    bound = node.get("inputs")
+    mismatches = list(_mismatches(sweep, inputs, bound if isinstance(bound, dict) else {}))
     for key, message in mismatches:
         line = space.line_of(key) if key in space else node.line_of("sampling_algorithm")
         problem(line, f"step `{name}`, search_space `{key}`: {message}")
