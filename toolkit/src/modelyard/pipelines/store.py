@@ -25,9 +25,7 @@ from filelock import FileLock, Timeout
 from modelyard.files import digest, link_tree, read_json, write_json
 
 Status = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
-RUN_TIME = (
-    "%Y%m%d-%H%M%S"  # in UTC, begins the id of a run: ids are in order, when clocks change too
-)
+RUN_TIME = "%Y%m%d-%H%M%S"  # in UTC; begins the id of a run, so that ids are in order
 _FORMAT = 1  # increased with each change to the meaning of a key or of `done.json`
 
 
