@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 from modelyard.cli import main
@@ -32,7 +34,8 @@ def mlops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
     def call(*words: str, code: int | None = 0) -> Said:
         capfd.readouterr()
         monkeypatch.setattr(sys, "argv", ["mlops", *words])
-        with pytest.raises(SystemExit) as leaving:
+        # A command may set variables of its process.
+        with patch.dict(os.environ), pytest.raises(SystemExit) as leaving:
             main()
         said = Said(int(str(leaving.value.code)), *capfd.readouterr())
         assert said.code == code or code is None, (words, said)

@@ -10,6 +10,7 @@ import shlex
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -77,8 +78,8 @@ class Person:
 
     def types(self, command: str, codes: tuple[int, ...] = (0, 1)) -> str:
         (_, *words), _, file = shlex.split(command), *command.partition(" > ")[1:]
-        os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
-        with contextlib.chdir(self.folder):
+        team = patch.dict(os.environ, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+        with team, contextlib.chdir(self.folder):
             done = self.mlops(*words[: -2 if file else None], code=None)
             if file:
                 Path(file).write_text(done.out, encoding="utf-8")
