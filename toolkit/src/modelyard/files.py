@@ -11,10 +11,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import is_dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from modelyard.errors import UsageError, readable
+
+ID_TIME = "%Y%m%d-%H%M%S"  # in UTC; begins an id, so that ids are in order
+
+
+def new_id() -> str:
+    """Make an id of the present second that nothing else of it has: `20261130-150013-1a2b`."""
+    return f"{datetime.now(UTC):{ID_TIME}}-{secrets.token_hex(2)}"
 
 
 def project_root(start: Path | None = None) -> Path:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from modelyard.cli.runs import clean
+from modelyard.files import new_id
 from modelyard.models.registry import Registry
 from modelyard.pipelines.progress import Progress
 from modelyard.pipelines.record import close_with_mlflow
 from modelyard.pipelines.run import run_pipeline
-from modelyard.pipelines.store import RUN_TIME, new_run
+from modelyard.pipelines.store import new_run
 from rich.console import Console
 
 from tests.small_sweep import make_small_sweep
@@ -139,7 +140,7 @@ def test_a_run_is_left_alone_while_it_goes_on_and_marked_when_it_has_died_and_is
     runner.wait()
     killed_before = run.with_name(".deleted-by-a-killed-command")
     killed_half_way = run.with_name("20260101-000000-abcd")  # its run.json was the first file to go
-    being_made = run.with_name(f"{time.strftime(RUN_TIME, time.gmtime())}-ffff")
+    being_made = run.with_name(new_id())
     for folder in (killed_before, killed_half_way, being_made):
         folder.mkdir()
     clean(keep=0)

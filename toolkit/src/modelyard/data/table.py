@@ -201,16 +201,14 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
     if len(start) == 1 << 16:
         text = text[: text.rfind("\n") + 1] or text
     found: dict[str, tuple[bool, int]] = {}
-    blanks: dict[str, str] = {}
+    begins: dict[str, list[list[str]]] = {}
     for delimiter in DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
             rows = [row for row, _ in zip(reader, range(200), strict=False) if row]
         except csv.Error:
             continue
-        widths = [len(row) for row in rows]
-        quoted = (cell for row in rows for cell in row if cell.startswith(" "))
-        blanks[delimiter] = next((cell for cell in quoted if cell.lstrip().startswith('"')), "")
+        begins[delimiter], widths = rows, [len(row) for row in rows]
         agree = len(set(widths[:-1] or widths)) == 1  # the last row may be cut off
         found[delimiter] = (agree, widths[0])
     wide = {delimiter: score for delimiter, score in found.items() if score[1] > 1}
@@ -220,7 +218,8 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
             "or lines above its header: a table needs a target and at least one feature."
         )
     best = max(wide, key=lambda delimiter: wide[delimiter])
-    if cell := blanks[best]:
+    cells = (cell for row in begins[best] for cell in row if cell.startswith(" "))
+    if cell := next((cell for cell in cells if cell.lstrip().startswith('"')), None):
         raise UsageError(
             f"{path} has a blank before a quote ({shortened(cell, 40)}), which therefore opens no value: "
             f"write {shortened(cell.lstrip(), 40)} without it."

@@ -44,7 +44,7 @@ def explain(held: HeldOut, evidence: Path) -> None:
     with threads_for(len(rows) * REPEATS):
         names = foremost(held.model, rows, held.contract, held.evaluation.seed)
         found = importance(
-            held.model, rows, held.contract, held.metric, held.evaluation, held.own, names
+            held.model, rows, held.contract, names, held.metric, held.evaluation, held.own
         )
     rest = [name for name in held.contract.features if name not in found]
     features = [
@@ -117,10 +117,10 @@ def importance(
     model: Any,
     rows: pd.DataFrame,
     contract: Contract,
+    names: Sequence[str],
     metric: str,
     evaluation: Evaluation,
-    own: Mapping[str, Metric] | None = None,
-    names: Sequence[str] | None = None,
+    own: Mapping[str, Metric],
 ) -> dict[str, Interval]:
     """Compute by how much the primary metric gets worse when a column is shuffled.
 
@@ -132,10 +132,10 @@ def importance(
         model: as loaded.
         rows: test rows with the contract's features and target.
         contract: names the features.
+        names: of the columns to shuffle.
         metric: the one that decides.
         evaluation: confidence and seed.
         own: the project's metrics.
-        names: of the columns to shuffle; None: all.
     """
     random = np.random.default_rng(evaluation.seed)
     orders = np.concatenate([random.permutation(len(rows)) for _ in range(REPEATS)])
@@ -155,7 +155,7 @@ def importance(
 
     before = drawn({"whole": whole})["whole"]
     result = {}
-    for name in contract.features if names is None else names:
+    for name in names:
         shuffled = repeated.copy(deep=False)  # a wide table takes long to be made anew
         shuffled[name] = rows[name].to_numpy()[orders]
         prediction = predict(model, shuffled, contract)

@@ -370,12 +370,10 @@ def _folds(
         pairs = TimeSeriesSplit(4, test_size=max(1, count // 6)).split(rows)
     elif _are_measured(rows) and rows.duplicated().any():
         pairs = group_folds(target, pd.Series(copies(rows)), FOLDS, seed, is_class=False)
-    elif is_class and np.unique(target, return_counts=True)[1].max() >= FOLDS:
-        pairs = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, target)
     else:
-        pairs = KFold(FOLDS, shuffle=True, random_state=seed).split(rows)
-    pairs = list(pairs)
-    if groups is None and contract.time is None and rows.duplicated().any():
+        is_even = is_class and np.unique(target, return_counts=True)[1].max() >= FOLDS
+        kind = StratifiedKFold if is_even else KFold
+        pairs = list(kind(FOLDS, shuffle=True, random_state=seed).split(rows, target))
         same = copies(rows)
         new = [(known, held[~np.isin(same[held], same[known])]) for known, held in pairs]
         asked = np.concatenate([held for _, held in new])

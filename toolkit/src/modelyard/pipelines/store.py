@@ -22,10 +22,9 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from modelyard.files import digest, link_tree, read_json, write_json
+from modelyard.files import ID_TIME, digest, link_tree, new_id, read_json, write_json
 
 Status = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
-RUN_TIME = "%Y%m%d-%H%M%S"  # in UTC; begins the id of a run, so that ids are in order
 _FORMAT = 1  # increased with each change to the meaning of a key or of `done.json`
 
 
@@ -185,7 +184,7 @@ def replace_folder(target: Path, attempt: Path) -> None:
 def new_run(runs: Path, pipeline: str, experiment: str, tags: dict[str, str]) -> RunFolder:
     """Create `.runs/<id>/`, locked."""
     while True:
-        run_id = f"{time.strftime(RUN_TIME, time.gmtime())}-{secrets.token_hex(2)}"
+        run_id = new_id()
         with contextlib.suppress(FileExistsError):
             (runs / run_id).mkdir(parents=True)
             break
@@ -215,7 +214,7 @@ def half_made(runs: Path) -> list[RunFolder]:
     """Find and lock the folders of runs whose command was killed while it made the folder, or deleted it."""
     found = []
     # One of the last minute may be on its way: it has its folder, and neither lock nor run.json yet.
-    begun = time.strftime(RUN_TIME, time.gmtime(time.time() - 60))
+    begun = time.strftime(ID_TIME, time.gmtime(time.time() - 60))
     for path in runs.glob("[0-9]*-[0-9]*-*"):
         run = RunFolder(path, RunState(path.name, "", ""))
         if path.name < begun and not (path / "run.json").exists():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from modelyard.errors import UsageError
 from modelyard.evidence import Evidence, read_anonymity
-from modelyard.files import read_json, write_json, write_text
+from modelyard.files import new_id, read_json, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry, RegistryError, promotion_lock
@@ -132,7 +131,7 @@ def _record(
     evidence: list[Path],
 ) -> None:
     # Each decision has a folder of its own, since Azure ML does not replace artifacts.
-    place = f"decision/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    place = f"decision/{new_id()}"
     try:
         # The champion comes last: a promotion that was killed before is made anew, and leaves nothing out.
         for one in evidence:

@@ -12,13 +12,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
-from modelyard.files import write_json
+from modelyard.files import new_id, write_json
 from modelyard.gates import Gates, Release, load_gates
 from modelyard.models.adoption import adopt
 from modelyard.models.reasons import Reason
@@ -119,7 +118,7 @@ def run_release(
                 return ReleaseResult(state, None, unchanged=True)
             state = rollout.begin(
                 view,
-                id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+                id=new_id(),
                 endpoint=context.endpoint.name,
                 model=context.project.model,
                 version=number,
