@@ -162,3 +162,14 @@ def test_a_lock_of_another_process_is_waited_for_aloud_and_ends_with_that_proces
         holder.kill()
     with locked(place, "another command", 0):
         assert capfd.readouterr().err == "waiting until another command has ended\n"
+
+
+def test_ids_are_in_order_whatever_the_clock_of_the_machine_shows() -> None:
+    make = "from modelyard.files import new_id; print(new_id())"
+    ids = [
+        subprocess.check_output(
+            [sys.executable, "-c", make], env=os.environ | {"TZ": zone}, text=True
+        )
+        for zone in ("UTC-12", "UTC", "UTC+12")
+    ]
+    assert [one[:15] for one in ids] == sorted(one[:15] for one in ids)
