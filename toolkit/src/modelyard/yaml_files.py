@@ -288,10 +288,10 @@ def model_problems(
 
 
 def _keys_in_file(content: Any, location: Sequence[int | str]) -> list[int | str]:
-    """Leave out of a location the names that pydantic gives to the branches of a union."""
+    """Leave out of a location the names that pydantic gives to the branches of a union and to a key itself."""
     place, keys = content, []
     for index, key in enumerate(location):
-        is_last = index == len(location) - 1
+        is_last = index == len(location) - 1 and key != "[key]"
         if isinstance(place, dict) and (key in place or is_last):
             keys.append(key)
             place = place.get(key)

@@ -206,6 +206,8 @@ def test_an_exception_that_has_ended_is_a_breach_with_its_owner_and_line(check: 
     [
         ("region: [westeurope]", "region: no such field; did you mean `regions`?"),
         ("gates: {promotion.binary.floor: {}}", "expected at_least or at_most"),
+        ("gates: {promotion.binry.floor: {at_least: 0.9}}", "gates.promotion.binry.floor: expected the path of a number in conf/gates.yml"),
+        ("gates: {fairness.binary: {at_least: 0.9}}", "expected the path of a number in conf/gates.yml"),
         ("gates: {promotion.binary.floor: {at_least: 0.9, at_most: 0.1}}", "no value is between them"),
         ("toolkit: new", "expected versions such as"),
         ("owners: {size: x}", "expected a rule of"),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import (
@@ -19,11 +19,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
     model_validator,
 )
 
 from modelyard.errors import UsageError
 from modelyard.files import read_text
+from modelyard.gates import Gates
 from modelyard.git import asked, git
 from modelyard.policy.signature import VARIABLE as SIGNERS
 from modelyard.policy.signature import signer_of
@@ -53,6 +55,22 @@ def _like(pattern: str) -> AfterValidator:
         return text
 
     return AfterValidator(fits)
+
+
+def _gate(path: str) -> str:
+    tried: Any = 1
+    for key in reversed(path.split(".")):
+        tried = {key: tried}
+    try:
+        Gates.model_validate(tried)
+    except ValidationError as error:
+        # A number out of range, or siblings that are missing, are for the project's own file to say.
+        other = {"missing", "greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+        if any(one["type"] not in other for one in error.errors()):
+            raise ValueError(
+                "expected the path of a number in conf/gates.yml, such as release.requests"
+            ) from None
+    return path
 
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -142,7 +160,7 @@ class Policy(_Strict):
     choices: Choices = Choices()
     sizes: Annotated[list[Name], Some] = []
     classifications: Annotated[Mapping[Name, Classification], Some] = {}
-    gates: Mapping[str, Bound] = {}
+    gates: Mapping[Annotated[str, AfterValidator(_gate)], Bound] = {}
     packages: Annotated[list[Name], Some] = []
     toolkit: Annotated[str, AfterValidator(_specifier)] | None = None
     exceptions: list[Exemption] = []
