@@ -286,16 +286,21 @@ def test_nothing_is_left_of_a_server_however_its_starter_ends(
 ):
     """`mlops serve`, with a model of this test for the champion."""
     starter = f"""
+import sys
 from pathlib import Path
+from modelyard import cli
 from modelyard.serving import server as serving
 serving.model_to_serve = lambda root, version: ("7", Path({str(trained / "model")!r}))
 with serving._listen("127.0.0.1", 0) as free:
     port = free.getsockname()[1]
-serving.serve(Path({str(project)!r}), port=port, version=None, workers=1, host="127.0.0.1", collect=False)
+sys.argv[1:] = ["serve", "--port", str(port), "--no-collect"]
+cli.main()
 """
     log = tmp_path / "log.txt"
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-c", starter], stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [sys.executable, "-c", starter], stdout=out, stderr=out, cwd=project
+        )
     until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120)
     said = log.read_text()
     assert process.poll() is None, said

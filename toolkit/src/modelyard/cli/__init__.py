@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -158,8 +159,15 @@ for _group in _COMMANDS.values():
             app.command(_name)(_command)
 
 
+def _terminate(*_: object) -> None:
+    """End a command as Ctrl-C does; one that is ending already puts things in order undisturbed."""
+    if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
+        raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Run the command line; a user's mistake is printed as a message without a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
     gc.set_threshold(100_000, 50, 50)  # with the usual one, a fifth of an import of MLflow
     if tour.is_copy():
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # of the team's server

@@ -257,7 +257,6 @@ def serve(
     name = load_project(root).model
     number, folder = model_to_serve(root, version)
     print(f"{name} v{number}: starting the inference server", flush=True)
-    signal.signal(signal.SIGTERM, _interrupt)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         receiver = None
@@ -394,7 +393,3 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
     found.listen(1024)
     return found
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
