@@ -127,10 +127,11 @@ def _positive(profile: Profile, classes: list[Any], positive: str | None) -> tup
 def check_time(profile: Profile) -> None:
     """Raise UsageError for a column that cannot order the rows."""
     if profile.type in ("category", "text", "boolean"):
+        noted = f" Noted: {'; '.join(profile.notes)}." if profile.notes else ""
         raise UsageError(
             f'the time column "{profile.name}" holds {profile.type} values, such as '
             f"{shown(profile.counts.index[0]) if profile.distinct else 'nothing'}: expected "
-            "datetimes or numbers. If these are dates, --date-format COLUMN=FORMAT says how they are written."
+            f"datetimes or numbers.{noted} If these are dates, --date-format COLUMN=FORMAT says how they are written."
         )
     if profile.distinct < 3:
         raise UsageError(
