@@ -90,6 +90,15 @@ def test_time_is_a_trend_where_later_rows_say_so(bench, random, slope):
     assert found["r2"] > 0.5
 
 
+def test_one_odd_stretch_of_time_does_not_choose_the_learner(bench, random):
+    table = numbers(random, 5_000)
+    table["when"] = pd.date_range("2005-01-01", periods=5_000)
+    table["y"] = 3 * np.sign(table["a"] * table["b"])
+    table.loc[3_000:3_999, "y"] = table["a"] - table["b"]  # the validation rows
+    types = {"when": "datetime", **dict.fromkeys("abcdey", "number")}
+    assert chosen(bench(table, REGRESSION, types, time="when")).startswith("boosting")
+
+
 def test_a_learner_that_is_named_is_not_compared_with_others(bench, random):
     table = numbers(random, 400)
     table["y"] = table["a"] + random.normal(size=400) / 9

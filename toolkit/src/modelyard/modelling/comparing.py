@@ -36,8 +36,9 @@ from modelyard.modelling.stopping import (
 )
 
 # With fewer to learn from, all rows are held out in turn; not where that takes minutes, as with dozens of
-# columns and ten classes.
+# columns and ten classes. By time, one stretch of validation rows says little of the next, however long it is.
 SMALL_ROWS = 3_000
+TIMED_ROWS = 20_000
 SMALL_WORK = 500_000  # rows x columns x classes
 FOLDS = 5
 FEWEST_NEW = 0.2  # share of the rows of which no copy was learnt, to compare on these alone
@@ -402,7 +403,8 @@ def _is_small(
 ) -> bool:
     columns = max(len(one.features) for one in candidates.values())
     classes = len(np.unique(target)) if contract.kind == "multiclass" else 1
-    return len(target) < SMALL_ROWS and len(target) * columns * classes <= SMALL_WORK
+    most = TIMED_ROWS if contract.time and not contract.group else SMALL_ROWS
+    return len(target) < most and len(target) * columns * classes <= SMALL_WORK
 
 
 def _sample(target: NDArray[Any], seed: int) -> NDArray[np.int64]:
