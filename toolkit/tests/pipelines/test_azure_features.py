@@ -431,6 +431,15 @@ def test_a_field_without_effect_here_is_said(azureml: Path, field: str) -> None:
     assert f"p.yml:8: `{field.split(':')[0].strip()}` has no effect here" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"), [("{text: a b}", 0), ("{maybe: ab}", 0), ("{maybe: a b}", 1)]
+)
+def test_a_value_that_a_shell_splits_is_said(azureml: Path, inputs: str, said: int) -> None:
+    (azureml / "p.yml").write_text(show(inputs))
+    notes = [str(note) for note in load_pipeline(azureml / "p.yml").notes]
+    assert ["write '${{inputs.maybe}}' in the command" in note for note in notes] == [True] * said
+
+
 def test_local_compute_is_what_this_machine_is(azureml: Path) -> None:
     (azureml / "p.yml").write_text(show(after="    compute: local\n"))
     assert load_pipeline(azureml / "p.yml").notes == ()
