@@ -6,7 +6,7 @@ VARIANTS = {
     "jobs/v1.yml": """type: command
 command: echo ${{inputs.a}} ${{inputs.b}}
 environment: azureml://registries/azureml/environments/sklearn-1.5/labels/latest
-inputs: {a: 1, b: {type: uri_folder, path: azureml:table@latest, mode: download}}
+inputs: {a: {value: 1}, b: {type: uri_folder, path: azureml:table@latest, mode: download}}
 environment_variables: {A: 1, B: true, C: 1.5, D: "yes"}
 outputs: {out: {type: uri_folder, path: azureml://datastores/lake/paths/x/, name: out, version: "1"}, o2: {type: custom_model}}
 services: {s: {type: ssh, ssh_public_keys: ssh-rsa AAA}, j: {type: jupyter_lab}, v: {type: vs_code}}
@@ -29,7 +29,7 @@ distribution: {type: ray, port: 6379}
     "pipelines/v4.yml": """type: pipeline
 compute: azureml:cpu-cluster
 settings: {default_compute: azureml:serverless, force_rerun: true}
-inputs: {n: 3, s: text, f: 1e-4, b: true, rows: {path: azureml:table:1, type: uri_file}, m: {type: mlflow_model, path: azureml://registries/azureml/models/m/versions/1}}
+inputs: {n: {value: 3}, s: text, f: 1e-4, b: true, rows: {path: azureml:table:1, type: uri_file}, m: {type: mlflow_model, path: azureml://registries/azureml/models/m/versions/1}}
 outputs: {o: , p: {mode: rw_mount}}
 jobs:
   a:
@@ -308,7 +308,7 @@ create_monitor:
       metric_thresholds: {totaltoken: {total_token_count: 100}}
   alert_notification: {emails: [a@example.com]}
 """,
-    "featurestores/v27.yml": """$schema: https://azuremlschemas.azureedge.net/latest/featureSet.schema.json
+    "featurestores/v27.yml": """$schema: http://azureml/sdk-2-0/Featureset.json
 name: v27
 version: '1'
 specification: {path: ../code}
@@ -326,7 +326,7 @@ name: v28
 version: '1'
 index_columns: [{name: accountID, type: string}]
 """,
-    "featurestores/v29.yml": """$schema: https://azuremlschemas.azureedge.net/latest/featureStore.schema.json
+    "featurestores/v29.yml": """$schema: http://azureml/sdk-2-0/FeatureStore.json
 name: v29
 compute_runtime: {spark_runtime_version: '3.5'}
 offline_store: {type: azure_data_lake_gen2, target: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/r/providers/Microsoft.Storage/storageAccounts/a/blobServices/default/containers/c}

@@ -64,6 +64,7 @@ def test_a_file_that_is_named_alone_is_held_against_the_others(azureml: Path) ->
         ("TOKEN", "ghp_1234", True),
         ("MAX_TOKENS", "'400'", False),
         ("KEY_FILE_SECRET", "/mnt/key", False),
+        ("CONNECTION_STRING", "InstrumentationKey=${KEY}", False),
         ("DB_PASSWORD", "keyvaultref:https://vault/secrets/x", False),
     ],
 )
@@ -126,10 +127,13 @@ def test_a_serverless_endpoint_has_fields_of_its_own(tmp_path: Path) -> None:
     assert "did you mean `model_id`?" in check_azure_files(tmp_path, [file]).problems[0].message
 
 
-def test_outside_of_the_project_another_file_may_deploy_to_an_endpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["", "compute: azureml:aks\n"])  # Kubernetes, by its `compute`
+def test_outside_of_the_project_another_file_may_deploy_to_an_endpoint(
+    tmp_path: Path, more: str
+) -> None:
     file = tmp_path / "others" / "online-endpoint.yml"
     file.parent.mkdir()
-    file.write_text(FILES["endpoints/online-endpoint.yml"])
+    file.write_text(FILES["endpoints/online-endpoint.yml"] + more)
     checked = check_azure_files(tmp_path, [file])
     assert checked.problems == ()
     assert "nothing is deployed to" in checked.notes[0].message

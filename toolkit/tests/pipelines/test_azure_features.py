@@ -38,6 +38,7 @@ def show(inputs: str = "{}", before: str = "", after: str = "") -> str:
         ("{rate: 1e-4, count: 12, flag: True}", ["x", "0.0001", "True", "12"]),
         ("{rate: '2', count: '12', flag: 'true'}", ["x", "2", "True", "12"]),
         ("{maybe: a b}", ["x", "0.1", "False", "1", "--maybe", "a b"]),
+        ("{text: {value: 007}, rate: {value: 1e-4}}", ["007", "0.0001", "False", "1"]),
     ],
 )
 def test_the_declared_type_says_what_a_value_is(
@@ -49,9 +50,10 @@ def test_the_declared_type_says_what_a_value_is(
 def test_a_value_from_the_command_line_is_read_by_the_declared_type(azureml: Path) -> None:
     text = show(
         "{text: '${{parent.inputs.text}}', rate: '${{parent.inputs.rate}}'}",
-        before="inputs:\n  text: {type: string, default: hello}\n  rate: 1e-4\n",
+        before="inputs:\n  text: {type: string, default: hello}\n  rate: {value: 1e-4}\n",
     )
     given = {"text": "007", "rate": "1e-3"}
+    assert shown(run(azureml, text))[1:3] == ["hello", "0.0001"]
     assert shown(run(azureml, text, inputs=given))[1:3] == ["007", "0.001"]
     with pytest.raises(PipelineError, match="type number, found 'much'"):
         run(azureml, text, inputs={"rate": "much"})
@@ -333,6 +335,7 @@ def test_an_unchanged_step_is_run_again_where_force_rerun_says_so(
         ),
         (show(after="    environment_variables: {FOO: [1]}\n"), 8, "expected text"),
         (show(after="    limits: {timeout: soon}\n"), 8, "whole seconds above 0"),
+        ("command: echo\ncode: {local_path: src}\nenvironment: e\n", 2, "the path of a folder"),
         (show(after="    limits: {time_out: 2}\n"), 8, "no field `time_out`"),
         (show(before="settings: {force_rerun: maybe}"), 2, "expected true or false"),
         (show(before="settings: {force_return: true}"), 2, "no field `force_return`"),
@@ -426,6 +429,15 @@ def test_a_field_without_effect_here_is_said(azureml: Path, field: str) -> None:
     notes = [str(note) for note in load_pipeline(azureml / "p.yml").notes]
     assert len(notes) == 1
     assert f"p.yml:8: `{field.split(':')[0].strip()}` has no effect here" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"), [("{text: a b}", 0), ("{maybe: ab}", 0), ("{maybe: a b}", 1)]
+)
+def test_a_value_that_a_shell_splits_is_said(azureml: Path, inputs: str, said: int) -> None:
+    (azureml / "p.yml").write_text(show(inputs))
+    notes = [str(note) for note in load_pipeline(azureml / "p.yml").notes]
+    assert ["write '${{inputs.maybe}}' in the command" in note for note in notes] == [True] * said
 
 
 def test_local_compute_is_what_this_machine_is(azureml: Path) -> None:

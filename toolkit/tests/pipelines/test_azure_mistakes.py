@@ -399,6 +399,7 @@ MISTAKES = [
     ("compute/v33.yml", '/subscriptions/', 'subscriptions/', 3, '/subscriptions/ID/resourceGroups/'),
     (CLUSTER, 'tier: dedicated', 'network_settings: {subnet: default}', 8, '`vnet_name` is missing'),
     (WS, '/Microsoft.Storage/storageAccounts', '/storageAccounts', 3, '/subscriptions/ID/resourceGroups/'),
+    (WS, '11111111-', '1111111-', 3, '8-4-4-4-12'),
     (WS, 'name: two', 'name: one', 8, 'is there twice'),
     ("registries/shared.yml", 'northeurope', 'westeurope', 6, 'is there twice'),
     ("connections/v30.yml", ', pat: <from the vault>', '', 4, '`pat` is missing'),

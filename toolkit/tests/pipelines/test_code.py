@@ -86,6 +86,7 @@ def test_every_file_of_the_snapshot_counts(
         ("a?.txt", "ab.txt", False),
         ("# a.txt", "a.txt", True),
         ("", "__pycache__/a.pyc", False),
+        ("", ".mlflow/mlflow.db", False),
     ],
 )
 @pytest.mark.parametrize("ignore_file", [".amlignore", ".gitignore"])

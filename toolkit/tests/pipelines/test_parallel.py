@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from modelyard.pipelines.azure_check import check_azure_files
 from modelyard.pipelines.failures import RunFailed
 from modelyard.pipelines.reader import load_pipeline
 
@@ -80,9 +81,14 @@ def files(azureml: Path, *names: str) -> None:
         (azureml / "data" / name).write_text(name)
 
 
-def test_files_come_in_mini_batches_and_rows_go_into_one_file(azureml: Path) -> None:
+@pytest.mark.parametrize("script", ["entry.py", "package.main"])
+def test_files_come_in_mini_batches_and_rows_go_into_one_file(azureml: Path, script: str) -> None:
     files(azureml, "a", "b", "inner/c")
-    result = run(azureml, step('    mini_batch_size: "2"'))
+    (azureml / "src" / "package").mkdir()
+    (azureml / "src" / "package" / "main.py").write_text(ENTRY)
+    text = step('    mini_batch_size: "2"\n    compute: azureml:c').replace("entry.py", script)
+    result = run(azureml, text)
+    assert check_azure_files(azureml.parent, [azureml / "p.yml"]).problems == ()
     assert (result.folder / "score" / "out").read_text() == "a b/a\na b/b\na b/c\n"
     log = (result.folder / "score" / "log.txt").read_text()
     assert [line for line in log.splitlines() if line[:4] in ("init", "run ")] == [

@@ -59,6 +59,14 @@ def test_a_run_tells_retraining_from_exploration_and_names_its_commit(
     assert {r.data.tags["mlflow.parentRunId"] for r in runs.values()} == {parent.info.run_id}
 
 
+def test_a_script_finds_the_store_that_its_mlflow_would_make_beside_the_recorders(
+    azureml: Path,
+) -> None:
+    text = 'command: test -f "${MLFLOW_TRACKING_URI#sqlite:///}"\nenvironment: azureml:x@latest\n'
+    (azureml / "p.yml").write_text(text)
+    run_pipeline(azureml / "p.yml")
+
+
 def test_evidence_becomes_metrics_parameters_and_the_data_set_of_the_run(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,14 +202,25 @@ def test_a_failing_step_says_why_and_what_needs_it_is_skipped(
     assert executed(tmp_path) == []
 
 
-@pytest.mark.parametrize("command", ["python -m steps.text", "true && python -m steps.text"])
-def test_a_step_that_crashes_has_not_refused(pipeline: Path, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("python -m steps.text fail 'no number'", "ValueError: invalid literal"),
+        ("true && python -m steps.text fail 'no number'", "ValueError: invalid literal"),
+        ("true && python -m missing", "No module named missing"),
+        ("true && python -c '1 +'", "SyntaxError"),
+        ("echo '╭ Traceback (most recent call last) ╮'; false", "Traceback"),  # rich's
+    ],
+)
+def test_a_step_that_crashes_has_not_refused(
+    pipeline: Path, tmp_path: Path, command: str, said: str
+) -> None:
     edit(
         tmp_path / "azureml" / "components" / "first.yml",
         "python -m steps.text one ${{inputs.text}} ${{outputs.out}}",
-        f"{command} fail 'no number'",
+        command,
     )
-    with pytest.raises(RunFailed, match="ValueError: invalid literal") as error:
+    with pytest.raises(RunFailed, match=said) as error:
         run_pipeline(pipeline, record=False)
     assert error.value.exit_code == 2
 

@@ -122,8 +122,8 @@ DURATION = Text(
     "a duration such as P7D or PT12H",
 )
 ARM_ID = Text(
-    r"(?i)/subscriptions/[^/]+/resourcegroups/[^/]+/providers/[a-z.]+/[a-z]+/.+",
-    "/subscriptions/ID/resourceGroups/NAME/providers/KIND/NAME",
+    r"(?i)/subscriptions/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/resourcegroups/[^/]+/providers/[a-z.]+/[a-z]+/.+",
+    "/subscriptions/ID/resourceGroups/NAME/providers/KIND/NAME, the ID as 8-4-4-4-12 hexadecimal digits",
 )
 OUTPUT_PLACE = Text(
     r"azureml://(?:datastores/[^/]+/paths/|subscriptions/).*|(?!azureml:)\w+://.+|.*\$\{\{.*",

@@ -45,6 +45,13 @@ def is_in(folder: Path, name: str) -> bool:
     return (folder / name).is_file() and not os.path.normpath(name).startswith("..")
 
 
+def entry_file(folder: Path, name: str) -> str:
+    """The file of a parallel job's entry script, which may be named as a module: package.main."""
+    file = f"{name.replace('.', '/')}.py"
+    is_module = "." in name and (folder / file).is_file() and not (folder / name).is_file()
+    return file if is_module else name
+
+
 @cache
 def defined_in(script: Path) -> frozenset[str] | None:
     """The names that a Python script defines or imports; None where that cannot be told."""

@@ -29,9 +29,9 @@ _SCHEMAS = {  # part of the name in `$schema` → kind; the first that fits
     "environment": "environment",
     "data.schema": "data",
     "model.schema": "model",
-    "featureset.schema": "feature set",
+    "featureset.": "feature set",
     "featurestoreentity": "feature store entity",
-    "featurestore.schema": "feature store",
+    "featurestore.": "feature store",
     "parallelcomponent": "parallel component",
     "sparkcomponent": "spark component",
     "commandcomponent": "command component",
@@ -149,6 +149,8 @@ def _precise(kind: str, content: LocatedMapping) -> str:
         return {"kubernetes": "kubernetes deployment", "managed": "online deployment"}.get(
             declared, kind
         )
+    if kind == "online endpoint" and content.get("compute"):
+        return "kubernetes endpoint"
     if kind == "schedule" and "create_monitor" in content:
         return "monitor"
     if kind == "schedule" and "import_data" in content:

@@ -392,7 +392,7 @@ def _secret(line: int, where: str, checker: Checker) -> None:
 def _looks_secret(text: str) -> bool:
     """Whether a value could be a secret: no number, switch, address of a vault or reference."""
     is_plain = re.fullmatch(
-        r"|true|false|[0-9.]+|\$\{.*\}|.*(<.*>|[x*]{4}).*|(?-i:[A-Z]+(_[A-Z]+)+)|(keyvaultref:)?https?://[^?@]*|.*\.vault\.azure\.net.*|/[^ ]*",
+        r"|true|false|[0-9.]+|(\w+=)?\$\{.*\}|.*(<.*>|[x*]{4}).*|(?-i:[A-Z]+(_[A-Z]+)+)|(keyvaultref:)?https?://[^?@]*|.*\.vault\.azure\.net.*|/[^ ]*",
         text,
         re.IGNORECASE,
     )

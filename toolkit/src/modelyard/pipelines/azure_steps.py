@@ -8,7 +8,7 @@ from typing import Any
 
 from modelyard.pipelines.azure_fields import SPARK_NEEDS
 from modelyard.pipelines.azure_fields_check import Checker
-from modelyard.pipelines.azure_files import AzureFile, defined_in, empty, is_in
+from modelyard.pipelines.azure_files import AzureFile, defined_in, empty, entry_file, is_in
 from modelyard.pipelines.references import references
 from modelyard.pipelines.tasks import batches_mismatch
 from modelyard.yaml_files import LocatedMapping, did_you_mean, nearest
@@ -236,6 +236,8 @@ def script(
     folder = file.path.parent / code
     if not code or not name or not folder.is_dir() or "://" in code:
         return
+    if key == "entry_script":
+        name = entry_file(folder, name)
     if not is_in(folder, name):
         near = did_you_mean(name, [p.name for p in folder.glob("*.py")])
         checker.wrong(

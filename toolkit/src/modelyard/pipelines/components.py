@@ -144,10 +144,13 @@ def _code(content: LocatedMapping, file: Path, problems: Problems) -> Path | Non
     if place is None:
         return None
     line = content.line_of("code")
-    if "://" in str(place) or str(place).startswith("azureml:"):
+    if not isinstance(place, str):
+        problems.add(file, line, f"code: expected the path of a folder, found {place!r}")
+        return None
+    if "://" in place or place.startswith("azureml:"):
         problems.add(file, line, f"code {place} is not on this machine; name a folder")
         return None
-    code = (file.parent / str(place)).resolve()
+    code = (file.parent / place).resolve()
     if not code.exists():
         problems.add(file, line, f"code folder {place} does not exist")
     return code

@@ -155,13 +155,14 @@ class Problems:
         for key in content:
             if key not in fields:
                 line = content.line_of(key)
-                self.add(path, line, f"a {kind} has no field `{key}`{did_you_mean(key, fields)}")
+                hint = did_you_mean(key, sorted(fields))
+                self.add(path, line, f"a {kind} has no field `{key}`{hint}")
 
     def section(self, content: LocatedMapping, key: str, path: Path) -> LocatedMapping:
         """The mapping below a key; an empty one where there is none."""
         value = content.get(key)
         if isinstance(value, LocatedMapping):
-            return value
+            return _plain(value) if key == "inputs" else value
         if value is not None:
             self.add(path, content.line_of(key), f"`{key}` must be a mapping")
         empty = LocatedMapping()
@@ -185,6 +186,18 @@ def component_kind(content: Mapping[str, Any]) -> str:
     kinds = {"jobs": "pipeline", "task": "parallel", "entry": "spark"}
     by_fields = (kind for key, kind in kinds.items() if key in content)
     return str(content.get("type", next(by_fields, "command")))
+
+
+def _plain(inputs: LocatedMapping) -> LocatedMapping:
+    """Inputs of a job with X in the place of `{value: X}`, which is the same to Azure ML."""
+    found = {
+        name: one
+        for name, one in inputs.items()
+        if isinstance(one, LocatedMapping) and one.keys() == {"value"}
+    }
+    plain = located_like({**inputs, **{name: one["value"] for name, one in found.items()}}, inputs)
+    plain.texts |= {name: text for name, one in found.items() if (text := one.text_of("value"))}
+    return plain
 
 
 def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from modelyard.errors import CheckFailed, ModelyardError
 from modelyard.files import tail
 from modelyard.pipelines.model import Pipeline
 from modelyard.pipelines.store import RunFolder
+
+_CRASH = re.compile(
+    r"^(\W*Traceback \(most recent call|(Syntax|Indentation|Tab)Error: |\S*python\S*: No module named )",
+    re.MULTILINE,
+)
 
 
 class RunFailed(ModelyardError):
@@ -47,7 +53,7 @@ def failure(run: RunFolder, pipeline: Pipeline, failed: list[str]) -> RunFailed:
 
 
 def _has_refused(run: RunFolder, name: str) -> bool:
-    """Whether a step said no; Python ends with the same exit code after an exception."""
+    """Whether a step said no; Python ends with the same exit code after an exception, and where it starts nothing."""
     log = (run.path / name / "log.txt").read_text("utf-8", errors="replace")
     code = run.state.steps[name].exit_code
-    return code == CheckFailed.exit_code and "\nTraceback (most recent call" not in f"\n{log}"
+    return code == CheckFailed.exit_code and _CRASH.search(log) is None

@@ -30,7 +30,13 @@ from modelyard.pipelines.model import (
     Step,
     StepOutput,
 )
-from modelyard.pipelines.references import reference, reference_text, references, replaced
+from modelyard.pipelines.references import (
+    out_of_quotes,
+    reference,
+    reference_text,
+    references,
+    replaced,
+)
 from modelyard.sweeps.reader import read_sweep
 from modelyard.yaml_files import LocatedMapping, did_you_mean
 
@@ -133,6 +139,7 @@ class _Bound(Level):
                 continue
             component = self.components[name]
             assert component is not None  # noqa: S101 (it is declared)
+            self.note_blanks(name, component.command, bindings)
             is_sweep = node.get("type") == "sweep"
             variables = read_distribution(node, self.file, self.problems)
             variables |= self.resolved(read_variables(node, self.file, self.problems))
@@ -147,6 +154,15 @@ class _Bound(Level):
                 )
             )
         return steps
+
+    def note_blanks(self, step: str, command: str, bindings: Mapping[str, Given]) -> None:
+        """Note each value that is one word here, and several to the shell of Azure ML."""
+        given = self.problems.section(self.jobs[step], "inputs", self.file)
+        for name in out_of_quotes(command):
+            bound = bindings.get(name.removeprefix("inputs."))
+            if isinstance(bound, Literal) and any(map(str.isspace, str(bound.value))):
+                message = f"a value with blanks is one word here, and several on Azure ML; write '${{{{{name}}}}}' in the command"
+                self.problems.note(self.file, given.line_of(name.removeprefix("inputs.")), message)
 
     def resolved(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Texts with the values of the pipeline's inputs that they are bound to, where those are known."""

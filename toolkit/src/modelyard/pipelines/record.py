@@ -27,12 +27,15 @@ from modelyard.tracking import (
     local_store,
     reason,
     shown_uri,
+    store_file,
     store_uri,
     tracking_uri,
 )
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+    from modelyard.pipelines.warm import Running
 
 GAVE_UP = "mlflow-failed.txt"
 _BATCH = 1000  # metrics in one call
@@ -76,6 +79,22 @@ def record(folder: Path) -> None:
                 ),
                 end_time=_milliseconds(run.state.finished),
             )
+            return
+        time.sleep(_PAUSE)
+
+
+def await_store(store: str, recorder: Running | None, module: str | None) -> None:
+    """Wait until the recorder has made an embedded store, before a step's own MLflow makes it as well.
+
+    Args:
+        store: its address.
+        recorder: the process that calls `record`.
+        module: what the step runs; this toolkit's own modules wait for each other.
+    """
+    if module is not None and module.startswith("modelyard."):
+        return
+    while recorder and store.startswith("sqlite:///") and not has_file(store_file(store)):
+        if recorder.poll() is not None:
             return
         time.sleep(_PAUSE)
 

@@ -21,6 +21,11 @@ def required_references(command: str) -> list[str]:
     return references(_OPTIONAL.sub("", command))
 
 
+def out_of_quotes(command: str) -> list[str]:
+    """What a command refers to without quotes around it, which is split at its blanks by a shell."""
+    return references(re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "", command))
+
+
 def reference(binding: Any) -> list[str] | None:
     """The parts of a binding that is one reference and nothing else; None for any other value."""
     found = _REFERENCE.fullmatch(reference_text(binding))

@@ -26,7 +26,7 @@ from modelyard.pipelines.jobs import (
 )
 from modelyard.pipelines.model import Data, Literal, Pipeline, Step, StepOutput
 from modelyard.pipelines.reader import load_pipeline
-from modelyard.pipelines.record import GAVE_UP
+from modelyard.pipelines.record import GAVE_UP, await_store
 from modelyard.pipelines.seen import Seen
 from modelyard.pipelines.snapshot import copy_snapshot, is_changed_by_upload
 from modelyard.pipelines.step_environments import step_pythons
@@ -282,13 +282,11 @@ class _Execution:
         names = list(step.component.outputs)
         types = {name: port.type for name, port in step.component.outputs.items()}
         key = self._key(step) if step.component.repeatable else None
-        if key is not None and self.reuse:
-            found = self.run_folder.reuse(step.name, key, names)
-            if found is not None:
-                folder, self.outputs[step.name] = found
-                state.status, state.key = "reused", key
-                state.reused_from = folder.relative_to(self.runs).parts[0]
-                return
+        if key and self.reuse and (found := self.run_folder.reuse(step.name, key, names)):
+            folder, self.outputs[step.name] = found
+            state.status, state.key = "reused", key
+            state.reused_from = folder.relative_to(self.runs).parts[0]
+            return
         attempt = self.run_folder.attempt(step.name)
         state.started = time.time()
         if changed := self.seen.changed_input(step):
@@ -299,6 +297,7 @@ class _Execution:
         outputs = make_outputs(attempt, types)
         if key is not None and self.record and self.recorder is None:
             self.recorder = launcher.start(self._recorder_job())
+        await_store(self.store, self.recorder, step.component.module)
         running = launcher.start(self._job(step, attempt, outputs), cold=key is None)
         self.active[step.name] = _Active(step, running, attempt, key)
         state.status, state.key = "running", key

@@ -13,8 +13,10 @@ from modelyard.files import digest, read_text
 
 # What tools write beside the code; no step depends on it.
 CACHES = {
+    ".environments",
     ".git",
     ".ipynb_checkpoints",
+    ".mlflow",
     ".mypy_cache",
     ".pytest_cache",
     ".ruff_cache",

@@ -13,6 +13,7 @@ from typing import Any
 
 from modelyard.pipelines.azure_fields import Fields
 from modelyard.pipelines.azure_fields_check import Checker
+from modelyard.pipelines.azure_files import entry_file
 from modelyard.pipelines.azure_schemas import fields_of
 from modelyard.pipelines.documents import WITHOUT_EFFECT, Problems
 from modelyard.pipelines.model import LITERAL_TYPES
@@ -95,7 +96,7 @@ def check_task(content: LocatedMapping, kind: str, file: Path, problems: Problem
     if not name:
         message = "`entry.file` is missing: a class of a jar is not run here"
         problems.add(file, content.line_of("entry"), message)
-    elif folder.is_dir() and not (folder / name).is_file():
+    elif folder.is_dir() and not (folder / entry_file(folder, name)).is_file():
         near = did_you_mean(name, [p.name for p in folder.glob("*.py")])
         message = f"{name} does not exist in {relative_code(folder, file)}{near}"
         problems.add(file, section.line_of(script), message)

@@ -207,6 +207,8 @@ def _work(pipe: Any, argv: list[str]) -> None:
 
 
 def _imported(file: Path) -> Any:
+    if not file.is_file():  # named as a module: package.main
+        file = Path(f"{str(file).replace('.', '/')}.py")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python file")
