@@ -265,14 +265,7 @@ class LocatedError(ValueError):
 def model_problems(
     path: Path, content: Any, error: ValidationError, model: type[BaseModel]
 ) -> list[Problem]:
-    """Turn pydantic's errors into problems with the line of the file.
-
-    Args:
-        path: of the file.
-        content: as `read_yaml` gave it.
-        error: of validating `content`.
-        model: that it was validated as.
-    """
+    """Turn pydantic's errors into problems with the line of the file; `content` is as `read_yaml` gave it."""
     found = []
     for one in error.errors():
         located: list[tuple[tuple[int | str, ...], str]]
