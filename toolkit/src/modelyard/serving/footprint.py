@@ -136,11 +136,6 @@ def started(folders: Mapping[str, Path], rows: Path) -> Iterator[dict[str, Probe
 def footprint(held: HeldOut, probes: Mapping[str, Probe], evidence: Path) -> None:
     """Measure challenger and champion in turns, and write footprint.json.
 
-    Args:
-        held: names the champion.
-        probes: of `loading`.
-        evidence: the folder to write to.
-
     Raises:
         UsageError: the challenger cannot be measured. A champion that cannot be measured is no error:
             the evidence says so.
@@ -188,9 +183,6 @@ class Measured:
 
 def measure(probes: Mapping[str, Probe]) -> tuple[dict[str, Measured], str | None]:
     """Measure models in turns.
-
-    Args:
-        probes: of `started`.
 
     Returns:
         The measurements, and the reason why the champion has none, if it has none.
