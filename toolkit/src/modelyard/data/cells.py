@@ -225,10 +225,6 @@ def parse(cells: Cells, rule: Reading) -> Parsed:
     boolean bool, object of True, False and None where something is missing; category and
     text object of str and None; datetime datetime64[ns], UTC without a zone.
     Infinite numbers and blank text count as missing.
-
-    Args:
-        cells: the column.
-        rule: a column of the contract, or a plain `Reading`.
     """
     if not cells.values.issuperset(rule.not_missing):
         cells = replace(cells, values=frozenset(rule.not_missing))

@@ -258,13 +258,7 @@ def open_source(path: Path, name: str, part_rows: int) -> tuple[Source, Stream]:
 def score_file(
     source: Source, stream: Stream, output: Path, progress: Callable[[int], None] | None = None
 ) -> Outcome:
-    """Score the rows of a file that have no finished part yet.
-
-    Args:
-        source: see `open_source`.
-        stream: see `open_source`.
-        output: folder for the parts.
-        progress: gets the number of rows of each chunk that was written.
+    """Score the rows of a file that have no finished part yet; `progress` gets the number of rows of each chunk.
 
     Raises:
         UsageError: a later part of the file is damaged, or the model cannot score it.

@@ -96,11 +96,6 @@ def loading(held: HeldOut, model: Path, champion: Path) -> Iterator[dict[str, Pr
 
     Each imports its packages, which takes longer than all that is measured, loads its model and answers a few
     requests; this process can do other work meanwhile.
-
-    Args:
-        held: rows to ask about.
-        model: folder of the challenger.
-        champion: folder with champion.json and, where there is a champion, model/.
     """
     rows = held.rows[held.contract.features]
     picked = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)
@@ -116,12 +111,7 @@ def loading(held: HeldOut, model: Path, champion: Path) -> Iterator[dict[str, Pr
 
 @contextmanager
 def started(folders: Mapping[str, Path], rows: Path) -> Iterator[dict[str, Probe]]:
-    """Start a process for each model; see `loading`.
-
-    Args:
-        folders: of the challenger and, where there is one, the champion.
-        rows: Parquet file of features to ask about.
-    """
+    """Start a process for each model; see `loading`."""
     probes = {name: Probe(folder, rows) for name, folder in folders.items()}
     try:
         for one in probes.values():
