@@ -212,8 +212,6 @@ def read_mapping(
 ) -> LocatedMapping:
     """Read a YAML file that is a mapping; a key that it lacks is an error with file and line.
 
-    Where it is something else, the message says what was expected.
-
     Raises:
         UsageError: as of `read_yaml`; or it is no mapping.
     """
