@@ -11,6 +11,7 @@ from bicep_reader import Finding, read_infrastructure
 from modelyard.errors import UsageError
 
 from tests.bicep import promised
+from tests.editing import write_files
 
 PROJECT = """\
 title: Small
@@ -330,10 +331,7 @@ def answers(names: Collection[str]) -> dict[str, dict[str, Any]]:
 
 def write(root: Path, changed: Mapping[str, str] | None = None) -> Path:
     """The small infrastructure below `root`, some files changed."""
-    for name, text in (FILES | dict(changed or {})).items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(root, FILES | dict(changed or {}))
     return root
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.editing import write_files
+
 STEPS = '''
 """Steps for tests: `python -m steps.text VERB …`."""
 import os, pathlib, sys, time
@@ -104,10 +106,7 @@ def make_small_project(root: Path) -> Path:
             name="third", kind="uri_folder", verb="three"
         ),
     }
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(root, files)
     return root / "azureml" / "pipelines" / "copy.yml"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from modelyard.sweeps.model import Sweep
 from modelyard.sweeps.plan import Plan
 
+from tests.editing import write_files
 from tests.small_project import PROJECT
 
 # The loss falls from 2 · level to level. What goes wrong is asked for by `mood`; `endless` is for
@@ -122,10 +123,7 @@ def make_small_sweep(root: Path) -> Path:
         "azureml/components/trial.yml": COMPONENT,
         "azureml/components/reader.yml": READER,
     }
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(root, files)
     (root / ".mlflow").mkdir(exist_ok=True)
     return root / "azureml" / "pipelines" / "tune.yml"
 

@@ -18,6 +18,7 @@ from modelyard import doctor
 from modelyard.cli.doctor import doctor as look
 from modelyard.errors import CheckFailed
 
+from tests.editing import git, write_files
 from tests.small_project import make_small_project
 
 CONTRACT = """\
@@ -48,11 +49,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "requirements/check_wheel.py": "def problems(folder): return []\n",
         "requirements/modelyard.txt": f"modelyard=={version('modelyard')} --hash=sha256:00\n",
     }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    for words in ("init", "add .", "-c user.name=a -c user.email=a@b commit -m x"):
-        subprocess.run(["git", *words.split()], cwd=tmp_path, check=True, capture_output=True)
+    write_files(tmp_path, files)
+    for words in ("init", "add .", "commit -m x"):
+        git(tmp_path, *words.split())
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     return tmp_path
 

@@ -16,6 +16,7 @@ from modelyard.doctor import Finding
 from modelyard.doctor_azure import examine_azure
 from modelyard.errors import UsageError
 
+from tests.editing import edit
 from tests.project import ROOT, part_of_sample
 
 # Its answers by words of the command line; the first that fits counts. Null: it refuses.
@@ -205,7 +206,7 @@ def test_a_retired_size_of_a_cluster_is_found(
 ) -> None:
     copy = part_of_sample(tmp_path / "project", "conf infra")
     file = copy / "infra" / "dev.bicepparam"
-    file.write_text(file.read_text().replace("Standard_D4ds_v4", "Standard_NC6"))
+    edit(file, "Standard_D4ds_v4", "Standard_NC6")
     monkeypatch.setattr("tests.test_doctor_azure.ROOT", copy)
     [one] = ask()["sizes"]
     assert one.is_fine is False and "was retired on 2023-09-06" in one.found
@@ -239,8 +240,7 @@ def closed(tmp_path: Path) -> Path:
     """A project whose dev has private endpoints only."""
     root = part_of_sample(tmp_path / "closed", "conf infra")
     file = root / "infra" / "dev.bicepparam"
-    text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("network = 'public'", "network = 'managed-vnet'"), "utf-8")
+    edit(file, "network = 'public'", "network = 'managed-vnet'")
     return root
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.command import Mlops
+from tests.editing import git
 from tests.project import TEMPLATE, part_of_sample
 
 RECORDINGS = TEMPLATE / "docs" / "recordings"
@@ -58,8 +58,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "bought": np.where(random.uniform(size=rows) < chance, "yes", "no"),
     }
     pd.DataFrame(columns).to_csv(root / "customers.csv", index=False)
-    for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm x"):
-        subprocess.run(["git", *words.split()], cwd=root, check=True)
+    for words in ("init -q", "add .", "commit -qm x"):
+        git(root, *words.split())
     return root
 
 

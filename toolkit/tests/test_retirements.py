@@ -17,6 +17,7 @@ from modelyard import doctor
 from modelyard.errors import UsageError
 from modelyard.retirements import FILE, VARIABLE, known, refresh, retirements
 
+from tests.editing import edit
 from tests.project import part_of_sample
 
 DSV2 = "https://azure.microsoft.com/updates/?id=485569"  # of a row of retirements.yml
@@ -83,7 +84,7 @@ def test_a_fetched_list_moves_dates_and_tells_what_is_new(
 ) -> None:
     assert found(project) == [(True, "the toolkit's list, compared with Azure's of 2025-12-18")]
     file = project / "azureml/endpoints/online-deployment.yml"
-    file.write_text(file.read_text().replace("Standard_D4as_v4", "Standard_DS3_v2"))
+    edit(file, "Standard_D4as_v4", "Standard_DS3_v2")
     [(is_fine, said), _] = found(project)
     assert is_fine is None and "online-deployment.yml" in said and "2028-05-01" in said
     before = today()

@@ -33,6 +33,7 @@ WHERE = "MLOPS_ENVIRONMENT"
 _IN_JOBS = "AZUREML_ARM_SUBSCRIPTION"  # what Azure ML sets in its jobs
 _TIMEOUT = 120.0
 _PAUSE, _LONGEST_PAUSE = 10.0, 300.0  # seconds between attempts where Azure names none
+_ATTEMPTS = 5  # of a request that no SDK sends
 _PATIENCE = 1800.0  # seconds; a deployment scales or changes for some minutes
 # 409: something else changes the resource, 429: too many requests; the rest: the service is away.
 _LATER = (409, 429, 502, 503, 504)
@@ -154,11 +155,7 @@ def or_none(read: Callable[[], _T]) -> _T | None:
         return None
 
 
-def patiently(
-    action: Callable[[], _T],
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> _T:
+def patiently(action: Callable[[], _T], sleep: Callable[[float], None] = time.sleep) -> _T:
     """Do something with Azure's packages; wait while Azure says that it is busy.
 
     Azure's clients themselves repeat what was throttled, but a few times only, and nothing that is
@@ -169,7 +166,7 @@ def patiently(
     """
     from azure.core.exceptions import HttpResponseError
 
-    until, attempt = clock() + _PATIENCE, 0
+    until, attempt = time.monotonic() + _PATIENCE, 0
     while True:
         try:
             # azure-ai-ml prints dots while it waits; standard output is for results.
@@ -181,13 +178,13 @@ def patiently(
                 raise
             headers = cause.response.headers if cause.response is not None else {}
             pause = retry_after(headers, attempt)
-            if clock() + pause > until:
+            if time.monotonic() + pause > until:
                 raise
             attempt += 1
             sleep(pause)
 
 
-def retry_after(headers: Mapping[str, str], attempt: int = 0) -> float:
+def retry_after(headers: Mapping[str, str], attempt: int) -> float:
     """Return the seconds after which Azure asks to be asked again, else growing ones.
 
     It says so in milliseconds, seconds, or as the time of the next request.
@@ -233,11 +230,10 @@ def send_patiently(
     headers: Mapping[str, str],
     body: bytes | None = None,
     *,
-    attempts: int = 5,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Send a request; where Azure is throttling or away, wait as long as it says and send it again."""
-    for attempt in range(attempts - 1):
+    for attempt in range(_ATTEMPTS - 1):
         found = send(method, url, headers, body)
         if found[0] not in (429, 502, 503, 504):
             return found

@@ -19,7 +19,7 @@ from modelyard.doctor import Finding
 from modelyard.doctor_network import examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import has_file, read_json, read_text
-from modelyard.infra.before import SUBSCRIPTION, Az, answered, taken
+from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered, taken
 from modelyard.infra.snapshot import Planned
 from modelyard.project import load_project
 from modelyard.retirements import Retirement, known
@@ -146,10 +146,7 @@ def _quota(az: Az, region: str, clusters: list[Cluster]) -> Iterator[Finding]:
     if not clusters:
         return
     urls = {what: f"{LOCATION}/{region}/{what}?api-version={API}" for what in ("vmSizes", "usages")}
-    answers = {
-        what: answered(az, "rest", "--method", "get", "--url", url)["value"]
-        for what, url in urls.items()
-    }
+    answers = {what: answered(az, *GET, url)["value"] for what, url in urls.items()}
     sizes = {str(one["name"]).lower(): one for one in answers["vmSizes"]}
     for one in clusters:
         known = sizes.get(one.size.lower())

@@ -14,7 +14,7 @@ from typing import Any
 from modelyard.doctor import Finding
 from modelyard.errors import CheckFailed
 from modelyard.files import has_file, read_json, read_text
-from modelyard.infra.before import SUBSCRIPTION, Az, answered
+from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered
 from modelyard.yaml_files import read_mapping
 
 API = "2024-10-01"
@@ -29,14 +29,7 @@ def is_private(root: Path, environment: str) -> bool:
 
 
 def examine_network(az: Az, root: Path, environment: str, region: str) -> Iterator[Finding]:
-    """Look up the hosts of an environment that is deployed, and connect to them.
-
-    Args:
-        az: runs the Azure CLI with some words.
-        root: of the project.
-        environment: one of conf/project.yml.
-        region: where it is.
-    """
+    """Look up the hosts of an environment that is deployed, and connect to them."""
     cloud = answered(az, "cloud", "show", "--output", "json")
     names = read_mapping(root / "conf" / "project.yml")["environments"][environment]
     hosts = _hosts(cloud["suffixes"], names, _given(root, environment))
@@ -82,7 +75,7 @@ def _workspace_host(az: Az, root: Path, cloud: str, names: Mapping[str, Any], re
     group, workspace = names["resource_group"], names["workspace"]
     path = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
     url = f"{path}/workspaces/{workspace}?api-version={API}"
-    found = answered(az, "rest", "--method", "get", "--url", url)["properties"]["workspaceId"]
+    found = answered(az, *GET, url)["properties"]["workspaceId"]
     clouds = read_json(root / "infra" / "modules" / "clouds.json")
     return f"{found}.workspace.{region}.{clouds[cloud]['workspace'].removeprefix('privatelink.')}"
 

@@ -119,10 +119,6 @@ def has_file(path: Path) -> bool:
 def read_text(path: Path, missing: str = "restore it from git") -> str:
     """Read a UTF-8 file, with a byte order mark or without one.
 
-    Args:
-        path: of the file.
-        missing: what to do where there is none.
-
     Raises:
         UsageError: there is none, it cannot be read, or it is not UTF-8.
     """

@@ -19,11 +19,7 @@ CHECKED = ("src", "tests", "notebooks", "events")
 
 
 def check_imports(root: Path) -> list[Problem]:
-    """Find imports of modules of the toolkit that may change without notice.
-
-    Args:
-        root: of the project.
-    """
+    """Find imports of modules of the toolkit that may change without notice."""
     return [
         Problem(file, line, f"imports `{module}`, which is not public: use {_public(module)}")
         for folder in CHECKED

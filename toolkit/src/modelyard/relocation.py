@@ -29,11 +29,7 @@ _PATIENCE = 10.0
 
 
 def check_place(store: Path, root: Path) -> None:
-    """Raise an error where the artifacts of a store are not in this project.
-
-    Args:
-        store: the database, which may be missing.
-        root: the project's folder.
+    """Raise an error where the artifacts of a store, if there is one, are not in this project.
 
     Raises:
         UsageError: the folder was moved or copied.
@@ -82,10 +78,6 @@ def former_roots(store: Path, root: Path) -> list[Path]:
 
 def relocate(store: Path, root: Path) -> list[Path]:
     """Change the paths in the store to those in `root`, all or none; a copy is left beside it.
-
-    Args:
-        store: the database.
-        root: the project's folder, which holds `.mlflow/artifacts`.
 
     Returns:
         The folders of the paths before; empty where nothing had to be changed.

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from modelyard.errors import CheckFailed, UsageError
+from modelyard.errors import CheckFailed, UsageError, shortened
 from modelyard.evidence import Evidence
 from modelyard.files import digest, digest_files, read_json, write_json
 from modelyard.git import git
@@ -129,12 +129,8 @@ def difference(before: Any, after: Any, place: str = "") -> str | None:
             filter(None, (difference(one, other, f"{place}[{at}]") for at, (one, other) in pairs)),
             None,
         )
-    return None if before == after else f"{place}: {_short(before)} before, {_short(after)} now"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    old, new = shortened(repr(before), 60), shortened(repr(after), 60)
+    return None if before == after else f"{place}: {old} before, {new} now"
 
 
 def _table(root: Path, given: Path | None, evidence: Mapping[str, Any]) -> Path:

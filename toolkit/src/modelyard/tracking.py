@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from modelyard.files import has_file, project_root
+from modelyard.errors import shortened
+from modelyard.files import has_file, locked, project_root
 from modelyard.relocation import check_place
 
 # Each counts where the environment says nothing else.
@@ -43,9 +44,9 @@ def tracking_uri(root: Path | None = None) -> str:
     return given
 
 
-def local_store(root: Path | None = None) -> Path:
+def local_store(root: Path) -> Path:
     """Return the path of the embedded MLflow database."""
-    return (root or project_root()) / ".mlflow" / "mlflow.db"
+    return root / ".mlflow" / "mlflow.db"
 
 
 def store_uri(file: Path) -> str:
@@ -74,12 +75,12 @@ def ensure_store(uri: str) -> None:
     file = store_file(uri)
     if has_file(file):
         return
-    from filelock import FileLock
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    file.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    with FileLock(file.with_name(f".{file.name}.lock")):
+    with locked(
+        file.with_name(f".{file.name}.lock"), "another process that makes the MLflow store"
+    ):
         if file.is_file():
             return
         new = file.with_name(f".{file.name}.new")
@@ -113,4 +114,4 @@ def reason(error: Exception, uri: str) -> str:
         text = text.replace(secret, "***")
     if "Failed to establish a new connection" in text or "Connection refused" in text:
         return "no server answers there (connection refused)"
-    return text if len(text) <= 300 else f"{text[:300]} …"
+    return shortened(text, 300)

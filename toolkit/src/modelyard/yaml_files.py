@@ -195,11 +195,7 @@ def parse(text: str, path: Path | None = None) -> Any:
 
 
 def read_yaml(path: Path, missing: str = "restore it from git") -> Any:
-    """Read a YAML file.
-
-    Args:
-        path: of the file.
-        missing: what to do where there is none.
+    """Read a YAML file; `missing` says what to do where there is none.
 
     Raises:
         UsageError: it is missing, is not UTF-8 text, or is not YAML.
@@ -216,11 +212,6 @@ def read_mapping(
 ) -> LocatedMapping:
     """Read a YAML file that is a mapping; a key that it lacks is an error with file and line.
 
-    Args:
-        path: of the file.
-        missing: what to do where there is none.
-        expected: what it is, for the message where it is something else.
-
     Raises:
         UsageError: as of `read_yaml`; or it is no mapping.
     """
@@ -235,11 +226,6 @@ def read_model(
     path: Path, model: type[_Model], missing: str = "every project has one, restore it from git"
 ) -> _Model:
     """Read a YAML file as a pydantic model.
-
-    Args:
-        path: of the file.
-        model: what the file has to hold.
-        missing: what to do where there is none.
 
     Raises:
         UsageError: as of `read_mapping`; or naming line, field and value of all that does not hold.
@@ -265,14 +251,7 @@ class LocatedError(ValueError):
 def model_problems(
     path: Path, content: Any, error: ValidationError, model: type[BaseModel]
 ) -> list[Problem]:
-    """Turn pydantic's errors into problems with the line of the file.
-
-    Args:
-        path: of the file.
-        content: as `read_yaml` gave it.
-        error: of validating `content`.
-        model: that it was validated as.
-    """
+    """Turn pydantic's errors into problems with the line of the file; `content` is as `read_yaml` gave it."""
     found = []
     for one in error.errors():
         located: list[tuple[tuple[int | str, ...], str]]
@@ -364,13 +343,7 @@ def line_of(content: Any, where: Iterable[Any]) -> int:
 
 
 def nearest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the known name that an unknown one is most like; None where none is like it.
-
-    Args:
-        name: the unknown one.
-        choices: the known ones.
-        cutoff: how alike they have to be, up to 1.
-    """
+    """Return the known name that an unknown one is most like; None where none is like it, by a cutoff up to 1."""
     lowered = {str(choice).lower(): str(choice) for choice in choices}
     close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=cutoff)
     return lowered[close[0]] if close else None

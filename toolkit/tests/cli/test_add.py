@@ -13,6 +13,7 @@ from modelyard.yaml_files import read_yaml
 
 from tests.cli.test_new_step import contents
 from tests.command import Mlops
+from tests.editing import edit
 from tests.project import part_of_sample
 
 WEEKLY = "schedule weekly --pipeline azureml/pipelines/train.yml --cron '0 3 * * 1'"
@@ -64,8 +65,7 @@ def test_a_step_that_names_the_new_environment_gets_its_packages(
 ) -> None:
     mlops("add", *shlex.split(TEXT), "--apply")
     component = project / "azureml/components/prepare.yml"
-    text = component.read_text(encoding="utf-8")
-    component.write_text(text.replace("azureml:train@latest", "azureml:text@latest"), "utf-8")
+    edit(component, "azureml:train@latest", "azureml:text@latest")
     pipeline = load_pipeline(project / "azureml/pipelines/train.yml", need_data=False)
     (step,) = [step for step in pipeline.steps if step.name == "prepare"]
     assert step.component.packages is not None

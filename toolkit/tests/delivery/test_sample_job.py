@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,10 @@ from modelyard.errors import UsageError
 from modelyard.pipelines.run import run_pipeline
 from modelyard.tracking import local_store
 
+from tests.editing import edit, git
 from tests.project import part_of_sample
 
 TRAIN = Path("azureml/pipelines/train.yml")
-
-
-def git(root: Path, *words: str) -> None:
-    name = ("-c", "user.name=Ada", "-c", "user.email=ada@acme.test")
-    subprocess.run(["git", *name, *words], cwd=root, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +63,7 @@ def test_a_table_that_is_not_there_is_made_up_only_if_that_is_asked_for(
 ) -> None:
     copy = part_of_sample(tmp_path / "project", "azureml conf")
     asset = copy / "azureml" / "data" / "training.yml"
-    asset.write_text(asset.read_text().replace("flights.parquet", "own.parquet"))
+    edit(asset, "flights.parquet", "own.parquet")
     monkeypatch.chdir(copy)
     with pytest.raises(UsageError, match=r"own.parquet is not on this machine"):
         sample()

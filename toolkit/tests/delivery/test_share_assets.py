@@ -12,6 +12,7 @@ from modelyard.errors import UsageError
 from modelyard.project import load_project
 
 from tests.command import Mlops
+from tests.editing import edit
 from tests.project import ROOT, part_of_sample
 
 TRAIN = "azureml/components/train.yml"
@@ -24,17 +25,13 @@ def project(tmp_path: Path) -> Path:
     """A copy of the sample project with a registry, a small table, and components that were shared."""
     part_of_sample(tmp_path, "conf azureml src")
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements", ignore=lambda *_: ["wheels"])
-    edit(tmp_path, "conf/project.yml", "\nenvironments:", "\nregistry: organization\nenvironments:")
-    edit(tmp_path, TABLE, "flights.parquet", "table.csv")
+    edit(
+        tmp_path / "conf/project.yml", "\nenvironments:", "\nregistry: organization\nenvironments:"
+    )
+    edit(tmp_path / TABLE, "flights.parquet", "table.csv")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/table.csv").write_text("distance,late\n1,2\n")
     return tmp_path
-
-
-def edit(root: Path, file: str, old: str, new: str) -> None:
-    text = (root / file).read_text(encoding="utf-8")
-    assert old in text
-    (root / file).write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def planned(root: Path, what: str) -> list[Step]:
@@ -89,7 +86,7 @@ def test_a_version_says_what_a_change_means_for_those_who_use_it(
     project: Path, file: str, old: str, new: str, version: str | None, why: str
 ) -> None:
     shared(project, TRAIN)
-    edit(project, file, old, new)
+    edit(project / file, old, new)
     steps = planned(project, TRAIN)
     assert [step.shared.version for step in steps[-1:]] == ([version] if version else [])
     assert not version or (steps[-1].before == "1.0.0" and why in "; ".join(steps[-1].why)), steps
@@ -129,7 +126,7 @@ def test_what_a_registry_cannot_have_is_refused(
 ) -> None:
     (project / FILE).touch()
     if old or new:
-        edit(project, file, old, new)
+        edit(project / file, old, new)
     if not (project / FILE).read_text():
         (project / FILE).unlink()
     with pytest.raises(UsageError) as refused:

@@ -12,6 +12,7 @@ from modelyard.files import write_text
 from modelyard.project import load_project
 
 from tests.bicep import plan, promised
+from tests.editing import edit
 from tests.project import part_of_sample
 
 STAGE = "staging"
@@ -84,8 +85,7 @@ def test_a_name_that_azure_or_the_pipelines_would_refuse_is_refused(
 
 def test_a_name_that_makes_others_too_long_is_refused(copied: Path) -> None:
     file = copied / "conf" / "project.yml"
-    text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("stacmeflightdelay", "stacmelongflightdelay"), encoding="utf-8")
+    edit(file, "stacmeflightdelay", "stacmelongflightdelay")
     with pytest.raises(UsageError, match=r"storage_account .* 24; give the stage a shorter name"):
         stage_files(copied, "acceptance")
 

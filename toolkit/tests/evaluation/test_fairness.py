@@ -12,6 +12,7 @@ from fairlearn import metrics as known
 from modelyard.evaluation import evaluate, fairness, groups, metrics
 
 from tests.bench import make_bench
+from tests.editing import edit
 
 EVALUATION = evaluate.Evaluation(resamples=200)
 
@@ -55,8 +56,7 @@ def unfair(trained, tmp_path):
 
 
 def lower_limit(place, rows: int = 30) -> None:
-    text = place.gates.read_text().replace("group_rows: 30", f"group_rows: {rows}")
-    place.gates.write_text(text)
+    edit(place.gates, "group_rows: 30", f"group_rows: {rows}")
 
 
 def test_groups_of_every_sensitive_column_have_figures_with_intervals(unfair, capfd):
@@ -175,7 +175,7 @@ def test_other_kinds_are_compared_by_their_own_figures(bench, mixed, kind):
 
 
 def test_a_limit_that_is_no_number_is_an_error(unfair, capsys):
-    unfair.gates.write_text(unfair.gates.read_text().replace("group_rows: 30", "group_rows: few"))
+    edit(unfair.gates, "group_rows: 30", "group_rows: few")
     assert unfair.fairness() == 2
     assert "fairness.group_rows" in capsys.readouterr().err
 

@@ -23,6 +23,7 @@ from modelyard.git import git
 from modelyard.models.registry import Registry
 
 from tests.command import Mlops
+from tests.editing import edit
 from tests.fleet.small_template import Made, commit, make, write
 from tests.project import TEMPLATE
 
@@ -108,7 +109,7 @@ def test_a_project_that_was_not_made_with_cruft_is_not_compared(made: Made) -> N
 
 def test_a_version_that_the_clone_does_not_have_is_not_judged(made: Made) -> None:
     state = made.project / STATE
-    state.write_text(state.read_text().replace(made.first, "f" * 40))
+    edit(state, made.first, "f" * 40)
     row = row_of(made)
     assert row.changed is None and "has no version" in row.unjudged
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from modelyard.errors import UsageError
 from modelyard.infra.changes import changes, page
 
+from tests.editing import edit, git
 from tests.small_infra import FILES, write
 
 pytestmark = pytest.mark.usefixtures("bicep")
-
-
-def git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -29,22 +24,16 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new), encoding="utf-8")
-
-
 def test_nothing_changes_where_the_files_say_the_same(project: Path) -> None:
-    replace(project / "infra" / "dev.bicepparam", "// Relaxed.", "// Relaxed, as dev is.")
+    edit(project / "infra" / "dev.bicepparam", "// Relaxed.", "// Relaxed, as dev is.")
     found = changes(project, "HEAD")
     assert found == {"dev.bicepparam": "", "prod.bicepparam": ""}
     assert page(found, "HEAD^1").count("No change.") == 2
 
 
 def test_each_environment_says_what_it_deploys_differently(project: Path) -> None:
-    replace(project / "infra" / "dev.bicepparam", "days = 7", "days = 8")
-    replace(project / "conf" / "project.yml", "stacmesmallprod", "stacmesmallxprod")
+    edit(project / "infra" / "dev.bicepparam", "days = 7", "days = 8")
+    edit(project / "conf" / "project.yml", "stacmesmallprod", "stacmesmallxprod")
     found = changes(project, "HEAD")
     assert "immutable.days: 8, officially 7" in found["dev.bicepparam"]
     assert "+ " in found["prod.bicepparam"] and "stacmesmallxprod" in found["prod.bicepparam"]
@@ -55,7 +44,7 @@ def test_each_environment_says_what_it_deploys_differently(project: Path) -> Non
 
 def test_files_that_are_new_removed_or_cannot_be_evaluated_are_said(project: Path) -> None:
     infra = project / "infra"
-    replace(infra / "dev.bicepparam", "param days = 7", "param days = ")
+    edit(infra / "dev.bicepparam", "param days = 7", "param days = ")
     git(project, "commit", "--all", "--quiet", "--message", "broken")
     (infra / "dev.bicepparam").write_text(FILES["infra/dev.bicepparam"], encoding="utf-8")
     (infra / "test.bicepparam").write_text(FILES["infra/dev.bicepparam"], encoding="utf-8")
@@ -67,7 +56,7 @@ def test_files_that_are_new_removed_or_cannot_be_evaluated_are_said(project: Pat
 
 
 def test_a_head_that_cannot_be_evaluated_is_no_silence(project: Path) -> None:
-    replace(project / "infra" / "dev.bicepparam", "param days = 7", "param days = ")
+    edit(project / "infra" / "dev.bicepparam", "param days = 7", "param days = ")
     assert "syntax error" in changes(project, "HEAD")["dev.bicepparam"]
 
 

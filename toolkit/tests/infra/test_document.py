@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from bicep_reader.policy import OPERATIONS
 from modelyard.errors import UsageError
-from modelyard.infra.costs import INSTANCE, monthly, prices, table
+from modelyard.infra.compiler import planned
+from modelyard.infra.costs import INSTANCE, costs_of, prices, table
 from modelyard.infra.diagram import diagram
 from modelyard.infra.document import CAPABILITIES, LEAST, MOST, PAGE, documented, rights
 
 from tests.bicep import plan
+from tests.editing import edit
 from tests.project import ROOT, part_of_sample
 
 PERSONAS = json.loads((ROOT / "infra" / "modules" / "persona-roles.json").read_text("utf-8"))
@@ -75,7 +77,7 @@ def test_the_operation_of_every_capability_exists() -> None:
 def test_a_missing_mark_of_the_page_is_named(tmp_path: Path) -> None:
     part_of_sample(tmp_path, "conf infra docs")
     page = tmp_path / PAGE
-    page.write_text(page.read_text(encoding="utf-8").replace("<!-- rights: end -->", ""))
+    edit(page, "<!-- rights: end -->", "")
     with pytest.raises(UsageError, match="rights: begin"):
         documented(tmp_path)
 
@@ -84,6 +86,10 @@ def test_costs_follow_from_what_is_deployed(tmp_path: Path) -> None:
     part_of_sample(tmp_path, "infra conf")
     file = tmp_path / "infra" / "dev.bicepparam"
     public, private = {"network": "public"}, {"network": "managed-vnet"}
+
+    def monthly(file: Path, given: dict[str, object]) -> dict[str, float]:
+        return costs_of(planned(file, given))
+
     before = monthly(file, public)
     assert before["container registry"] == 5
     assert before["private endpoints of the managed network"] == pytest.approx(3 * 7.3)
@@ -92,14 +98,14 @@ def test_costs_follow_from_what_is_deployed(tmp_path: Path) -> None:
     assert hosts["firewall of the managed network"] == 290
     batch = monthly(file, public | {"batchScoring": True})
     assert batch["private endpoints of the managed network"] == pytest.approx(5 * 7.3)
-    file.write_text(file.read_text(encoding="utf-8").replace("'Basic'", "'Standard'"))
+    edit(file, "'Basic'", "'Standard'")
     assert monthly(file, public)["container registry"] == 20
 
 
 def test_the_table_of_costs_has_an_instance_that_answers_requests(tmp_path: Path) -> None:
     part_of_sample(tmp_path, "infra conf azureml")
     file = tmp_path / "azureml" / "endpoints" / "online-deployment.yml"
-    file.write_text(file.read_text("utf-8").replace("instance_count: 1", "instance_count: 3"))
+    edit(file, "instance_count: 1", "instance_count: 3")
     assert f"| {INSTANCE} | 510 |" in table(tmp_path)  # 170 each
 
 

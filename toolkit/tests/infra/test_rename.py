@@ -13,6 +13,7 @@ from modelyard.infra.rename import PLACES, rename
 from modelyard.yaml_files import read_yaml
 
 from tests.bicep import plan
+from tests.editing import edit
 from tests.project import ROOT
 
 
@@ -75,8 +76,7 @@ def test_a_name_that_becomes_too_long_is_refused_before_anything_is_written(copi
 def test_names_with_a_part_after_the_environment_follow_and_sizes_stay(copied: Path) -> None:
     file = copied / "conf" / "project.yml"
     more = "    instance_type: Standard_D4as_v4\n    instance_count: 2\n"
-    text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("  dev:\n", "  dev:\n" + more, 1), encoding="utf-8")
+    edit(file, "  dev:\n", "  dev:\n" + more)
     rename(copied, "x7")
     dev = names(copied)["dev"]
     assert dev["scoring_identity"] == "id-acme-flight-delay-x7-dev-scoring"
@@ -85,7 +85,6 @@ def test_names_with_a_part_after_the_environment_follow_and_sizes_stay(copied: P
 
 def test_a_name_without_its_environment_is_renamed_by_hand(copied: Path) -> None:
     file = copied / "conf" / "project.yml"
-    text = file.read_text(encoding="utf-8").replace("stacmeflightdelaydev", "stown")
-    file.write_text(text, encoding="utf-8")
+    edit(file, "stacmeflightdelaydev", "stown")
     with pytest.raises(UsageError, match=r"storage_account stown .* by hand"):
         rename(copied, "x7")

@@ -24,6 +24,7 @@ from modelyard.infra.snapshot import Planned
 
 from tests import az
 from tests.bicep import plan
+from tests.editing import edit
 from tests.small_infra import places, write
 
 Program = Callable[[str, str], Path]
@@ -197,7 +198,7 @@ def test_any_value_of_a_parameter_is_read_as_it_was_given(before: Any, after: An
 def test_a_file_of_a_subscription_is_evaluated_without_a_group(tmp_path: Path, program: Program):
     root = write(tmp_path / "project")
     main = root / "infra" / "main.bicep"
-    main.write_text(main.read_text().replace("'resourceGroup'", "'subscription'", 1))
+    edit(main, "'resourceGroup'", "'subscription'")
     words = program("bicep", "exit 1")
     with pytest.raises(UsageError, match="cannot be evaluated"):
         evaluated(root, "dev.bicepparam")
@@ -323,8 +324,7 @@ def test_the_group_of_an_environment_with_a_region_of_its_own_is_made_there(
 ):
     file = project / "conf" / "project.yml"
     dev = "resource_group: rg-acme-small-dev"
-    text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace(dev, f"{dev}\n    region: northeurope"), encoding="utf-8")
+    edit(file, dev, f"{dev}\n    region: northeurope")
     words = program("az", NEW)
     deploy(project, "dev", as_administrator=True)
     assert "group create --name rg-acme-small-dev --location northeurope" in words.read_text()
@@ -473,7 +473,7 @@ def test_replication_changes_between_zones_and_none_are_refused_early(
     project: Path, program: Program, there: str, wanted: str, refused: bool
 ):
     store = project / "infra" / "modules" / "store.bicep"
-    store.write_text(store.read_text().replace("'Standard_LRS'", f"'{wanted}'"))
+    edit(store, "'Standard_LRS'", f"'{wanted}'")
     words = program("az", answering(storageAccounts=f'{{"sku": {{"name": "{there}"}}}}'))
     if refused:
         with pytest.raises(CheckFailed, match=f"is {there} and cannot become {wanted}"):
@@ -955,7 +955,7 @@ def test_zones_are_refused_in_a_region_without_them(
     project: Path, program: Program, sku: str, mappings: str, refused: bool
 ):
     store = project / "infra" / "modules" / "store.bicep"
-    store.write_text(store.read_text().replace("'Standard_LRS'", f"'{sku}'"))
+    edit(store, "'Standard_LRS'", f"'{sku}'")
     words = program("az", answering(locations=REGIONS.replace("MAPPINGS", mappings)))
     if refused:
         with pytest.raises(CheckFailed, match="over availability zones, and westeurope has none"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.editing import write_files
+
 FILES = {
     "environments/train.yml": "name: train\nimage: mcr/x:1\nconda_file: conda.yml\n",
     "environments/serve.yml": "name: serve\nbuild:\n  path: .\n  dockerfile_path: serve.dockerfile\n",
@@ -374,6 +376,4 @@ OTHERS = {
 
 def write_project(folder: Path, texts: Mapping[str, str] = FILES) -> None:
     """Write files below a folder, and what they name."""
-    for name, text in {**texts, **OTHERS}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    write_files(folder, {**texts, **OTHERS})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from modelyard.console import short_commit
 from modelyard.pipelines.commit import commit_of
+
+from tests.editing import git
 
 FILES = (
     "src/m.py",
@@ -16,14 +17,6 @@ FILES = (
     "azureml/data/training.yml",
     "README.md",
 )
-
-
-def git(root: Path, *words: str) -> str:
-    known = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-    done = subprocess.run(
-        ["git", *known, *words], cwd=root, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture

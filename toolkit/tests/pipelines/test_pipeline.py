@@ -13,6 +13,7 @@ from modelyard.pipelines.documents import PipelineError
 from modelyard.pipelines.reader import load_pipeline
 from modelyard.pipelines.references import shell_line, words
 
+from tests.editing import edit
 from tests.project import part_of_sample
 
 
@@ -20,12 +21,6 @@ def problems(pipeline: Path, **options: object) -> str:
     with pytest.raises(PipelineError) as error:
         load_pipeline(pipeline, **options)  # type: ignore[arg-type]
     return str(error.value)
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def line_of(path: Path, text: str) -> int:

@@ -8,6 +8,7 @@ import pytest
 from modelyard.pipelines.azure_names import regions_of
 from modelyard.project import load_project
 
+from tests.editing import edit
 from tests.project import part_of_sample
 
 PROD = "resource_group: rg-acme-flight-delay-prod\n"
@@ -16,13 +17,6 @@ PROD = "resource_group: rg-acme-flight-delay-prod\n"
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     return part_of_sample(tmp_path, "conf infra")
-
-
-def replace(root: Path, file: str, old: str, new: str) -> None:
-    path = root / file
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def said(root: Path) -> tuple[list[str], list[str]]:
@@ -34,7 +28,7 @@ def said(root: Path) -> tuple[list[str], list[str]]:
 
 def test_an_environment_is_where_it_says_and_the_others_where_the_project_is(copied: Path) -> None:
     assert said(copied) == ([], [])
-    replace(copied, "conf/project.yml", PROD, f"{PROD}    region: northeurope\n")
+    edit(copied / "conf/project.yml", PROD, f"{PROD}    region: northeurope\n")
     assert said(copied) == ([], [])
     project = load_project(copied)
     assert [project.region_of(one) for one in project.environments] == [
@@ -47,9 +41,9 @@ def test_an_environment_is_where_it_says_and_the_others_where_the_project_is(cop
 @pytest.mark.parametrize("given", ["", "    region: northeurop\n"])
 def test_a_region_that_is_none_is_found(copied: Path, given: str) -> None:
     if given:
-        replace(copied, "conf/project.yml", PROD, f"{PROD}{given}")
+        edit(copied / "conf/project.yml", PROD, f"{PROD}{given}")
     else:
-        replace(copied, "conf/project.yml", "westeurope", "northeurop")
+        edit(copied / "conf/project.yml", "westeurope", "northeurop")
     wrong, _ = said(copied)
     assert wrong == ["project.yml: there is no region northeurop; did you mean `northeurope`?"]
 
@@ -58,9 +52,8 @@ def test_a_region_that_is_none_is_found(copied: Path, given: str) -> None:
 def test_a_parameter_file_with_another_region_is_found(
     copied: Path, location: str, fine: bool
 ) -> None:
-    replace(
-        copied,
-        "infra/dev.bicepparam",
+    edit(
+        copied / "infra/dev.bicepparam",
         "param network",
         f"param location = '{location}'\nparam network",
     )
@@ -70,7 +63,7 @@ def test_a_parameter_file_with_another_region_is_found(
 
 
 def test_a_cluster_of_a_size_that_is_none_is_found(copied: Path) -> None:
-    replace(copied, "infra/dev.bicepparam", "'Standard_D4ds_v4'", "'Standard_D5ds_v4'")
+    edit(copied / "infra/dev.bicepparam", "'Standard_D4ds_v4'", "'Standard_D5ds_v4'")
     wrong, _ = said(copied)
     (found,) = wrong
     assert found.startswith("dev.bicepparam: there is no size Standard_D5ds_v4; its series has")
@@ -78,9 +71,9 @@ def test_a_cluster_of_a_size_that_is_none_is_found(copied: Path) -> None:
 
 def test_a_cluster_in_a_region_that_is_none_is_found(copied: Path) -> None:
     file, name = "infra/dev.bicepparam", "param trainingLocation = "
-    replace(copied, file, "param network", f"{name}'northeurope'\nparam network")
+    edit(copied / file, "param network", f"{name}'northeurope'\nparam network")
     assert said(copied) == ([], [])
-    replace(copied, file, f"{name}'northeurope'", f"{name}'northeurop'")
+    edit(copied / file, f"{name}'northeurope'", f"{name}'northeurop'")
     message = "there is no region northeurop; did you mean `northeurope`?"
     assert said(copied)[0] == [f"dev.bicepparam: {message}"]
 
@@ -89,8 +82,8 @@ def test_a_cluster_in_a_region_that_is_none_is_found(copied: Path) -> None:
 def test_a_registry_that_does_not_publish_where_an_environment_is_is_found(
     copied: Path, published: str, fine: bool
 ) -> None:
-    replace(copied, "conf/project.yml", PROD, f"{PROD}    region: northeurope\n")
-    replace(copied, "conf/project.yml", "title:", "registry: mlr-acme\ntitle:")
-    replace(copied, "infra/registry.bicepparam", "otherRegions = []", f"otherRegions = {published}")
+    edit(copied / "conf/project.yml", PROD, f"{PROD}    region: northeurope\n")
+    edit(copied / "conf/project.yml", "title:", "registry: mlr-acme\ntitle:")
+    edit(copied / "infra/registry.bicepparam", "otherRegions = []", f"otherRegions = {published}")
     message = "otherRegions has no northeurope, where prod is: what is published does not get there"
     assert said(copied) == ([], [] if fine else [f"registry.bicepparam: {message}"])

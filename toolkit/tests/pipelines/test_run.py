@@ -21,6 +21,7 @@ from modelyard.pipelines.store import RunFolder, installed, interrupted_run, new
 from modelyard.pipelines.warm import Job, Launcher, environment
 from modelyard.tracking import tracking_uri
 
+from tests.editing import edit
 from tests.small_project import executed, make_small_project, run_states
 
 RUN = "from pathlib import Path; from modelyard.pipelines.run import run_pipeline; run_pipeline(Path({!r}), record=False)"
@@ -31,12 +32,6 @@ def _store(pipeline: Path, empty_store: Path) -> None:
     """Reuse asks for the MLflow store that results belong to."""
     (pipeline.parents[2] / ".mlflow").mkdir()
     shutil.copy(empty_store, pipeline.parents[2] / ".mlflow" / "mlflow.db")
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def step_text(run: Path, step: str) -> str:

@@ -22,6 +22,7 @@ from modelyard.readiness.evidence import Seen
 from modelyard.readiness.readiness import Line, Readiness, level_of, readiness, take_answer
 from modelyard.readiness.responsibility import GROUPS, owners, stages
 
+from tests.editing import edit, git
 from tests.project import ROOT
 
 QUESTIONS = [one.name for one in CRITERIA if one.check is None]
@@ -36,8 +37,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "project"
     ignore = shutil.ignore_patterns("wheels", "__pycache__")
     shutil.copytree(ROOT, root, ignore=ignore)
-    for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm x"):
-        subprocess.run(["git", *words.split()], cwd=root, check=True)
+    for words in ("init -q", "add .", "commit -qm x"):
+        git(root, *words.split())
     champion = Version("flight-delay", "1", "r", "s", TAGS)
     monkeypatch.setattr(Seen, "versions", [champion])
     monkeypatch.setattr(Seen, "champion", champion)
@@ -129,7 +130,7 @@ def test_levels_are_reached_one_by_one_as_evidence_and_answers_come(project: Pat
 def test_privacy_is_shown_by_the_anonymity_of_the_champions_table(project: Path) -> None:
     principles = project / "conf" / "principles.yml"
     said = "privacy_and_security: {evidence: [anonymity]}"
-    principles.write_text(principles.read_text().replace("privacy_and_security: {}", said))
+    edit(principles, "privacy_and_security: {}", said)
     assert line(project, "privacy and security").state == "open"
     found = {"passed": True, "why": "k = 7 is at least 5", "columns": ["age"], "sha256": "a"}
     content = {"evidence": "anonymity", "details": found}
@@ -250,7 +251,7 @@ def test_principles_that_nobody_filled_are_open(project: Path) -> None:
     assert len(principles) == 6
     assert {one.state for one in principles} == {"open"}
     file = project / "conf" / "principles.yml"
-    file.write_text(file.read_text().replace("inclusiveness: {}", "inclusiveness: {reason: asked}"))
+    edit(file, "inclusiveness: {}", "inclusiveness: {reason: asked}")
     assert line(project, "inclusiveness").state == "met"
 
 

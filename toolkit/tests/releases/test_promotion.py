@@ -22,6 +22,7 @@ from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.promote import promote, retire, rollback
 
 from tests.evidence_samples import costs, envelope, fair, judged_on
+from tests.fake_endpoint import Killed
 from tests.models.test_judge import evaluation
 from tests.small_project import GATES, make_small_project
 
@@ -391,10 +392,6 @@ kill_before_write(int(sys.argv[1]), setattr, lambda: os._exit(9))
 promote(Path.cwd())
 os._exit(0)
 """
-
-
-class Killed(BaseException):
-    """Ends a promotion like a kill: no `except Exception` sees it."""
 
 
 def kill_before_write(

@@ -55,12 +55,12 @@ def test_a_port_in_use_and_a_broken_deployment_file_are_named(tmp_path):
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
             serving._listen("127.0.0.1", port)
     with pytest.raises(UsageError, match="does not exist"):
-        serving.load_deployment(tmp_path)
+        serving.read_model(tmp_path / serving.DEPLOYMENT, serving.Deployment)
     path = tmp_path / serving.DEPLOYMENT
     path.parent.mkdir(parents=True)
     path.write_text("environment_variables: {A: 1}")
     with pytest.raises(UsageError, match="code_configuration: this field is missing"):
-        serving.load_deployment(tmp_path)
+        serving.read_model(tmp_path / serving.DEPLOYMENT, serving.Deployment)
 
 
 def test_the_example_can_be_pasted_into_a_shell(tmp_path):

@@ -228,7 +228,8 @@ def test_rows_get_the_ids_that_azure_gives_them(binary):
             taken.append((rows, predicted))
             return [f"batch_{n}" for n in range(len(rows.values))]
 
-    serving = load(binary.folder / "model", collect=Note())
+    serving = load(binary.folder / "model")
+    serving.collect = Note()
     content = serving.answer(json.dumps(records(binary.test_rows().head(2))).encode())[1]
     assert content["correlation_ids"] == ["batch_0", "batch_1"]
     ((rows, predicted),) = taken

@@ -23,6 +23,7 @@ from modelyard.sweeps import sweep as sweeps
 from modelyard.sweeps.evidence import POINTS_KEPT
 from modelyard.sweeps.sweep import SweepFailed, run_sweep
 
+from tests.editing import edit
 from tests.project import ROOT
 from tests.small_sweep import evidence, executed, make_plan, make_small_sweep, settings
 
@@ -37,14 +38,6 @@ def tune(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = make_small_sweep(tmp_path)
     shutil.copy(empty_store, tmp_path / ".mlflow" / "mlflow.db")
     return path
-
-
-def edit(path: Path, old: str, new: str) -> int:
-    """Replace a text; returns the line it stood in."""
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    return text.split(old)[0].count("\n") + 1
 
 
 def states(told: dict[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ from modelyard.tour.progress import answer, known_role, places
 from modelyard.tour.steps import ROLES, STEPS
 
 from tests.command import Mlops
+from tests.editing import edit
 from tests.project import part_of_sample
 
 CONTRACT = """\
@@ -54,8 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table.to_csv(root / "data" / "shop.csv", index=False)
     (root / "conf" / "contract.yml").write_text(CONTRACT)
     asset = root / "azureml" / "data" / "training.yml"
-    text = asset.read_text().replace("flights.parquet", "shop.csv")
-    asset.write_text(text)
+    edit(asset, "flights.parquet", "shop.csv")
     monitor = root / "azureml" / "monitoring" / "monitor.yml"
     follow_contract(root, monitor)
     for name in (".mlflow/mlflow.db", ".runs/20260101-000000-aaaa/run.json"):

@@ -15,10 +15,9 @@ from modelyard.contract.model import Contract, load_contract
 from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import read_json
 from modelyard.models.reasons import Reason
-from modelyard.models.registry import Registry
+from modelyard.models.registry import registry_of
 from modelyard.models.version import Version
 from modelyard.readiness.evidence import Seen
-from modelyard.tracking import tracking_uri
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,7 @@ def _tried(root: Path, environment: str | None) -> Iterator[Tried]:
     seen = Seen(root)
     if not seen.versions:
         return  # the store is not made
-    registry, place = (
-        Registry(seen.project.model, tracking_uri(root)),
-        environment or "this machine",
-    )
+    registry, place = registry_of(root), environment or "this machine"
     for version in seen.versions:
         with tempfile.TemporaryDirectory(prefix="charter-") as temporary:
             folder = Path(temporary)
@@ -99,8 +95,7 @@ def _tried(root: Path, environment: str | None) -> Iterator[Tried]:
             last = sorted(folder.glob("decision/*"))[-1:]
             files = [file for part in (folder / "evidence", *last) for file in part.glob("*.json")]
             evidence = {file.stem: read_json(file, Evidence) for file in files}
-            written = sorted(
-                folder.glob("release/*/*/release.json")
-            )  # again where it was interrupted
+            # Written again where a release was interrupted.
+            written = sorted(folder.glob("release/*/*/release.json"))
             releases = {file.parts[-3]: read_json(file, Evidence)["details"] for file in written}
         yield Tried(place, version, version == seen.champion, evidence, list(releases.values()))

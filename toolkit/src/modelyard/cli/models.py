@@ -35,10 +35,13 @@ def promote(
 ) -> None:
     """Promote the challenger or refuse it. It is compared with the champion and the gates."""
     from modelyard.azure import use_workspace
+    from modelyard.models.adoption import adopt
+    from modelyard.models.registry import registry_of
     from modelyard.releases.promote import promote as decide
 
     root = project_root()
-    if use_workspace(root, environment) and version and not dry_run and _adopted(root, version):
+    is_on_azure = use_workspace(root, environment) is not None
+    if is_on_azure and version and not dry_run and adopt(registry_of(root), version):
         name = {"champion": version, "taken": True}
         print(json.dumps(name) if as_json else f"v{version} was promoted before it was taken here")
         return
@@ -98,15 +101,13 @@ def models(environment: MaybeEnvironmentOption = None, as_json: JsonOption = Fal
     from rich.table import Table
 
     from modelyard.azure import use_workspace
-    from modelyard.models.registry import Registry
+    from modelyard.models.registry import registry_of
     from modelyard.models.version import CHAMPION
     from modelyard.pipelines.commit import PATCH
-    from modelyard.project import load_project
-    from modelyard.tracking import tracking_uri
 
     root = project_root()
     use_workspace(root, environment)
-    registry = Registry(load_project(root).model, tracking_uri(root))
+    registry = registry_of(root)
     champion = registry.holder(CHAMPION)
     versions = registry.versions()
     if as_json:
@@ -208,13 +209,3 @@ def explain(
             )
         paths = (found.paths["model"], found.paths["prepared"], data)
         explain_rows(*paths, row, as_json, what_if or ())
-
-
-def _adopted(root: Path, version: str) -> bool:
-    """Make a version that was promoted elsewhere the champion; see `adopt`."""
-    from modelyard.models.adoption import adopt
-    from modelyard.models.registry import Registry
-    from modelyard.project import load_project
-    from modelyard.tracking import tracking_uri
-
-    return adopt(Registry(load_project(root).model, tracking_uri(root)), version)

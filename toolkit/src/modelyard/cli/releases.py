@@ -135,12 +135,10 @@ def _show_azure(root: Path, environment: str, as_json: bool) -> None:
     """Show deployments, traffic and the release of an endpoint on Azure."""
     from rich.table import Table
 
-    from modelyard.releases.endpoints import open_endpoint
+    from modelyard.releases.azure_endpoint import AzureEndpoint
 
-    there = open_endpoint(root, environment)
-    view, record = there.view(), there.record
-    state = record.load() if record is not None else None
-    parked = record.parked() if record is not None else None
+    there = AzureEndpoint.of_environment(root, environment)
+    view, state, parked = there.view(), there.record.load(), there.record.parked()
     rows = [
         {
             "name": name,

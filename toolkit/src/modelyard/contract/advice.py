@@ -54,7 +54,7 @@ def remarks(profile: Profile, cells: Cells) -> list[str]:
     if (
         kind == "integer"
         and profile.role == "feature"
-        and (names_something(profile.name) or _are_as_long(profile.values, LONG))
+        and (names_something(profile.name) or _are_long(profile.values))
     ):
         said.append("names, not amounts? If so, `type: category`, or `role: identifier`")
     if kind in ("integer", "number") and cells.is_text and len(cut := _like(cells, CUT)):
@@ -76,9 +76,9 @@ def _like(cells: Cells, pattern: str) -> pa.Array:
     return cells.words.filter(pc.match_substring_regex(cells.words, pattern))
 
 
-def _are_as_long(values: pd.Series, digits: int) -> bool:
+def _are_long(values: pd.Series) -> bool:
     low, high = (len(str(int(value))) for value in (values.min(), values.max()))
-    return low == high >= digits
+    return low == high >= LONG
 
 
 def _alike(words: Iterable[str]) -> list[str]:

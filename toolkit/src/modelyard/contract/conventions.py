@@ -293,7 +293,8 @@ def _as_programs_do(words: pa.Array) -> Numbers:
     either = pc.sum(pc.match_substring_regex(dotted, EITHER)).as_py() or 0
     clear = len(dotted) - either + (pc.sum(pc.match_substring_regex(words, UNGROUPED)).as_py() or 0)
     if either and not clear:
-        return Numbers(Written(), _first(dotted, EITHER))
+        doubtful = dotted.filter(pc.match_substring_regex(dotted, EITHER))
+        return Numbers(Written(), doubtful[0].as_py())
     return Numbers(Written(), votes={".": clear} if len(dotted) else {})
 
 
@@ -334,7 +335,8 @@ def _separators(cores: pa.Array, written: Written, notes: list[str]) -> Numbers 
             return mixed
         thousands = sign
     if thousands:
-        notes.append(f"digits are grouped by {_called(thousands)}")
+        sign = {".": "points", ",": "commas", " ": "blanks", "'": "apostrophes"}[thousands]
+        notes.append(f"digits are grouped by {sign}")
     if decimal == ",":
         notes.append("with a decimal comma")
     update = {"decimal": decimal or ".", "thousands": thousands}
@@ -358,14 +360,6 @@ def _signs(word: str) -> tuple[str | None, str | None]:
         r"[0-9]{1,3}(?:M[0-9]{2,3})*M[0-9]{3}".replace("M", re.escape(marks[0])), word
     )
     return decimal, marks[0] if len(set(marks)) == 1 and grouped else ""
-
-
-def _first(words: pa.Array, pattern: str) -> str:
-    return str(words.filter(pc.match_substring_regex(words, pattern))[0].as_py())
-
-
-def _called(sign: str) -> str:
-    return {".": "points", ",": "commas", " ": "blanks", "'": "apostrophes"}[sign]
 
 
 def _counts(words: pa.Array) -> dict[str, int]:

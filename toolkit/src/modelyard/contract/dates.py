@@ -63,10 +63,8 @@ FEW = {
     "epoch_ms": 5,
     **dict.fromkeys(("epoch_us", "epoch_ns"), math.inf),  # numbers of accounts are as long
 }  # fewer different ones need a telling name
-SECONDS = {
-    True: (3e8, 4.1e9),
-    False: (9.4e8, 1.95e9),
-}  # since 1970, with a telling name and without
+# Since 1970, with a telling name and without.
+SECONDS = {True: (3e8, 4.1e9), False: (9.4e8, 1.95e9)}
 TELLING = frozenset(
     _split(
         "at|closed|created|data|date|datetime|dato|datum|day|dob|dt|epoch|fecha|jour|julian|"

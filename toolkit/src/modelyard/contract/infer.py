@@ -76,23 +76,7 @@ def write_contract(
     time_zone: str | None = None,
     force: bool = False,
 ) -> None:
-    """Infer, write and show a contract.
-
-    Args:
-        data: CSV or Parquet file.
-        target: column to predict.
-        output: file of the contract.
-        data_asset: Azure ML data asset, whose path becomes that of the table.
-        time: column that orders the rows; splits go by it.
-        group: column whose rows belong together.
-        sensitive: columns whose groups are compared, separated by commas.
-        positive: class to find in a binary problem.
-        kind: of problem, where the guess would be wrong.
-        date_formats: how columns write dates, each as COLUMN=FORMAT.
-        not_missing: words that are values and stand for no missing one, each as COLUMN=WORD.
-        decimal: decimal sign of numbers that could be read in two ways.
-        time_zone: of times without an offset.
-        force: replace a contract that a person edited.
+    """Infer, write and show a contract, by the options of `mlops contract`.
 
     Raises:
         UsageError: for wrong column names, an unusable table, or a contract that a person edited.
@@ -340,7 +324,7 @@ def _contract(
     repeats = float(frame[read].duplicated().mean())
     return Contract(
         table=TableRules(
-            rows=Rows(min=max(1, int(round_down(table.rows / 2, 2)))),
+            rows=Rows(min=max(1, int(round_down(table.rows / 2)))),
             duplicates=max(0.01, _allowed(repeats)),
         ),
         target=goal,

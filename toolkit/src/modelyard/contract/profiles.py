@@ -42,52 +42,14 @@ VERSIONS = {"version", "build"}
 NAMED_ZONE = r":[0-9]{2} [A-Z]{2,5}$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
 # Yes and no, true and false in other languages; a pair of letters only where it says nothing else.
-BOOLEAN_PAIRS = (
-    *ENGLISH,
-    *(
-        ("ja", "nein"),
-        ("j", "n"),
-        ("wahr", "falsch"),
-        ("ja", "nee"),
-        ("waar", "onwaar"),
-        ("oui", "non"),
-    ),
-    *(
-        ("vrai", "faux"),
-        ("sí", "no"),
-        ("si", "no"),
-        ("verdadero", "falso"),
-        ("sì", "no"),
-        ("vero", "falso"),
-    ),
-    *(
-        ("sim", "não"),
-        ("sim", "nao"),
-        ("verdadeiro", "falso"),
-        ("ja", "nej"),
-        ("ja", "nei"),
-        ("sann", "usann"),
-    ),
-    *(
-        ("kyllä", "ei"),
-        ("tak", "nie"),
-        ("prawda", "fałsz"),
-        ("ano", "ne"),
-        ("áno", "nie"),
-        ("igen", "nem"),
-    ),
-    *(("da", "nu"), ("da", "ne"), ("evet", "hayır"), ("да", "нет"), ("так", "ні"), ("ναι", "όχι")),
-    *(("taip", "ne"), ("jā", "nē"), ("jah", "ei"), ("já", "nei"), ("ya", "tidak"), ("có", "không")),
-    *(("evet", "hayir"), ("ναι", "οχι"), ("예", "아니오"), ("ใช่", "ไม่ใช่"), ("بله", "خیر")),
-    *(
-        ("是", "否"),
-        ("はい", "いいえ"),
-        ("예", "아니요"),
-        ("نعم", "لا"),
-        ("כן", "לא"),
-        ("हाँ", "नहीं"),
-    ),
+OTHER_LANGUAGES = (
+    "ja/nein j/n wahr/falsch ja/nee waar/onwaar oui/non vrai/faux sí/no si/no "
+    "verdadero/falso sì/no vero/falso sim/não sim/nao verdadeiro/falso ja/nej ja/nei "
+    "sann/usann kyllä/ei tak/nie prawda/fałsz ano/ne áno/nie igen/nem da/nu da/ne "
+    "evet/hayır да/нет так/ні ναι/όχι taip/ne jā/nē jah/ei já/nei ya/tidak có/không "
+    "evet/hayir ναι/οχι 예/아니오 ใช่/ไม่ใช่ بله/خیر 是/否 はい/いいえ 예/아니요 نعم/لا כן/לא हाँ/नहीं"
 )
+BOOLEAN_PAIRS = (*ENGLISH, *(tuple(pair.split("/")) for pair in OTHER_LANGUAGES.split()))
 
 
 @dataclass

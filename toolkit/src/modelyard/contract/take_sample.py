@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from modelyard.console import counted
 from modelyard.contract.made_up import small_table
-from modelyard.contract.model import Column, Contract, TableRules, load_contract, save_contract
+from modelyard.contract.model import Contract, TableRules, load_contract, save_contract
 from modelyard.contract.reading import missing_columns
 from modelyard.data.cells import parse
 from modelyard.data.table import Table, read_file
@@ -20,9 +20,8 @@ from modelyard.errors import UsageError
 from modelyard.files import digest, replacing, write_json
 
 TABLE, CONTRACT, ABOUT = "table", "contract.yml", "sample.json"
-OF_A_CLASS = (
-    50  # rows of each class at least, where it has so many: enough for all parts of a split
-)
+# Rows of each class at least, where it has so many: enough for all parts of a split.
+OF_A_CLASS = 50
 BINS = 10  # of a number to predict; each keeps its share
 
 How = Literal[
@@ -99,14 +98,13 @@ def take_sample(data: Path | None, contract_file: Path, rows: int, output: Path)
 
 def for_a_part(contract: Contract) -> Contract:
     """Return the contract without rules that hold for the whole table only."""
-    columns = {name: _of_values(column) for name, column in contract.columns.items()}
+    columns = {
+        name: column.model_copy(update={"nulls": None}) if column.nulls else column
+        for name, column in contract.columns.items()
+    }
     table = TableRules(repeated_rows=contract.table.repeated_rows)
     target = contract.target.model_copy(update={"min_share": 0.0})
     return contract.model_copy(update={"columns": columns, "table": table, "target": target})
-
-
-def _of_values(column: Column) -> Column:
-    return column.model_copy(update={"nulls": None}) if column.nulls else column
 
 
 def _choose(table: Table, contract: Contract, rows: int) -> tuple[np.ndarray, How, int]:

@@ -80,7 +80,7 @@ def _read_classes(
             + "".join(f" ({note}.)" for note in profile.notes)
         )
     shares = counts / counts.sum()
-    rarest = round_down(float(shares.min()) / 2, 2)
+    rarest = round_down(float(shares.min()) / 2)
     # Beside missing values integers are floats; the contract names classes by their own type.
     as_class = int if profile.type == "integer" else _scalar
     classes = sorted(as_class(value) for value in counts.index)
@@ -140,11 +140,11 @@ def check_time(profile: Profile) -> None:
         )
 
 
-def round_down(value: float, digits: int) -> float:
-    """Round down to significant digits."""
+def round_down(value: float) -> float:
+    """Round down to two significant digits."""
     if value <= 0:
         return 0.0
-    places = digits - 1 - math.floor(math.log10(value))
+    places = 1 - math.floor(math.log10(value))
     return round(math.floor(value * 10.0**places) / 10.0**places, max(places, 0))
 
 

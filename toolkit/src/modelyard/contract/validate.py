@@ -12,7 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaError, SchemaErrors
 
-from modelyard.console import console, shown
+from modelyard.console import console, counted, shown
 from modelyard.console import table as printed
 from modelyard.contract.model import Column, Contract, load_contract
 from modelyard.data.cells import Parsed, described, parse
@@ -41,11 +41,6 @@ class Violation:
 
 def validate(table: Table, contract_path: Path, evidence: Path) -> pd.DataFrame:
     """Check every rule, write quality.json, and print broken rules.
-
-    Args:
-        table: as `read_file` gives it.
-        contract_path: conf/contract.yml.
-        evidence: folder for quality.json.
 
     Returns:
         The contract's columns, as `read_table` gives them.
@@ -76,7 +71,7 @@ def validate(table: Table, contract_path: Path, evidence: Path) -> pd.DataFrame:
         return pd.DataFrame({name: parsed.values for name, parsed in columns.items()}, copy=False)
     show(violations, data)
     raise CheckFailed(
-        f"{data.name} breaks {_plural(len(violations), 'rule')} of {contract_path}: correct the "
+        f"{data.name} breaks {counted(len(violations), 'rule')} of {contract_path}: correct the "
         "table or, where the new values are right, the contract."
     )
 
@@ -254,7 +249,7 @@ def _violation(
         found = _range(values.min(), values.max())
     else:
         expected = _listed(column.categories or ())
-        found = _plural(values.nunique(), "other value")
+        found = counted(values.nunique(), "other value")
     return _row_violation(name, rule, expected, found, broken, (shown(v) for v in values.head(200)))
 
 
@@ -335,7 +330,7 @@ def show(violations: list[Violation], data: Path) -> None:
         for violation in violations
     ]
     headings = ("column", "rule", "expected", "found", "rows", "first rows", "examples")
-    title = f"{data.name}: {_plural(len(violations), 'rule')} broken"
+    title = f"{data.name}: {counted(len(violations), 'rule')} broken"
     console().print(printed(title, headings, rows))
 
 
@@ -354,7 +349,3 @@ def _listed(values: Iterable[str]) -> str:
 
 def _percent(share: float | None) -> str:
     return "<0.1%" if share is not None and 0 < share < 0.0005 else f"{share:.1%}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

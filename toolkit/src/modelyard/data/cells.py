@@ -38,9 +38,8 @@ ARROW = {
 Type = Literal["number", "integer", "boolean", "category", "text", "datetime"]
 TYPES: tuple[Type, ...] = get_args(Type)
 
-INFINITE = frozenset(
-    {"inf", "-inf", "Inf", "-Inf", "Infinity", "-Infinity"}
-)  # nothing to learn from
+# Nothing to learn from.
+INFINITE = frozenset({"inf", "-inf", "Inf", "-Inf", "Infinity", "-Infinity"})
 # What a text file writes for "nothing here"; Parquet has real nulls and needs no such words.
 MISSING = frozenset(
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none"}
@@ -226,10 +225,6 @@ def parse(cells: Cells, rule: Reading) -> Parsed:
     boolean bool, object of True, False and None where something is missing; category and
     text object of str and None; datetime datetime64[ns], UTC without a zone.
     Infinite numbers and blank text count as missing.
-
-    Args:
-        cells: the column.
-        rule: a column of the contract, or a plain `Reading`.
     """
     if not cells.values.issuperset(rule.not_missing):
         cells = replace(cells, values=frozenset(rule.not_missing))
@@ -374,11 +369,11 @@ def _as_times(
 
 
 def _as_words(column: pa.ChunkedArray, nulls: np.ndarray) -> np.ndarray:
-    values = np.array(column.to_pylist(), dtype=object) if _is_nested(column.type) else None
-    if values is None:
-        values = np.asarray(
-            column.to_pandas(timestamp_as_object=True, integer_object_nulls=True), dtype=object
-        )
+    if pa.types.is_nested(column.type):
+        found = column.to_pylist()
+    else:
+        found = column.to_pandas(timestamp_as_object=True, integer_object_nulls=True)
+    values = np.array(found, dtype=object)
     words = np.full(len(values), None, dtype=object)
     present = np.flatnonzero(~nulls)
     known: dict[Any, str] = {}
@@ -391,10 +386,6 @@ def _as_words(column: pa.ChunkedArray, nulls: np.ndarray) -> np.ndarray:
         except TypeError:  # lists and structs
             words[i] = _word(value)
     return words
-
-
-def _is_nested(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(kind))
 
 
 def _word(value: Any) -> str:

@@ -34,15 +34,8 @@ TO_ASCII = {
 # 1.200,- 50.\u2013 and 500/- are whole amounts.
 NO_CENTS = "([0-9])[.,/](?:--?|[\u2013\u2014])( |$)"
 SPACED_SIGN = r"^([+-]) +"
-ODD_SIGNS = (
-    ",-",
-    ".-",
-    "/-",
-    ".\u2014",
-    ",\u2014",
-    "- ",
-    "+ ",
-)  # of the two: mostly, there is none
+# Of what these two mend; mostly, there is none.
+ODD_SIGNS = (",-", ".-", "/-", ".\u2014", ",\u2014", "- ", "+ ")
 
 
 def _power_of_ten(factor: int) -> int:

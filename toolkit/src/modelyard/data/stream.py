@@ -24,6 +24,8 @@ from modelyard.data.table import (
     csv_error,
     first_bytes,
     sniff,
+    taken_for_csv,
+    taken_for_parquet,
     unpacked,
     unpacked_type,
 )
@@ -156,18 +158,14 @@ def _open_parquet(path: Path, columns: Sequence[str]) -> Stream:
 def _read_schema(path: Path) -> tuple[int, pa.Schema]:
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.metadata.num_rows, file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
+    with taken_for_parquet(path), pq.ParquetFile(path) as file:
+        return file.metadata.num_rows, file.schema_arrow
 
 
 def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:
     stamp = _stamp(path)
-    looks = {b"{": "JSON", b"[": "JSON", b"<": "HTML or XML"}.get(start.lstrip()[:1])
     header = start.decode("utf-8-sig", errors="replace").partition("\n")[0].strip()
-    try:
+    with taken_for_csv(path, start):
         if [header.strip('"')] == list(columns):  # nothing to delimit
             layout = (",", 1)
             names = {columns[0]: "f0"}
@@ -175,10 +173,6 @@ def _open_csv(path: Path, start: bytes, columns: Sequence[str]) -> Stream:
             layout = sniff(path, start)
             names = _header(path, layout)
         _check_columns(path, columns, names)
-    except UsageError:
-        if looks is None:
-            raise
-        raise UsageError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
     return Stream(path, {name: names[name] for name in columns}, None, {}, layout, stamp)
 
 
@@ -200,26 +194,22 @@ def _parquet_rows(stream: Stream, start: int) -> Iterator[_Rows]:
     """Read rows, from the row group that holds position `start`."""
     import pyarrow.parquet as pq
 
-    try:
-        # Piece by piece, because a row group may hold the whole file; and one group after the
-        # other, because an iterator over several keeps what it has read of all of them.
-        with pq.ParquetFile(stream.path, buffer_size=READ_BYTES, pre_buffer=False) as file:
-            position = 0
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if position + rows <= start:
-                    position += rows
-                    continue
-                columns = list(stream.columns.values())
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
-                    yield np.arange(position, position + len(batch), dtype=np.int64), batch
-                    position += len(batch)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(stream.path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} is a damaged Parquet file ({error}): write it again.")
+    # Piece by piece, because a row group may hold the whole file; and one group after the
+    # other, because an iterator over several keeps what it has read of all of them.
+    with (
+        taken_for_parquet(stream.path),
+        pq.ParquetFile(stream.path, buffer_size=READ_BYTES, pre_buffer=False) as file,
+    ):
+        position = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if position + rows <= start:
+                position += rows
+                continue
+            columns = list(stream.columns.values())
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                yield np.arange(position, position + len(batch), dtype=np.int64), batch
+                position += len(batch)
 
 
 def _csv_rows(stream: Stream, layout: tuple[str, int], refused: deque[_Refused]) -> Iterator[_Rows]:

@@ -7,6 +7,8 @@ import io
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,21 +108,39 @@ def first_bytes(path: Path) -> bytes:
     return start
 
 
+@contextmanager
+def taken_for_parquet(path: Path) -> Iterator[None]:
+    """Say that a file cannot be read as Parquet, and why."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{path} is a damaged Parquet file ({error}): write it again.") from None
+
+
+@contextmanager
+def taken_for_csv(path: Path, start: bytes) -> Iterator[None]:
+    """Say what a file may be that is no CSV, by its first bytes; else why it is none."""
+    looks = {b"{": "JSON", b"[": "JSON", b"<": "HTML or XML"}.get(start.lstrip()[:1])
+    try:
+        yield
+    except UsageError:
+        if looks is None:
+            raise
+        raise UsageError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
+
+
 def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:  # a data set stumbles over a name that is there twice
-            content = file.read()
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is a damaged Parquet file ({error}): write it again.") from None
+    # A data set stumbles over a name that is there twice.
+    with taken_for_parquet(path), pq.ParquetFile(path) as file:
+        content = file.read()
     keep = [i for i, n in enumerate(content.column_names) if not re.fullmatch(INDEX_COLUMN, n)]
     names = column_names([content.column_names[i] for i in keep], path)
     return _table(path, names, [content.column(i) for i in keep], None)
 
 
 def _read_csv(path: Path, start: bytes) -> Table:
-    looks = {b"{": "JSON", b"[": "JSON", b"<": "HTML or XML"}.get(start.lstrip()[:1])
     first_line = start.partition(b"\n")[0].strip()
     if re.fullmatch(rb"(\xef\xbb\xbf)?sep=.", first_line, re.IGNORECASE):
         raise UsageError(
@@ -131,13 +151,9 @@ def _read_csv(path: Path, start: bytes) -> Table:
         raise UsageError(
             f"{path} looks like JSON, an object a line: save the table as CSV or Parquet."
         )
-    try:
+    with taken_for_csv(path, start):
         delimiter, width = sniff(path, start)
         content = _parse_csv(path, delimiter, width)
-    except UsageError:
-        if looks is None:
-            raise
-        raise UsageError(f"{path} looks like {looks}: save the table as CSV or Parquet.") from None
     check_last_quote(path, content.column(width - 1)[-1].as_py())
     header = [content.column(i)[0].as_py() for i in range(content.num_columns)]
     content = content.slice(1)

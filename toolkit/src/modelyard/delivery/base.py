@@ -9,11 +9,10 @@ from pathlib import Path
 from modelyard.drills.project_copy import own_registry
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.git import git
-from modelyard.models.registry import Registry
+from modelyard.models.registry import registry_of
 from modelyard.pipelines.run import run_pipeline
-from modelyard.project import load_project
 from modelyard.relocation import relocate
-from modelyard.tracking import local_store, tracking_uri
+from modelyard.tracking import local_store
 
 FOLDER = Path("build") / "base"
 
@@ -51,7 +50,7 @@ def train_base(root: Path, commit: str, pipeline: Path, inputs: Mapping[str, str
     try:
         with own_registry():
             run_pipeline(place / pipeline, inputs=dict(inputs))
-            registry = Registry(load_project(place).model, tracking_uri(place))
+            registry = registry_of(place)
             newest = registry.versions()[0]
             registry.set_champion(newest)
     except ModelyardError as error:

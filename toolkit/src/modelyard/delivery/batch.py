@@ -15,10 +15,9 @@ from modelyard.models.assets import Say, pin_environment
 from modelyard.models.registry import Registry
 from modelyard.models.version import CHAMPION
 from modelyard.project import Project
+from modelyard.releases.azure_endpoint import FOLDER, VERSION_TAG
 from modelyard.yaml_files import read_mapping
 
-FOLDER = Path("azureml") / "endpoints"
-VERSION_TAG = "model_version"
 _SUFFIX = "-b"  # as azureml/endpoints/batch-endpoint.yml has it: names are unique in a region
 
 

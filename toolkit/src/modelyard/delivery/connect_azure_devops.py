@@ -144,17 +144,14 @@ def _environment(
         "minRequiredApprovers": 1,
         "requesterCannotBeApprover": True,
     }
-    known = kinds.get(APPROVAL["id"])
-    same = known is not None and _approvers(known) == {one["id"] for one in approvers}
+    known = kinds.get(APPROVAL["id"], {})
+    asked = known.get("settings", {}).get("approvers", ())
+    same = {one["id"] for one in asked} == {one["id"] for one in approvers}
     if known and not same:
         command = there.command("PATCH", f"pipelines/checks/configurations/{known['id']}")
     body = {"type": APPROVAL, "settings": settings, "resource": resource, "timeout": 30 * DAY}
     what = f"{name} is approved by {', '.join(reviewers)}, not by who started it"
     yield Step(what, () if same else command, body)
-
-
-def _approvers(check: dict[str, Any]) -> set[str]:
-    return {one["id"] for one in check.get("settings", {}).get("approvers", ())}
 
 
 def _reviewer(there: _Organization, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,7 @@ def submit(
     inputs: Mapping[str, str],
     name: str | None,
     say: Say,
-    wait: bool = True,
-    sleep: Callable[[float], None] = time.sleep,
+    wait: bool,
 ) -> Ended:
     """Submit a job unless there is one of its name, and follow it until it has ended.
 
@@ -58,7 +57,6 @@ def submit(
         name: of the job, unique in the workspace; default: the file's and a random ending.
         say: gets a line for every step that changes.
         wait: follow it; else its status is that of now.
-        sleep: waits between two looks.
 
     Raises:
         UsageError: the file is no job, an input is unknown, or a data asset is nowhere.
@@ -79,7 +77,7 @@ def submit(
         say(f"job {name} is there already: followed, not submitted again")
     if not wait:
         return Ended(name, _status(_job(workspace, name)), "")
-    return follow(workspace, name, say, sleep)
+    return follow(workspace, name, say)
 
 
 def load(root: Path, workspace: Workspace, file: Path, inputs: Mapping[str, str], say: Say) -> Any:
@@ -122,14 +120,14 @@ def fit(root: Path, workspace: Workspace, job: Any, say: Say) -> None:
             node.environment_variables[WHERE] = workspace.environment
 
 
-def follow(workspace: Workspace, name: str, say: Say, sleep: Callable[[float], None]) -> Ended:
+def follow(workspace: Workspace, name: str, say: Say) -> Ended:
     """Wait until a job has ended; a step that changes gets a line."""
     seen: dict[str, str] = {}
     jobs = workspace.client.jobs
     while True:
-        job: Any = patiently(lambda: jobs.get(name), sleep)
+        job: Any = patiently(lambda: jobs.get(name))
         children: Any = (
-            patiently(lambda: list(jobs.list(parent_job_name=name)), sleep)
+            patiently(lambda: list(jobs.list(parent_job_name=name)))
             if job.type == "pipeline"
             else []
         )
@@ -142,7 +140,7 @@ def follow(workspace: Workspace, name: str, say: Say, sleep: Callable[[float], N
             page = job.services["Studio"].endpoint if job.services else ""
             say(f"job {name}: {status}{f', {page}' if page else ''}")
             return Ended(name, status, str(page), steps)
-        sleep(_PAUSE)
+        time.sleep(_PAUSE)
 
 
 def _status(job: Any) -> str:

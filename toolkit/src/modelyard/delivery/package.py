@@ -34,16 +34,10 @@ module-name = "{package}"
 """
 
 
-def write_packages(
-    root: Path, tag: str, output: Path, settings: Mapping[str, str] = os.environ
-) -> None:
+def write_packages(root: Path, tag: str, output: Path) -> None:
     """Write the wheel of the project's package and the function app's zip; upload the wheel to a feed.
 
-    Args:
-        root: of the project.
-        tag: vX.Y.Z, the version of the wheel.
-        output: the folder.
-        settings: environment variables: FEED, and SYSTEM_ACCESSTOKEN to sign in there.
+    FEED names the feed, and SYSTEM_ACCESSTOKEN signs in there.
 
     Raises:
         UsageError: the tag is no version, or a feed is named and no token is given.
@@ -67,17 +61,17 @@ def write_packages(
     (output / ".gitignore").unlink(missing_ok=True)  # uv writes it
     if (root / "events").is_dir():
         write_package(root, output / "events.zip")
-    feed = settings.get(FEED)
+    feed, token = os.environ.get(FEED), os.environ.get("SYSTEM_ACCESSTOKEN")
     if not feed:
         print(f"no feed is named ({FEED}): {output} is all there is")
         return
-    if not settings.get("SYSTEM_ACCESSTOKEN"):
+    if not token:
         raise UsageError(
             f"{FEED} names a feed, and SYSTEM_ACCESSTOKEN gives no token to sign in there"
         )
-    password = {"UV_PUBLISH_PASSWORD": settings["SYSTEM_ACCESSTOKEN"]}
     wheels = [str(path) for path in output.glob("*.whl")]
-    _uv(["publish", "--publish-url", feed, "--username", "build", *wheels], password)
+    publish = ["publish", "--publish-url", feed, "--username", "build", *wheels]
+    _uv(publish, {"UV_PUBLISH_PASSWORD": token})
 
 
 def _uv(words: list[str], settings: Mapping[str, str]) -> None:

@@ -15,10 +15,10 @@ from modelyard.delivery.provider import Provider
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import has_file, write_json
 from modelyard.gates import load_gates
+from modelyard.models.adoption import DIGEST
 
 ENDPOINTS = Path("azureml") / "endpoints"
 APPROVAL = Path("build") / "approval.json"
-DIGEST = "model_digest"  # tag of a version
 
 
 def deploy_commands(root: Path, environment: str, version: str) -> list[list[str]]:

@@ -29,11 +29,6 @@ def write_summary(root: Path, output: Path, sample: Path | None) -> Path:
     """Write a page about the newest run, and copy its report and card beside it.
 
     Without a run the page says so: else the comment would stay that of an earlier state of the pull request.
-
-    Args:
-        root: of the project.
-        output: the folder.
-        sample: the folder of the sample that it was trained on.
     """
     runs = all_runs(root / ".runs")
     lines = [f"# {load_project(root).title}: the training of this change", ""]

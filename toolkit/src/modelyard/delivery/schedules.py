@@ -13,9 +13,8 @@ from modelyard.models.assets import Say
 from modelyard.yaml_files import read_mapping
 
 FOLDER = Path("azureml") / "schedules"
-ENVIRONMENTS = (
-    "environments"  # tag of a schedule: where it runs, separated by spaces; without it everywhere
-)
+# Tag of a schedule: where it runs, separated by spaces; without it everywhere.
+ENVIRONMENTS = "environments"
 
 
 def apply_schedules(root: Path, workspace: Workspace, say: Say) -> dict[str, str]:

@@ -233,10 +233,9 @@ def _steps(
                 f"{file.relative_to(root)}: the environment {reference} is a workspace's, which a registry does not "
                 "know: describe it in azureml/environments and name it with @latest, or name one of a registry"
             )
-    version = _next(before.version if before else None, change)
-    shared = now.model_copy(update={"version": version})
-    shown = file.relative_to(root).as_posix()
     last = before.version if before else None
+    shared = now.model_copy(update={"version": _next(last, change)})
+    shown = file.relative_to(root).as_posix()
     return [*steps, Step(kind, shown, name, last, change, why, shared, addresses)]
 
 

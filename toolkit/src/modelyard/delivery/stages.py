@@ -22,10 +22,6 @@ _WHO = re.compile(r"^param (ciSubject|ciReaderSubject|ciIssuer) = .*$", re.MULTI
 def stage_files(root: Path, name: str) -> dict[Path, bytes]:
     """Return the files of a project as they are with a stage; those that need no change are as they were.
 
-    Args:
-        root: of the project.
-        name: of the stage, such as staging.
-
     Raises:
         UsageError: the name cannot be used, the project has no infrastructure, or a file has not the form
             that the template gave it.

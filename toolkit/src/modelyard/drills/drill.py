@@ -40,7 +40,7 @@ from modelyard.evaluation.held_out import deciding_metric
 from modelyard.evaluation.metrics import load_metrics
 from modelyard.files import write_json, write_text
 from modelyard.gates import Release, load_gates
-from modelyard.models.registry import Registry
+from modelyard.models.registry import registry_of
 from modelyard.models.version import CHAMPION
 from modelyard.monitoring.run import run_monitor
 from modelyard.own_code import own_module
@@ -53,7 +53,6 @@ from modelyard.releases.promote import promote, rollback
 from modelyard.releases.release import run_release
 from modelyard.serving.sample_rows import Rows, spread
 from modelyard.serving.server import Server, start_server
-from modelyard.tracking import tracking_uri
 
 ENDPOINT = "local"
 COLLECTION_PATIENCE = 30.0  # seconds that collected rows may take from the server to the receiver
@@ -237,7 +236,7 @@ class _Drill:
         return decision.version, "promoted" if decision.promotable else "refused"
 
     def _promote_anyway(self, version: str) -> None:
-        registry = Registry(self.project.model, tracking_uri(self.copy))
+        registry = registry_of(self.copy)
         chosen = registry.version(version)
         registry.set_champion(chosen, registry.holder(CHAMPION))
         registry.tag(chosen, "decision", "promoted")
@@ -300,7 +299,7 @@ class _Drill:
 
     def _download(self, version: str, folder: Path) -> Path:
         """Copy the model of a version into a folder."""
-        registry = Registry(self.project.model, tracking_uri(self.copy))
+        registry = registry_of(self.copy)
         return registry.download(registry.version(version), "model", folder)
 
     def _start_server(self, *words: Any, **options: Any) -> Server:

@@ -60,10 +60,7 @@ def cut_table(table: Path, contract: Contract, folder: Path) -> tuple[str, list[
 
 
 def periods(times: pd.Series) -> tuple[str, list[Period]]:
-    """Choose the longest unit of the calendar that gives enough periods, else equal shares.
-
-    Args:
-        times: ascending, without gaps (rows,).
+    """Choose the longest unit of the calendar that gives enough periods of ascending times without gaps, else equal shares.
 
     Raises:
         UsageError: there are too few rows.

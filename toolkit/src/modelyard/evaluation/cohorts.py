@@ -61,11 +61,7 @@ class Node:
 
 
 def cohorts(held: HeldOut) -> dict[str, Any]:
-    """Find the cohorts with the largest error, for evidence.
-
-    Args:
-        held: rows, predictions and settings; a cohort has at least `segment_rows` rows of the half that finds it.
-    """
+    """Find the cohorts with the largest error, for evidence; each has `segment_rows` rows of the half that finds it."""
     contract, judged, settings = held.contract, held.judged, held.evaluation
     error = row_errors(contract.kind, judged.truth, judged.predictions["challenger"])
     together = belonging(judged.rows.drop(columns=contract.target.column), contract.group)

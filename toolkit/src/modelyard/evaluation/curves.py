@@ -14,6 +14,7 @@ from modelyard.modelling.predicting import Floats, Prediction
 CURVE_POINTS = 100
 MOST_GROUPS = 10  # of a calibration curve
 GROUP_ROWS = 20  # fewer say little
+BINS = 40  # of a histogram
 
 
 def calibration(
@@ -90,7 +91,7 @@ def confusion(truth: NDArray[Any], label: NDArray[Any], size: int) -> list[list[
     return counts
 
 
-def residuals(truth: Floats, score: Floats, bins: int = 40) -> dict[str, Any]:
+def residuals(truth: Floats, score: Floats) -> dict[str, Any]:
     """Compute histogram and quantiles of actual minus predicted.
 
     The edges span the middle 99% of rows; what lies beyond is counted in the outer bins.
@@ -99,7 +100,7 @@ def residuals(truth: Floats, score: Floats, bins: int = 40) -> dict[str, Any]:
     low, high = np.quantile(error, [0.005, 0.995])
     if not low < high:
         low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(np.clip(error, low, high), bins=bins, range=(low, high))
+    counts, edges = np.histogram(np.clip(error, low, high), bins=BINS, range=(low, high))
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
     quantiles = dict(zip(map(str, levels), np.quantile(error, levels).tolist(), strict=True))
     return {"edges": edges.tolist(), "counts": counts.tolist(), "quantiles": quantiles}

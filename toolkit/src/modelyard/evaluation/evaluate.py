@@ -41,12 +41,7 @@ class Segment:
 
 
 def evaluate(held: HeldOut, evidence: Path) -> None:
-    """Measure challenger, baseline and champion on the same rows, and write evaluation.json.
-
-    Args:
-        held: rows and predictions.
-        evidence: the folder to write to.
-    """
+    """Measure challenger, baseline and champion on the same rows, and write evaluation.json."""
     contract, on = held.contract, held.judged
     judged = _judged_together(held, on)
     if held.out_of_fold is not None and "champion" in held.predictions:

@@ -56,12 +56,7 @@ Means = dict[str, Floats]
 
 
 def fairness(held: HeldOut, evidence: Path) -> None:
-    """Compare the groups of each sensitive column, and write fairness.json.
-
-    Args:
-        held: rows and predictions.
-        evidence: the folder to write to.
-    """
+    """Compare the groups of each sensitive column, and write fairness.json."""
     contract, evaluation = held.contract, held.evaluation
     group_rows = (held.gates.fairness or FairnessGate()).group_rows
     details: dict[str, Any] = {

@@ -34,12 +34,7 @@ SHOWN = 15
 
 
 def explain(held: HeldOut, evidence: Path) -> None:
-    """Measure each column's importance, and write importance.json.
-
-    Args:
-        held: rows and the challenger.
-        evidence: the folder to write to.
-    """
+    """Measure each column's importance, and write importance.json."""
     rows = sampled(held.rows, held.contract, held.evaluation.seed)
     with threads_for(len(rows) * REPEATS):
         names = foremost(held.model, rows, held.contract, held.evaluation.seed)
@@ -84,12 +79,6 @@ def foremost(model: Any, rows: pd.DataFrame, contract: Contract, seed: int) -> l
     """Choose the columns to measure: all, or of more than MOST_COLUMNS those that change predictions most.
 
     In this screening each column is shuffled once, on few rows; the mean change of the predictions decides.
-
-    Args:
-        model: as loaded.
-        rows: test rows with the contract's features.
-        contract: names the features.
-        seed: of rows and orders.
     """
     names = contract.features
     if len(names) <= MOST_COLUMNS:
@@ -127,15 +116,6 @@ def importance(
     Permutation importance (Breiman 2001, Machine Learning 45:5), the mean of REPEATS shuffles.
     Columns that hold the same share it: a model can use one while the other is shuffled. The interval
     is over resamples of the rows. Each column is shuffled in the same orders.
-
-    Args:
-        model: as loaded.
-        rows: test rows with the contract's features and target.
-        contract: names the features.
-        names: of the columns to shuffle.
-        metric: the one that decides.
-        evaluation: confidence and seed.
-        own: the project's metrics.
     """
     random = np.random.default_rng(evaluation.seed)
     orders = np.concatenate([random.permutation(len(rows)) for _ in range(REPEATS)])

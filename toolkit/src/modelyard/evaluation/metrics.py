@@ -54,11 +54,7 @@ METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def load_metrics(module: str | None, kind: Kind) -> dict[str, Metric]:
-    """Import a project's metrics of a kind of problem.
-
-    Args:
-        module: with `METRICS`, a dictionary of metrics by name, by kind of problem; None: no metrics.
-        kind: of problem.
+    """Import a project's metrics of a kind of problem: `METRICS` of a module has them by kind and name.
 
     Raises:
         UsageError: the module or one of its metrics cannot be used.

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict
-
-from modelyard.events.ledger import LEASE, Busy
+from modelyard.events.ledger import LEASE, Busy, Record
 from modelyard.events.store import BlobStore
 
 _NAME = "retraining.json"
 
 
-class Last(BaseModel):
+class Last(Record):
     """The record of the latest retraining.
 
     Attributes:
@@ -25,16 +23,10 @@ class Last(BaseModel):
         by: id of the write; unique.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     job: str
     begun: datetime
     started: datetime | None = None
     by: str
-
-    def serialized(self) -> bytes:
-        """Serialize the record."""
-        return self.model_dump_json(indent=2).encode()
 
 
 @dataclass(frozen=True)

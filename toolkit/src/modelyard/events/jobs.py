@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,13 @@ class AzureJobs:
     def __init__(self, settings: Settings, credential: TokenCredential) -> None:
         self._settings = settings
         self._credential = credential
-        self._found: MLClient | None = None
 
-    @property
+    @cached_property
     def _client(self) -> MLClient:
-        if self._found is None:  # notices need no client, and its import takes seconds
-            from azure.ai.ml import MLClient
+        from azure.ai.ml import MLClient  # notices need no client, and its import takes seconds
 
-            at = self._settings
-            self._found = MLClient(
-                self._credential, at.subscription_id, at.resource_group, at.workspace
-            )
-        return self._found
+        at = self._settings
+        return MLClient(self._credential, at.subscription_id, at.resource_group, at.workspace)
 
     def exists(self, name: str) -> bool:
         """Whether there is a job of this name, in any state."""

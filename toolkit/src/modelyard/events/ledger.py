@@ -24,15 +24,23 @@ class Busy(Exception):
     """Another process has the claim, or crashed with it: try again later."""
 
 
-class Entry(BaseModel):
+class Record(BaseModel):
+    """What a blob holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def serialized(self) -> bytes:
+        """Serialize the record."""
+        return self.model_dump_json(indent=2).encode()
+
+
+class Entry(Record):
     """The ledger's record of an event.
 
     Attributes:
         by: id of the claim; unique.
         outcome: of the reaction.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     state: Literal["claimed", "done"]
     at: datetime
@@ -41,10 +49,6 @@ class Entry(BaseModel):
     event: str
     about: str
     outcome: str | None = None
-
-    def serialized(self) -> bytes:
-        """Serialize the record."""
-        return self.model_dump_json(indent=2).encode()
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,6 @@ def notify(text: str) -> None:
 def azure_services(project: Path) -> Services:
     """Return the services on Azure that the app's settings name.
 
-    Args:
-        project: from which jobs are started.
-
     Raises:
         UsageError: a setting is missing or wrong.
     """

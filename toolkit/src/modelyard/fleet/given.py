@@ -17,7 +17,7 @@ from typing import Any
 
 from modelyard.errors import UsageError
 from modelyard.files import replacing
-from modelyard.fleet.template import STATE, Origin, Template
+from modelyard.fleet.template import STATE, Origin, Template, settings_of
 from modelyard.git import git
 
 
@@ -69,7 +69,7 @@ class _Version:
         self._template, self._commit = template, template.commit(commit)
         self._present: dict[tuple[str, ...], list[str]] = {}
         folder = template.folder(commit, directory)
-        settings = json.loads((folder / "cookiecutter.json").read_text(encoding="utf-8"))
+        settings = settings_of(template, commit, directory)
         self.choices = sorted(k for k, v in settings.items() if type(v) is list and k[0] != "_")
         self.copied = tuple(settings.get("_copy_without_render", ()))
         project = next((one for one in folder.glob("*cookiecutter.*") if "{{" in one.name), None)

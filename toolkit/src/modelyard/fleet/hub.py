@@ -47,10 +47,11 @@ def render(rows: Sequence[Row], today: date) -> str:
     ordered = sorted(rows, key=lambda row: (not row.problems, not row.breaches, not row.retired))
     unread = sum(bool(row.problems) for row in rows)
     breaching = sum(bool(row.breaches) for row in rows)
+    soon = f"{sum(bool(row.retiring) for row in rows)} with some that will be"
     tiles = [
         ("repositories", f"{len(rows):,}", f"{unread} not read whole" if unread else "all read"),
         ("with breaches of the policy", _share(breaching, [row.breaches for row in rows]), ""),
-        ("with retired features", str(sum(bool(row.retired) for row in rows)), _soon(rows)),
+        ("with retired features", str(sum(bool(row.retired) for row in rows)), soon),
         (
             "at level 3 or 4 of readiness",
             str(sum((row.level or 0) > 2 for row in rows)),
@@ -58,10 +59,7 @@ def render(rows: Sequence[Row], today: date) -> str:
         ),
         ("without a champion here", str(sum(row.champion is None for row in rows)), ""),
     ]
-    versions: dict[str, int] = {}
-    for row in rows:
-        name = row.template.partition(" ")[0] or "unknown"
-        versions[name] = versions.get(name, 0) + 1
+    versions = Counter(row.template.partition(" ")[0] or "unknown" for row in rows)
     return page(
         "fleet.html.j2",
         today=today.isoformat(),
@@ -117,8 +115,7 @@ def _level(row: Row) -> str:
 
 def _champion(row: Row) -> str:
     known = row.champion or {}
-    days = known["age_days"]
-    return f"v{known['version']}, {days} day{'' if days == 1 else 's'}, {known['verdict']}"
+    return f"v{known['version']}, {counted(known['age_days'], 'day')}, {known['verdict']}"
 
 
 def _retiring(row: Row) -> str:
@@ -134,7 +131,3 @@ def _share(count: int, judged: Sequence[object]) -> str:
 def _levels(rows: Sequence[Row]) -> str:
     counts = Counter(row.level for row in rows if row.level is not None)
     return ", ".join(f"level {level}: {counts[level]:,}" for level in sorted(counts))
-
-
-def _soon(rows: Sequence[Row]) -> str:
-    return f"{sum(bool(row.retiring) for row in rows)} with some that will be"

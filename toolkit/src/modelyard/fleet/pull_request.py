@@ -16,13 +16,7 @@ _AZURE_SSH = re.compile(r"(?:ssh://)?[^@]*@(?:ssh\.dev\.azure\.com|vs-ssh\.visua
 
 
 def open_pull_request(address: str, branch: str, title: str, text: str) -> str:
-    """Open a pull request for a branch, unless there has been one; return its address.
-
-    Args:
-        address: of the repository.
-        branch: that has been pushed.
-        title: of it.
-        text: of it.
+    """Open a pull request for a pushed branch, unless there has been one; return its address.
 
     Raises:
         UsageError: the program is not installed or not signed in, or the provider refuses.

@@ -201,7 +201,8 @@ class Template:
 
     def need_answers(self, origin: Origin) -> None:
         """Raise UsageError where a project lacks an answer that its own commit asked for: no default takes its place."""
-        questions = _questions(self, origin.commit, origin.state.get("directory"))
+        asked_for = settings_of(self, origin.commit, origin.state.get("directory"))
+        questions = [one for one in asked_for if not one.startswith("_")]
         if lost := [one for one in questions if one not in origin.answers]:
             raise UsageError(f"{STATE} lacks the answers {listed(lost)}; {RESTORE}")
 
@@ -251,9 +252,9 @@ class Template:
 
 
 @cache
-def _questions(template: Template, commit: str, directory: str | None) -> list[str]:
-    settings = read_json(template.folder(commit, directory) / "cookiecutter.json")
-    return [name for name in settings if not name.startswith("_")]
+def settings_of(template: Template, commit: str, directory: str | None) -> Mapping[str, Any]:
+    """Read the cookiecutter.json that a project was made by, once in a process."""
+    return dict(read_json(template.folder(commit, directory) / "cookiecutter.json"))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from modelyard.infra.snapshot import Planned
 
 Az = Callable[..., "subprocess.CompletedProcess[str]"]
 SUBSCRIPTION = "/subscriptions/{subscriptionId}"  # `az rest` fills it in
+GET = ("rest", "--method", "get", "--url")
 # Needed, and in no file: a deployment registers the providers of its own resources only.
 UNNAMED = {
     "Microsoft.App": "the subnet of the function app",
@@ -157,22 +158,21 @@ def check_before(
     more: list[str] = []
     triggers: list[str] = []
     for one in wanted:
-        key = one.kind
-        if one.name is None or key not in {*FIXED, *GLOBAL, TRIGGER, ENDPOINT}:
+        if one.name is None or one.kind not in {*FIXED, *GLOBAL, TRIGGER, ENDPOINT}:
             continue
         path = address(one, group)
         there = _get(az, f"{path}?api-version={one.version}") if exists else None
         if there is None:
-            if key == "microsoft.keyvault/vaults" and _is_deleted(az, one, say):
+            if one.kind == "microsoft.keyvault/vaults" and _is_deleted(az, one, say):
                 say(f"the deleted vault {one.name} is brought back; its secrets are in it")
                 more.append("recoverVault=true")
-            elif key == ENDPOINT:
+            elif one.kind == ENDPOINT:
                 more.append("makeEndpoint=true")
-            elif key in GLOBAL:
+            elif one.kind in GLOBAL:
                 faults += taken(az, one, say)
             continue
         faults += _changed(one, there)
-        if key == TRIGGER and _at(there, "properties.runtimeState") == "Started":
+        if one.kind == TRIGGER and _at(there, "properties.runtimeState") == "Started":
             triggers.append(f"{path}/VERB?api-version={one.version}")
     if faults:
         raise CheckFailed("Azure would refuse this deployment:\n" + "\n".join(faults))
@@ -198,7 +198,7 @@ def address(one: Planned, group: str) -> str:
 
 
 def _get(az: Az, url: str) -> dict[str, Any] | None:
-    done = az("rest", "--method", "get", "--url", url)
+    done = az(*GET, url)
     if done.returncode == 0:
         found = json.loads(done.stdout or "null")
         return found if isinstance(found, dict) else None
@@ -235,11 +235,8 @@ def _zones_missing(az: Az, wanted: list[Planned], say: Callable[[str], object]) 
     ]
     if not spread:
         return
-    what, url = (
-        "the region has availability zones",
-        f"{SUBSCRIPTION}/locations?api-version={LOCATIONS}",
-    )
-    found = _told(az, say, what, "rest", "--method", "get", "--url", url)
+    url = f"{SUBSCRIPTION}/locations?api-version={LOCATIONS}"
+    found = _told(az, say, "the region has availability zones", *GET, url)
     if found is None:
         return
     zones = {one["name"]: one.get("availabilityZoneMappings") for one in found.get("value", [])}
@@ -256,8 +253,7 @@ def _zones_missing(az: Az, wanted: list[Planned], say: Callable[[str], object]) 
 
 def _is_deleted(az: Az, vault: Planned, say: Callable[[str], object]) -> bool:
     url = f"{SUBSCRIPTION}/providers/Microsoft.KeyVault/deletedVaults?api-version={vault.version}"
-    what = f"{vault.name} is a deleted vault"
-    found = _told(az, say, what, "rest", "--method", "get", "--url", url)
+    found = _told(az, say, f"{vault.name} is a deleted vault", *GET, url)
     return vault.name in {one.get("name") for one in (found or {}).get("value", [])}
 
 

@@ -21,10 +21,6 @@ def changes(root: Path, base: str) -> dict[str, str]:
 
     Both are evaluated as an administrator deploys them: with roles, policies and locks.
 
-    Args:
-        root: of the project.
-        base: a commit, such as HEAD^1, that the files are compared with.
-
     Raises:
         UsageError: there is no compiler, or git does not know the commit.
     """

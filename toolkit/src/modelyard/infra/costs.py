@@ -48,11 +48,6 @@ def prices() -> tuple[Price, ...]:
     return tuple(Price.model_validate(one) for one in parse(PRICES.read_text(encoding="utf-8")))
 
 
-def monthly(parameters: Path, given: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a parameter file deploys costs at rest, by label, with the values `given` instead of its own."""
-    return costs_of(planned(parameters, given))
-
-
 def costs_of(wanted: Sequence[Planned]) -> dict[str, float]:
     """Return what resources cost at rest, by label."""
     found: dict[str, float] = {}
@@ -77,7 +72,7 @@ def table(root: Path) -> str:
         hosts = ["packages.example.com"] if network == "managed-vnet" else []
         given = {"network": network, "batchScoring": False, "outboundHosts": hosts}
         given |= {"trainingLocation": ""} if hosts else {}
-        costs = monthly(root / "infra" / f"{environment}.bicepparam", given)
+        costs = costs_of(planned(root / "infra" / f"{environment}.bicepparam", given))
         if (instances := _instances(root)) is not None:
             costs[INSTANCE] = instances
         return costs

@@ -102,12 +102,7 @@ def deploy(
 
 
 def deploy_events(root: Path, environment: str, package: Path) -> None:
-    """Deploy the code of the function app.
-
-    Args:
-        root: of the project.
-        environment: one of conf/project.yml.
-        package: the zip file of events/.
+    """Deploy the code of the function app, the zip file of events/.
 
     Raises:
         UsageError: the environment is unknown, or the Azure CLI is not ready.
@@ -128,15 +123,7 @@ def deploy_events(root: Path, environment: str, package: Path) -> None:
 
 
 def remove_left(root: Path, environment: str, *, apply: bool) -> int:
-    """List what is in an environment and in no file any more, and remove it.
-
-    Args:
-        root: of the project.
-        environment: one of conf/project.yml.
-        apply: False removes nothing.
-
-    Returns:
-        How much is left.
+    """List what is in an environment and in no file any more, and with `apply` remove it; return how much is left.
 
     Raises:
         UsageError: see `deploy`.

@@ -121,12 +121,9 @@ def _section(kind: str) -> str:
 
 
 def _label(kind: str) -> str:
-    return _LABELS.get(kind, _words(kind.rpartition("/")[2]))
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.rpartition("/")[2]).lower()
+    return _LABELS.get(kind, words)
 
 
 def _symbol(label: str) -> str:
     return re.sub(r"\W", "_", label)
-
-
-def _words(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from modelyard.files import read_text
-from modelyard.infra.before import SUBSCRIPTION, Az, address
+from modelyard.infra.before import GET, SUBSCRIPTION, Az, address
 from modelyard.infra.compiler import Target, planned, used
 from modelyard.infra.snapshot import Planned
 
@@ -134,9 +134,8 @@ def _assignments(
     }
     texts = (read_text(file) for file in infra.rglob("*.bicep"))
     ours = {*roles, *(found for text in texts for found in _DESCRIPTION.findall(text))}
-    base = f"{SUBSCRIPTION}/resourceGroups/{group}"
-    words = ("rest", "--method", "get", "--url", f"{base}/{ASSIGNMENTS}")
-    for there in listed(az, say, "assignments", *words):
+    url = f"{SUBSCRIPTION}/resourceGroups/{group}/{ASSIGNMENTS}"
+    for there in listed(az, say, "assignments", *GET, url):
         one = there.get("properties") or {}
         keys = ("principalId", "description", "principalType")
         who, what, kind = (str(one.get(key)) for key in keys)
@@ -165,7 +164,7 @@ def _outside(
     for one in wanted:
         if one.kind in (IDENTITY, WORKSPACE) and one.name:
             url = f"{address(one, group)}?api-version={one.version}"
-            for there in listed(az, say, one.name, "rest", "--method", "get", "--url", url):
+            for there in listed(az, say, one.name, *GET, url):
                 properties = there.get("identity") or there.get("properties") or {}
                 acting[properties.get("principalId")] = one.name
     words = ("role", "assignment", "list", "--all", "--output", "json")
@@ -194,8 +193,7 @@ def _eligible(
     stores = [f"StringEquals '{one.name}'" for one in wanted if one.kind == STORAGE]
     base = f"{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Authorization"
     url = f"{base}/roleEligibilitySchedules?api-version=2020-10-01"
-    what = "who may ask for production data"
-    for there in listed(az, say, what, "rest", "--method", "get", "--url", url):
+    for there in listed(az, say, "who may ask for production data", *GET, url):
         one = there.get("properties") or {}
         who, role = one.get("principalId"), str(one.get("roleDefinitionId"))
         if (
@@ -219,20 +217,15 @@ def _credentials(
     names = {one.name for one in wanted if one.kind == CREDENTIAL}
     for identity in (one for one in wanted if one.kind == IDENTITY and one.name):
         url = f"{address(identity, group)}/federatedIdentityCredentials?api-version={identity.version}"
-        for there in listed(
-            az, say, f"credentials of {identity.name}", "rest", "--method", "get", "--url", url
-        ):
+        for there in listed(az, say, f"credentials of {identity.name}", *GET, url):
             full = f"{identity.name}/{there.get('name')}"
             # One that begins with the file's own is of the same provider, added beside it.
             if full not in names and not any(full.startswith(f"{name}-") for name in names):
                 subject = (there.get("properties") or {}).get("subject")
-                words = (
-                    f"identity federated-credential delete --resource-group {group} --identity-name"
-                )
-                yield Removal(
-                    f"{subject} signs in as {identity.name} and is in no file",
-                    (*words.split(), str(identity.name), "--name", str(there.get("name")), "--yes"),
-                )
+                said = f"{subject} signs in as {identity.name} and is in no file"
+                words = ("identity", "federated-credential", "delete", "--resource-group", group)
+                names_it = ("--identity-name", str(identity.name), "--name", str(there.get("name")))
+                yield Removal(said, (*words, *names_it, "--yes"))
 
 
 def _rules(
@@ -244,9 +237,7 @@ def _rules(
     }
     for workspace in (one for one in wanted if one.kind == WORKSPACE and one.name):
         url = f"{address(workspace, group)}/outboundRules?api-version={workspace.version}"
-        for there in listed(
-            az, say, f"rules of {workspace.name}", "rest", "--method", "get", "--url", url
-        ):
+        for there in listed(az, say, f"rules of {workspace.name}", *GET, url):
             rule, name = there.get("properties") or {}, there.get("name")
             by_host = rule.get("type") == "FQDN"
             key = rule.get("destination") if by_host else f"{workspace.name}/{name}"
@@ -255,9 +246,7 @@ def _rules(
             said = f"jobs still reach {key}, and the firewall is billed"
             if not by_host:
                 said = f"jobs still have the outbound rule {name}, which no file has"
-            path = (
-                f"{address(workspace, group)}/outboundRules/{name}?api-version={workspace.version}"
-            )
+            path = url.replace("/outboundRules", f"/outboundRules/{name}")
             yield Removal(said, ("rest", "--method", "delete", "--url", path))
 
 
@@ -269,8 +258,8 @@ def _endpoints(
     reached = {text.lower() for one in made for text in one.texts()}
     places = {(address(one, group).rpartition("/")[0], one.version) for one in made}
     for place, version in sorted(places):
-        words = ("rest", "--method", "get", "--url", f"{place}?api-version={version}")
-        for there in listed(az, say, "private endpoints", *words):
+        url = f"{place}?api-version={version}"
+        for there in listed(az, say, "private endpoints", *GET, url):
             name, target = str(there.get("name")), _reached(there)
             if target and not within(group, target) and target.lower() not in reached:
                 said = f"the private endpoint {name} reaches {target}, which is in no file, and is billed"
@@ -290,12 +279,7 @@ def _reached(endpoint: dict[str, Any]) -> str | None:
     return (connection.get("properties") or {}).get("privateLinkServiceId")
 
 
-def listed(
-    az: Az,
-    say: Callable[[str], object],
-    what: str,
-    *words: str,
-) -> list[dict[str, Any]]:
+def listed(az: Az, say: Callable[[str], object], what: str, *words: str) -> list[dict[str, Any]]:
     """Ask for a list, page by page: the address of a page is the last word."""
     done = az(*words)
     if done.returncode:

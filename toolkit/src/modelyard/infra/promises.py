@@ -18,11 +18,8 @@ from modelyard.infra.findings import Finding
 from modelyard.infra.snapshot import Planned, is_expression
 
 CHECK = "promises"
-TITLES = {
-    "names": names.CHECK,
-    "tag": names.CHECK,
-    "service": service.CHECK,
-}  # of rules with a title of their own
+# Of rules with a title of their own.
+TITLES = {"names": names.CHECK, "tag": names.CHECK, "service": service.CHECK}
 # Properties that a resource of a type must have in every environment: rule, path, value, reason.
 REQUIRED: dict[str, list[tuple[str, str, object, str]]] = {
     "microsoft.storage/storageaccounts": [

@@ -13,6 +13,7 @@ from modelyard.yaml_files import read_mapping
 SUFFIX = re.compile(r"[a-z0-9]{1,6}")
 # Where names of Azure's resources stand; docs/ and README.md have none.
 PLACES = (".azuredevops", ".github", "azureml", "conf", "infra")
+KINDS = {".yml", ".yaml", ".bicepparam", ".bicep", ".json"}
 # The most characters that Azure takes; a batch endpoint has two more than the online one.
 LONGEST = {
     "storage_account": 24,
@@ -78,11 +79,5 @@ def _renamed(name: str, suffix: str, environment: str) -> str | None:
 def _files(root: Path) -> Iterator[Path]:
     for place in PLACES:
         for path in sorted((root / place).rglob("*")):
-            if path.is_file() and path.suffix in {
-                ".yml",
-                ".yaml",
-                ".bicepparam",
-                ".bicep",
-                ".json",
-            }:
+            if path.is_file() and path.suffix in KINDS:
                 yield path

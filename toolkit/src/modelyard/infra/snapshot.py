@@ -65,10 +65,6 @@ def is_expression(value: object) -> bool:
 def read_snapshot(text: str, source: str) -> list[Planned]:
     """Read the resources of a snapshot.
 
-    Args:
-        text: of the JSON file.
-        source: the parameter file, for the message.
-
     Raises:
         UsageError: the text is no snapshot.
     """

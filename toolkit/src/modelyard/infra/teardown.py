@@ -15,7 +15,7 @@ from typing import Any
 
 from modelyard.console import counted
 from modelyard.errors import CheckFailed
-from modelyard.infra.before import SUBSCRIPTION, Az, answered
+from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered
 from modelyard.infra.left import Removal, listed, within
 
 LOCKS = "2020-05-01"
@@ -153,9 +153,7 @@ def _steps(az: Az, group: str, resources: list[dict[str, Any]]) -> Iterator[Remo
     for one in resources:
         if known := LINKED.get(one["type"].lower()):
             version, key = known
-            there = answered(
-                az, "rest", "--method", "get", "--url", f"{one['id']}?api-version={version}"
-            )
+            there = answered(az, *GET, f"{one['id']}?api-version={version}")
             for link in there["properties"].get(key) or ():
                 place = next(value for name, value in link.items() if name.lower() == "resourceid")
                 yield Removal(

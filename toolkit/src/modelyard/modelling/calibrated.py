@@ -48,12 +48,7 @@ class Calibration:
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):
-    """A classifier whose probabilities are corrected; its correction was learnt before, on held-out rows.
-
-    Args:
-        learner: unfitted.
-        calibration: of its probabilities.
-    """
+    """A classifier whose probabilities are corrected; its correction was learnt before, on held-out rows."""
 
     def __init__(self, learner: Any, calibration: Calibration) -> None:
         self.learner = learner

@@ -20,6 +20,7 @@ from modelyard.modelling.predicting import Floats
 FEWEST_ROWS = 50  # held out; fewer say little about probabilities
 ISOTONIC_ROWS = 1_000  # a curve of steps follows the noise of fewer rows
 FOLDS = 5
+GROUPS = 10  # of about as many rows, in a calibration error
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _chosen(
     return _learnt(best, codes, scores), compared
 
 
-def calibration_error(codes: NDArray[Any], scores: Floats, groups: int = 10) -> float:
+def calibration_error(codes: NDArray[Any], scores: Floats) -> float:
     """Compute the expected calibration error (Naeini et al. 2015), in groups of equally many rows.
 
     Of two classes the probability of the second is compared with its share; of more, the probability of
@@ -105,13 +106,12 @@ def calibration_error(codes: NDArray[Any], scores: Floats, groups: int = 10) -> 
     Args:
         codes: index of each row's class (rows,).
         scores: probabilities (rows, classes).
-        groups: at most so many.
     """
     if scores.shape[1] == 2:
         predicted, observed = scores[:, 1], codes == 1
     else:
         predicted, observed = scores.max(axis=1), scores.argmax(axis=1) == codes
-    parts = np.array_split(np.argsort(predicted, kind="stable"), min(groups, len(codes)))
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(GROUPS, len(codes)))
     off = [abs(predicted[part].mean() - observed[part].mean()) * len(part) for part in parts]
     return float(sum(off) / len(codes))
 

@@ -43,9 +43,8 @@ SMALL_WORK = 500_000  # rows x columns x classes
 FOLDS = 5
 FEWEST_NEW = 0.2  # share of the rows of which no copy was learnt, to compare on these alone
 TINY = 1e-15  # a probability, so that its logarithm is a number
-SAMPLE_ROWS = (
-    20_000  # to fit on while candidates are compared; boosting, slower, gets all rows after
-)
+# To fit on while candidates are compared; boosting, slower, gets all rows after.
+SAMPLE_ROWS = 20_000
 
 # Rows with derived columns (rows, columns), in the order of time where there is one, and their target.
 Rows: TypeAlias = tuple[pd.DataFrame, NDArray[Any]]

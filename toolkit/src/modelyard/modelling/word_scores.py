@@ -21,10 +21,6 @@ class WordScores(TransformerMixin, BaseEstimator):
     words. Rows that the encoder is fitted on get the scores of a regression on other rows
     (cross-fitting), as with scikit-learn's `TargetEncoder`. Texts of single words, or of a script
     without blanks, are counted by their characters, up to four in a row.
-
-    Args:
-        kind: of problem.
-        seed: of the folds.
     """
 
     def __init__(self, kind: str = "regression", seed: int = 0) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from modelyard.azure import Workspace, azure_errors
+from modelyard.azure import Workspace, azure_errors, or_none
 from modelyard.errors import UsageError
 from modelyard.files import digest, digest_files
 from modelyard.yaml_files import read_mapping
@@ -71,7 +71,6 @@ def pin_data(root: Path, workspace: Workspace, reference: str, say: Say) -> str:
     if match is None:
         return reference
     from azure.ai.ml import load_data
-    from azure.core.exceptions import ResourceNotFoundError
 
     name, data = match[2], workspace.client.data
     file = _file(root / "azureml" / "data", name)
@@ -89,16 +88,13 @@ def pin_data(root: Path, workspace: Workspace, reference: str, say: Say) -> str:
             )
             version = newest
         return f"{match[1] or ''}{name}:{version}"
-    try:
-        with azure_errors():
-            found: Any = data.get(name, label="latest")
-    except Exception as error:
-        if isinstance(error.__cause__, ResourceNotFoundError):
-            raise UsageError(
-                f"{workspace.names.workspace} has no data asset {name}, and {here or path or 'azureml/data'} "
-                "is not on this machine: register it there, or run this where the table is"
-            ) from None
-        raise
+    with azure_errors():
+        found: Any = or_none(lambda: data.get(name, label="latest"))
+    if found is None:
+        raise UsageError(
+            f"{workspace.names.workspace} has no data asset {name}, and {here or path or 'azureml/data'} "
+            "is not on this machine: register it there, or run this where the table is"
+        )
     say(f"data {name}:{found.version} is the workspace's latest")
     return f"{match[1] or ''}{name}:{found.version}"
 
@@ -122,11 +118,5 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def exists(operations: Any, name: str, version: str) -> bool:
     """Whether an asset has this version."""
-    from azure.core.exceptions import ResourceNotFoundError
-
     with azure_errors():
-        try:
-            operations.get(name=name, version=version)
-        except ResourceNotFoundError:
-            return False
-    return True
+        return or_none(lambda: operations.get(name=name, version=version)) is not None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelyard.azure import credential
+from modelyard.azure import credential, or_none
 from modelyard.errors import UsageError
 from modelyard.models.version import Version
 
@@ -62,21 +62,12 @@ class AzureModels:
         return plain or isinstance(error, MlException | AzureError | MlflowException | OSError)
 
     def versions(self) -> list[Version]:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            found = list(self.models.list(name=self.model))
-        except ResourceNotFoundError:
-            return []
+        found = or_none(lambda: list(self.models.list(name=self.model))) or []
         return [_version(one) for one in found if str(one.version).isdecimal()]
 
     def version(self, number: str) -> Version | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            return _version(self.models.get(name=self.model, version=number))
-        except ResourceNotFoundError:
-            return None
+        found = or_none(lambda: self.models.get(name=self.model, version=number))
+        return None if found is None else _version(found)
 
     def source(self, run_id: str, artifact: str) -> str:
         return f"azureml://jobs/{run_id}/outputs/artifacts/paths/{artifact}/"
@@ -117,7 +108,9 @@ class AzureModels:
         self.models.create_or_update(model)
 
     def holder(self, role: str) -> Version | None:
-        turns = {_turn(version, role): version for version in self._by_number()}
+        # Oldest first: of two with the same turn the later one counts.
+        by_number = sorted(self.versions(), key=lambda version: int(version.number))
+        turns = {_turn(version, role): version for version in by_number}
         highest = max(turns, default=0)
         if not highest or turns[highest].tags.get(_ended(role)) == str(highest):
             return None
@@ -130,10 +123,6 @@ class AzureModels:
     def dismiss(self, number: str, role: str) -> None:
         turn = self.models.get(name=self.model, version=number).tags[_tag(role)]
         self.tag(number, {_ended(role): turn})
-
-    def _by_number(self) -> list[Version]:
-        """Versions, oldest first: of two with the same turn the later one counts."""
-        return sorted(self.versions(), key=lambda version: int(version.number))
 
 
 def _tag(role: str) -> str:

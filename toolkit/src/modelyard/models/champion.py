@@ -12,11 +12,6 @@ from modelyard.models.registry import locate
 def fetch_champion(model: str, uri: str, folder: Path) -> str | None:
     """Write champion.json and, where there is a champion, model/ to a folder.
 
-    Args:
-        model: name of the registered model.
-        uri: of the tracking server.
-        folder: to write to.
-
     Returns:
         The champion's version, None where there is none.
     """

@@ -102,7 +102,6 @@ def judge(
     evaluation: Mapping[str, Any],
     fairness: Mapping[str, Any] | None = None,
     footprint: Mapping[str, Any] | None = None,
-    stage: str = "registered",
 ) -> Decision:
     """Compare the evidence with every gate for the kind of problem.
 
@@ -150,7 +149,6 @@ def judge(
         gate.metric,
         tuple(reasons),
         gates.open_gates or ("refuse" if is_sensitive else "ask"),
-        stage,
         notes=tuple(exceptions(gates, fairness)),
     )
 

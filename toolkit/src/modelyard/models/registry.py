@@ -22,7 +22,8 @@ from urllib.request import url2pathname
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.files import has_file, locked
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
-from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file
+from modelyard.project import load_project
+from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -261,6 +262,11 @@ class Registry:
     def run_tags(self, version: Version) -> dict[str, str]:
         """Tags of the run that a version comes from."""
         return dict(self.client.get_run(version.run_id).data.tags)
+
+
+def registry_of(root: Path) -> Registry:
+    """Open the registry of a project's model."""
+    return Registry(load_project(root).model, tracking_uri(root))
 
 
 def _open(model: str, uri: str) -> Backend:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.monitoring.schedule import (
     TARGET,
@@ -121,22 +122,14 @@ def load_monitor(path: Path) -> Monitor:
 def only_azure_monitors(path: Path) -> list[Problem]:
     """Note what Azure ML monitors and this toolkit does not: other signals, or none named."""
     content = read_yaml(path)
-    signals: Any = content
-    for key in ("create_monitor", "monitoring_signals"):
-        signals = signals.get(key) if isinstance(signals, dict) else None
-    if (
-        signals is None
-        and isinstance(content, dict)
-        and isinstance(content.get("create_monitor"), dict)
-    ):
+    definition = content.get("create_monitor") if isinstance(content, dict) else None
+    if not isinstance(definition, dict):
+        return []
+    signals = definition.get("monitoring_signals")
+    if signals is None:
         line = line_of(content, ("create_monitor",))
-        return [
-            Problem(
-                path,
-                line,
-                "names no signals: Azure ML takes its own; `mlops monitor` has none to compute",
-            )
-        ]
+        said = "names no signals: Azure ML takes its own; `mlops monitor` has none to compute"
+        return [Problem(path, line, said)]
     return [
         Problem(
             path,
@@ -158,10 +151,8 @@ def refusal(problems: Iterable[Problem], hint: str = "") -> MonitorError:
     """Make one error of all problems of a file."""
     found = tuple(problems)
     lines = [f"  {problem}" for problem in found]
-    count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
-    error = MonitorError(
-        "\n".join([f"{count}, nothing was monitored:", *lines, *filter(None, [hint])])
-    )
+    head = f"{counted(len(found), 'problem')}, nothing was monitored:"
+    error = MonitorError("\n".join([head, *lines, *filter(None, [hint])]))
     error.problems = found
     return error
 

@@ -33,15 +33,7 @@ VERDICTS = {
 
 
 def render(evidence: Mapping[str, Any], *, title: str) -> str:
-    """Render the page; the same evidence gives the same text.
-
-    Args:
-        evidence: monitor.json.
-        title: of the project.
-
-    Returns:
-        An HTML page without scripts, fonts or images from elsewhere.
-    """
+    """Render monitor.json as a page without scripts, fonts or images from elsewhere; the same evidence gives the same text."""
     details = mapping(tidy(evidence), "details")
     return page("monitor.html.j2", **sections(details, title))
 
@@ -49,36 +41,21 @@ def render(evidence: Mapping[str, Any], *, title: str) -> str:
 def sections(details: Mapping[str, Any], title: str) -> Section:
     """Return the content of the template."""
     signals = mapping(details, "signals")
-    of_type = {
-        kind: {name: s for name, s in signals.items() if s.get("type") == kind} for kind in SIGNALS
-    }
-    drift = [
-        _drift(name, signal, details)
-        for name, signal in of_type["data_drift"].items()
-        if signal["measures"]
-    ]
-    predictions = [
-        _drift(name, signal, details)
-        for name, signal in of_type["prediction_drift"].items()
-        if signal["measures"]
-    ]
+
+    def measured(kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+        return [(n, s) for n, s in signals.items() if s.get("type") == kind and s["measures"]]
+
+    drift = [_drift(*one, details) for one in measured("data_drift")]
+    predictions = [_drift(*one, details) for one in measured("prediction_drift")]
     found = {
         "verdict": _verdict(details, signals),
         "closest": _closest(signals),
         "signals": [_signal(name, signal) for name, signal in signals.items()],
         "drift": drift,
-        "quality": [_quality(n, s) for n, s in of_type["data_quality"].items() if s["measures"]],
+        "quality": [_quality(*one) for one in measured("data_quality")],
         "predictions": predictions,
-        "attribution": [
-            _attribution(n, s)
-            for n, s in of_type["feature_attribution_drift"].items()
-            if s["measures"]
-        ],
-        "performance": [
-            _performance(n, s, details)
-            for n, s in of_type["model_performance"].items()
-            if s["measures"]
-        ],
+        "attribution": [_attribution(*one) for one in measured("feature_attribution_drift")],
+        "performance": [_performance(*one, details) for one in measured("model_performance")],
         "notes": [text(note, 300) for note in listed(details.get("notes"))],
     }
     used = {m["metric"] for s in signals.values() for m in s["measures"]}

@@ -30,9 +30,8 @@ from modelyard.monitoring.drift import (
 # Of unchanged rows at most this share of the windows exceeds the noise of any metric of a signal.
 FALSE_ALARMS = 0.01
 DRAWS, FEWEST_DRAWS = 1_000, 20
-MOST_CELLS = (
-    100_000  # draws x categories; with many categories their sum varies little between draws
-)
+# Draws x categories; with many categories their sum varies little between draws.
+MOST_CELLS = 100_000
 RATE_DRAWS = 20_000
 # A gamma distribution of a smaller shape is nearly always 0, as the distances are where all that can
 # differ is a category of a few rows; the draws themselves say how far the exceptions go.

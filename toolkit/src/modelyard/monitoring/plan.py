@@ -104,9 +104,7 @@ def make_plan(sources: Sources) -> Plan:
             signals[name] = planned
     # A column of collected data that is called like the group is another one.
     own = {*output_names(contract), ID, COLLECTED_AT, OWN_ID, KNOWN_AT}
-    group = {
-        n: contract.columns[n].type for n in (contract.group,) if n is not None and n not in own
-    }
+    group = {n: contract.columns[n].type for n in (contract.group,) if n and n not in own}
     read = [name for name in (*contract.features, *group) if contract.columns[name].is_special]
     return Plan(types, signals, skipped, {name: contract.columns[name] for name in read}, group)
 

@@ -38,10 +38,6 @@ def azure_python(root: Path) -> Path:
 def ask_azure_sdk(root: Path, files: Mapping[Path, str]) -> list[Problem]:
     """Load files with azure-ai-ml, without Azure; returns what it refuses, with lines.
 
-    Args:
-        root: of the project.
-        files: kind of each file.
-
     Raises:
         UsageError: there is no environment with azure-ai-ml.
         ModelyardError: azure-ai-ml does not start there.

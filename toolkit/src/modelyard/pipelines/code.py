@@ -58,11 +58,7 @@ def preload(codes: Sequence[StepCode], store: str, *, record: bool) -> list[str]
 
 
 def recorder_imports(store: str) -> tuple[str, ...]:
-    """Libraries with which a run is logged to MLflow.
-
-    Args:
-        store: its address.
-    """
+    """Libraries with which a run is logged to MLflow."""
     return ("mlflow", *(EMBEDDED_STORE if store.startswith("sqlite:") else ()))
 
 

@@ -220,14 +220,7 @@ def read_distribution(content: LocatedMapping, file: Path, problems: Problems) -
 def read_ports(
     content: LocatedMapping, kind: str, file: Path, problems: Problems
 ) -> dict[str, Port]:
-    """Read the inputs or outputs that a component declares, with their limits and defaults.
-
-    Args:
-        content: the component.
-        kind: `input` or `output`.
-        file: it is part of.
-        problems: takes everything that is wrong.
-    """
+    """Read the inputs or outputs that a component declares, with their limits and defaults."""
     types = DATA_TYPES | LITERAL_TYPES.keys()
     result = {}
     section = problems.section(content, f"{kind}s", file)

@@ -14,15 +14,12 @@ from modelyard.pipelines.references import module_of, references, shell_line, wo
 from modelyard.pipelines.warm import Job
 
 CODE = ".code"  # in an attempt: the copy of the code that the step started in
-INSTALLED = (
-    ".installed"  # in an attempt: the environment of its command, with what that has installed
-)
+# In an attempt: the environment of its command, with what that has installed.
+INSTALLED = ".installed"
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 TRACKED = "mlruns"  # in an attempt: what it logs with an MLflow that is not this one
-ARTIFACTS = (
-    "outputs",
-    "logs",
-)  # a job of Azure ML finds these folders, and what it leaves there is kept
+# A job of Azure ML finds these folders, and what it leaves there is kept.
+ARTIFACTS = ("outputs", "logs")
 
 
 def component_job(

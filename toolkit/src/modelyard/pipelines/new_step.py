@@ -151,7 +151,11 @@ def step_files(root: Path, name: str) -> dict[Path, bytes]:
     pipeline = root / PIPELINE
     before = pipeline.read_bytes().decode()
     after = _with_node(root, before, name)
-    taken = [path for path, text in files.items() if path.exists() and not _holds(path, text)]
+    taken = [
+        path
+        for path, text in files.items()
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text
+    ]
     if taken:
         where = ", ".join(path.relative_to(root).as_posix() for path in taken)
         raise UsageError(f"`{name}` exists: {where}; choose another name")
@@ -167,10 +171,6 @@ def _check_name(name: str) -> None:
         )
     if name in KINDS:
         raise UsageError(f"`{name}` is evidence of another step; choose another name")
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.read_text(encoding="utf-8", errors="replace") == text
 
 
 def _with_node(root: Path, text: str, name: str) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 GAVE_UP = "mlflow-failed.txt"
 _BATCH = 1000  # metrics in one call
 _PAUSE = 0.1
+_PATIENCE = 60.0  # seconds, for the recorder to begin
 
 
 @dataclass
@@ -104,10 +105,6 @@ def close_abandoned(client: MlflowClient, runs: Path) -> list[str]:
 
     A run that is resumed later gets the status of a running one again.
 
-    Args:
-        client: of the tracking server.
-        runs: the folder `.runs`.
-
     Returns:
         Ids of the runs that were marked.
     """
@@ -164,13 +161,13 @@ def _close(client: MlflowClient, run: RunFolder) -> bool:
         run.release()
 
 
-def parent_run_id(folder: Path, patience: float = 60.0) -> str | None:
+def parent_run_id(folder: Path) -> str | None:
     """Wait for the MLflow run of a run folder; None if the recorder does not create it in time.
 
     Raises:
         UsageError: the tracking server has failed; the reason.
     """
-    until = time.monotonic() + patience
+    until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         if has_file(folder / "mlflow.json"):
             return str(read_json(folder / "mlflow.json")["parent"])

@@ -240,7 +240,9 @@ class _Execution:
         waiting = {step.name: step for step in self.pipeline.steps}
         while waiting or self.active:
             changed = self._collect()
-            if not self.pipeline.continue_on_step_failure and self._has_failed():
+            steps = self.run_folder.state.steps.values()
+            has_failed = any(step.status == "failed" for step in steps)
+            if has_failed and not self.pipeline.continue_on_step_failure:
                 self._stop()
                 for name in waiting:
                     self._state(name).status = "skipped"
@@ -259,9 +261,6 @@ class _Execution:
             self.progress(self.run_folder)
             if not changed:
                 time.sleep(_POLL)
-
-    def _has_failed(self) -> bool:
-        return any(step.status == "failed" for step in self.run_folder.state.steps.values())
 
     def _stop(self) -> None:
         """End the steps that run, because another one has failed."""

@@ -98,7 +98,7 @@ def check_task(content: LocatedMapping, kind: str, file: Path, problems: Problem
         problems.add(file, content.line_of("entry"), message)
     elif folder.is_dir() and not (folder / entry_file(folder, name)).is_file():
         near = did_you_mean(name, [p.name for p in folder.glob("*.py")])
-        message = f"{name} does not exist in {relative_code(folder, file)}{near}"
+        message = f"{name} does not exist in {os.path.relpath(folder, file.parent)}{near}"
         problems.add(file, section.line_of(script), message)
     if kind == "spark":
         _note_executors(content, file, problems)
@@ -146,19 +146,8 @@ def batches_mismatch(content: LocatedMapping, name: str) -> tuple[str, str] | No
     return None
 
 
-def relative_code(folder: Path, file: Path) -> str:
-    """A code folder as the file names it."""
-    return os.path.relpath(folder, file.parent)
-
-
 def as_command(content: LocatedMapping, kind: str, inputs: LocatedMapping) -> LocatedMapping:
-    """The command component that does what a checked parallel or Spark component does.
-
-    Args:
-        content: the component.
-        kind: `parallel` or `spark`.
-        inputs: those of the step.
-    """
+    """The command component that does what a checked parallel or Spark component does."""
     fields = {key: content[key] for key in content if key in _KEPT or key in WITHOUT_EFFECT}
     result = located_like({"type": "command"} | fields, content)
     if kind == "parallel":

@@ -89,11 +89,6 @@ def readiness(root: Path, today: date | None = None) -> Readiness:
 def level_of(root: Path, uri: str, today: date) -> tuple[int, list[Line]]:
     """Return the level of a project, and what it lacks of the next one; nothing beyond that is read.
 
-    Args:
-        root: of the project.
-        uri: of its embedded store.
-        today: answers are compared with it.
-
     Raises:
         UsageError: a file is broken.
         sqlite3.Error: the store has other tables.

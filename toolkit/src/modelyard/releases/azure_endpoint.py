@@ -45,7 +45,7 @@ from modelyard.releases.endpoint import (
     Metrics,
     View,
 )
-from modelyard.releases.release_record import BlobRecord, Record
+from modelyard.releases.release_record import BlobRecord
 from modelyard.yaml_files import read_mapping
 
 FOLDER = Path("azureml") / "endpoints"
@@ -98,7 +98,7 @@ class AzureEndpoint:
         return cls(root, workspace)
 
     @functools.cached_property
-    def record(self) -> Record | None:
+    def record(self) -> BlobRecord:
         """The record of releases, in the storage of the workspace."""
         store = BlobStore(storage_container(self.workspace), self.workspace.credential)
         return BlobRecord(store, self.name)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.models.registry import Registry
+from modelyard.models.registry import registry_of
 from modelyard.project import load_project
 from modelyard.releases.endpoint import Endpoint
-from modelyard.tracking import tracking_uri
 
 if TYPE_CHECKING:
     from modelyard.releases.local_endpoint import LocalEndpoint
@@ -30,10 +29,10 @@ def open_local(root: Path, name: str = LOCAL) -> LocalEndpoint:
     from modelyard.releases.local_endpoint import LocalEndpoint
     from modelyard.serving.server import start_server
 
-    project = load_project(root)
-
     def download(version: str, target: Path) -> Path:
-        registry = Registry(project.model, tracking_uri(root))
+        registry = registry_of(root)
         return registry.download(registry.version(version), "model", target)
 
-    return LocalEndpoint(root, name, model=project.model, start=start_server, download=download)
+    return LocalEndpoint(
+        root, name, model=load_project(root).model, start=start_server, download=download
+    )

@@ -17,11 +17,10 @@ from modelyard.azure import MANAGEMENT
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra.costs import INSTANCES
 from modelyard.models.adoption import DIGEST
-from modelyard.models.registry import Registry
-from modelyard.project import author, load_project, origin
+from modelyard.models.registry import Registry, registry_of
+from modelyard.project import author, origin
 from modelyard.releases.azure_endpoint import VERSION_TAG, AzureEndpoint
-from modelyard.releases.release_record import BlobRecord, Parked
-from modelyard.tracking import tracking_uri
+from modelyard.releases.release_record import Parked
 
 API = "2025-06-01"
 _READ_ONLY = {"id", "name", "type", "systemData"}
@@ -76,7 +75,7 @@ def park(
     Raises:
         UsageError: a release runs, or has not ended; a deployment is there that was not when the endpoint was parked.
     """
-    record = _record(endpoint)
+    record = endpoint.record
     if not apply:
         known = record.parked() or _found(root, endpoint)
         return _plan(known, done=not _there(endpoint)) if known.deployments else None
@@ -122,7 +121,7 @@ def unpark(
         UsageError: a version is not in the registry any more; a release runs.
         CheckFailed: a version has another digest than when it was parked; a deployment does not start.
     """
-    record = _record(endpoint)
+    record = endpoint.record
     if not apply:
         known = record.parked()
         if known is not None:
@@ -157,12 +156,6 @@ def unpark(
     return _plan(known, done=True)
 
 
-def _record(endpoint: AzureEndpoint) -> BlobRecord:
-    record = endpoint.record
-    assert isinstance(record, BlobRecord)  # noqa: S101 (that of an endpoint on Azure)
-    return record
-
-
 def _holder(root: Path) -> str:
     return f"{author(root)} at {origin()}"
 
@@ -170,7 +163,7 @@ def _holder(root: Path) -> str:
 def _found(root: Path, endpoint: AzureEndpoint) -> Parked:
     """Read what an endpoint has."""
     bodies, view = _there(endpoint), endpoint.view()
-    registry = _registry(root)
+    registry = registry_of(root)
     return Parked(
         datetime.now(UTC).isoformat(timespec="seconds"),
         author(root),
@@ -218,7 +211,7 @@ def _serves(endpoint: AzureEndpoint, name: str, body: Mapping[str, Any]) -> bool
 
 
 def _check_digests(root: Path, parked: Parked) -> None:
-    registry = _registry(root)
+    registry = registry_of(root)
     for name, body in parked.deployments.items():
         now, before = _digest(registry, _version(body)), parked.digests[name]
         if now != before:
@@ -227,10 +220,6 @@ def _check_digests(root: Path, parked: Parked) -> None:
                 "parked: another model under the same number. Release a version instead (`mlops release`), "
                 "after deleting what is written down"
             )
-
-
-def _registry(root: Path) -> Registry:
-    return Registry(load_project(root).model, tracking_uri(root))
 
 
 def _digest(registry: Registry, version: str) -> str:

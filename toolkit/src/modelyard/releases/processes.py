@@ -21,9 +21,8 @@ from modelyard.files import tail
 from modelyard.releases.endpoint import EndpointError
 
 MARK = "MLOPS_ENDPOINT_PROCESS"
-START_SECONDS = (
-    300.0  # for imports and a port on a heavily loaded machine; a process that ends is seen at once
-)
+# For imports and a port on a heavily loaded machine; a process that ends is seen at once.
+START_SECONDS = 300.0
 STOP_SECONDS = 30.0  # to answer requests in flight and to write collected rows
 _POLL = 0.05
 

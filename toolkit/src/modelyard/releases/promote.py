@@ -16,7 +16,7 @@ from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import new_id, read_json, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
-from modelyard.models.registry import Registry, RegistryError, promotion_lock
+from modelyard.models.registry import Registry, RegistryError, promotion_lock, registry_of
 from modelyard.models.version import CHALLENGER, CHAMPION, Version
 from modelyard.own_code import own_module
 from modelyard.principles import Principles, load_principles
@@ -68,7 +68,7 @@ def promote(
     gates = load_gates(root / "conf" / "gates.yml")
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(root)
     with promotion_lock(root):
-        registry = Registry(project.model, tracking_uri(root))
+        registry = registry_of(root)
         registry.reconcile()
         challenger = registry.version(number) if number else registry.holder(CHALLENGER)
         if challenger is None:
@@ -192,13 +192,12 @@ def _champion_held(root: Path, nothing: str) -> Iterator[tuple[Registry, Version
 
     `nothing` ends the message where there is no champion.
     """
-    project = load_project(root)
     with promotion_lock(root):
-        registry = Registry(project.model, tracking_uri(root))
+        registry = registry_of(root)
         retired = registry.reconcile()
         champion = registry.holder(CHAMPION)
         if champion is None:
-            raise UsageError(f"model `{project.model}` has no champion; nothing to {nothing}")
+            raise UsageError(f"model `{registry.model}` has no champion; nothing to {nothing}")
         yield registry, champion, retired
 
 

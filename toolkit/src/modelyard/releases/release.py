@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import new_id, write_json
-from modelyard.gates import Gates, Release, load_gates
+from modelyard.gates import Release, load_gates
 from modelyard.models.adoption import adopt
 from modelyard.models.reasons import Reason
-from modelyard.models.registry import Registry, promotion_lock
+from modelyard.models.registry import Registry, promotion_lock, registry_of
 from modelyard.models.version import CHAMPION
 from modelyard.project import author, endpoint_folder, load_project, origin
 from modelyard.releases import release_checks, rollout
@@ -29,7 +29,6 @@ from modelyard.releases.endpoint import Answer, Endpoint, EndpointError, Metrics
 from modelyard.releases.endpoints import LOCAL, open_endpoint
 from modelyard.releases.release_record import FileRecord, LockLost, evidence
 from modelyard.releases.rollout import Action, Limits, Observation, State
-from modelyard.tracking import tracking_uri
 
 if TYPE_CHECKING:
     from modelyard.serving.sample_rows import Rows
@@ -324,10 +323,11 @@ class _ReleaseContext:
         say: Callable[[str], None],
     ) -> None:
         gates = load_gates(root / "conf" / "gates.yml")
+        serving = gates.serving
         self.root, self.say = root, say
         self.project = load_project(root)
         self.settings = settings or gates.release
-        self.limits = limits or serving_limits(gates)
+        self.limits = limits or Limits(serving.error_share, serving.p95_milliseconds)
         self.endpoint = open_endpoint(root, endpoint) if isinstance(endpoint, str) else endpoint
         self.folder = endpoint_folder(root, self.endpoint.name)
         self.record = self.endpoint.record or FileRecord(self.folder)
@@ -338,7 +338,7 @@ class _ReleaseContext:
     @cached_property
     def registry(self) -> Registry:
         """Registry of the project's model."""
-        return Registry(self.project.model, tracking_uri(self.root))
+        return registry_of(self.root)
 
     def last(self) -> State | None:
         """Read the present or last release; write its evidence if a kill has prevented that."""
@@ -458,8 +458,3 @@ class _ReleaseContext:
         self.registry.keep(version.run_id, file, f"release/{state.id}/{secrets.token_hex(2)}")
         self.record.save(replace(state, recorded=True))
         return file.parent
-
-
-def serving_limits(gates: Gates) -> Limits:
-    """Return the limits of section `serving` of conf/gates.yml."""
-    return Limits(gates.serving.error_share, gates.serving.p95_milliseconds)

@@ -44,17 +44,17 @@ class ReleaseProgress:
         for visit in state.history[self._known :]:
             seconds = visit.left - visit.entered
             measured = f"; {_measured(visit.new)}" if visit.new else ""
-            self.say(f"{_stage(visit, state)}: {seconds:.1f} s{measured}")
+            mark = "✗" if _failed(visit, state) else "✓"
+            self.say(f"{mark} {visit.stage}: {seconds:.1f} s{measured}")
         self._known = len(state.history)
         if state.ended:
             self.say(state.stage)
 
 
-def stage_table(state: State, seen: Observation | None = None) -> Table:
+def stage_table(state: State, seen: Observation) -> Table:
     """Make a table of the completed stages, the present one, and those to come."""
-    table = Table(
-        "", "stage", "time", f"new v{state.version}", _old(state), box=None, pad_edge=False
-    )
+    before = f"old v{state.old_version}" if state.old_version else "no version before"
+    table = Table("", "stage", "time", f"new v{state.version}", before, box=None, pad_edge=False)
     for visit in state.history:
         failed = _failed(visit, state)
         table.add_row(
@@ -68,26 +68,17 @@ def stage_table(state: State, seen: Observation | None = None) -> Table:
         style = "bold green" if state.stage == rollout.RELEASED else "bold red"
         table.add_row("", Text(state.stage, style))
         return table
-    new, old = (seen.new, seen.old) if seen else (None, None)
     table.add_row(
         Text("▶", "cyan"),
         Text(state.stage, "cyan"),
         f"{max(0.0, time.time() - state.entered):.0f} s",
-        _measured(new),
-        _measured(old),
+        _measured(seen.new),
+        _measured(seen.old),
     )
     if state.stage in state.plan:
         for stage in state.plan[state.plan.index(state.stage) + 1 : -1]:
             table.add_row(Text("·", "dim"), Text(stage, "dim"))
     return table
-
-
-def _old(state: State) -> str:
-    return f"old v{state.old_version}" if state.old_version else "no version before"
-
-
-def _stage(visit: Visit, state: State) -> str:
-    return f"{'✗' if _failed(visit, state) else '✓'} {visit.stage}"
 
 
 def _failed(visit: Visit, state: State) -> bool:

@@ -214,12 +214,14 @@ def step(
     if seen.error is not None:
         state = replace(state, failures=state.failures + 1)
         if state.stage not in (ROLLING_BACK, RETIRE) and _is_final(state, seen):
-            return _fail(state, seen, _failed_action(state, seen)), ()
+            reason = _reason(state, "the endpoint can be changed", "done", seen.error, False)
+            return _fail(state, seen, reason), ()
     elif state.failures:
         state = replace(state, failures=0)
     if state.stage == REGISTER or (state.stage in _CHECKED and seen.checks is not None):
         return _checked(state, seen)
-    if _is_deployed(state) and not _answers(seen.view, state.new):
+    is_deployed = state.stage in (SMOKE, INTEGRATION) or has_live_requests(state)
+    if is_deployed and not _answers(seen.view, state.new):
         return _fail(state, seen, _down(state)), ()
     action = next_action(state, seen.view, settings)
     if action is not None:
@@ -395,10 +397,6 @@ def judge(
     return (*reasons, *slow)
 
 
-def _is_deployed(state: State) -> bool:
-    return state.stage in (SMOKE, INTEGRATION) or has_live_requests(state)
-
-
 def _answers(view: View, name: str) -> bool:
     return name in view.deployments and view.deployments[name].healthy
 
@@ -463,7 +461,3 @@ def _down(state: State) -> Reason:
         False,
         f"read the log of deployment {state.new}",
     )
-
-
-def _failed_action(state: State, seen: Observation) -> Reason:
-    return _reason(state, "the endpoint can be changed", "done", seen.error or "", False)

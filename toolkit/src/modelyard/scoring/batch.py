@@ -8,7 +8,6 @@ only a few chunks are in memory.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -27,7 +26,7 @@ import pyarrow as pa
 
 from modelyard.data.stream import Chunk, Stream, open_stream
 from modelyard.errors import CheckFailed, UsageError, guarded, readable
-from modelyard.files import write_text
+from modelyard.files import digest, write_text
 from modelyard.modelling.predicting import threads_for
 from modelyard.scoring.parts import (
     REJECTED,
@@ -243,7 +242,7 @@ def _unreadable(error: OSError) -> None:
     raise UsageError(f"{readable(error)}: its tables would be missing")
 
 
-def open_source(path: Path, name: str, part_rows: int = PART_ROWS) -> tuple[Source, Stream]:
+def open_source(path: Path, name: str, part_rows: int) -> tuple[Source, Stream]:
     """Open a file, check its columns, and identify its parts.
 
     Raises:
@@ -252,22 +251,14 @@ def open_source(path: Path, name: str, part_rows: int = PART_ROWS) -> tuple[Sour
     deployed = _loaded()
     stream = open_stream(path, needed_columns(deployed.contract))
     check_types(stream, deployed.contract)
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    source = Source(name, content, deployed.name, deployed.version, deployed.digest, part_rows)
-    return source, stream
+    model = deployed.name, deployed.version, deployed.digest
+    return Source(name, digest(path), *model, part_rows), stream
 
 
 def score_file(
     source: Source, stream: Stream, output: Path, progress: Callable[[int], None] | None = None
 ) -> Outcome:
-    """Score the rows of a file that have no finished part yet.
-
-    Args:
-        source: see `open_source`.
-        stream: see `open_source`.
-        output: folder for the parts.
-        progress: gets the number of rows of each chunk that was written.
+    """Score the rows of a file that have no finished part yet; `progress` gets the number of rows of each chunk.
 
     Raises:
         UsageError: a later part of the file is damaged, or the model cannot score it.

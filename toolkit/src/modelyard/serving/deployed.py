@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 
 from modelyard.contract.model import Contract, load_contract
 from modelyard.errors import UsageError
+from modelyard.files import digest
 from modelyard.modelling.saving import CONTRACT_FILE, load_model
 
 DESCRIPTION = "MLmodel"
@@ -58,13 +58,8 @@ class Deployed:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the names and contents of the model's files."""
-        total = hashlib.sha256()
-        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
-            with path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            total.update(f"{path.relative_to(self.folder).as_posix()}\0{content}\0".encode())
-        return total.hexdigest()
+        """SHA-256 of the names and contents of the model's files, as the registry has it."""
+        return digest(self.folder)
 
 
 def load_deployed() -> Deployed:

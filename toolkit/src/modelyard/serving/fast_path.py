@@ -89,12 +89,7 @@ class FastPath:
 
 
 def build_fast_path(model: Any, contract: Contract) -> FastPath | None:
-    """Build the fast path of a fitted model; None for a model of another kind.
-
-    Args:
-        model: fitted; see `assemble`.
-        contract: whose features rows have, in its order.
-    """
+    """Build the fast path of a fitted model; None for a model of another kind."""
     parts = parts_of(model)
     if parts is None:
         return None

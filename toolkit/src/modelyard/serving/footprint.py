@@ -96,11 +96,6 @@ def loading(held: HeldOut, model: Path, champion: Path) -> Iterator[dict[str, Pr
 
     Each imports its packages, which takes longer than all that is measured, loads its model and answers a few
     requests; this process can do other work meanwhile.
-
-    Args:
-        held: rows to ask about.
-        model: folder of the challenger.
-        champion: folder with champion.json and, where there is a champion, model/.
     """
     rows = held.rows[held.contract.features]
     picked = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)
@@ -116,12 +111,7 @@ def loading(held: HeldOut, model: Path, champion: Path) -> Iterator[dict[str, Pr
 
 @contextmanager
 def started(folders: Mapping[str, Path], rows: Path) -> Iterator[dict[str, Probe]]:
-    """Start a process for each model; see `loading`.
-
-    Args:
-        folders: of the challenger and, where there is one, the champion.
-        rows: Parquet file of features to ask about.
-    """
+    """Start a process for each model; see `loading`."""
     probes = {name: Probe(folder, rows) for name, folder in folders.items()}
     try:
         for one in probes.values():
@@ -135,11 +125,6 @@ def started(folders: Mapping[str, Path], rows: Path) -> Iterator[dict[str, Probe
 
 def footprint(held: HeldOut, probes: Mapping[str, Probe], evidence: Path) -> None:
     """Measure challenger and champion in turns, and write footprint.json.
-
-    Args:
-        held: names the champion.
-        probes: of `loading`.
-        evidence: the folder to write to.
 
     Raises:
         UsageError: the challenger cannot be measured. A champion that cannot be measured is no error:
@@ -188,9 +173,6 @@ class Measured:
 
 def measure(probes: Mapping[str, Probe]) -> tuple[dict[str, Measured], str | None]:
     """Measure models in turns.
-
-    Args:
-        probes: of `started`.
 
     Returns:
         The measurements, and the reason why the champion has none, if it has none.

@@ -221,12 +221,7 @@ class Reader:
 
 
 def frame(rows: Sequence[Sequence[Any]], contract: Contract) -> pd.DataFrame:
-    """Make a data frame of rows, with the dtypes of `contract.read_table`.
-
-    Args:
-        rows: values in the order of the contract's features.
-        contract: names the features and their types.
-    """
+    """Make a data frame of rows, their values in the contract's order, with the dtypes of `contract.read_table`."""
     columns = {}
     for name, values in zip(contract.features, zip(*rows, strict=True), strict=True):
         kind = contract.columns[name].type

@@ -56,7 +56,6 @@ class Receiver:
         contract: Path,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        port: int = 0,
     ) -> None:
         """Start to listen.
 
@@ -64,7 +63,6 @@ class Receiver:
             folder: `.collected` of the project.
             contract: file with the contract of the model that is served, which has the types of rows.
             clock: gives the time of collection, with a zone; a replay passes its own.
-            port: 0 for any free port.
 
         Raises:
             UsageError: the contract cannot be read.
@@ -77,7 +75,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._waiting: dict[Place, list[dict[str, Any]]] = {}
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.receiver = self
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         self._threads = [

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.environments import environment_python
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.files import link_tree
+from modelyard.files import link_tree, tail
 from modelyard.project import load_project
 from modelyard.tracking import tracking_uri
 from modelyard.yaml_files import read_model
@@ -89,9 +89,9 @@ class Server:
         """Whether its process runs."""
         return self.process.poll() is None
 
-    def is_ready(self, timeout: float = 1.0) -> bool:
-        """Whether it answers within so many seconds."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=timeout)
+    def is_ready(self) -> bool:
+        """Whether it answers; a loaded one takes seconds, one that has ended resets the connection."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == 200
@@ -107,7 +107,7 @@ class Server:
             ModelyardError: its process has ended, or it does not answer in time; with the end of its log.
         """
         until = time.monotonic() + timeout
-        while not self.is_ready(timeout=10):  # a loaded server takes long; one that ended resets
+        while not self.is_ready():
             code = self.process.poll()
             if code is not None:
                 raise ModelyardError(
@@ -137,10 +137,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _log_tail(self) -> str:
-        if self.log is None or not self.log.is_file():
-            return ""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return ":\n" + "\n".join(lines[-25:]) + f"\nthe whole log: {self.log}"
+        return f":\n{tail(self.log)}\nthe whole log: {self.log}" if self.log else ""
 
 
 def start_server(
@@ -181,7 +178,7 @@ def start_server(
     Raises:
         UsageError: the deployment file is broken, the port is taken, or no environment can be made.
     """
-    settings = load_deployment(root)
+    settings = read_model(root / DEPLOYMENT, Deployment)
     python = environment_python(root, "serve")
     script = (root / DEPLOYMENT).parent / settings.code_configuration.code
     script = script.resolve() / settings.code_configuration.scoring_script
@@ -320,14 +317,14 @@ def answer_example(server: Server, folder: Path) -> str:
     return f"asked     {body}\nanswered  {text}"
 
 
-def example_records(folder: Path, rows: int = 1) -> list[dict[str, Any]]:
-    """Read the first rows of the example that a model was saved with, as records."""
+def example_records(folder: Path) -> list[dict[str, Any]]:
+    """Read the first row of the example that a model was saved with, as a list of records."""
     try:
         found = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
         names, values = found["columns"], found["data"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [dict(zip(names, row, strict=True)) for row in values[:rows]]
+    return [dict(zip(names, row, strict=True)) for row in values[:1]]
 
 
 def model_to_serve(root: Path, version: str | None = None) -> tuple[str, Path]:
@@ -347,15 +344,6 @@ def model_to_serve(root: Path, version: str | None = None) -> tuple[str, Path]:
             "`mlops promote` makes it the champion"
         )
     return found.number, found.paths["model"]
-
-
-def load_deployment(root: Path) -> Deployment:
-    """Read the deployment file.
-
-    Raises:
-        UsageError: it is missing, or wrong.
-    """
-    return read_model(root / DEPLOYMENT, Deployment)
 
 
 def _collecting(receiver: str, settings: Deployment) -> dict[str, str]:

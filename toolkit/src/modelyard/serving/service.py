@@ -58,15 +58,7 @@ class Service:
         example: rows that the model was saved with.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        name: str,
-        version: str,
-        limits: Limits,
-        collect: Collects | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, *, name: str, version: str, limits: Limits) -> None:
         """Load the model, compare its fast path with it, and answer once as a warm-up.
 
         Raises:
@@ -80,7 +72,7 @@ class Service:
         self.example = read_example(folder, self.reader)
         self.fast = self._proven(build_fast_path(self.model, self.contract))
         self.path = FAST_PATH if self.fast else OWN_PREDICTION
-        self.collect = collect
+        self.collect: Collects | None = None
         self._label = _labels(self.model, self.contract)
         self._warm_up()
 

@@ -54,12 +54,6 @@ def _assess_against_champion(model_name: str, model: Path, evidence: Path, **inp
 def assess(held: HeldOut, model: Path, champion: Path, evidence: Path) -> None:
     """Write the four files of evidence.
 
-    Args:
-        held: the test rows, and what the models predict for them.
-        model: folder of the challenger.
-        champion: folder with champion.json and, where there is a champion, model/.
-        evidence: folder to write to.
-
     Raises:
         ModelyardError: naming the part that failed, and why.
     """

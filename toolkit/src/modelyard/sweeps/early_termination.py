@@ -29,10 +29,6 @@ class _Policy(BaseModel):
     evaluation_interval: Annotated[int, Field(strict=True, ge=1)] = 1
     delay_evaluation: Annotated[int, Field(strict=True, ge=0)] = 0
 
-    def applies_at(self, interval: int) -> bool:
-        """Whether the policy is applied at the `interval`-th report of a trial."""
-        return interval % self.evaluation_interval == 0 and interval >= self.delay_evaluation
-
     def stops(
         self,
         losses: Losses,
@@ -48,7 +44,7 @@ class _Policy(BaseModel):
             interval: from 1.
             finished: trials that have completed; they are compared however few reports they have.
         """
-        if not self.applies_at(interval):
+        if interval % self.evaluation_interval or interval < self.delay_evaluation:
             return False
         reached = {
             number: seen[:interval]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.files import read_json, write_json
+from modelyard.files import write_json
 
 EVIDENCE = "sweep"  # folder and name of the evidence, beside the step's outputs
 
@@ -54,8 +54,3 @@ def write_plan(plan: Plan) -> Path:
     path = Path(plan.attempt) / "plan.json"
     write_json(path, asdict(plan))
     return path
-
-
-def read_plan(path: Path) -> Plan:
-    """Read a plan that `write_plan` wrote."""
-    return Plan(**read_json(path))

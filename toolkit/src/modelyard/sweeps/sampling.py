@@ -97,13 +97,7 @@ class _Bayesian(Draws):
 
 
 def draws(sweep: Sweep, whole: set[str], at_once: int) -> Draws:
-    """Make the sampler of a sweep.
-
-    Args:
-        sweep: the node's fields.
-        whole: the hyperparameters that are integers.
-        at_once: number of trials side by side.
-    """
+    """Make the sampler of a sweep; the hyperparameters in `whole` are integers."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, ModelyardError, guarded
-from modelyard.files import digest, link_tree, tail, write_json
+from modelyard.files import digest, link_tree, read_json, tail, write_json
 from modelyard.pipelines.jobs import (
     CODE,
     component_job,
@@ -38,7 +38,7 @@ from modelyard.pipelines.store import (
 from modelyard.pipelines.warm import Launcher, Running, environment
 from modelyard.sweeps.evidence import sweep_evidence
 from modelyard.sweeps.model import Sweep
-from modelyard.sweeps.plan import EVIDENCE, Plan, read_plan
+from modelyard.sweeps.plan import EVIDENCE, Plan
 from modelyard.sweeps.sampling import draws
 from modelyard.sweeps.search_space import Value
 from modelyard.sweeps.trial import METRICS_FILE, Trial
@@ -64,7 +64,7 @@ class SweepFailed(ModelyardError):
 def main(argv: list[str] | None = None) -> int:
     """Run the sweep of the plan file that is the one argument."""
     (path,) = argv if argv is not None else sys.argv[1:]
-    return guarded(lambda: run_sweep(read_plan(Path(path))))
+    return guarded(lambda: run_sweep(Plan(**read_json(Path(path)))))
 
 
 def run_sweep(plan: Plan) -> None:

@@ -58,12 +58,7 @@ class Trial:
             del self.losses[self.stopped_at :], self.steps[self.stopped_at :]
 
     def read(self, sweep: Sweep, folder: Path, offset: int) -> int:
-        """Read the lines that were added to the trial's metrics.
-
-        Args:
-            sweep: names the primary metric.
-            folder: of the trial.
-            offset: in bytes, where to begin.
+        """Read the lines that were added to the trial's metrics after an offset in bytes.
 
         Returns:
             Where the last whole line ends.

@@ -43,9 +43,8 @@ LEFT = (
 )
 PLANTED = "review_grade"  # in the name of the planted column
 GRADES = 3  # of each class
-NOISE = (
-    0.02  # of the planted column, in its standard deviations: nearly the target, and no copy of it
-)
+# Of the planted column, in its standard deviations: nearly the target, and no copy of it.
+NOISE = 0.02
 
 
 @dataclass(frozen=True)

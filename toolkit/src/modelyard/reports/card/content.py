@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard import console
 from modelyard.principles import UNSAID, Principles, Shown, shown
 from modelyard.project import Project
 from modelyard.reports.card.limits import limits
@@ -471,8 +472,7 @@ def _target_summary(facts: Facts, part: Mapping[str, Any]) -> str:
     if facts.kind == "binary" and shares.get(facts.positive) is not None:
         return f"{facts.positive}: {percent(shares[facts.positive])}"
     known = sorted(shares.items(), key=lambda pair: (-(pair[1] or 0), pair[0]))
-    named = ", ".join(f"{label}: {percent(share)}" for label, share in known[:4])
-    return f"{named} and {len(known) - 4} more" if len(known) > 4 else named or MISSING
+    return console.listed((f"{label}: {percent(share)}" for label, share in known), 4) or MISSING
 
 
 def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:

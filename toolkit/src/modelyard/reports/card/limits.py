@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
+from modelyard import console
 from modelyard.reports.facts import Facts, as_estimate
 from modelyard.reports.labels import metric_label
 from modelyard.reports.reading import listed, mapping, records
@@ -44,7 +44,7 @@ def limits(facts: Facts) -> list[str]:
 def _open(facts: Facts) -> Iterator[str]:
     unjudged = [text(gate, 120) for gate in listed(facts.decision.get("open"))]
     if unjudged:
-        yield f"Not every gate could be judged: {_named(unjudged)}."
+        yield f"Not every gate could be judged: {console.listed(unjudged, MOST_NAMED)}."
 
 
 def _precision(facts: Facts) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _groups(facts: Facts) -> Iterator[str]:
         if few:
             yield (
                 f"Too few rows to judge some figures of {plural(len(few), 'group')} of {name}: "
-                f"{_named(few)}."
+                f"{console.listed(few, MOST_NAMED)}."
             )
         unjudged = [m for m, found in mapping(column, "disparities").items() if found is None]
         if unjudged:
@@ -154,7 +154,7 @@ def _segments(facts: Facts) -> Iterator[str]:
     if behind:
         yield (
             f"{metric_label(facts.primary)} is clearly worse than on all rows "
-            f"({estimate(*overall)[0]}) where {_named(behind)}."
+            f"({estimate(*overall)[0]}) where {console.listed(behind, MOST_NAMED)}."
         )
 
 
@@ -192,7 +192,7 @@ def _columns(facts: Facts) -> Iterator[str]:
         key=lambda pair: (-pair[0], pair[1]),
     )
     if gaps:
-        named = _named([f"{name} ({percent(nulls)})" for nulls, name in gaps])
+        named = console.listed([f"{name} ({percent(nulls)})" for nulls, name in gaps], MOST_NAMED)
         yield f"Values are missing often in {named}."
 
 
@@ -204,8 +204,3 @@ def _training(facts: Facts) -> Iterator[str]:
 def _machine(facts: Facts) -> Iterator[str]:
     if facts.footprint:
         yield "Memory and latency were measured where the pipeline ran, not on the endpoint."
-
-
-def _named(names: Sequence[Any]) -> str:
-    rest = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -73,15 +73,8 @@ def interval_rows(
 ) -> Markup:
     """Draw one line for each dot, its label to the left and its text to the right.
 
-    For many groups side by side; `dot_rows` has larger rows for a few models.
-
-    Args:
-        name: unique in the page.
-        title: of the chart.
-        description: the chart in words, for screen readers.
-        dots: from the top down.
-        reference: where to draw a dashed line, such as the value of all rows.
-        shares: writes the axis as percent.
+    For many groups side by side; `dot_rows` has larger rows for a few models. A dashed line is drawn at
+    `reference`, such as the value of all rows.
     """
     if not dots:
         return Markup("")
@@ -109,12 +102,9 @@ def interval_rows(
 def strip(
     dots: Sequence[Dot], domain: tuple[float, float], *, reference: float | None = None
 ) -> Markup:
-    """Draw dots with whiskers for a table cell, each on a line of its own.
+    """Draw dots with whiskers for a table cell, each on a line of its own, and a dashed line at `reference`.
 
-    Args:
-        dots: from the top down; one outside the domain becomes an arrow at its end.
-        domain: values at the left and the right end of the cell.
-        reference: where to draw a dashed line, such as zero.
+    One outside the domain, the values at the two ends of the cell, becomes an arrow at its end.
     """
     row = 13
     height = row * max(len(dots), 1) + 9

@@ -21,7 +21,10 @@ def figure(
     body: Iterable[Markup],
     width: float = WIDTH,
 ) -> Markup:
-    """Return a chart that scales with the page, with a title and description for screen readers."""
+    """Return a chart that scales with the page, with a title and description for screen readers.
+
+    Its name is unique in the page; ids are made of it.
+    """
     return Markup(
         '<svg class="figure" viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-t {2}-d">'
         '<title id="{2}-t">{3}</title><desc id="{2}-d">{4}</desc>{5}</svg>'

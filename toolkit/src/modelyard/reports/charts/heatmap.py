@@ -15,10 +15,7 @@ from modelyard.reports.charts.scales import coordinate
 def heatmap(description: str, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> Markup:
     """Draw a confusion matrix with too many classes for a table, each row shaded by its own shares.
 
-    Args:
-        description: the chart in words, for screen readers.
-        labels: of the rows and the columns.
-        matrix: counts; rows are the actual classes, columns the predicted ones.
+    Rows are the actual classes, columns the predicted ones.
     """
     size = len(labels)
     if not size or len(matrix) != size:

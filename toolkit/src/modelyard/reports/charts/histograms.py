@@ -46,20 +46,7 @@ def compared_histogram(
     *,
     x_label: str,
 ) -> Markup:
-    """Draw shares of bins now as columns, and those before as a stepped line over them.
-
-    Args:
-        name: unique in the page.
-        title: of the chart.
-        description: the chart in words, for screen readers.
-        edges: of the bins, one more than shares.
-        before: share of each bin, between 0 and 1.
-        now: likewise.
-        x_label: under the axis.
-
-    Returns:
-        The SVG; empty if the numbers do not fit together.
-    """
+    """Draw shares of bins now as columns, and those before as a stepped line over them; see `histogram`."""
     if not now or not len(edges) - 1 == len(now) == len(before) or edges[-1] <= edges[0]:
         return Markup("")
     highest = max(*now, *before) * 1.08

@@ -64,24 +64,10 @@ def plot(
     dots: bool = True,
     shares: bool = False,
 ) -> Markup:
-    """Draw series over two axes, joined by lines.
+    """Draw series over two axes, joined by lines, the last on top; empty without a point.
 
-    Args:
-        name: unique in the page; ids are made from it.
-        title: of the chart.
-        description: the chart in words, for screen readers.
-        series: drawn in order, the last on top.
-        x_label: under the axis.
-        y_label: above the axis.
-        x_range: ends of the axis; from the points if None.
-        y_range: as `x_range`; intervals count as points.
-        diagonal: draws the line where x equals y.
-        marks: vertical lines.
-        dots: draws a symbol at every point.
-        shares: writes both axes as percent.
-
-    Returns:
-        The SVG; empty if there is no point to draw.
+    The axes end where the points and their intervals do unless ranges are given. `diagonal` draws the line where
+    x equals y, `dots` a symbol at every point, `shares` writes both axes as percent.
     """
     points = [point for line in series for point in line.points]
     if not points:
@@ -132,13 +118,7 @@ def trend(
 ) -> Markup:
     """Draw a value over time with its limit as a dashed line; empty without points.
 
-    Args:
-        name: unique in the page.
-        title: of the chart.
-        description: the chart in words, for screen readers.
-        points: from the first to the last, x in any unit; as many of their labels are written as
-            fit, always the last one.
-        limit: where to draw the dashed line.
+    As many of the points' labels are written as fit, always the last one.
     """
     if not points:
         return Markup("")

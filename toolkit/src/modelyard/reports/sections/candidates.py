@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from modelyard.reports.facts import Facts, Section
 from modelyard.reports.reading import records
 from modelyard.reports.wording import MISSING, finite, number, percent, text
@@ -27,11 +25,11 @@ def candidates(facts: Facts) -> Section | None:
         {
             "name": text(one.get("name"), 80),
             "chosen": one.get("chosen") is True,
-            "loss": _number(one.get("loss")),
-            "above": f"{_number(one.get('above_lowest'), 2)} ± {_number(one.get('standard_error'), 2)}"
+            "loss": number(one.get("loss")),
+            "above": f"{number(one.get('above_lowest'), 2)} ± {number(one.get('standard_error'), 2)}"
             if finite(one.get("above_lowest"))
             else "lowest",
-            "learnt": _number(one.get("rows"), 0),
+            "learnt": number(one.get("rows")),
         }
         for one in given
     ]
@@ -43,19 +41,9 @@ def candidates(facts: Facts) -> Section | None:
         {
             "name": CORRECTIONS.get(str(one.get("method")), text(one.get("method"), 40)),
             "chosen": one.get("chosen") is True,
-            "loss": _number(one.get("log_loss")),
-            "error": _percent(one.get("calibration_error")),
+            "loss": number(one.get("log_loss")),
+            "error": percent(one.get("calibration_error")),
         }
         for one in records(facts.training.get("calibration"))
     ]
     return {"sentence": sentence, "rows": rows, "corrections": corrections}
-
-
-def _number(value: Any, digits: int = 3) -> str:
-    found = finite(value)
-    return MISSING if found is None else number(found, digits) if digits else f"{found:,.0f}"
-
-
-def _percent(value: Any) -> str:
-    found = finite(value)
-    return MISSING if found is None else percent(found)

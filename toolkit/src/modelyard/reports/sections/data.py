@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelyard import console
 from modelyard.reports import charts
 from modelyard.reports.facts import SPLITS, Facts, Section
 from modelyard.reports.reading import Rows, listed, mapping, records
@@ -170,6 +171,4 @@ def _target_summary(facts: Facts, part: Mapping[str, Any]) -> str:
         return facts.target_mean(mean) if facts.kind else number(mean)
     shares = [(text(k, 40), finite(v) or 0.0) for k, v in mapping(part, "class_shares").items()]
     shares.sort(key=lambda pair: (-pair[1], pair[0]))
-    named = ", ".join(f"{label} {percent(share)}" for label, share in shares[:4])
-    rest = f" and {len(shares) - 4} more" if len(shares) > 4 else ""
-    return named + rest if named else MISSING
+    return console.listed((f"{label} {percent(share)}" for label, share in shares), 4) or MISSING
