@@ -141,22 +141,21 @@ def submitted(
     there = workspace(
         jobs=found.operations, environments=environments.operations, data=data.operations
     )
-    options = {"inputs": {}, "name": "train-7", **options}
+    options = {"inputs": {}, "name": "train-7", "wait": True, **options}
     file = ROOT / "azureml" / "pipelines" / "train.yml"
-    ended = jobs.submit(ROOT, there, file, say=said.append, sleep=lambda seconds: None, **options)
-    return ended, said
+    with mock.patch("time.sleep"):
+        return jobs.submit(ROOT, there, file, say=said.append, **options), said
 
 
 def a_job_is_followed_until_it_has_really_ended() -> None:
     environments, data = Assets(operations.EnvironmentOperations), Assets(operations.DataOperations)
     data.held["training", "3"] = SimpleNamespace(version="3")
-    with mock.patch("time.sleep"):
-        for last, code in (("Completed", 0), ("Failed", 1), ("Canceled", 1), ("NotResponding", 1)):
-            found = Jobs("Queued", "Running", "CancelRequested", "Paused", last)
-            ended, said = submitted(found, environments, data)
-            assert (ended.status == jobs.COMPLETED) is (code == 0), ended
-            assert ended.steps == {"prepare": last}
-            assert said[-1] == f"job train-7: {last}, https://studio.example/run", said
+    for last, code in (("Completed", 0), ("Failed", 1), ("Canceled", 1), ("NotResponding", 1)):
+        found = Jobs("Queued", "Running", "CancelRequested", "Paused", last)
+        ended, said = submitted(found, environments, data)
+        assert (ended.status == jobs.COMPLETED) is (code == 0), ended
+        assert ended.steps == {"prepare": last}
+        assert said[-1] == f"job train-7: {last}, https://studio.example/run", said
     (train,) = environments.made
     job = found.submitted["train-7"]
     assert job.inputs["data"]._data.path.endswith("training:3")
@@ -167,9 +166,8 @@ def a_job_of_a_name_is_submitted_once() -> None:
     environments, data = Assets(operations.EnvironmentOperations), Assets(operations.DataOperations)
     data.held["training", "3"] = SimpleNamespace(version="3")
     found = Jobs("Completed")
-    with mock.patch("time.sleep"):
-        submitted(found, environments, data)
-        _, said = submitted(found, environments, data)
+    submitted(found, environments, data)
+    _, said = submitted(found, environments, data)
     assert said[0] == "job train-7 is there already: followed, not submitted again"
     assert len(found.submitted) == 1 and len(environments.made) == 1
 

@@ -200,7 +200,7 @@ def made(store: BlobStore) -> tuple[reactions.Services, Workspace]:
     )
     workspace = Workspace()
     jobs = AzureJobs(settings, Credential())
-    jobs._found = workspace
+    jobs.__dict__["_client"] = workspace
     now = datetime(2026, 11, 2, 3, 30, tzinfo=UTC)
     return reactions.Services(settings, store, jobs, print, lambda: now), workspace
 

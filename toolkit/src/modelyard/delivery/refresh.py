@@ -59,6 +59,7 @@ def refresh(
     data: Path | None,
     say: Callable[[str], None],
     collected: Workspace | None = None,
+    now: datetime | None = None,
 ) -> Refreshed:
     """Register a new version of the training data in a workspace.
 
@@ -68,13 +69,14 @@ def refresh(
         data: a newer table, as the team's own import has written it; default: the latest version.
         say: gets messages.
         collected: workspace whose endpoint collected the rows, with their ground truth; default: the same.
+        now: ground truth that becomes known later is left out.
 
     Raises:
         NothingNew: the table would be the same.
         UsageError: there is no table, or the new rows do not fit it.
     """
     contract = load_contract(root / "conf" / "contract.yml")
-    now, collected = datetime.now(UTC), collected or workspace
+    now, collected = now or datetime.now(UTC), collected or workspace
     latest = _latest(workspace)
     with tempfile.TemporaryDirectory(prefix="refresh-") as temporary:
         folder = Path(temporary)
