@@ -219,7 +219,8 @@ def test_every_row_that_is_answered_is_collected_with_its_answer(endpoint, train
     inputs = collected(endpoint.receiver, "model_inputs")
     outputs = collected(endpoint.receiver, "model_outputs")
     assert set(inputs.index) == set(outputs.index) >= {*asked, "mine 1", "mine 2"}
-    assert not inputs.index.duplicated().any() and not outputs.index.duplicated().any()
+    for kept in (inputs, outputs):  # other tests may have sent the same ids of their own twice
+        assert not kept.loc[[*asked, "mine 1", "mine 2"]].index.duplicated().any()
     assert list(inputs.columns) == [*rules.features, "collected_at"]
     sent_rows = pd.DataFrame(asked.values())
     for name in rules.features:
