@@ -28,11 +28,6 @@ settings.register_profile("template", deadline=None, derandomize=True, database=
 settings.load_profile("template")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Three workers for two cores: whole projects also wait for what they have started."""
-    return (os.cpu_count() or 1) * 3 // 2
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each worker its part of the whole projects to begin with: at the end, short tests are left to share."""
     whole = [item for item in items if item.get_closest_marker("slow")]

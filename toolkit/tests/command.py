@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -34,9 +35,13 @@ def mlops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
     def call(*words: str, code: int | None = 0) -> Said:
         capfd.readouterr()
         monkeypatch.setattr(sys, "argv", ["mlops", *words])
-        # A command may set variables of its process.
-        with patch.dict(os.environ), pytest.raises(SystemExit) as leaving:
-            main()
+        # A command may set variables of its process, and says what SIGTERM does in it.
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with patch.dict(os.environ), pytest.raises(SystemExit) as leaving:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
         said = Said(int(str(leaving.value.code)), *capfd.readouterr())
         assert said.code == code or code is None, (words, said)
         return said

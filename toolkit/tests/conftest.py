@@ -39,11 +39,6 @@ settings.register_profile("toolkit", deadline=None, derandomize=True, database=N
 settings.load_profile("toolkit")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Three workers for two cores: a third of the time, tests wait for what they have started."""
-    return (os.cpu_count() or 1) * 3 // 2
-
-
 # Begun first: begun last, a worker would be alone with one of them.
 LONG = ("test_tour.py", "test_recordings.py")
 
