@@ -69,6 +69,7 @@ def record(mlops: Mlops, command: str) -> str:
     text = f"$ {command}\n{done.out}"
     for pattern in VOLATILE:
         text = re.sub(pattern, lambda found: re.sub(r"[0-9a-f]", "#", found[0]), text)
+    text = re.sub(r"(?m)^(▶ \w+: )\d+ s$", r"\1running", text)  # where a machine is slow
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
 
 

@@ -31,11 +31,13 @@ class StepCode:
         digest: of the code that the step can reach.
         imports: libraries imported at module level, in order.
         later: libraries imported inside functions, in order.
+        uses_toolkit: whether it imports this toolkit.
     """
 
     digest: str
     imports: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
+    uses_toolkit: bool = False
 
 
 def preload(codes: Sequence[StepCode], store: str, *, record: bool) -> list[str]:
@@ -115,6 +117,7 @@ def step_code(
         _digest(own, _whole(TOOLKIT / modelyard.__name__) if dynamic else _with_data(reached)),
         tuple(at_top),
         tuple(name for name in later if name not in at_top),
+        bool(reached),
     )
 
 

@@ -84,16 +84,13 @@ def record(folder: Path) -> None:
         time.sleep(_PAUSE)
 
 
-def await_store(store: str, recorder: Running | None, module: str | None) -> None:
+def await_store(store: str, recorder: Running | None) -> None:
     """Wait until the recorder has made an embedded store, before a step's own MLflow makes it as well.
 
     Args:
         store: its address.
         recorder: the process that calls `record`.
-        module: what the step runs; this toolkit's own modules wait for each other.
     """
-    if module is not None and module.startswith("modelyard."):
-        return
     while recorder and store.startswith("sqlite:///") and not has_file(store_file(store)):
         if recorder.poll() is not None:
             return

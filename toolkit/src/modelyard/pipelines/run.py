@@ -296,7 +296,8 @@ class _Execution:
         outputs = make_outputs(attempt, types)
         if key is not None and self.record and self.recorder is None:
             self.recorder = launcher.start(self._recorder_job())
-        await_store(self.store, self.recorder, step.component.module)
+        if not self.code[step.name].uses_toolkit:  # which waits for the store itself
+            await_store(self.store, self.recorder)
         running = launcher.start(self._job(step, attempt, outputs), cold=key is None)
         self.active[step.name] = _Active(step, running, attempt, key)
         state.status, state.key = "running", key
