@@ -24,13 +24,11 @@ from modelyard.errors import CheckFailed, UsageError, shortened
 from modelyard.evidence import Evidence
 from modelyard.files import digest, digest_files, read_json, write_json
 from modelyard.git import git
-from modelyard.models.registry import Registry
+from modelyard.models.registry import Registry, registry_of
 from modelyard.models.version import Version
 from modelyard.pipelines.commit import PATCH
 from modelyard.pipelines.data_assets import local_path
 from modelyard.pipelines.store import INPUT_TAG
-from modelyard.project import load_project
-from modelyard.tracking import tracking_uri
 from modelyard.yaml_files import read_mapping
 
 COMPARED = ("data", "quality", "training", "evaluation", "fairness", "importance")
@@ -68,8 +66,7 @@ def reproduce(
         UsageError: the version's run has kept no commit or no evidence, or there is no such version.
         CheckFailed: the table is another one, or the pipeline fails.
     """
-    project = load_project(root)
-    registry = Registry(project.model, tracking_uri(root))
+    registry = registry_of(root)
     version = registry.version(number)
     kept = version.tags.get("git_commit", "")
     if not kept:
@@ -97,11 +94,11 @@ def reproduce(
                 for name in COMPARED
             }
     certificate = (
-        root / ".mlflow" / "decisions" / f"{project.model}-v{number}" / "reproduction.json"
+        root / ".mlflow" / "decisions" / f"{registry.model}-v{number}" / "reproduction.json"
     )
     certificate.parent.mkdir(parents=True, exist_ok=True)
     content = {
-        "model": project.model,
+        "model": registry.model,
         "version": number,
         "commit": kept,
         "table": {"file": data.name, "sha256": digest(data)},

@@ -206,7 +206,7 @@ def _lifted(az: Az, locks: list[dict[str, Any]], say: Callable[[str], object]) -
 
 def _put_back(az: Az, lock: dict[str, Any], say: Callable[[str], object]) -> None:
     url, body = f"{lock['id']}?api-version={LOCKS}", {"properties": lock["properties"]}
-    if az("rest", "--method", "get", "--url", url).returncode == 0:
+    if az(*GET, url).returncode == 0:
         return
     done = az("rest", "--method", "put", "--url", url, "--body", json.dumps(body))
     refused = done.stderr.strip() if done.returncode else ""
@@ -232,7 +232,7 @@ def _run(az: Az, step: Removal, say: Callable[[str], object]) -> None:
 
 
 def _all(az: Az, url: str) -> list[dict[str, Any]]:
-    return listed(az, _refused, url.partition("?")[0], "rest", "--method", "get", "--url", url)
+    return listed(az, _refused, url.partition("?")[0], *GET, url)
 
 
 def _refused(said: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import counted
 from modelyard.errors import UsageError, shortened
 from modelyard.yaml_files import LocatedMapping, Problem, did_you_mean, located_like, parse
 
@@ -36,9 +37,9 @@ class PipelineError(UsageError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(problems)
-        count = len(self.problems)
+        count = counted(len(self.problems), "problem")
         listing = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"{count} problem{'s' if count > 1 else ''}, nothing was run:\n{listing}")
+        super().__init__(f"{count}, nothing was run:\n{listing}")
 
 
 class Problems:
@@ -195,6 +196,8 @@ def _plain(inputs: LocatedMapping) -> LocatedMapping:
         for name, one in inputs.items()
         if isinstance(one, LocatedMapping) and one.keys() == {"value"}
     }
+    if not found:
+        return inputs
     plain = located_like({**inputs, **{name: one["value"] for name, one in found.items()}}, inputs)
     plain.texts |= {name: text for name, one in found.items() if (text := one.text_of("value"))}
     return plain

@@ -157,12 +157,13 @@ class _Bound(Level):
 
     def note_blanks(self, step: str, command: str, bindings: Mapping[str, Given]) -> None:
         """Note each value that is one word here, and several to the shell of Azure ML."""
-        given = self.problems.section(self.jobs[step], "inputs", self.file)
         for name in out_of_quotes(command):
-            bound = bindings.get(name.removeprefix("inputs."))
+            key = name.removeprefix("inputs.")
+            bound = bindings.get(key)
             if isinstance(bound, Literal) and any(map(str.isspace, str(bound.value))):
                 message = f"a value with blanks is one word here, and several on Azure ML; write '${{{{{name}}}}}' in the command"
-                self.problems.note(self.file, given.line_of(name.removeprefix("inputs.")), message)
+                given = self.problems.section(self.jobs[step], "inputs", self.file)
+                self.problems.note(self.file, given.line_of(key), message)
 
     def resolved(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Texts with the values of the pipeline's inputs that they are bound to, where those are known."""
