@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import modelyard
 import pytest
 from mlflow.store.tracking import sqlalchemy_store
 from modelyard.models.registry import Registry
@@ -44,3 +49,21 @@ def test_a_store_that_a_steps_own_mlflow_has_opened_meanwhile_is_not_replaced(
     ensure_store(uri)
     with sqlite3.connect(store_file(uri)) as opened:
         assert opened.execute("select name from sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_a_store_is_made_where_the_packages_lie_below_a_folder_with_a_percent_sign(tmp_path):
+    """As in a project of that name, whose .venv is in it."""
+    home = tmp_path / "50% off"
+    home.mkdir()
+    for package in (modelyard, mlflow):
+        found = Path(package.__file__).parent
+        (home / found.name).symlink_to(found, target_is_directory=True)
+    words = f"from modelyard.tracking import ensure_store; ensure_store('sqlite:///{tmp_path}/mlflow.db')"
+    done = subprocess.run(
+        [sys.executable, "-c", words],
+        env=os.environ | {"PYTHONPATH": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mlflow.db").is_file()

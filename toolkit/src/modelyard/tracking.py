@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from pathlib import Path
@@ -64,6 +65,19 @@ def store_file(uri: str) -> Path:
     return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
 
 
+@functools.cache
+def _escape_migrations() -> None:
+    """Escape the place of MLflow's migrations for their configuration, as MLflow escapes a store's address."""
+    from alembic.config import Config
+
+    set_option = Config.set_main_option
+
+    def escaped(self: Config, name: str, value: str) -> None:
+        set_option(self, name, value.replace("%", "%%") if name == "script_location" else value)
+
+    Config.set_main_option = escaped  # type: ignore[method-assign]
+
+
 def ensure_store(uri: str) -> None:
     """Make the embedded database where there is none yet, before MLflow does.
 
@@ -72,6 +86,8 @@ def ensure_store(uri: str) -> None:
     """
     if not uri.startswith("sqlite:///"):
         return
+    if "%" in __file__:
+        _escape_migrations()
     file = store_file(uri)
     if has_file(file):
         return
