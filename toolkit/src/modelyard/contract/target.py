@@ -128,10 +128,12 @@ def check_time(profile: Profile) -> None:
     """Raise UsageError for a column that cannot order the rows."""
     if profile.type in ("category", "text", "boolean"):
         noted = f" Noted: {'; '.join(profile.notes)}." if profile.notes else ""
+        if "dates written as" not in noted:
+            noted += " If these are dates, --date-format COLUMN=FORMAT says how they are written."
         raise UsageError(
             f'the time column "{profile.name}" holds {profile.type} values, such as '
             f"{shown(profile.counts.index[0]) if profile.distinct else 'nothing'}: expected "
-            f"datetimes or numbers.{noted} If these are dates, --date-format COLUMN=FORMAT says how they are written."
+            f"datetimes or numbers.{noted}"
         )
     if profile.distinct < 3:
         raise UsageError(

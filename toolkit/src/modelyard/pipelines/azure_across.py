@@ -99,8 +99,8 @@ def _endpoints(
         line = target.line_of("endpoint_deployment_id")
         where = "create_monitor.monitoring_target.endpoint_deployment_id"
         if found and endpoints and found[1] not in endpoints:
-            message = f"no file describes the online endpoint `{found[1]}`{did_you_mean(found[1], endpoints)}"
-            problems.add(file.path, line, f"{where}: {message}")
+            message = f"{where}: no file describes the online endpoint `{found[1]}`{did_you_mean(found[1], endpoints)}"
+            _say(file, line, message, root, problems)
         elif found and found[1] in used and found[2] not in used[found[1]]:
             message = f"the endpoint has no deployment `{found[2]}`{did_you_mean(found[2], used[found[1]])}"
             problems.add(file.path, line, f"{where}: {message}")
