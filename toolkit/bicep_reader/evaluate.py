@@ -437,6 +437,8 @@ def _known_call(function: str, values: list[Any]) -> Any:
             return len(whole)
         case "empty", [value]:
             return value is None or value in ("", [], {})
+        case "indexOf", [list() as whole, value]:
+            return whole.index(value) if value in whole else -1
         case "contains", [str() | list() | dict() as whole, value]:
             return value in whole
         case "range", [int(start), int(count)]:

@@ -434,7 +434,9 @@ def test_an_hour_that_a_zone_has_twice_or_never_is_said(tmp_path):
     ]
     columns["c"] = ["31.03.2024 02:30", "31.03.2024 03:30"]
     notes = inferred(tmp_path, columns, zone="Europe/Berlin").profiles["c"].notes
-    assert "2024-03-31 02:30:00 is never in Europe/Berlin: correct it, or name another zone" in notes
+    assert (
+        "2024-03-31 02:30:00 is never in Europe/Berlin: correct it, or name another zone" in notes
+    )
     with pytest.raises(UsageError, match=r"the time column .*Noted.* 02:30:00 is never"):
         inferred(tmp_path, columns, zone="Europe/Berlin", time="c")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +434,40 @@ def test_zones_are_those_of_the_cloud(
         for zone in group.scope.given["zoneNames"]
     }
     assert used <= zones
+
+
+LAKE = f"{SUBSCRIPTION}/Microsoft.Storage/storageAccounts/stlake"
+CENTRAL = [
+    {"name": "flights", "storageId": LAKE, "container": "flights-curated"},
+    {"name": "weather", "storageId": LAKE, "container": "weather"},
+]
+AML = "Microsoft.MachineLearningServices/workspaces"
+
+
+@pytest.mark.parametrize("network", ["public", "managed-vnet"])
+def test_jobs_read_containers_of_the_central_storage_as_themselves(network: str) -> None:
+    given = {"network": network, "centralData": CENTRAL}
+    stores = resources("prod", f"{AML}/datastores", **given)
+    assert {one.value("name"): one.value("properties", "containerName") for one in stores} == {
+        "flights": "flights-curated",
+        "weather": "weather",
+    }
+    assert Counter(rights("prod", **given)) - Counter(rights("prod", network=network)) == {
+        ("jobsRead", "Storage Blob Data Reader", "container"): 2,
+        ("workspaceAtStorage", "Enterprise Network Connection Approver", "storage"): 1,
+    }
+    ids = [one.id for one in plan(INFRA / "prod.bicepparam", **given, asAdministrator=True)]
+    for one in CENTRAL:
+        assert any(f"{LAKE}/blobServices/default/containers/{one['container']}'" in i for i in ids)
+    rules = resources("prod", f"{AML}/outboundRules", **given)
+    assert sum(LAKE in str(one.value("properties", "destination")) for one in rules) == 1
+    assert promised(INFRA / "prod.bicepparam", given) == []
+
+
+def test_without_a_managed_network_there_is_no_rule_to_the_central_storage() -> None:
+    given = {"trainingLocation": "northeurope", "centralData": CENTRAL}
+    assert f"{AML}/datastores" in kinds(**given, network="public")
+    assert f"{AML}/outboundRules" not in kinds(**given, network="public")
 
 
 def test_no_address_of_one_cloud_is_written_into_a_module() -> None:

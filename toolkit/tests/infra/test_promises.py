@@ -25,6 +25,13 @@ WHOLE = {
     "productionData": "masked-replica",
     "maskedColumns": ["name"],
     "replicaStorageId": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/dev",
+    "centralData": [
+        {
+            "name": "shared",
+            "storageId": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/lake",
+            "container": "shared",
+        }
+    ],
 }
 
 

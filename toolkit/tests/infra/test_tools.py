@@ -878,8 +878,10 @@ def test_what_is_left_is_removed_where_somebody_says_so(
         "id-ci?api": '{"properties": {"principalId": "ci"}}',
     }
     registry = "/subscriptions/s/resourceGroups/platform/providers/registries/shared"
+    store = "/subscriptions/s/resourceGroups/platform/providers/stores/then"
     outside = [
         _assignment("ci", "Pulls images.", "ServicePrincipal", registry),
+        _assignment("ci", "Writes the replica.", "ServicePrincipal", store),  # in a file, not dev's
         _assignment("ci", "by hand", "ServicePrincipal", registry),
         _assignment("of-another-project", "Pulls images.", "ServicePrincipal", registry),
         _assignment("ci", "Pulls images.", "ServicePrincipal", GROUP),
@@ -889,13 +891,18 @@ def test_what_is_left_is_removed_where_somebody_says_so(
         f'case "$3 $4" in "list --all") echo \'[{", ".join(outside)}]\'; exit 0;; "delete --ids") exit 0;; esac\n'
         'case "$3" in delete) exit 0;; esac\n' + answering(**rest),
     )
-    assert remove_left(shared, "dev", apply=apply) == (0 if apply else 3)
+    assert remove_left(shared, "dev", apply=apply) == (0 if apply else 4)
     said = capsys.readouterr().out
-    assert said.count("\n- ") + 1 == 3
+    assert said.count("\n- ") + 1 == 4
     assert f"id-ci is AcrPull of {registry}, which is in no file" in said
     removed = [line for line in words.read_text().splitlines() if " delete " in line]
     assert [line.split()[-1] for line in removed] == (
-        [f"{GROUP}/providers/group-b", f"{registry}/providers/ci", removed[-1].split()[-1]]
+        [
+            f"{GROUP}/providers/group-b",
+            f"{registry}/providers/ci",
+            f"{store}/providers/ci",
+            removed[-1].split()[-1],
+        ]
         if apply
         else []
     )

@@ -354,7 +354,9 @@ def _at_the_change(cells: Cells, reading: Reading) -> list[str]:
     ]
     twice, never = local[either[0].notna() & (either[0] != either[1])], local[either[0].isna()]
     said = [f"{twice[0]} is twice in {reading.zone}: the earlier is taken"] if len(twice) else []
-    return [*said, *([f"{never[0]} is never in {reading.zone}: correct it, or name another zone"] if len(never) else [])]
+    if len(never):
+        said.append(f"{never[0]} is never in {reading.zone}: correct it, or name another zone")
+    return said
 
 
 def _refine_number(profile: Profile, cells: Cells) -> None:

@@ -78,8 +78,10 @@ def left_behind(
     # With roles of its own, whosever roles are assigned: their descriptions are the same.
     given = {"asAdministrator": True, "rolesOf": ""}
     wanted, group = planned(parameters, given, target), target.group
-    assigned = [*_assignments(az, parameters.parent, wanted, group, say)]
-    assigned += _outside(az, wanted, group, say) if outside else ()
+    texts = (read_text(file) for file in parameters.parent.rglob("*.bicep"))
+    described = {found for text in texts for found in _DESCRIPTION.findall(text)}
+    assigned = [*_assignments(az, described, wanted, group, say)]
+    assigned += _outside(az, described, wanted, group, say) if outside else ()
     if assigned:  # perhaps another environment assigns it, as prod does its replica in dev
         others = [
             one
@@ -120,7 +122,7 @@ def _principal(one: Planned) -> str | None:
 
 def _assignments(
     az: Az,
-    infra: Path,
+    described: set[str],
     wanted: list[Planned],
     group: str,
     say: Callable[[str], object],
@@ -132,8 +134,6 @@ def _assignments(
         for one in wanted
         if one.kind == DEFINITION
     }
-    texts = (read_text(file) for file in infra.rglob("*.bicep"))
-    ours = {*roles, *(found for text in texts for found in _DESCRIPTION.findall(text))}
     url = f"{SUBSCRIPTION}/resourceGroups/{group}/{ASSIGNMENTS}"
     for there in listed(az, say, "assignments", *GET, url):
         one = there.get("properties") or {}
@@ -143,7 +143,7 @@ def _assignments(
         if (
             not within(group, there.get("id"))
             or kind not in ("Group", "ServicePrincipal")
-            or what not in ours
+            or what not in described | roles.keys()
             or held & by
         ):
             continue
@@ -154,11 +154,14 @@ def _assignments(
 
 
 def _outside(
-    az: Az, wanted: list[Planned], group: str, say: Callable[[str], object]
+    az: Az,
+    described: set[str],
+    wanted: list[Planned],
+    group: str,
+    say: Callable[[str], object],
 ) -> Iterator[Assigned]:
-    """Yield roles of the environment's identities on a vault or a registry of another group that the file named once."""
+    """Yield roles of the environment's identities on a vault, a registry or a storage account of another group that the file named once."""
     held = _held(wanted)
-    described = {what for _, what in held}
     scopes = " ".join(one.id for one in wanted if one.kind == ASSIGNMENT).lower()
     acting = {}
     for one in wanted:

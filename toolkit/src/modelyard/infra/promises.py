@@ -37,6 +37,14 @@ REQUIRED: dict[str, list[tuple[str, str, object, str]]] = {
     "microsoft.insights/components": [
         ("keys", "properties.DisableLocalAuth", True, "telemetry is sent with identities only"),
     ],
+    "microsoft.machinelearningservices/workspaces/datastores": [
+        (
+            "keys",
+            "properties.credentials.credentialsType",
+            "None",
+            "data is reached with identities only",
+        ),
+    ],
     "microsoft.machinelearningservices/workspaces/computes": [
         (
             "cost",
