@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import ModelyardError, readable
+from modelyard.errors import ModelyardError, reason_of
 from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json, read_text, relative
 from modelyard.fleet.given import differences
@@ -122,15 +122,6 @@ def _row(repository: Repository) -> Row:
     except Exception as error:  # one broken repository must not hide the others
         row.problems.append(reason_of(error))
     return row
-
-
-def reason_of(error: Exception) -> str:
-    """Return why a repository could not be read, in one line."""
-    if isinstance(error, OSError):
-        return readable(error)
-    if isinstance(error, ModelyardError):
-        return " ".join(str(error).split())
-    return f"{type(error).__name__}: {error}"
 
 
 def _fill(row: Row, root: Path, question: Question) -> None:

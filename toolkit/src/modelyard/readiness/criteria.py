@@ -13,7 +13,14 @@ from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json
 from modelyard.git import head
 from modelyard.models.version import CHAMPION
-from modelyard.readiness.evidence import Found, Monitored, Rehearsed, Reproduced, Seen
+from modelyard.readiness.evidence import (
+    Found,
+    Monitored,
+    Rehearsed,
+    Reproduced,
+    Seen,
+    says_something,
+)
 
 PEOPLE, CREATION, RELEASE, APPLICATION = "people", "model creation", "model release", "application"
 TRAIN = "mlops run azureml/pipelines/train.yml"
@@ -47,15 +54,15 @@ def _asked(name: str, level: int, area: str, what: str) -> Criterion:
 
 def _there(said: str, *paths: str) -> Callable[[Seen], Found]:
     def check(seen: Seen) -> Found:
-        lacking = seen.has(*paths)
-        return Found(lacking is None, said if lacking is None else f"there is no {lacking}")
+        lacking = seen.lacks(*paths)
+        return Found(lacking is None, f"there is no {lacking}, or nothing in it" if lacking else said)
 
     return check
 
 
 def _pipeline(name: str, said: str) -> Callable[[Seen], Found]:
     def check(seen: Seen) -> Found:
-        if seen.pipelines is None or not (seen.pipelines / f"{name}.yml").is_file():
+        if seen.pipelines is None or not says_something(seen.pipelines / f"{name}.yml"):
             return Found(False, f"no pipeline `{name}` of GitHub Actions or Azure DevOps")
         if not seen.has_remote:
             return Found(None, f"{said}, but the repository has no remote: it never ran")
@@ -70,7 +77,7 @@ def _code(seen: Seen) -> Found:
 
 
 def _tests(seen: Seen) -> Found:
-    count = len(list((seen.root / "tests").glob("test_*.py")))
+    count = sum(map(says_something, (seen.root / "tests").glob("test_*.py")))
     return Found(count > 0, f"{counted(count, 'file')} of tests" if count else "there are no tests")
 
 
@@ -143,7 +150,7 @@ def _environments(seen: Seen) -> Found:
         name
         for name in wanted
         if name not in seen.project.environments
-        or not (seen.root / "infra" / f"{name}.bicepparam").is_file()
+        or seen.lacks(f"infra/{name}.bicepparam")
     ]
     if lacking:
         return Found(False, f"not described: {', '.join(lacking)}")
