@@ -55,7 +55,9 @@ def _asked(name: str, level: int, area: str, what: str) -> Criterion:
 def _there(said: str, *paths: str) -> Callable[[Seen], Found]:
     def check(seen: Seen) -> Found:
         lacking = seen.lacks(*paths)
-        return Found(lacking is None, f"there is no {lacking}, or nothing in it" if lacking else said)
+        return Found(
+            lacking is None, f"there is no {lacking}, or nothing in it" if lacking else said
+        )
 
     return check
 
@@ -149,8 +151,7 @@ def _environments(seen: Seen) -> Found:
     lacking = [
         name
         for name in wanted
-        if name not in seen.project.environments
-        or seen.lacks(f"infra/{name}.bicepparam")
+        if name not in seen.project.environments or seen.lacks(f"infra/{name}.bicepparam")
     ]
     if lacking:
         return Found(False, f"not described: {', '.join(lacking)}")
