@@ -213,6 +213,23 @@ def test_what_a_team_wrote_stays_and_what_it_changed_on_the_same_line_is_named(
     assert "param network = 'managed-vnet'" in project.text("infra/prod.bicepparam")
 
 
+def test_a_stage_that_an_answer_does_not_reach_is_named(
+    template: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = make(template, tmp_path / "ours", {})
+    assert add(monkeypatch, project, "stage", "staging", "--apply") == 0
+    commit(project.path, "A stage")
+    capsys.readouterr()
+    assert add(monkeypatch, project, "network", "--apply", "--json") == 0
+    files = {one["path"]: one for one in json.loads(capsys.readouterr().out)["files"]}
+    assert files["infra/staging.bicepparam"]["what"] == "kept"
+    assert "mlops add stage staging" in files["infra/staging.bicepparam"]["why"]
+    assert files["infra/prod.bicepparam"]["what"] == "changed"
+
+
 def test_a_file_of_the_old_provider_that_a_team_changed_stays_and_is_named(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

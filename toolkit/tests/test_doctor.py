@@ -117,6 +117,32 @@ def test_a_fault_is_found_with_its_remedy(project: Path, change, thing, found, r
     assert (finding.remedy is None) == (remedy is None)
 
 
+@pytest.mark.parametrize(
+    ("of", "is_fine", "found"),
+    [
+        ("HEAD", True, "the newest of"),
+        ("HEAD^", None, "the newest is .*a newer toolkit"),
+        ("away", None, "is not asked"),
+        ("", None, r"no \.cruft\.json"),
+    ],
+)
+def test_a_newer_template_is_told(project: Path, of: str, is_fine: bool | None, found: str) -> None:
+    template = project / "template"
+    template.mkdir()
+    for words in ("init", *["commit --allow-empty -m x"] * 2):
+        git(template, *words.split())
+    source = "https://git.example/template" if of == "away" else str(template)
+    commit = subprocess.check_output(
+        ["git", "rev-parse", "HEAD^" if of == "HEAD^" else "HEAD"], cwd=template, text=True
+    )
+    state = {"template": source, "commit": commit.strip(), "context": {"cookiecutter": {}}}
+    if of:
+        (project / ".cruft.json").write_text(json.dumps(state))
+    [one] = [one for one in doctor.examine(project) if one.thing == "template"]
+    assert one.is_fine is is_fine and re.search(found, one.found), one
+    assert (one.remedy is None) is bool(is_fine)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_that_does_not_complete_the_command_is_told_how(
     project: Path, shell: str, monkeypatch: pytest.MonkeyPatch

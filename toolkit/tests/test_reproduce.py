@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from modelyard.errors import UsageError
 from modelyard.git import git
-from modelyard.reproduce import checkout, difference
+from modelyard.models.registry import Registry
+from modelyard.reproduce import checkout, difference, reproduce
 
 EVIDENCE = {"metrics": {"rows": 87, "r2": 0.5}, "series": [{"x": 1}, {"x": 2}], "champion": "3"}
 
@@ -53,3 +56,24 @@ def test_the_copy_of_a_killed_command_is_deleted_and_that_of_a_running_one_stays
     with checkout(root, "HEAD", tmp_path / "new"):
         assert not left.exists() and (running / "project").is_dir()
     assert len(git(root, "worktree", "list").splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [({}, "outside git"), ({"git_commit": "abc"}, "names no pipeline")],
+)
+def test_a_version_whose_run_does_not_tell_how_it_was_trained_is_refused(
+    tmp_path: Path,
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tags: dict[str, str],
+    said: str,
+) -> None:
+    registry = Registry("m", f"sqlite:///{shutil.copy(empty_store, tmp_path)}")
+    run = registry.client.create_run(
+        "0"
+    ).info.run_id  # as of a version that was taken from elsewhere
+    registry.register(run_id=run, source="file:///x", tags=tags)
+    monkeypatch.setattr("modelyard.reproduce.registry_of", lambda _: registry)
+    with pytest.raises(UsageError, match=said):
+        reproduce(tmp_path, "1")

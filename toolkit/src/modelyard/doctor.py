@@ -165,6 +165,31 @@ def _modules(record: str) -> set[str]:
     return {one for one in lines if one.startswith(f"{TOOLKIT}/") and "/__pycache__/" not in one}
 
 
+def _template(root: Path) -> Iterator[Finding]:
+    """Compare the template's commit with its newest one, where the template is a folder: an address is not asked."""
+    from modelyard.fleet.template import STATE, Template
+    from modelyard.fleet.upgrade import origin_of
+
+    if not (root / STATE).is_file():
+        found = f"there is no {STATE}, so that no update can come"
+        yield Finding("template", None, found, "cruft link TEMPLATE")
+        return
+    origin = origin_of(root)
+    source, remedy = str(origin.state["template"]), "mlops upgrade --preview"
+    if not Path(source).is_dir():
+        found = f"{origin.commit[:8]}; {shown_uri(source)} is not asked for a newer one here"
+        yield Finding("template", None, found, remedy)
+        return
+    template = Template(Path(source), root, Path(sys.executable))
+    newest = template.commit(template.branch(origin.state.get("checkout")))
+    order = ("merge-base", "--is-ancestor", newest, origin.commit)
+    if asked(Path(source), *order) is None:
+        found = f"{origin.commit[:8]}; the newest is {newest[:8]}, and may bring a newer toolkit"
+        yield Finding("template", None, found, remedy)
+    else:
+        yield Finding("template", True, f"{origin.commit[:8]}, the newest of {source}")
+
+
 def _git(root: Path) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding("git", False, "git is not installed: a run could not say what it was made of")
@@ -273,6 +298,7 @@ CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "tools": _tools,
     "environment": _environment,
     "toolkit": _toolkit,
+    "template": _template,
     "git": _git,
     "data": _data,
     "MLflow": _store,

@@ -81,6 +81,15 @@ def readable(error: OSError) -> str:
     return str(error)
 
 
+def reason_of(error: Exception) -> str:
+    """Return why something could not be done, in one line."""
+    if isinstance(error, OSError):
+        return readable(error)
+    if isinstance(error, ModelyardError):
+        return " ".join(str(error).split())
+    return f"{type(error).__name__}: {error}"
+
+
 def shortened(text: str, most: int = 80) -> str:
     """Cut a text to `most` characters, the last an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"

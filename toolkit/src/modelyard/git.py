@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping
@@ -45,7 +46,8 @@ def git(
         check=False,
     )
     if done.returncode not in codes:
-        raise UsageError(f"git {' '.join(words[:2])} failed: {done.stderr.strip()}")
+        named = re.sub(r"-c \S+ ", "", " ".join(words)).split(" ", 1)[0]
+        raise UsageError(f"git {named} failed: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -34,6 +34,7 @@ from modelyard.yaml_files import read_mapping
 COMPARED = ("data", "quality", "training", "evaluation", "fairness", "importance")
 DIRTY = "-dirty"
 ASSET = "azureml:training"
+PIPELINE_TAG = "mlops.runs.pipeline"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ def reproduce(
             f"v{number} was trained outside git, so nothing tells its code. Commit the project, then train again"
         )
     tags = registry.run_tags(version)
-    pipeline = Path("azureml") / "pipelines" / f"{tags['mlops.runs.pipeline']}.yml"
+    if PIPELINE_TAG not in tags:
+        raise UsageError(
+            f"the run of v{number} names no pipeline: it was not trained by `mlops run`; reproduce it where it was"
+        )
+    pipeline = Path("azureml") / "pipelines" / f"{tags[PIPELINE_TAG]}.yml"
     inputs = [key for key in tags if key.startswith(INPUT_TAG)]
     given = {key.removeprefix(INPUT_TAG): tags[key] for key in inputs}
     prefix = f"reproduce-{os.getpid()}-"

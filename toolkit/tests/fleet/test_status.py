@@ -180,6 +180,8 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(
     row = row_of(made, root)
     assert any(expected in one for one in row.problems), row.problems
     assert not row.is_fine
+    if kind == "missing":
+        assert cells(row)[4:] == ["not judged"] * 5
 
 
 def test_an_address_is_cloned_and_leaves_nothing(made: Made, tmp_path: Path) -> None:

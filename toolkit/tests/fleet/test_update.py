@@ -63,6 +63,7 @@ def test_each_project_gets_a_branch_or_its_conflicts_named_and_no_file_changes(m
         "fine": "updated", "wrong": "conflict", "nothing": "failed",
     }  # fmt: skip
     assert list(found[str(wrong)].conflicts) == ["Makefile"]
+    assert found[str(made.project.parent / "nothing")].why.endswith(": No such file or directory")
     assert branch_of(made, wrong) == ""
     assert snapshot(fine)[2] == files
     tip = branch_of(made, fine)
@@ -136,8 +137,11 @@ def test_a_branch_is_pushed_once_and_never_over_the_work_of_others(
     made: Made, origin: Path, by: str
 ) -> None:
     place = str(made.project) if by == "path" else origin.as_uri()
+    write(made.project, {"wip.md": "not pushed\n"})
+    commit(made.project)
     assert run(place, push=True)[place].pushed
     tip = branch_of(made, origin)
+    assert "wip.md" not in git(origin, "ls-tree", "--name-only", tip)
     assert "line three" in git(origin, "show", f"{tip}:Makefile")
     assert run(place, push=True)[place].pushed
     assert branch_of(made, origin) == tip

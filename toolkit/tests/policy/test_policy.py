@@ -97,17 +97,21 @@ def test_a_project_within_the_policy_has_no_breach(check: Check) -> None:
         ),
         ("regions", "infra/registry.bicepparam", "Regions = []", "Regions = [\n  'eastus'\n]"),
         ("regions", "infra/dev.bicepparam", "", "param trainingLocation = 'eastus'\n"),
+        ("regions", "infra/prod.bicepparam", "", "param location = 'eastus'\n"),
+        ("regions", "infra/dev.bicepparam", "", "param trainingLocation = where\n"),
+        ("regions", "infra/registry.bicepparam", "Regions = []", "Regions = union(common, [])"),
         ("organization_codes", "conf/project.yml", 'organization: "acme"', "organization: other"),
         ("required_tags", "conf/project.yml", "  cost_center: x\n", ""),
         ("required_tags", "conf/project.yml", "cost_center: x", "cost_center: ''"),
         ("choices.problem_type", "conf/contract.yml", "kind: binary", "kind: regression"),
-        ("choices.serving", "azureml/endpoints/batch-endpoint.yml", "", "name: b\n"),
+        ("choices.serving", "azureml/endpoints/nightly.yml", "", "name: b\nauth_mode: key\ndefaults: {deployment_name: d}\n"),
         ("choices.network", "infra/prod.bicepparam", "'public'", "'managed-vnet'"),
         ("choices.network", "infra/prod.bicepparam", "'public'", "readEnvironmentVariable('N')"),
         ("choices.production_data", "infra/dev.bicepparam", "'approved-access'", "'masked-replica'"),
         ("choices.ci_provider", ".azuredevops/check.yml", "", "steps: []\n"),
         ("choices.release_approval", "conf/gates.yml", "approval: automatic", "approval: model-validator"),
         ("sizes", "infra/test.bicepparam", "Standard_D4ds_v4", "Standard_NC24ads_A100_v4"),
+        ("sizes", "infra/test.bicepparam", "'Standard_D4ds_v4'", "readEnvironmentVariable('SIZE')"),
         ("sizes", "infra/main.bicep", "Standard_D2ds_v4", "Standard_F2s_v2"),
         ("sizes", "azureml/endpoints/online-deployment.yml", "Standard_D4as_v4", "Standard_DS3_v2"),
         ("sizes", "conf/project.yml", "  prod:\n", "  prod:\n    instance_type: Standard_M8ms\n"),
@@ -123,6 +127,9 @@ def test_a_project_within_the_policy_has_no_breach(check: Check) -> None:
         ("gates.fairness.binary.selection_rate.ratio", "conf/gates.yml", "selection_rate: {difference: 0.95}", "selection_rate: {ratio: 0.1}"),
         ("gates.footprint.model_megabytes.most", "conf/gates.yml", "footprint:\n  model_megabytes: {most: 500, growth: 3, negligible: 5}\n", "footprint:\n"),
         ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\nXGBoost>=2"),
+        ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\n-e git+https://git.example/torch"),
+        ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\n-r ../more.txt"),
+        ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\n./torch.whl"),
         ("packages", "azureml/environments/own.yml", "", "name: own\nimage: x\nconda_file:\n  dependencies: [python=3.11, {pip: ['torch==2']}]\n"),
         ("toolkit", "requirements/modelyard.txt", "modelyard==0.1.0", "modelyard==0.0.9"),
     ],
@@ -158,6 +165,12 @@ def test_a_file_of_another_form_is_named_with_its_line(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         check(file, f"\n{old}", f"\n{new}")
+
+
+def test_a_kind_of_target_that_there_is_not_leaves_no_gate_out(check: Check) -> None:
+    policy = "gates: {promotion.binary.floor: {at_least: 0.9}}"
+    [breach] = check("conf/contract.yml", "kind: binary", "kind: Binary", policy).breaches
+    assert breach.rule == "gates.promotion.binary.floor"
 
 
 def test_a_breach_names_the_owner_of_its_rule(check: Check) -> None:

@@ -25,6 +25,10 @@ from modelyard.readiness.responsibility import GROUPS, owners, stages
 from tests.editing import edit, git
 from tests.project import ROOT
 
+LATER = (  # what a laptop's project has not, and `mlops add` brings
+    "builds-automated", "compute-managed", "training-recurs", "release-automated", "environments-alike",
+    "metrics-collected", "monitor-scheduled", "breach-retrains",
+)  # fmt: skip
 QUESTIONS = [one.name for one in CRITERIA if one.check is None]
 CODEOWNERS = Path(".github/CODEOWNERS")
 TAGS = {"git_commit": "abc", "dataset_digest": "d", "model_digest": "m"}
@@ -168,6 +172,10 @@ def test_what_a_project_lacks_is_not_met_and_has_a_remedy(
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     found = line(project, name)
     assert found.state == "not met" and found.remedy
+    assert found.remedy.startswith("mlops add") or name not in LATER
+    if "/" in lacks and name != "metrics-collected":
+        write_text(place, "# later\n")  # nothing in it shows a criterion
+        assert line(project, name).state == "not met"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +203,7 @@ def test_evidence_against_a_criterion_is_not_met(project: Path, name: str, make:
         (".mlflow/decisions/flight-delay-v1/evidence/decision.json", []),
         (".mlflow/anonymity/anonymity.json", {"evidence": "fairness", "details": {}}),
         (".mlflow/decisions/a-v1/reproduction.json", {"version": "1", "at": "2026", "evidence": []}),
+        (".mlflow/decisions/a-v1/reproduction.json", {"version": "1", "at": "2026", "evidence": {}}),
         (".monitor/a/monitor.json", {"details": {"at": "2026", "signals": {"drift": 1}}}),
         (".drill/drill.json", {"periods": [1]}),
         (".drill/drill.json", {"periods": []}),

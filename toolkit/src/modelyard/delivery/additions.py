@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import has_file, write_text
+from modelyard.files import has_file, read_text, write_text
 from modelyard.fleet.merge import Kind, Upgrade
 from modelyard.fleet.upgrade import apply, origin_of, pick, upgrade_of
+from modelyard.project import load_project
 
 LATER = "none"  # the value of an answer that leaves a part out
 # What the profile laptop makes of other answers; adding one of these makes the project a team's.
 LAPTOP = {"profile": "team", "network": LATER, "ci_provider": LATER}
+
+GIVEN = ("dev", "test", "prod")  # the environments of the template
 
 Person = Literal["", "kept", "conflict"]
 _PERSON: dict[Kind, Person] = {"auto": "", "merged": "", "kept": "kept", "conflict": "conflict"}
@@ -139,7 +142,17 @@ def plan_answers(
             File(one.file, *upgrade.sides(one.file), _PERSON[one.kind], one.why)
             for one in sorted(upgrade.changes, key=lambda one: one.file)
         ]
-        yield Plan(changed, files, upgrade)
+        yield Plan(changed, [*files, *_stages(root)], upgrade)
+
+
+def _stages(root: Path) -> Iterator[File]:
+    """Yield the parameter files of stages, which the template does not know, and an answer does not change."""
+    for name in load_project(root).environments:
+        path = root / "infra" / f"{name}.bicepparam"
+        if name not in GIVEN and has_file(path):
+            text = read_text(path)
+            why = f"your own stage: give it what the others get; `mlops add stage {name}` adds it to new pipelines"
+            yield File(f"infra/{path.name}", text, text, "kept", why)
 
 
 def plan_files(root: Path, files: Mapping[Path, bytes], replaced: Sequence[Path] = ()) -> Plan:

@@ -28,7 +28,7 @@ def cells(row: Row) -> list[str]:
         row.toolkit,
         "not judged" if row.changed is None else changed,
         "not judged" if row.level is None else _level(row),
-        _champion(row) if row.champion else "none here",
+        _champion(row) if row.champion else "none here" if row.name else "not judged",
         "not judged" if row.breaches is None else counted(len(row.breaches), "breach", "breaches"),
         _retiring(row),
     ]
@@ -39,7 +39,7 @@ def below(rows: Iterable[Row]) -> Iterable[str]:
     for row in rows:
         yield from (f"{row.repository}: {one}" for one in row.problems)
         yield from (f"{row.repository}: {one}" for one in row.breaches or ())
-        yield from (f"{row.repository}: {one}" for one in row.retired)
+        yield from (f"{row.repository}: {one}" for one in row.retired or ())
 
 
 def render(rows: Sequence[Row], today: date) -> str:
@@ -47,17 +47,22 @@ def render(rows: Sequence[Row], today: date) -> str:
     ordered = sorted(rows, key=lambda row: (not row.problems, not row.breaches, not row.retired))
     unread = sum(bool(row.problems) for row in rows)
     breaching = sum(bool(row.breaches) for row in rows)
+    retired = sum(bool(row.retired) for row in rows)
     soon = f"{sum(bool(row.retiring) for row in rows)} with some that will be"
     tiles = [
         ("repositories", f"{len(rows):,}", f"{unread} not read whole" if unread else "all read"),
         ("with breaches of the policy", _share(breaching, [row.breaches for row in rows]), ""),
-        ("with retired features", str(sum(bool(row.retired) for row in rows)), soon),
+        ("with retired features", _share(retired, [row.retired for row in rows]), soon),
         (
             "at level 3 or 4 of readiness",
             str(sum((row.level or 0) > 2 for row in rows)),
             _levels(rows),
         ),
-        ("without a champion here", str(sum(row.champion is None for row in rows)), ""),
+        (
+            "without a champion here",
+            str(sum(bool(row.name) and row.champion is None for row in rows)),
+            "",
+        ),
     ]
     versions = Counter(row.template.partition(" ")[0] or "unknown" for row in rows)
     return page(
@@ -98,7 +103,12 @@ def _shown(row: Row) -> dict[str, Any]:
         "retiring": retiring,
         "tags": ", ".join(f"{k}: {v}" for k, v in row.cost_tags.items()),
         "endpoints": row.endpoints,
-        "details": [*row.problems, *(row.breaches or ()), *row.retired, *row.retiring],
+        "details": [
+            *row.problems,
+            *(row.breaches or ()),
+            *(row.retired or ()),
+            *(row.retiring or ()),
+        ],
     }
 
 
@@ -119,6 +129,8 @@ def _champion(row: Row) -> str:
 
 
 def _retiring(row: Row) -> str:
+    if row.retired is None:
+        return "not judged"
     parts = [f"{len(row.retired)} retired"] if row.retired else []
     parts += [f"{len(row.retiring)} soon"] if row.retiring else []
     return listed(parts) or "0"

@@ -9,8 +9,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from modelyard.errors import reason_of
 from modelyard.fleet.repositories import Repository, files_of
-from modelyard.fleet.status import CHUNK, owner_of, reason_of
+from modelyard.fleet.status import CHUNK, owner_of
 from modelyard.pipelines.azure_kinds import kind_of
 from modelyard.policy.documents import Documents
 from modelyard.yaml_files import LocatedMapping, line_of

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import ModelyardError, readable
+from modelyard.errors import ModelyardError, reason_of
 from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json, read_text, relative
 from modelyard.fleet.given import differences
@@ -62,7 +62,8 @@ class Row:
         lacking: names of the criteria of the next level that are not met.
         champion: number, age in days and verdict of the model that is in use; None: none is known here.
         breaches: of the policy; None: not judged.
-        retiring: what is in use and has been, or will be, retired.
+        retired: what is in use and has been retired; None: not judged.
+        retiring: what will be; None: not judged.
         pages: report and card of the champion's decision, relative to the repository.
     """
 
@@ -81,8 +82,8 @@ class Row:
     lacking: list[str] = field(default_factory=list)
     champion: dict[str, Any] | None = None
     breaches: list[str] | None = None
-    retired: list[str] = field(default_factory=list)
-    retiring: list[str] = field(default_factory=list)
+    retired: list[str] | None = None
+    retiring: list[str] | None = None
     cost_tags: dict[str, str] = field(default_factory=dict)
     endpoints: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
@@ -122,15 +123,6 @@ def _row(repository: Repository) -> Row:
     except Exception as error:  # one broken repository must not hide the others
         row.problems.append(reason_of(error))
     return row
-
-
-def reason_of(error: Exception) -> str:
-    """Return why a repository could not be read, in one line."""
-    if isinstance(error, OSError):
-        return readable(error)
-    if isinstance(error, ModelyardError):
-        return " ".join(str(error).split())
-    return f"{type(error).__name__}: {error}"
 
 
 def _fill(row: Row, root: Path, question: Question) -> None:
@@ -219,8 +211,10 @@ def _breaches(row: Row, root: Path, question: Question, files: Documents) -> Non
 
 
 def _retirements(row: Row, root: Path, question: Question, files: Documents) -> None:
+    both: tuple[list[str], list[str]] = [], []
     for path, content in files.azureml.items():
         if isinstance(content, LocatedMapping) and (kind := kind_of(path, content)):
-            gone, going = retired_in(AzureFile(path, kind, content), question.today)
-            for found, rows in ((gone, row.retired), (going, row.retiring)):
-                rows += [f"{relative(one.file, root)}:{one.line}: {one.message}" for one in found]
+            found = retired_in(AzureFile(path, kind, content), question.today)
+            for some, rows in zip(found, both, strict=True):
+                rows += [f"{relative(one.file, root)}:{one.line}: {one.message}" for one in some]
+    row.retired, row.retiring = both

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal, TypeVar
 
 from modelyard.console import listed
-from modelyard.errors import ModelyardError, UsageError
+from modelyard.errors import UsageError, reason_of
 from modelyard.fleet.merge import MAIL, Upgrade, merged
 from modelyard.fleet.pull_request import open_pull_request
 from modelyard.fleet.repositories import QUIET, SLOW, Repository
@@ -129,10 +129,8 @@ def _update(repository: Repository, wanted: Wanted, templates: _Templates) -> Ou
             with merged(root, templates.open(source), wanted.version, base) as upgrade:
                 if upgrade is not None:
                     _deliver(root, upgrade, wanted, outcome)
-    except ModelyardError as error:
-        outcome.state, outcome.why = "failed", " ".join(str(error).split())
     except Exception as error:  # one broken repository must not stop the others
-        outcome.state, outcome.why = "failed", f"{type(error).__name__}: {error}"
+        outcome.state, outcome.why = "failed", reason_of(error)
     return outcome
 
 
@@ -174,8 +172,8 @@ def _at_hand(repository: Repository, wanted: Wanted) -> Iterator[tuple[Path, str
             raise UsageError(f"{root} is not the top folder of its git repository")
         base = "HEAD"
         if wanted.push:
-            _tried(lambda: git(root, *SLOW, "fetch", "-q", "origin"))
-            base = _text_of(root, "rev-parse", "--verify", "-q", "refs/remotes/origin/HEAD") or base
+            _tried(lambda: git(root, *SLOW, "fetch", "-q", "origin", "HEAD"))
+            base = _text_of(root, "rev-parse", "FETCH_HEAD")
         yield root, base
         return
     if not (wanted.push or wanted.preview):

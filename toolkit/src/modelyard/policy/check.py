@@ -12,15 +12,23 @@ from typing import Any
 
 from modelyard.files import has_file, read_text
 from modelyard.gates import load_gates
+from modelyard.pipelines.azure_kinds import kind_of
 from modelyard.policy.documents import Documents
 from modelyard.policy.model import Choices, Policy, covers
 from modelyard.yaml_files import LocatedMapping, line_of, read_yaml
 
 SIZE_KEYS = ("vm_size", "instance_type")
 SIZE = r"(?:standard|basic)_[a-z]{1,3}\d+\w*"
+SIZE_PARAMETERS = ("clusterSize", "buildClusterSize")
+PLACES = ("location", "trainingLocation", "otherRegions")  # parameters that name regions
 CLASSIFICATION = "data"  # the tag
 ADDED = ("environment",)  # a tag that the infrastructure adds
+ENDPOINTS = {"online": ("online endpoint", "kubernetes endpoint"), "batch": ("batch endpoint",)}
 KINDS = ("binary", "multiclass", "regression")
+# Lines of requirements that ask for nothing that is not looked at: none, files beside, options that name no package.
+_LOOKED_AT = re.compile(
+    r"$|(-r|--requirement)[ =]*([\w.-]+\.in|modelyard\.txt)$|-(?!r|-requirement|e|-editable)"
+)
 
 
 @dataclass(frozen=True)
@@ -90,24 +98,20 @@ def check_project(
 
 
 Finding = tuple[Path, int, str, str]
+Value = tuple[Path, int, str | None]  # None: it is no plain value
+NOT_JUDGED = "not judged: it is no plain value; write it as one"
 
 
 def _findings(files: Documents, policy: Policy) -> Iterator[Finding]:
     place = files.root / "conf" / "project.yml"
     if policy.regions:
-        given = [(place, files.project.line_of("region"), str(files.project.get("region")))]
+        region = str(files.project.get("region"))
+        given: list[Value] = [(place, files.project.line_of("region"), region)]
         for names in (files.project.get("environments") or {}).values():
             if isinstance(names, LocatedMapping) and "region" in names:
                 given.append((place, names.line_of("region"), str(names["region"])))
-        yield from _among(
-            "regions",
-            [
-                *given,
-                *files.parameter_lists("otherRegions"),
-                *files.parameter_lists("trainingLocation"),
-            ],
-            policy.regions,
-        )
+        given += [one for name in PLACES for one in files.parameter_lists(name)]
+        yield from _among("regions", given, policy.regions)
     if policy.organization_codes:
         code = str(files.project.get("organization"))
         line = files.project.line_of("organization")
@@ -120,7 +124,11 @@ def _findings(files: Documents, policy: Policy) -> Iterator[Finding]:
             yield place, line, "required_tags", f"the tag {tag} is missing"
     yield from _choices(files, policy.choices, "choices")
     if policy.sizes:
-        named = [(p, n, str(v)) for p, n, v in files.values(*SIZE_KEYS) if isinstance(v, str)]
+        named: list[Value] = [
+            (p, n, v) for p, n, v in files.values(*SIZE_KEYS) if isinstance(v, str)
+        ]
+        of_infra = (one for name in SIZE_PARAMETERS for one in files.parameters(name))
+        named += [one for one in of_infra if one[2] is None]  # plain ones are quoted
         named += [
             (p, n, v)
             for p, n, v in files.values("size")
@@ -137,13 +145,12 @@ def _findings(files: Documents, policy: Policy) -> Iterator[Finding]:
 
 
 def _among(
-    rule: str,
-    places: Iterable[tuple[Path, int, str]],
-    allowed: list[str],
-    *,
-    patterns: bool = False,
+    rule: str, places: Iterable[Value], allowed: list[str], *, patterns: bool = False
 ) -> Iterator[Finding]:
     for path, line, value in places:
+        if value is None:
+            yield path, line, rule, NOT_JUDGED
+            continue
         fits = [
             fnmatchcase(value.lower(), one.lower()) if patterns else value == one for one in allowed
         ]
@@ -158,14 +165,10 @@ def _choices(files: Documents, choices: Choices, rule: str) -> Iterator[Finding]
         answers = list(_answers(files, question))
         if not answers:
             yield files.root / "conf" / "project.yml", 1, name, "no file of the project says it"
-        for path, line, value in answers:
-            if value is None:
-                yield path, line, name, "not judged: it is no plain value; write it as one"
-            elif value not in allowed:
-                yield path, line, name, f"found {value}, expected one of {', '.join(allowed)}"
+        yield from _among(name, answers, allowed)
 
 
-def _answers(files: Documents, question: str) -> Iterator[tuple[Path, int, str | None]]:
+def _answers(files: Documents, question: str) -> Iterator[Value]:
     """Find what the project says today, whatever was answered when it was made."""
     root = files.root
     if question in ("network", "production_data"):
@@ -187,9 +190,12 @@ def _answers(files: Documents, question: str) -> Iterator[tuple[Path, int, str |
         used = [(root / one, 1, name) for one, name in providers.items() if (root / one).is_dir()]
         yield from used or [(root / "conf" / "project.yml", 1, "none")]
     else:
-        kinds = [
-            k for k in ("online", "batch") if has_file(root / f"azureml/endpoints/{k}-endpoint.yml")
-        ]
+        there = {
+            kind_of(path, one)
+            for path, one in files.azureml.items()
+            if isinstance(one, LocatedMapping)
+        }
+        kinds = [name for name, some in ENDPOINTS.items() if there.intersection(some)]
         if kinds:
             yield root / "azureml/endpoints", 1, "-and-".join(kinds)
 
@@ -217,8 +223,7 @@ def _classification(files: Documents, policy: Policy, tags: Mapping[str, Any]) -
             yield place, line, f"{rule}.log_days", "no infra/*.bicepparam has logRetentionDays"
         for path, at, days in kept:
             if days is None or not days.isdecimal():
-                message = "not judged: it is no plain number; write it as one"
-                yield path, at, f"{rule}.log_days", message
+                yield path, at, f"{rule}.log_days", NOT_JUDGED
             elif int(days) < least:
                 yield path, at, f"{rule}.log_days", f"found {days}, expected at least {least}"
 
@@ -231,7 +236,7 @@ def _gates(files: Documents, policy: Policy) -> Iterator[Finding]:
     kind = (files.contract.get("target") or {}).get("kind")
     for gate, bound in policy.gates.items():
         keys = gate.split(".")
-        if any(one in KINDS and one != kind for one in keys):
+        if kind in KINDS and any(one in KINDS and one != kind for one in keys):
             continue  # of another kind of problem
         for where in _overridden(keys, values):
             value = _at(values, where)
@@ -278,9 +283,12 @@ def _packages(files: Documents) -> Iterator[tuple[Path, int, str]]:
 
 
 def _package(line: str) -> str | None:
-    """Return the name that a line of requirements asks for, as packages are compared."""
-    found = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip())
-    name = re.sub(r"[-_.]+", "-", found[0]).lower() if found else None
+    """Return the name that a line of requirements asks for, as packages are compared; of an address, a path and another file the line."""
+    text = re.sub(r"(^|\s)#.*", "", line).strip()
+    found = re.match(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(?:[\[<>=!~;@]|\s|$)", text)
+    if found is None:
+        return None if _LOOKED_AT.match(text) else text
+    name = re.sub(r"[-_.]+", "-", found[1]).lower()
     return None if name in ("modelyard", "python", "pip") else name
 
 

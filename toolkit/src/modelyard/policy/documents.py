@@ -56,19 +56,23 @@ class Documents:
 
     def parameters(self, name: str) -> Iterator[tuple[Path, int, str | None]]:
         """Yield a parameter as the parameter files have it; None where it is no number and no text."""
-        for path, text in self.bicep.items():
-            for found in _PARAMETER.finditer(text) if path.suffix == ".bicepparam" else ():
-                if found[1] == name:
-                    literal = re.fullmatch(r"(?:'([^'$]*)'|(\d+))\s*(?://.*)?", found[2].strip())
-                    yield path, _line(text, found.start()), literal and (literal[1] or literal[2])
+        for path, line, value in self._given(name):
+            literal = re.fullmatch(r"(?:'([^'$]*)'|(\d+))\s*(?://.*)?", value.strip())
+            yield path, line, literal and (literal[1] or literal[2])
 
-    def parameter_lists(self, name: str) -> Iterator[Place]:
-        """Yield the texts of a parameter: its own, or those of its list."""
+    def parameter_lists(self, name: str) -> Iterator[tuple[Path, int, str | None]]:
+        """Yield the texts of a parameter: its own, or those of its list; None where there is more than texts."""
+        for path, line, value in self._given(name):
+            for one in _QUOTED.finditer(value):
+                yield path, line + value.count("\n", 0, one.start()), one[1]
+            if re.sub(r"//[^\n]*|[\[\]',\s]", "", _QUOTED.sub("", value)):
+                yield path, line, None
+
+    def _given(self, name: str) -> Iterator[Place]:
         for path, text in self.bicep.items():
             for found in _PARAMETER.finditer(text) if path.suffix == ".bicepparam" else ():
                 if found[1] == name:
-                    for one in _QUOTED.finditer(found[2]):
-                        yield path, _line(text, found.start(2) + one.start()), one[1]
+                    yield path, _line(text, found.start(2)), found[2]
 
     def quoted(self, pattern: str) -> Iterator[Place]:
         """Yield the texts in infra/ that fit a pattern."""

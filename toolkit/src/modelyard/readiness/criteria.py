@@ -13,10 +13,18 @@ from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json
 from modelyard.git import head
 from modelyard.models.version import CHAMPION
-from modelyard.readiness.evidence import Found, Monitored, Rehearsed, Reproduced, Seen
+from modelyard.readiness.evidence import (
+    Found,
+    Monitored,
+    Rehearsed,
+    Reproduced,
+    Seen,
+    says_something,
+)
 
 PEOPLE, CREATION, RELEASE, APPLICATION = "people", "model creation", "model release", "application"
 TRAIN = "mlops run azureml/pipelines/train.yml"
+ADD = "mlops add infrastructure"
 ONE_ANSWER = 1  # minutes
 
 
@@ -47,16 +55,19 @@ def _asked(name: str, level: int, area: str, what: str) -> Criterion:
 
 def _there(said: str, *paths: str) -> Callable[[Seen], Found]:
     def check(seen: Seen) -> Found:
-        lacking = seen.has(*paths)
-        return Found(lacking is None, said if lacking is None else f"there is no {lacking}")
+        lacking = seen.lacks(*paths)
+        return Found(
+            lacking is None, f"there is no {lacking}, or nothing in it" if lacking else said
+        )
 
     return check
 
 
 def _pipeline(name: str, said: str) -> Callable[[Seen], Found]:
     def check(seen: Seen) -> Found:
-        if seen.pipelines is None or not (seen.pipelines / f"{name}.yml").is_file():
-            return Found(False, f"no pipeline `{name}` of GitHub Actions or Azure DevOps")
+        if seen.pipelines is None or not says_something(seen.pipelines / f"{name}.yml"):
+            remedy = ADD if seen.pipelines else "mlops add pipelines github-actions"
+            return Found(False, f"no pipeline `{name}` of GitHub Actions or Azure DevOps", remedy)
         if not seen.has_remote:
             return Found(None, f"{said}, but the repository has no remote: it never ran")
         return Found(True, f"{said}: {seen.pipelines.name}/{name}.yml")
@@ -70,7 +81,7 @@ def _code(seen: Seen) -> Found:
 
 
 def _tests(seen: Seen) -> Found:
-    count = len(list((seen.root / "tests").glob("test_*.py")))
+    count = sum(map(says_something, (seen.root / "tests").glob("test_*.py")))
     return Found(count > 0, f"{counted(count, 'file')} of tests" if count else "there are no tests")
 
 
@@ -142,8 +153,7 @@ def _environments(seen: Seen) -> Found:
     lacking = [
         name
         for name in wanted
-        if name not in seen.project.environments
-        or not (seen.root / "infra" / f"{name}.bicepparam").is_file()
+        if name not in seen.project.environments or seen.lacks(f"infra/{name}.bicepparam")
     ]
     if lacking:
         return Found(False, f"not described: {', '.join(lacking)}")
@@ -163,7 +173,8 @@ def _collected(seen: Seen) -> Found:
 
     file = seen.root / "azureml" / "endpoints" / "online-deployment.yml"
     if not has_file(file):
-        return Found(False, "there is no online deployment whose requests are collected")
+        said = "there is no online deployment whose requests are collected"
+        return Found(False, said, "mlops add endpoint online")
     collections = (read_mapping(file).get("data_collector") or {}).get("collections") or {}
     enabled = [
         name for name, one in collections.items() if str(one.get("enabled")).lower() == "true"
@@ -211,8 +222,8 @@ CRITERIA: tuple[Criterion, ...] = (
     Criterion("versions-traced", 2, CREATION, "Code, data and models are versioned together", 5, TRAIN, _traced),
     Criterion("reproducible", 2, CREATION, "A model can be reproduced", 5, "mlops reproduce 1", _reproduced),
     Criterion("environments-defined", 2, CREATION, "Environments of jobs and endpoints are defined and pinned", 30, "make lock", _there("Azure ML environments, with packages pinned by hash", "azureml/environments/train.yml", "requirements/train.txt", "requirements/serve.txt")),
-    Criterion("compute-managed", 2, CREATION, "Compute is described as code", 60, "mlops infra deploy dev", _there("a cluster in infra/", "infra/modules/compute.bicep")),
-    Criterion("training-recurs", 2, CREATION, "A schedule of the training is described", 15, "mlops schedules --environment dev", _there("azureml/schedules/retrain.yml", "azureml/schedules/retrain.yml")),
+    Criterion("compute-managed", 2, CREATION, "Compute is described as code", 60, ADD, _there("a cluster in infra/", "infra/modules/compute.bicep")),
+    Criterion("training-recurs", 2, CREATION, "A schedule of the training is described", 15, ADD, _there("azureml/schedules/retrain.yml", "azureml/schedules/retrain.yml")),
     Criterion("features-shared", 2, CREATION, "Training and serving share one definition of the features", 60, "make test", lambda seen: _there("features.py, for training, serving and monitoring; no managed feature store", f"src/{seen.project.package}/features.py")(seen)),
     Criterion("scoring-tested", 2, RELEASE, "The scoring script is versioned and tested", 30, "make test", _there("src/score.py or src/batch_score.py, and tests/test_serving.py", "tests/test_serving.py")),
     _asked("deployed", 2, CREATION, "Workspace, cluster and schedules are deployed as described"),
@@ -221,13 +232,13 @@ CRITERIA: tuple[Criterion, ...] = (
     Criterion("release-tested", 3, APPLICATION, "Every release is tested before it answers requests", 5, "mlops release", _released),
     Criterion("release-compared", 3, RELEASE, "A new version is compared with the old one under live traffic", 5, "mlops release", _stages),
     Criterion("champion-traced", 3, CREATION, "What serves leads back to commit and data", 10, "mlops promote", _committed),
-    Criterion("environments-alike", 3, RELEASE, "Development, test and production are managed alike", 60, "mlops infra check", _environments),
+    Criterion("environments-alike", 3, RELEASE, "Development, test and production are managed alike", 60, ADD, _environments),
     Criterion("registry", 3, RELEASE, "Versions reach other workspaces through a registry", 30, "az deployment group create --resource-group GROUP --parameters infra/registry.bicepparam", _registry),
     _asked("engineers-integrate", 3, PEOPLE, "Software engineers automate how the model gets into the application"),
     Criterion("metrics-collected", 4, APPLICATION, "The deployed model's inputs and outputs are collected", 10, "mlops check", _collected),
     Criterion("monitored", 4, APPLICATION, "Drift and quality are monitored", 5, "mlops monitor", _monitored),
-    Criterion("monitor-scheduled", 4, APPLICATION, "A schedule of the monitor is described", 15, "mlops schedules --environment dev", _there("azureml/schedules/monitor.yml", "azureml/schedules/monitor.yml")),
-    Criterion("breach-retrains", 4, CREATION, "What retrains after a breach is described", 60, "mlops infra deploy dev", _there("events/ and azureml/jobs/retrain.yml", "events/function_app.py", "azureml/jobs/retrain.yml")),
+    Criterion("monitor-scheduled", 4, APPLICATION, "A schedule of the monitor is described", 15, ADD, _there("azureml/schedules/monitor.yml", "azureml/schedules/monitor.yml")),
+    Criterion("breach-retrains", 4, CREATION, "What retrains after a breach is described", 60, ADD, _there("events/ and azureml/jobs/retrain.yml", "events/function_app.py", "azureml/jobs/retrain.yml")),
     Criterion("promotion-by-policy", 4, RELEASE, "Promotion follows a policy", 5, "mlops promote", _policy),
     Criterion("rehearsed", 4, RELEASE, "Breach, retraining and rollback are rehearsed, without failed requests", 10, "mlops drill", _rehearsed),
     _asked("metrics-used", 4, PEOPLE, "What production tells about the model reaches those who improve it"),

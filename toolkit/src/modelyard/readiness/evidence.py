@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from modelyard.evidence import Evidence, read_anonymity
-from modelyard.files import read_json
+from modelyard.files import has_file, read_json, read_text
 from modelyard.gates import Gates, load_gates
 from modelyard.git import asked
 from modelyard.models.registry import Registry, versions_in_sqlite
@@ -36,6 +36,12 @@ class Found:
     remedy: str | None = None
 
 
+def says_something(path: Path) -> bool:
+    """Whether there is a file with more than blanks and comments in it."""
+    lines = (line.strip() for line in read_text(path).splitlines()) if has_file(path) else ()
+    return any(line and not line.startswith(("#", "//")) for line in lines)
+
+
 class _Signal(BaseModel):
     verdict: str
 
@@ -57,7 +63,7 @@ class Reproduced(BaseModel):
 
     version: str
     at: str
-    evidence: dict[str, str]
+    evidence: Annotated[dict[str, str], Field(min_length=1)]
 
 
 class _Period(BaseModel):
@@ -96,9 +102,9 @@ class Seen:
         """Whether the repository has a remote, where pipelines run."""
         return bool(asked(self.root, "remote"))
 
-    def has(self, *paths: str) -> str | None:
-        """Return the first of these paths that is lacking, None where all are there."""
-        return next((path for path in paths if not (self.root / path).exists()), None)
+    def lacks(self, *paths: str) -> str | None:
+        """Return the first of these files that is lacking, or says nothing; None where all are there."""
+        return next((path for path in paths if not says_something(self.root / path)), None)
 
     def newest(self, pattern: str) -> Path | None:
         """Return the newest file of a pattern."""
