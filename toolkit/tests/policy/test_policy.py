@@ -116,6 +116,7 @@ def test_a_project_within_the_policy_has_no_breach(check: Check) -> None:
         ("sizes", "azureml/endpoints/online-deployment.yml", "Standard_D4as_v4", "Standard_DS3_v2"),
         ("sizes", "conf/project.yml", "  prod:\n", "  prod:\n    instance_type: Standard_M8ms\n"),
         ("sizes", "azureml/pipelines/train.yml", "jobs:\n  prepare:\n", "jobs:\n  prepare:\n    resources: {instance_type: STANDARD_NC6}\n"),
+        ("sizes", "azureml/pipelines/train.yml", "jobs:\n  prepare:\n", "jobs:\n  prepare:\n    resources: {instance_type: [small, Standard_D4ds_v4]}\n"),
         ("classifications", "conf/project.yml", "data: internal", "data: secret"),
         ("classifications", "conf/project.yml", "  data: internal\n", ""),
         ("classifications.confidential.network", "conf/project.yml", "data: internal", "data: confidential"),

@@ -125,7 +125,10 @@ def _findings(files: Documents, policy: Policy) -> Iterator[Finding]:
     yield from _choices(files, policy.choices, "choices")
     if policy.sizes:
         named: list[Value] = [
-            (p, n, v) for p, n, v in files.values(*SIZE_KEYS) if isinstance(v, str)
+            (p, n, one)
+            for p, n, v in files.values(*SIZE_KEYS)
+            for one in (v if isinstance(v, list) else [v])
+            if isinstance(one, str)
         ]
         of_infra = (one for name in SIZE_PARAMETERS for one in files.parameters(name))
         named += [one for one in of_infra if one[2] is None]  # plain ones are quoted

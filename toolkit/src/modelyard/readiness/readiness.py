@@ -139,6 +139,8 @@ def _answered(answer: Answer | None, today: date) -> Found:
     said = f"{answer.why} ({answer.by}, {answer.day})"
     if (today - answer.day).days > DAYS:
         return Found(None, f"answered more than a year ago: {said}")
+    if (answer.day - today).days > 1:  # of a clock in another zone
+        return Found(None, f"answered on a day to come: {said}")
     return Found(answer.met, said)
 
 
