@@ -19,8 +19,10 @@ GET = ("rest", "--method", "get", "--url")
 # Needed, and in no file: a deployment registers the providers of its own resources only.
 UNNAMED = {
     "Microsoft.App": "the subnet of the function app",
+    # The first endpoint of a subscription fails with SubscriptionNotRegistered: github.com/MicrosoftLearning/mslearn-azure-ml/issues/106
+    "Microsoft.Cdn": "online endpoints",
     "Microsoft.Notebooks": "notebooks of the workspace",
-    "Microsoft.PolicyInsights": "policies",
+    "Microsoft.PolicyInsights": "policies and online endpoints",
 }
 # Types whose names are unique in the whole of Azure, and what of a namespace asks.
 GLOBAL = {
