@@ -228,11 +228,20 @@ def test_github_needs_no_issuer(tmp_path: Path) -> None:
         "repo:acme/flight-delay:ref:refs/heads/main",
         "repo:acme:environment:dev",
         "repo:acme@123/flight-delay:environment:dev",
+        "repo:acme/flight-delay:environment:prod",
+        "repo:acme/flight-delay:environment:dev2",
     ],
 )
-def test_a_subject_of_neither_form_of_github_is_refused(tmp_path: Path, subject: str) -> None:
+def test_a_subject_of_neither_form_of_github_or_of_another_environment_is_refused(tmp_path: Path, subject: str) -> None:
     (said,) = refusals(tmp_path, "dev", GITHUB | {"ciSubject": subject})
     assert "Give ciSubject as GitHub shows it" in said
+    assert "repo:OWNER/REPOSITORY:environment:dev" in said
+
+
+def test_a_group_of_an_unknown_persona_is_refused(tmp_path: Path) -> None:
+    (said,) = refusals(tmp_path, "dev", {"groups": {"dataScientist": "x"}})
+    assert "Give groups by persona: domainExperts" in said
+    assert not refusals(tmp_path / "some", "dev", {"groups": {"dataScientists": "x"}})
 
 
 # --- a second deployment ---
