@@ -232,7 +232,9 @@ def test_github_needs_no_issuer(tmp_path: Path) -> None:
         "repo:acme/flight-delay:environment:dev2",
     ],
 )
-def test_a_subject_of_neither_form_of_github_or_of_another_environment_is_refused(tmp_path: Path, subject: str) -> None:
+def test_a_subject_of_neither_form_of_github_or_of_another_environment_is_refused(
+    tmp_path: Path, subject: str
+) -> None:
     (said,) = refusals(tmp_path, "dev", GITHUB | {"ciSubject": subject})
     assert "Give ciSubject as GitHub shows it" in said
     assert "repo:OWNER/REPOSITORY:environment:dev" in said
@@ -412,6 +414,13 @@ def test_no_role_of_an_organization_is_wider_than_that_of_a_project(environment:
     ]
     assert operations(shared) == operations(resources(environment, DEFINITION))
     assert all("*" not in one for pair in operations(shared) for part in pair for one in part)
+
+
+def test_a_subscription_that_is_named_twice_is_one_scope_of_the_roles() -> None:
+    other, own = "1" * 8, "00000000-0000-0000-0000-000000000000"
+    for role in plan(INFRA / "organization.bicepparam", otherSubscriptions=[own, other, other]):
+        scopes = role.value("properties.assignableScopes")
+        assert scopes == [f"/subscriptions/{own}", f"/subscriptions/{other}"]
 
 
 def test_roles_of_an_organization_are_held_to_the_projects_own_storage() -> None:
