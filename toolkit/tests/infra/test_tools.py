@@ -298,7 +298,7 @@ def test_a_deployment_goes_to_the_group_of_its_environment(project: Path, progra
     words = program("az", AZURE)
     deploy(project, "dev")
     assert words.read_text().splitlines() == [
-        "account show --output json",
+        "account show",
         "group exists --name rg-acme-small-dev",
         f"rest --method get --url {SUBSCRIPTION}/resourceGroups/rg-acme-small-dev/{ACCOUNT}",
         f"rest --method get --url {SUBSCRIPTION}/resourceGroups/rg-acme-small-dev/{ASSIGNMENTS}",
@@ -968,12 +968,24 @@ def test_zones_are_refused_in_a_region_without_them(
     assert ("/locations?" in words.read_text()) is (sku != "Standard_LRS")
 
 
+def test_an_output_that_the_user_has_set_is_that_of_the_deployment_only(
+    project: Path, program: Program, capfd: pytest.CaptureFixture[str]
+):
+    words = program("az", f'[ "$AZURE_CORE_OUTPUT" = json ] || {{ echo a table; exit; }}\n{AZURE}')
+    deploy(project, "dev")
+    assert "deployment group create" in words.read_text()
+    assert "a table" in capfd.readouterr().out
+
+
 def test_what_may_not_be_looked_at_is_said(
     shared: Path, program: Program, capsys: pytest.CaptureFixture[str]
 ):
     refused = 'case "$*" in *roleAssignments*) echo Forbidden >&2; exit 1;; esac\n'
     program("az", refused + answering())
     deploy(shared, "dev")
+    assert "not looked at assignments: Forbidden" in capsys.readouterr().out
+    with pytest.raises(CheckFailed, match="more may be left: not everything could be looked at"):
+        remove_left(shared, "dev", apply=False)
     assert "not looked at assignments: Forbidden" in capsys.readouterr().out
 
 
