@@ -105,6 +105,18 @@ def test_azure_builds_images_where_it_reaches_the_registry() -> None:
     assert not [symbol for symbol, role, _ in rights("dev", **given) if role == "AcrPush"]
 
 
+def test_the_studio_reaches_the_storage_and_a_way_back_has_its_images() -> None:
+    (blobs,) = [
+        r
+        for r in plan(INFRA / "prod.bicepparam", network="public")
+        if r.type.endswith("/blobServices") and not str(r.name).startswith("stevents")
+    ]
+    assert "https://ml.azure.com" in blobs.each("properties.cors.corsRules.allowedOrigins")
+    kind = "Microsoft.ContainerRegistry/registries"
+    kept = one("prod", kind, "registry").value("properties", "policies", "retentionPolicy")
+    assert kept == {"days": 365, "status": "enabled"}
+
+
 # --- events ---
 
 
