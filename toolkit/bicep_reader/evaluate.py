@@ -449,6 +449,9 @@ def _known_call(function: str, values: list[Any]) -> Any:
             return "".join(texts)
         case "union", [*objects] if all(isinstance(one, dict) for one in objects):
             return {key: value for one in objects for key, value in one.items()}
+        case "union", [*lists] if all(isinstance(one, list) for one in lists):
+            every = [item for one in lists for item in one]
+            return [item for index, item in enumerate(every) if item not in every[:index]]
         case "subscriptionResourceId", [str(kind), str(name)]:
             return f"{SUBSCRIPTION['id']}/providers/{kind}/{name}"
         case "subscriptionResourceId", [str(own), str(kind), str(name)]:

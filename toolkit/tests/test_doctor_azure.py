@@ -21,7 +21,9 @@ from tests.project import ROOT, part_of_sample
 
 # Its answers by words of the command line; the first that fits counts. Null: it refuses.
 PROGRAM = """#!{python}
-import json, pathlib, sys
+import json, os, pathlib, sys
+if os.environ.get("AZURE_CORE_OUTPUT") != "json":
+    sys.exit("a table, which the user has set")
 line = " ".join(sys.argv[1:])
 with open({log!r}, "a") as file:
     file.write(line + chr(10))

@@ -19,7 +19,7 @@ module roles 'modules/organization-roles.bicep' = [
     params: {
       organization: project.organization
       environment: environment
-      scopes: concat([subscription().id], others)
+      scopes: union([subscription().id], others)
     }
   }
 ]

@@ -19,7 +19,7 @@ from modelyard.doctor import Finding
 from modelyard.doctor_network import examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import has_file, read_json, read_text
-from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered, taken
+from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered, in_json, taken
 from modelyard.infra.snapshot import Planned
 from modelyard.project import load_project
 from modelyard.retirements import Retirement, known
@@ -65,12 +65,17 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
 
     def az(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 (the installed Azure CLI)
-            [program, *words], capture_output=True, text=True, timeout=TIMEOUT, check=False
+            [program, *words],
+            env=in_json(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
         )
 
     personas = _personas(root, role)
     try:
-        account = answered(az, "account", "show", "--output", "json")
+        account = answered(az, "account", "show")
     except CheckFailed:
         return [Finding("sign-in", False, "nobody is signed in", "az login")]
     who = account["user"]["name"]
@@ -215,7 +220,7 @@ def _not_deployed(az: Az, root: Path, name: str, group: str) -> Iterator[Finding
 def _roles(az: Az, name: str, group: str, who: str, personas: list[str]) -> Iterator[Finding]:
     """Compare the roles that somebody has in an environment with those of the personas."""
     words = ("role", "assignment", "list", "--assignee", who, "--resource-group", group)
-    more = ("--include-groups", "--include-inherited", "--output", "json")
+    more = ("--include-groups", "--include-inherited")
     try:
         held = {str(one["roleDefinitionName"]) for one in answered(az, *words, *more)}
     except CheckFailed as error:

@@ -30,7 +30,7 @@ def is_private(root: Path, environment: str) -> bool:
 
 def examine_network(az: Az, root: Path, environment: str, region: str) -> Iterator[Finding]:
     """Look up the hosts of an environment that is deployed, and connect to them."""
-    cloud = answered(az, "cloud", "show", "--output", "json")
+    cloud = answered(az, "cloud", "show")
     names = read_mapping(root / "conf" / "project.yml")["environments"][environment]
     hosts = _hosts(cloud["suffixes"], names, _given(root, environment))
     try:

@@ -47,7 +47,8 @@ def resources(environment: str = "dev", *types: str, **given: Any) -> list[Deplo
     read = sources()
     parameters = read.files[(INFRA / f"{environment}.bicepparam").resolve()]
     wanted = {one.lower() for one in types}
-    values = {"asAdministrator": True, "groups": GROUPS, "ciSubject": SUBJECT} | given
+    subject = SUBJECT.replace("dev", environment)
+    values = {"asAdministrator": True, "groups": GROUPS, "ciSubject": subject} | given
     return [
         one
         for one in deployed(parameters, read, values)

@@ -105,6 +105,18 @@ def test_azure_builds_images_where_it_reaches_the_registry() -> None:
     assert not [symbol for symbol, role, _ in rights("dev", **given) if role == "AcrPush"]
 
 
+def test_the_studio_reaches_the_storage_and_a_way_back_has_its_images() -> None:
+    (blobs,) = [
+        r
+        for r in plan(INFRA / "prod.bicepparam", network="public")
+        if r.type.endswith("/blobServices") and not str(r.name).startswith("stevents")
+    ]
+    assert "https://ml.azure.com" in blobs.each("properties.cors.corsRules.allowedOrigins")
+    kind = "Microsoft.ContainerRegistry/registries"
+    kept = one("prod", kind, "registry").value("properties", "policies", "retentionPolicy")
+    assert kept == {"days": 365, "status": "enabled"}
+
+
 # --- events ---
 
 
@@ -228,11 +240,22 @@ def test_github_needs_no_issuer(tmp_path: Path) -> None:
         "repo:acme/flight-delay:ref:refs/heads/main",
         "repo:acme:environment:dev",
         "repo:acme@123/flight-delay:environment:dev",
+        "repo:acme/flight-delay:environment:prod",
+        "repo:acme/flight-delay:environment:dev2",
     ],
 )
-def test_a_subject_of_neither_form_of_github_is_refused(tmp_path: Path, subject: str) -> None:
+def test_a_subject_of_neither_form_of_github_or_of_another_environment_is_refused(
+    tmp_path: Path, subject: str
+) -> None:
     (said,) = refusals(tmp_path, "dev", GITHUB | {"ciSubject": subject})
     assert "Give ciSubject as GitHub shows it" in said
+    assert "repo:OWNER/REPOSITORY:environment:dev" in said
+
+
+def test_a_group_of_an_unknown_persona_is_refused(tmp_path: Path) -> None:
+    (said,) = refusals(tmp_path, "dev", {"groups": {"dataScientist": "x"}})
+    assert "Give groups by persona: domainExperts" in said
+    assert not refusals(tmp_path / "some", "dev", {"groups": {"dataScientists": "x"}})
 
 
 # --- a second deployment ---
@@ -403,6 +426,13 @@ def test_no_role_of_an_organization_is_wider_than_that_of_a_project(environment:
     ]
     assert operations(shared) == operations(resources(environment, DEFINITION))
     assert all("*" not in one for pair in operations(shared) for part in pair for one in part)
+
+
+def test_a_subscription_that_is_named_twice_is_one_scope_of_the_roles() -> None:
+    other, own = "1" * 8, "00000000-0000-0000-0000-000000000000"
+    for role in plan(INFRA / "organization.bicepparam", otherSubscriptions=[own, other, other]):
+        scopes = role.value("properties.assignableScopes")
+        assert scopes == [f"/subscriptions/{own}", f"/subscriptions/{other}"]
 
 
 def test_roles_of_an_organization_are_held_to_the_projects_own_storage() -> None:

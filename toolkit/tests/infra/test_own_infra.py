@@ -11,7 +11,7 @@ import pytest
 from bicep_reader import read_infrastructure
 from bicep_reader.azure_types import azure_types
 from modelyard.cli import app
-from modelyard.infra import compiler, scan
+from modelyard.infra import compiler, promises, scan
 from modelyard.infra.check import check
 from typer.testing import CliRunner
 
@@ -80,6 +80,32 @@ def test_faults_in_the_real_files_are_found_all_at_once(copied: Path):
             file,
             said,
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fine"),
+    [
+        ("registryId", "mlr-acme", False),
+        ("logAnalyticsId", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3", False),
+        ("keyVaultId", "/subscriptions/S/resourceGroups/G/providers/Microsoft.KeyVault", False),
+        ("privateDnsZones", "Policy", False),
+        ("privateDnsZones", "policy", True),
+        ("privateDnsZones", "/subscriptions/S/resourceGroups/G", True),
+        ("hubNetworkId", "/subscriptions/S/resourcegroups/G/providers/N/virtualNetworks/V", True),
+    ],
+)
+def test_what_is_no_resource_id_is_found_before_an_evaluation_stumbles_over_it(
+    copied: Path, bicep: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, fine: bool
+):
+    file = copied / "infra" / "dev.bicepparam"
+    line = changed(file, lambda text: f"{text}param {name} = '{value}'\n", f"param {name}")
+    assert bool(list(promises.identifiers(file))) is not fine
+    if not fine:
+        monkeypatch.setattr(scan, "check", lambda *_: iter(()))
+        monkeypatch.setattr(compiler, "check", lambda *_: iter(()))
+        (found,) = check(copied).findings
+        assert (found.place.file, found.place.line) == (file.resolve(), line)
+        assert f"{name} is '{value}', which is no resource id" in found.what
 
 
 def test_failed_rules_unparsed_files_and_unexplained_exceptions_are_found(copied: Path):

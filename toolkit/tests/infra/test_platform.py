@@ -85,6 +85,22 @@ def test_the_network_is_peered_with_a_hub_that_is_named(hub: str) -> None:
     ] * bool(hub)
 
 
+def test_people_come_through_the_gateway_of_a_hub_and_its_servers_are_asked_for_names() -> None:
+    hub = {"hubNetworkId": f"{SUBSCRIPTION}/Microsoft.Network/virtualNetworks/hub"}
+    network = "Microsoft.Network/virtualNetworks"
+    for given, servers in (
+        ({}, []),
+        ({"hubGateway": True, "dnsServers": ["10.0.0.4"]}, ["10.0.0.4"]),
+    ):
+        peered, own = (
+            one
+            for kind in (f"{network}/virtualNetworkPeerings", network)
+            for one in resources("prod", kind, **hub, **given)
+        )
+        assert peered.value("properties", "useRemoteGateways") is bool(given)
+        assert own.value("properties", "dhcpOptions", "dnsServers") == servers
+
+
 def test_logs_of_an_organization_take_everything_and_are_not_locked() -> None:
     given = {"logAnalyticsId": LOGS}
     assert "Microsoft.OperationalInsights/workspaces" not in kinds(**given)

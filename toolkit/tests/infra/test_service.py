@@ -219,6 +219,9 @@ TYPE, ROLE = "    principalType: 'ServicePrincipal'\n", f"'/roleDefinitions/{GUI
         ({TYPE: ""}, "which Azure does not find at once"),
         ({"'ServicePrincipal'": "'Group'"}, "which Azure does not find at once"),
         ({ROLE: ROLE.replace("b160", "b16")}, "does not end with the id of a role"),
+        ({ROLE: ROLE.replace("b160", "b161")}, "none of the built-in roles"),
+        ({ROLE: ROLE.upper().replace("ROLEDEFINITIONS", "roleDefinitions")}, ""),
+        ({ROLE: ROLE.replace("4cc4", "5cc4")}, ""),
         ({"group string\n": "group string\n\nTWICE"}, "it is defined twice"),
     ],
 )

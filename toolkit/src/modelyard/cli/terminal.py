@@ -44,7 +44,8 @@ OUTCOMES = {True: ("yes", "green"), False: ("no", "bold red"), None: ("open", "b
 
 def say(line: str) -> None:
     """Print what is under way; standard output is for the result."""
-    print(line, file=sys.stderr, flush=True)
+    # In one piece: another thread may say something, too.
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)
 
 
 def saying(console: Console) -> Callable[[str], None]:

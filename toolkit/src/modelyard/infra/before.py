@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ GET = ("rest", "--method", "get", "--url")
 # Needed, and in no file: a deployment registers the providers of its own resources only.
 UNNAMED = {
     "Microsoft.App": "the subnet of the function app",
+    # The first endpoint of a subscription fails with SubscriptionNotRegistered: github.com/MicrosoftLearning/mslearn-azure-ml/issues/106
+    "Microsoft.Cdn": "online endpoints",
     "Microsoft.Notebooks": "notebooks of the workspace",
-    "Microsoft.PolicyInsights": "policies",
+    "Microsoft.PolicyInsights": "policies and online endpoints",
 }
 # Types whose names are unique in the whole of Azure, and what of a namespace asks.
 GLOBAL = {
@@ -103,6 +106,11 @@ class Ready:
 
     parameters: tuple[str, ...]
     triggers: tuple[str, ...]
+
+
+def in_json() -> dict[str, str]:
+    """Return the variables by which the Azure CLI answers in JSON, where a user has set another output."""
+    return {**os.environ, "AZURE_CORE_OUTPUT": "json"}
 
 
 def answered(az: Az, *words: str) -> Any:
@@ -212,7 +220,7 @@ def _register(
 ) -> None:
     """Register the resource providers that the subscription has not used yet."""
     query = "[?registrationState=='Registered'].namespace"
-    found = answered(az, "provider", "list", "--query", query, "--output", "json")
+    found = answered(az, "provider", "list", "--query", query)
     known = {str(one).lower() for one in found or ()}
     names = {one.type.partition("/")[0] for one in wanted} | set(UNNAMED)
     for name in sorted(one for one in names if one.lower() not in known):

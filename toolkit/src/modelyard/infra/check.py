@@ -99,6 +99,8 @@ def _compiled(
 def _promised(parameters: Path) -> list[Finding] | UsageError:
     """Return what is wrong with what a parameter file deploys, or why it cannot be evaluated."""
     try:
+        if wrong := list(promises.identifiers(parameters)):
+            return wrong
         plan = compiler.planned(parameters, {"asAdministrator": True})
         by_ci = None
         if "asAdministrator" in compiler.declared(parameters):

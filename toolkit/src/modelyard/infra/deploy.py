@@ -11,7 +11,7 @@ from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import compiler
-from modelyard.infra.before import answered, check_before, switch
+from modelyard.infra.before import answered, check_before, in_json, switch
 from modelyard.infra.compiler import Target
 from modelyard.infra.left import left_behind
 from modelyard.infra.teardown import carry_out, planned_teardown, purge, vaults_of
@@ -127,14 +127,17 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
 
     Raises:
         UsageError: see `deploy`.
-        CheckFailed: Azure refuses to remove something; the rest is removed.
+        CheckFailed: Azure refuses to remove something, or to show it; the rest is removed.
     """
     load_project(root).environment(environment)
     azure, account = _azure()
     here = _target(root, environment, azure, account)
     parameters = _parameters(root, environment)
-    left = left_behind(partial(_query, azure), parameters, here, _say, outside=True)
+    unseen: list[str] = []
+    left = left_behind(partial(_query, azure), parameters, here, unseen.append, outside=True)
     refused = []
+    for line in unseen:
+        _say(line)
     for one in left:
         _say(f"- {one}")
         if apply and (done := _query(azure, *one.words)).returncode:
@@ -143,6 +146,11 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
         raise CheckFailed(
             "Azure refuses; a lock holds what it is on (docs/infrastructure.md):\n"
             + "\n".join(refused)
+        )
+    if unseen:
+        raise CheckFailed(
+            "more may be left: not everything could be looked at, see above; "
+            "sign in as an administrator of the group who reads the subscription too, and ask again"
         )
     return 0 if apply else len(left)
 
@@ -221,7 +229,7 @@ def azure_cli() -> str:
 def _azure() -> tuple[str, dict[str, Any]]:
     """Return the Azure CLI, and the account that it is signed in to."""
     azure = azure_cli()
-    shown = _query(azure, "account", "show", "--output", "json")
+    shown = _query(azure, "account", "show")
     if shown.returncode:
         raise UsageError("the Azure CLI is not signed in; az login, then az account set")
     return azure, json.loads(shown.stdout or "{}")
@@ -257,5 +265,10 @@ def _query(
     azure: str, *words: str, timeout: float | None = TIMEOUT
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 (the installed Azure CLI)
-        [azure, *words], capture_output=True, text=True, timeout=timeout, check=False
+        [azure, *words],
+        env=in_json(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )

@@ -170,7 +170,7 @@ def _outside(
             for there in listed(az, say, one.name, *GET, url):
                 properties = there.get("identity") or there.get("properties") or {}
                 acting[properties.get("principalId")] = one.name
-    words = ("role", "assignment", "list", "--all", "--output", "json")
+    words = ("role", "assignment", "list", "--all")
     for there in listed(az, say, "assignments in other resource groups", *words) if acting else ():
         who, what, scope = (there.get(key) for key in ("principalId", "description", "scope"))
         if (

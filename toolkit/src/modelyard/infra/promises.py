@@ -13,6 +13,7 @@ from typing import Any
 
 from modelyard.files import read_text
 from modelyard.infra import names, service
+from modelyard.infra.compiler import used
 from modelyard.infra.declarations import Declarations
 from modelyard.infra.findings import Finding
 from modelyard.infra.snapshot import Planned, is_expression
@@ -101,6 +102,12 @@ KEYS = (
 _BY_POLICY = re.compile(r"^param diagnosticsByPolicy = true", re.MULTILINE)
 _ENVIRONMENT = re.compile(r"^param environment = '(\w+)'", re.MULTILINE)
 _LOCKED = re.compile(r"^param lockResources = true", re.MULTILINE)
+_RESOURCE_ID = re.compile(
+    r"(?i)/subscriptions/[^/]+/resourcegroups/[^/]+(/providers/[^/]+(/[^/]+/[^/]+)+)?"
+)
+_TAKES_ID = re.compile(
+    r"^@description\('Resource id of ((?:\\'|[^'])+)'\)\nparam (\w+) string", re.MULTILINE
+)
 Found = Iterator[tuple[str, str, str]]  # rule, what, remedy
 
 
@@ -129,6 +136,21 @@ def check(
             given = iter([("ci", what, "deploy it only if asAdministrator is true")])
             yield from _placed(one, given, parameters, declarations)
     yield from _whole(parameters, plan)
+
+
+def identifiers(parameters: Path) -> Iterator[Finding]:
+    """Yield values that a parameter file gives for resource ids and that are none: what it deploys is not known then."""
+    text = read_text(parameters)
+    for about, name in _TAKES_ID.findall(read_text(used(parameters))):
+        given = re.search(rf"^param {name} = '([^'$]+)'", text, re.MULTILINE)
+        if given is None or _RESOURCE_ID.fullmatch(given[1]):
+            continue
+        if not (given[1] == "policy" and "or policy" in about):
+            what = f"{name} is '{given[1]}', which is no resource id"
+            remedy = (
+                "write it whole, /subscriptions/…/resourceGroups/…: az resource show --query id"
+            )
+            yield Finding(Declarations.line(parameters, f"param {name} "), what, remedy, CHECK)
 
 
 def _every(one: Planned, everything: Sequence[Planned]) -> Found:
