@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import before, compiler, left, scan
-from modelyard.infra.check import check
+from modelyard.infra.check import Checked, check, printed
 from modelyard.infra.compiler import NOWHERE, Target
 from modelyard.infra.deploy import deploy, deploy_events, remove_left
 from modelyard.infra.left import ASSIGNMENTS
@@ -67,8 +67,16 @@ def test_messages_of_the_compiler_are_findings_with_their_line(tmp_path: Path, p
     warning = (
         f'{main}(7,9) : Warning no-unused-params: Parameter "x" is never used. [https://aka.ms/b]'
     )
-    program("bicep", f"""[ "$1" = build ] && echo '{warning}' >&2\n{FORMATTED}\nexit 0""")
-    assert compiled(root) == [
+    aged = f"{main}(8,1) : Info use-recent-api-versions: Use a newer version. [https://aka.ms/c]"
+    program(
+        "bicep",
+        f"""[ "$1" = build ] && printf '%s\\n' '{warning}' '{aged}' >&2\n{FORMATTED}\nexit 0""",
+    )
+    found = list(compiler.check(compiler.required(), *compiler.sources(root / "infra")))
+    assert Checked(1, tuple(found)).passed is False
+    note = Checked(1, tuple(one for one in found if one.place.line == 8))
+    assert note.passed is True and list(printed(note))[-1] == "1 file: fine"
+    assert compiled(root)[:1] == [
         (
             "infra/main.bicep",
             7,

@@ -13,7 +13,7 @@ from modelyard.console import counted
 from modelyard.errors import UsageError
 from modelyard.files import relative
 from modelyard.infra import compiler, promises, scan
-from modelyard.infra.findings import Finding, Place
+from modelyard.infra.findings import NOTE, Finding, Place
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Checked:
     @property
     def passed(self) -> bool | None:
         """Whether everything was checked and is fine; None where nothing was found and not all was checked."""
-        return False if self.findings else None if self.left_out else True
+        if any(one.check != NOTE for one in self.findings):
+            return False
+        return None if self.left_out else True
 
     def as_json(self, root: Path) -> dict[str, Any]:
         """Return it as JSON data; paths are relative to the project's root."""
@@ -116,7 +118,7 @@ def printed(checked: Checked) -> Iterator[str]:
         yield f"{title}:"
         for one in group:
             yield f"{relative(one.place.file)}:{one.place.line}: {one.what}; {one.remedy}"
-    count = len(checked.findings)
+    count = sum(one.check != NOTE for one in checked.findings)
     verdict = "1 finding" if count == 1 else f"{count} findings" if count else ""
     if checked.left_out:
         verdict = ", ".join(filter(None, (verdict, f"not judged: {checked.left_out}")))

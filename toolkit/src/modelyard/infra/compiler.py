@@ -16,7 +16,7 @@ from typing import Any
 
 from modelyard.errors import UsageError
 from modelyard.files import read_text
-from modelyard.infra.findings import Finding, Place
+from modelyard.infra.findings import NOTE, Finding, Place
 from modelyard.infra.snapshot import Planned, read_snapshot
 
 CHECK = "Bicep compiler"
@@ -34,7 +34,7 @@ _NO_CODE = re.compile(r"'(?:\\.|[^'\\])*'|//.*")
 _LAST_LINE, _VERBATIM = re.compile(r"^[\])}]"), re.compile("'''")
 _MESSAGE = re.compile(
     r"^(?:\w+: )?(?P<file>.+?)\((?P<line>\d+),(?P<column>\d+)\) : "
-    r"(?:Error|Warning|Info) (?P<code>[\w-]+): (?P<what>.*?)(?: \[(?P<link>https:[^\]]+)\])?$"
+    r"(?P<level>Error|Warning|Info) (?P<code>[\w-]+): (?P<what>.*?)(?: \[(?P<link>https:[^\]]+)\])?$"
 )
 
 
@@ -227,7 +227,7 @@ def _escaped(character: str) -> str:
 
 
 def _messages(program: Path, verb: str, path: Path) -> Iterator[Finding]:
-    """Yield the compiler's errors and warnings as findings."""
+    """Yield the compiler's messages as findings; those of the level Info as notes."""
     done = _run(program, verb, path)
     understood = False
     for line in (done.stderr + b"\n" + (done.stdout if verb == "lint" else b"")).splitlines():
@@ -236,7 +236,8 @@ def _messages(program: Path, verb: str, path: Path) -> Iterator[Finding]:
             understood = True
             place = Place(Path(found["file"]).resolve(), int(found["line"]), int(found["column"]))
             remedy = f"see {found['link']}" if found["link"] else "correct it as the compiler says"
-            yield Finding(place, f"{found['what'].rstrip('.')} ({found['code']})", remedy, CHECK)
+            check = NOTE if found["level"] == "Info" else CHECK
+            yield Finding(place, f"{found['what'].rstrip('.')} ({found['code']})", remedy, check)
     if done.returncode and not understood:
         output = done.stderr.decode(errors="replace").strip()
         raise UsageError(f"{program.name} {verb} {path.name} failed: {output[:2000]}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+NOTE = "notes, which fail nothing"  # the group of what is no fault
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
