@@ -88,6 +88,7 @@ def test_faults_in_the_real_files_are_found_all_at_once(copied: Path):
         ("registryId", "mlr-acme", False),
         ("logAnalyticsId", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3", False),
         ("keyVaultId", "/subscriptions/S/resourceGroups/G/providers/Microsoft.KeyVault", False),
+        ("storageId", "stlake", False),
         ("privateDnsZones", "Policy", False),
         ("privateDnsZones", "policy", True),
         ("privateDnsZones", "/subscriptions/S/resourceGroups/G", True),
@@ -98,7 +99,12 @@ def test_what_is_no_resource_id_is_found_before_an_evaluation_stumbles_over_it(
     copied: Path, bicep: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, fine: bool
 ):
     file = copied / "infra" / "dev.bicepparam"
-    line = changed(file, lambda text: f"{text}param {name} = '{value}'\n", f"param {name}")
+    said = f"param {name} = '{value}'\n"
+    if name == "storageId":
+        said = (
+            f"param centralData = [\n  {{ name: 'x', storageId: '{value}', container: 'x' }}\n]\n"
+        )
+    line = changed(file, lambda text: text + said, f"'{value}'")
     assert bool(list(promises.identifiers(file))) is not fine
     if not fine:
         monkeypatch.setattr(scan, "check", lambda *_: iter(()))

@@ -15,7 +15,7 @@ from modelyard.files import read_text
 from modelyard.infra import names, service
 from modelyard.infra.compiler import used
 from modelyard.infra.declarations import Declarations
-from modelyard.infra.findings import Finding
+from modelyard.infra.findings import Finding, Place
 from modelyard.infra.snapshot import Planned, is_expression
 
 CHECK = "promises"
@@ -140,17 +140,19 @@ def check(
 
 def identifiers(parameters: Path) -> Iterator[Finding]:
     """Yield values that a parameter file gives for resource ids and that are none: what it deploys is not known then."""
-    text = read_text(parameters)
-    for about, name in _TAKES_ID.findall(read_text(used(parameters))):
-        given = re.search(rf"^param {name} = '([^'$]+)'", text, re.MULTILINE)
-        if given is None or _RESOURCE_ID.fullmatch(given[1]):
-            continue
-        if not (given[1] == "policy" and "or policy" in about):
-            what = f"{name} is '{given[1]}', which is no resource id"
+    takes = {name: about for about, name in _TAKES_ID.findall(read_text(used(parameters)))}
+    takes["storageId"] = "a storage account"  # of an entry of centralData
+    for number, line in enumerate(read_text(parameters).splitlines(), 1):
+        for name, value in re.findall(r"\b(\w+)(?: =|:) '([^'$]+)'", line.partition("//")[0]):
+            about = takes.get(name)
+            may_be_policy = about is not None and "or policy" in about and value == "policy"
+            if about is None or may_be_policy or _RESOURCE_ID.fullmatch(value):
+                continue
+            what = f"{name} is '{value}', which is no resource id"
             remedy = (
                 "write it whole, /subscriptions/…/resourceGroups/…: az resource show --query id"
             )
-            yield Finding(Declarations.line(parameters, f"param {name} "), what, remedy, CHECK)
+            yield Finding(Place(parameters.resolve(), number), what, remedy, CHECK)
 
 
 def _every(one: Planned, everything: Sequence[Planned]) -> Found:
