@@ -21,7 +21,7 @@ from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import has_file, read_json, read_text
 from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered, in_json, taken
 from modelyard.infra.snapshot import Planned
-from modelyard.project import load_project
+from modelyard.project import GIVEN, load_project
 from modelyard.retirements import Retirement, known
 from modelyard.yaml_files import read_mapping
 
@@ -227,7 +227,7 @@ def _roles(az: Az, name: str, group: str, who: str, personas: list[str]) -> Iter
         yield Finding("roles", None, f"{name}: not told: {error}")
         return
     # A stage between test and prod has the roles of test, where they are an organization's.
-    called = {name} if name in ("dev", "test", "prod") else {name, "test"}
+    called = {name} if name in GIVEN else {name, "test"}
     wanted = [f" {one}: {title}" for title in personas for one in called]
     fitting = [one for one in held if one.endswith(tuple(wanted))]
     if fitting or held & ALL_RIGHTS:

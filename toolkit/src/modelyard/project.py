@@ -14,6 +14,7 @@ from modelyard.errors import UsageError
 from modelyard.git import asked
 from modelyard.yaml_files import Problem, did_you_mean, read_mapping, read_model
 
+GIVEN = ("dev", "test", "prod")  # the environments that the template makes
 # What only the infrastructure reads.
 _OTHERS = {"organization", "tags"}
 _RESOURCES = {"storage_account", "key_vault", "container_registry"}

@@ -17,7 +17,10 @@ WAITS = {
         ("onlineEndpoint", "access"),
         ("events", "access"),
         ("endpointAlerts", "onlineEndpoint"),
+        ("centralStores", "compute"),  # which makes the managed network that its rule changes
+        ("centralStores", "buildCompute"),
     ],
+    "modules/central-data.bicep": [("rule", "roles")],
     "modules/budget.bicep": [("groupTags", "budgets")],
     "modules/network.bicep": [
         ("functions", "endpoints"),

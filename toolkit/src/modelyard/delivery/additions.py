@@ -13,13 +13,11 @@ from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import has_file, read_text, write_text
 from modelyard.fleet.merge import Kind, Upgrade
 from modelyard.fleet.upgrade import apply, origin_of, pick, upgrade_of
-from modelyard.project import load_project
+from modelyard.project import GIVEN, load_project
 
 LATER = "none"  # the value of an answer that leaves a part out
 # What the profile laptop makes of other answers; adding one of these makes the project a team's.
 LAPTOP = {"profile": "team", "network": LATER, "ci_provider": LATER}
-
-GIVEN = ("dev", "test", "prod")  # the environments of the template
 
 Person = Literal["", "kept", "conflict"]
 _PERSON: dict[Kind, Person] = {"auto": "", "merged": "", "kept": "kept", "conflict": "conflict"}

@@ -11,10 +11,10 @@ from modelyard.files import read_json, read_text
 from modelyard.infra import costs
 from modelyard.infra.compiler import planned
 from modelyard.infra.diagram import diagram
+from modelyard.project import GIVEN
 
 PAGE = Path("docs") / "infrastructure.md"
 PARTS = ("diagram", "costs", "rights")
-ENVIRONMENTS = ("dev", "test", "prod")
 # Of the diagram: without and with what depends on a parameter, whatever the answers of a project are.
 LEAST = {
     "asAdministrator": False,
@@ -83,11 +83,11 @@ def documented(root: Path) -> str:
 def rights(personas: Mapping[str, Any]) -> str:
     """Return a table of what each persona can do in each environment."""
     lines = [
-        "| persona | " + " | ".join(ENVIRONMENTS) + " |",
-        "| --- |" + " --- |" * len(ENVIRONMENTS),
+        "| persona | " + " | ".join(GIVEN) + " |",
+        "| --- |" + " --- |" * len(GIVEN),
     ]
     for persona in personas.values():
-        cells = (_can(persona, environment) for environment in ENVIRONMENTS)
+        cells = (_can(persona, environment) for environment in GIVEN)
         lines.append(f"| {persona['title']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

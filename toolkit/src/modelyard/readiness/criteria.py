@@ -13,6 +13,7 @@ from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json
 from modelyard.git import head
 from modelyard.models.version import CHAMPION
+from modelyard.project import GIVEN
 from modelyard.readiness.evidence import (
     Found,
     Monitored,
@@ -149,7 +150,7 @@ def _stages(seen: Seen) -> Found:
 
 
 def _environments(seen: Seen) -> Found:
-    wanted = dict.fromkeys(("dev", "test", "prod", *seen.project.environments))
+    wanted = dict.fromkeys((*GIVEN, *seen.project.environments))
     lacking = [
         name
         for name in wanted
