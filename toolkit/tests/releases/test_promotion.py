@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from modelyard.cli import app, models
 from modelyard.errors import UsageError
 from modelyard.models.mlflow_registry import MlflowModels
-from modelyard.models.registry import Registry, champion_in_sqlite
+from modelyard.models.registry import Registry, champion_in_sqlite, registered
 from modelyard.models.version import CHAMPION, Version
 from modelyard.releases.promote import promote, retire, rollback
 
@@ -79,7 +79,10 @@ def champion(project: Path) -> str | None:
 
 
 def roles(project: Path) -> dict[str, str | None]:
-    return {v.number: v.tags.get("role") for v in registry_of(project).versions()}
+    registry = registry_of(project)
+    versions, champion = registered("test", registry.uri)  # without MLflow
+    assert (versions, champion) == (registry.versions(), registry.holder(CHAMPION))
+    return {v.number: v.tags.get("role") for v in versions}
 
 
 @pytest.fixture(autouse=True)

@@ -101,15 +101,15 @@ def models(environment: MaybeEnvironmentOption = None, as_json: JsonOption = Fal
     from rich.table import Table
 
     from modelyard.azure import use_workspace
-    from modelyard.models.registry import registry_of
+    from modelyard.models.registry import registered
     from modelyard.models.version import CHAMPION
     from modelyard.pipelines.commit import PATCH
+    from modelyard.project import load_project
+    from modelyard.tracking import tracking_uri
 
     root = project_root()
     use_workspace(root, environment)
-    registry = registry_of(root)
-    champion = registry.holder(CHAMPION)
-    versions = registry.versions()
+    versions, champion = registered(load_project(root).model, tracking_uri(root))
     if as_json:
         print(
             json.dumps(

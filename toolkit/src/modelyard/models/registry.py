@@ -406,6 +406,15 @@ def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | N
     return versions, champion
 
 
+def registered(model: str, uri: str) -> tuple[list[Version], Version | None]:
+    """Versions, newest first, and the champion; importing MLflow only where that has to be."""
+    if uri.startswith("sqlite:"):
+        with contextlib.suppress(sqlite3.Error):
+            return versions_in_sqlite(uri, model)
+    registry = Registry(model, uri)
+    return registry.versions(), registry.holder(CHAMPION)
+
+
 def _champion_row(uri: str, model: str, columns: str) -> tuple[Any, ...] | None:
     """Read the champion's version number and further columns; None where there is no champion."""
     path = store_file(uri)

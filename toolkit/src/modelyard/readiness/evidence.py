@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +13,8 @@ from modelyard.evidence import Evidence, read_anonymity
 from modelyard.files import has_file, read_json, read_text
 from modelyard.gates import Gates, load_gates
 from modelyard.git import asked
-from modelyard.models.registry import Registry, versions_in_sqlite
-from modelyard.models.version import CHAMPION, Version
+from modelyard.models.registry import registered, versions_in_sqlite
+from modelyard.models.version import Version
 from modelyard.project import Project, load_project
 from modelyard.tracking import tracking_uri
 
@@ -118,15 +116,10 @@ class Seen:
 
     @cached_property
     def registered(self) -> tuple[list[Version], Version | None]:
-        """Registered versions, newest first, and the champion; importing MLflow only where that has to be."""
+        """Registered versions, newest first, and the champion."""
         if self.uri:
             return versions_in_sqlite(self.uri, self.project.model)
-        uri = tracking_uri(self.root)
-        if uri.startswith("sqlite:"):
-            with contextlib.suppress(sqlite3.Error):
-                return versions_in_sqlite(uri, self.project.model)
-        registry = Registry(self.project.model, uri)
-        return list(registry.versions()), registry.holder(CHAMPION)
+        return registered(self.project.model, tracking_uri(self.root))
 
     @property
     def versions(self) -> list[Version]:
