@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,14 @@ def test_a_folder_in_use_is_not_written_to(trained_bench, capsys):
 def test_what_is_no_model_cannot_be_loaded(tmp_path, trained_bench):
     with pytest.raises(UsageError, match="holds no MLflow model"):
         saving.load_model(tmp_path / "nothing")
+    described = trained_bench.folder / "model" / "MLmodel"
+    here = described.read_text(encoding="utf-8")
+    described.write_text(
+        here.replace(f"python_version: {platform.python_version()}", "python_version: 3.9.1")
+    )
+    with pytest.raises(UsageError, match=r"saved with Python 3\.9 .* make setup PYTHON=python3\.9"):
+        saving.load_model(trained_bench.folder / "model")
+    described.write_text(here, encoding="utf-8")
     (trained_bench.folder / "model" / "model.pkl").write_bytes(b"broken")
     with pytest.raises(UsageError, match="cannot be loaded"):
         saving.load_model(trained_bench.folder / "model")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import platform
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -146,23 +148,40 @@ def load_model(folder: Path) -> Any:
     if not description.is_file():
         raise UsageError(f"{folder} holds no MLflow model: expected the file {description}.")
     try:
-        flavor = read_mapping(description)["flavors"]["sklearn"]
+        flavors = read_mapping(description)["flavors"]
+        flavor = flavors["sklearn"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if flavor.get("serialization_format") == "cloudpickle":
                 import cloudpickle
 
+                if function := flavors.get(
+                    "python_function"
+                ):  # which every model that predicts has
+                    _check_python(folder, str(function["python_version"]))
                 with (folder / flavor["pickled_model"]).open("rb") as stream:
                     return cloudpickle.load(stream)
             with _quiet_mlflow():
                 import mlflow.sklearn
 
                 return mlflow.sklearn.load_model(str(folder))
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(
             f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)}. "
             f"Expected a scikit-learn model saved with versions near those installed here."
         ) from None
+
+
+def _check_python(folder: Path, saved_with: str) -> None:
+    """Refuse a model of another minor version of Python: its functions are bytecode, which ends the process without a word."""
+    minor = ".".join(saved_with.split(".")[:2])
+    if minor != f"{sys.version_info.major}.{sys.version_info.minor}":
+        raise UsageError(
+            f"{folder} was saved with Python {minor} and runs with that only, this is Python "
+            f"{platform.python_version()}: make setup PYTHON=python{minor}, or train again."
+        )
 
 
 @contextmanager
