@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from modelyard.doctor import Finding
 from modelyard.doctor_network import examine_network, is_private
 from modelyard.errors import CheckFailed, ModelyardError, UsageError
 from modelyard.files import has_file, read_json, read_text
-from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered, in_json, taken
+from modelyard.infra.before import GET, SUBSCRIPTION, Az, answered, ask, taken
 from modelyard.infra.snapshot import Planned
 from modelyard.project import GIVEN, load_project
 from modelyard.retirements import Retirement, known
@@ -63,16 +64,7 @@ def examine_azure(root: Path, role: str | None = None) -> list[Finding]:
     if program is None:
         return [Finding("Azure", False, "az is not on the PATH: https://aka.ms/azure-cli")]
 
-    def az(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 (the installed Azure CLI)
-            [program, *words],
-            env=in_json(),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-
+    az = partial(ask, program, timeout=TIMEOUT)
     personas = _personas(root, role)
     try:
         account = answered(az, "account", "show")

@@ -28,13 +28,12 @@ from modelyard.models.registry import Registry, registry_of
 from modelyard.models.version import Version
 from modelyard.pipelines.commit import PATCH
 from modelyard.pipelines.data_assets import local_path
-from modelyard.pipelines.store import INPUT_TAG
+from modelyard.pipelines.store import INPUT_TAG, PIPELINE_TAG
 from modelyard.yaml_files import read_mapping
 
 COMPARED = ("data", "quality", "training", "evaluation", "fairness", "importance")
 DIRTY = "-dirty"
 ASSET = "azureml:training"
-PIPELINE_TAG = "mlops.runs.pipeline"
 
 
 @dataclass(frozen=True)

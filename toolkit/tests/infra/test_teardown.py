@@ -160,7 +160,7 @@ Run = Callable[..., None]
 def azure(monkeypatch: pytest.MonkeyPatch) -> Azure:
     there = Azure()
     monkeypatch.setattr(deploy, "azure_cli", lambda: "az")
-    monkeypatch.setattr(deploy, "_query", lambda _, *words, **options: there(*words, **options))
+    monkeypatch.setattr(deploy, "ask", lambda _, *words, **options: there(*words, **options))
     monkeypatch.setattr(teardown.time, "sleep", lambda _: None)
     return there
 

@@ -16,6 +16,7 @@ from modelyard.infra.snapshot import Planned
 
 Az = Callable[..., "subprocess.CompletedProcess[str]"]
 SUBSCRIPTION = "/subscriptions/{subscriptionId}"  # `az rest` fills it in
+TIMEOUT = 600  # seconds for a question; a deployment has no limit
 GET = ("rest", "--method", "get", "--url")
 # Needed, and in no file: a deployment registers the providers of its own resources only.
 UNNAMED = {
@@ -108,9 +109,18 @@ class Ready:
     triggers: tuple[str, ...]
 
 
-def in_json() -> dict[str, str]:
-    """Return the variables by which the Azure CLI answers in JSON, where a user has set another output."""
-    return {**os.environ, "AZURE_CORE_OUTPUT": "json"}
+def ask(
+    program: str, *words: str, timeout: float | None = TIMEOUT
+) -> subprocess.CompletedProcess[str]:
+    """Run the Azure CLI with some words; it answers in JSON, where a user has set another output too."""
+    return subprocess.run(  # noqa: S603 (the installed Azure CLI)
+        [program, *words],
+        env={**os.environ, "AZURE_CORE_OUTPUT": "json"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def answered(az: Az, *words: str) -> Any:

@@ -11,14 +11,12 @@ from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.infra import compiler
-from modelyard.infra.before import answered, check_before, in_json, switch
+from modelyard.infra.before import answered, ask, check_before, switch
 from modelyard.infra.compiler import Target
 from modelyard.infra.left import left_behind
 from modelyard.infra.teardown import carry_out, planned_teardown, purge, vaults_of
 from modelyard.project import load_project
 from modelyard.yaml_files import read_mapping
-
-TIMEOUT = 600  # seconds for a query; a deployment has no limit
 
 
 def deploy(
@@ -52,7 +50,7 @@ def deploy(
             f"to deploy roles, policies and locks to prod, confirm with the resource group's name, {group}"
         )
     azure, account = _azure()
-    az = partial(_query, azure)
+    az = partial(ask, azure)
     there = answered(az, "group", "exists", "--name", group) is True
     if not there and not as_administrator:
         raise CheckFailed(
@@ -134,13 +132,13 @@ def remove_left(root: Path, environment: str, *, apply: bool) -> int:
     here = _target(root, environment, azure, account)
     parameters = _parameters(root, environment)
     unseen: list[str] = []
-    left = left_behind(partial(_query, azure), parameters, here, unseen.append, outside=True)
+    left = left_behind(partial(ask, azure), parameters, here, unseen.append, outside=True)
     refused = []
     for line in unseen:
         _say(line)
     for one in left:
         _say(f"- {one}")
-        if apply and (done := _query(azure, *one.words)).returncode:
+        if apply and (done := ask(azure, *one.words)).returncode:
             refused.append(f"{one}: {done.stderr.strip()}")
     if refused:
         raise CheckFailed(
@@ -183,7 +181,7 @@ def tear_down(
             f"to delete prod and all of its data, confirm with the resource group's name, {group}"
         )
     azure, _ = _azure()
-    az = partial(_query, azure, timeout=None)
+    az = partial(ask, azure, timeout=None)
     plan, vaults = planned_teardown(az, group, project.name), vaults_of(az, group)
     if purge_vault and (kept := [one for one in vaults if one.is_protected]):
         raise UsageError("leave --purge-vault out: " + "; ".join(map(str, kept)))
@@ -229,7 +227,7 @@ def azure_cli() -> str:
 def _azure() -> tuple[str, dict[str, Any]]:
     """Return the Azure CLI, and the account that it is signed in to."""
     azure = azure_cli()
-    shown = _query(azure, "account", "show")
+    shown = ask(azure, "account", "show")
     if shown.returncode:
         raise UsageError("the Azure CLI is not signed in; az login, then az account set")
     return azure, json.loads(shown.stdout or "{}")
@@ -240,7 +238,7 @@ def _with_compiler(azure: str) -> None:
     if compiler.compiler() is not None:
         return
     _say(f"installing the Bicep compiler: {compiler.INSTALL}")
-    done = _query(azure, *compiler.INSTALL.split()[1:])
+    done = ask(azure, *compiler.INSTALL.split()[1:])
     if done.returncode or compiler.compiler() is None:
         raise CheckFailed(f"{compiler.INSTALL} failed: {done.stderr.strip()}")
 
@@ -251,7 +249,7 @@ def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
     tags = {"cost_center": given["organization"], **given["tags"], "environment": environment}
     region = load_project(root).region_of(environment)
     words = ["group", "create", "--name", group, "--location", region, "--tags"]
-    done = _query(azure, *words, *(f"{name}={value}" for name, value in tags.items()))
+    done = ask(azure, *words, *(f"{name}={value}" for name, value in tags.items()))
     if done.returncode:
         raise CheckFailed(f"{group} cannot be created: {done.stderr.strip()}")
     _say(f"created {json.loads(done.stdout or '{}').get('id', group)}")
@@ -259,16 +257,3 @@ def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _query(
-    azure: str, *words: str, timeout: float | None = TIMEOUT
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 (the installed Azure CLI)
-        [azure, *words],
-        env=in_json(),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )

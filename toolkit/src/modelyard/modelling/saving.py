@@ -155,9 +155,8 @@ def load_model(folder: Path) -> Any:
             if flavor.get("serialization_format") == "cloudpickle":
                 import cloudpickle
 
-                if function := flavors.get(
-                    "python_function"
-                ):  # which every model that predicts has
+                # Every model that predicts has this flavor.
+                if function := flavors.get("python_function"):
                     _check_python(folder, str(function["python_version"]))
                 with (folder / flavor["pickled_model"]).open("rb") as stream:
                     return cloudpickle.load(stream)

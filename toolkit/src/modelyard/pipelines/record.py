@@ -19,7 +19,7 @@ from modelyard.errors import UsageError
 from modelyard.evidence import mlflow_entities
 from modelyard.files import has_file, read_json, write_json, write_text
 from modelyard.pipelines.commit import PATCH
-from modelyard.pipelines.store import RunFolder, StepState, all_runs, open_run
+from modelyard.pipelines.store import PIPELINE_TAG, RunFolder, StepState, all_runs, open_run
 from modelyard.sweeps.record_trials import end_left_over, log_trials
 from modelyard.tracking import (
     MLFLOW_SETTINGS,
@@ -203,7 +203,7 @@ def _open(client: MlflowClient, run: RunFolder) -> Recorded:
         return recorded
     state = run.state
     experiment = ensure_experiment(client, state.experiment, run.path.parents[1])
-    tags = state.tags | {"mlops.runs.run": state.id, "mlops.runs.pipeline": state.pipeline}
+    tags = state.tags | {"mlops.runs.run": state.id, PIPELINE_TAG: state.pipeline}
     if state.git_commit:
         tags["mlflow.source.git.commit"] = state.git_commit
     parent = client.create_run(

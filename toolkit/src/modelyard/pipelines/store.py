@@ -48,6 +48,7 @@ class StepState:
         return f"exit code {code}"
 
 
+PIPELINE_TAG = "mlops.runs.pipeline"
 INPUT_TAG = "mlops.input."  # before the name of an input that was given instead of the file's
 
 
