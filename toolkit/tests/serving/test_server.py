@@ -31,6 +31,19 @@ def test_a_server_that_ends_is_reported_at_once_with_its_exit_code_and_log(tmp_p
     server.stop()
 
 
+def test_the_scoring_scripts_own_error_is_shown_without_its_traceback(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("Traceback\nmodelyard.errors.UsageError: saved with 3.12\n\nCaught by: x\n")
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    server = serving.Server("http://127.0.0.1:1", process, tmp_path / "folder", log)
+    with pytest.raises(ModelyardError, match=r"ready: saved with 3\.12\nthe whole log: .*\.txt$"):
+        server.wait_ready(timeout=600)
+    server.logged = log.stat().st_size  # what an earlier server said is no reason
+    with pytest.raises(ModelyardError, match=r"(?s)ready:\n.*Caught by: x"):
+        server.wait_ready(timeout=600)
+    server.stop()
+
+
 def test_a_server_that_does_not_answer_is_reported_after_the_deadline(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True

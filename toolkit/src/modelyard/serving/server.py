@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -41,6 +42,8 @@ NOT_INHERITED = (
     "PYTHONPATH",
     "VIRTUAL_ENV",
 )
+# The scoring script's own, in the traceback that the inference server prints.
+_OWN_ERROR = re.compile(r"^modelyard\.\S+: (.+)$", re.MULTILINE)
 
 
 class _Code(BaseModel):
@@ -73,12 +76,14 @@ class Server:
         process: the server's own; its workers are in its process group.
         folder: the server's root, which `stop` deletes.
         log: file with what it prints; None where that is this process's own output.
+        logged: bytes that others have written to that file before.
     """
 
     url: str
     process: subprocess.Popen[bytes]
     folder: Path
     log: Path | None = None
+    logged: int = 0
 
     @property
     def pid(self) -> int:
@@ -137,7 +142,12 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _log_tail(self) -> str:
-        return f":\n{tail(self.log)}\nthe whole log: {self.log}" if self.log else ""
+        if self.log is None:
+            return ""
+        printed = self.log.read_bytes()[self.logged :].decode(errors="replace")
+        said = _OWN_ERROR.findall(printed)
+        reason = f" {said[-1]}" if said else f"\n{tail(self.log)}"
+        return f":{reason}\nthe whole log: {self.log}"
 
 
 def start_server(
@@ -214,9 +224,11 @@ def start_server(
     command = [python, "-P", launcher, fd, host, port, workers, script, attached]
     with contextlib.ExitStack() as stack:
         out: Any = None
+        logged = 0
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             out = stack.enter_context(log.open("ab"))
+            logged = out.tell()
         process = subprocess.Popen(  # noqa: S603 (the project's own script)
             [str(word) for word in command],
             cwd=folder,
@@ -230,7 +242,7 @@ def start_server(
         if by_socket:
             listening.close()
     shown = LOOPBACK if host in ("0.0.0.0", "") else host  # noqa: S104 (a comparison)
-    return Server(f"http://{shown}:{port}", process, folder, log)
+    return Server(f"http://{shown}:{port}", process, folder, log, logged)
 
 
 def serve(
