@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -88,6 +89,20 @@ def test_a_store_that_another_program_is_making_is_waited_for(
     made.start()
     assert former_roots(store, tmp_path) == [registered]
     made.join()
+
+
+def test_what_a_killed_process_had_begun_to_write_is_taken_back(
+    registered: Path, tmp_path: Path
+) -> None:
+    whole, store = tmp_path / "whole.db", tmp_path / "mlflow.db"
+    shutil.copy(local_store(registered), whole)
+    with contextlib.closing(sqlite3.connect(whole)) as database:
+        database.execute("PRAGMA cache_size = 1")  # pages reach the disk before the end
+        database.execute("UPDATE experiments SET artifact_location = 'file:///half'")
+        database.execute("CREATE TABLE filling AS SELECT randomblob(100000)")
+        shutil.copy(whole, store)
+        shutil.copy(f"{whole}-journal", f"{store}-journal")
+    assert former_roots(store, tmp_path) == [registered]
 
 
 def test_a_moved_project_is_refused_with_the_remedy(moved: Path, registered: Path) -> None:

@@ -28,6 +28,15 @@ _COLUMNS = (
 _PATIENCE = 10.0
 
 
+def opened(store: Path) -> contextlib.closing[sqlite3.Connection]:
+    """Open a store that is there, to read it.
+
+    SQLite has to write for that where a killed process left its journal: what it had begun is taken
+    back first. A file that may not be written is opened to be read only.
+    """
+    return contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=rw", uri=True))
+
+
 def check_place(store: Path, root: Path) -> None:
     """Raise an error where the artifacts of a store, if there is one, are not in this project.
 
@@ -53,9 +62,7 @@ def former_roots(store: Path, root: Path) -> list[Path]:
         return []
     while True:
         try:
-            with contextlib.closing(
-                sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)
-            ) as database:
+            with opened(store) as database:
                 rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
             break
         except sqlite3.Error as error:

@@ -23,6 +23,7 @@ from modelyard.errors import ModelyardError, UsageError
 from modelyard.files import has_file, locked
 from modelyard.models.version import CHALLENGER, CHAMPION, RETIRED, Version
 from modelyard.project import load_project
+from modelyard.relocation import opened
 from modelyard.tracking import MLFLOW_SETTINGS, reason, shown_uri, store_file, tracking_uri
 
 if TYPE_CHECKING:
@@ -388,7 +389,7 @@ def versions_in_sqlite(uri: str, model: str) -> tuple[list[Version], Version | N
     if not has_file(path):
         return [], None
     tags: dict[int, dict[str, str]] = {}
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+    with opened(path) as store:
         about = "SELECT version, key, value FROM model_version_tags WHERE name = ?"
         for number, key, value in store.execute(about, (model,)):
             tags.setdefault(number, {})[key] = value
@@ -420,7 +421,7 @@ def _champion_row(uri: str, model: str, columns: str) -> tuple[Any, ...] | None:
     path = store_file(uri)
     if not has_file(path):
         return None
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+    with opened(path) as store:
         found: tuple[Any, ...] | None = store.execute(
             f"SELECT v.version, {columns}"  # noqa: S608 (columns are ours)
             " FROM registered_model_aliases a JOIN model_versions v"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from modelyard.contract.model import load_contract
 from modelyard.evidence import Evidence
 from modelyard.files import has_file, read_json
+from modelyard.relocation import opened
 from modelyard.tour.copying import PLANTED
 from modelyard.tracking import local_store
 
@@ -77,7 +77,7 @@ def rolled_back(copy: Path) -> Path | None:
     asked = (
         "SELECT count(*) FROM model_version_tags WHERE key = 'decision' AND value = 'rolled back'"
     )
-    with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as database:
+    with opened(store) as database:
         try:
             (count,) = database.execute(asked).fetchone()
         except sqlite3.Error:
