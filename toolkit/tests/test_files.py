@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modelyard.errors import UsageError
 from modelyard.evidence import Evidence
-from modelyard.files import digest, has_file, locked, read_json, read_text, write_json, write_text
+from modelyard.files import (
+    digest,
+    has_file,
+    locked,
+    parse_answer,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 from modelyard.yaml_files import read_mapping, read_model
 
 FOLDERS = st.dictionaries(
@@ -173,3 +182,9 @@ def test_ids_are_in_order_whatever_the_clock_of_the_machine_shows() -> None:
         for zone in ("UTC-12", "UTC", "UTC+12")
     ]
     assert [one[:15] for one in ids] == sorted(one[:15] for one in ids)
+
+
+def test_what_a_command_printed_that_is_not_json_is_named_with_the_command() -> None:
+    assert parse_answer("", "az", "group", "show") is None
+    with pytest.raises(UsageError, match="what `az group show` printed is not readable as JSON"):
+        parse_answer("WARNING: an extension\n{}", "az", "group", "show")

@@ -192,6 +192,16 @@ def parse_json(text: str, path: Path | str, kind: Any = dict, remedy: str = _MAD
     return found if is_dataclass(kind) else content
 
 
+def parse_answer(text: str, *command: str) -> Any:
+    """Parse what a command printed as JSON; None where it printed nothing.
+
+    Raises:
+        UsageError: it is not JSON.
+    """
+    said = f"what `{' '.join(command)}` printed"
+    return parse_json(text or "null", said, object, "run it by hand, and see what stands around it")
+
+
 def relative(path: Path, folder: Path | None = None) -> Path:
     """Return a path relative to a folder where it is inside; default: the working folder."""
     try:

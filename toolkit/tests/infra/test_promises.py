@@ -117,14 +117,14 @@ def test_an_endpoint_that_lets_in_named_resources_only_is_closed(
 @pytest.mark.parametrize("kind", sorted(promises.DIAGNOSED & {one.kind for one in whole()}))
 def test_a_resource_without_logs_is_found(kind: str) -> None:
     ids = [one.id for one in whole() if one.kind == kind]
+    names = [one.name or str(one.given("name")) for one in whole() if one.kind == kind]
     rest = [
         one
         for one in whole()
         if one.kind != promises.DIAGNOSTICS or not any(promises._holds(one.id, i) for i in ids)
     ]
-    found = said(rest)
-    assert len(found) == len(ids)
-    assert all("sends no logs" in what for what in found)
+    (found,) = said(rest)  # one line, however many they are
+    assert "sends no logs" in found and all(name in found for name in names[:5])
 
 
 @pytest.mark.parametrize("by_policy", [False, True])

@@ -208,6 +208,16 @@ def test_a_principal_is_a_guid(tmp_path: Path, who: str, refused: bool) -> None:
     assert bool([f for f in said if "object id, a GUID" in f.what]) is refused
 
 
+def test_a_list_is_no_principal(tmp_path: Path) -> None:
+    text = ASSIGNED.replace("NAME", "'x', string(group)").replace("WHO", "group")
+    said = found(
+        tmp_path, text.replace("group string", "group array"), f"param group = ['{GUID}']\n"
+    )
+    assert [f.remedy for f in said if "its principal is a list" in f.what] == [
+        "write one object id"
+    ]
+
+
 TYPE, ROLE = "    principalType: 'ServicePrincipal'\n", f"'/roleDefinitions/{GUID}'"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
-from modelyard.files import read_text, write_text
+from modelyard.files import parse_answer, read_text, write_text
 from modelyard.project import Project, load_project
 from modelyard.sign_in import AUDIENCE
 
@@ -61,7 +61,7 @@ class Cli:
         as_json = ("--output", "json") if command[0] == "az" else ()  # a user may have set another
         done = self._run((*command, *as_json), None)
         if done.returncode == 0:
-            return json.loads(done.stdout or "null")
+            return parse_answer(done.stdout, *command)
         said = done.stderr + done.stdout
         if any(word in said.lower() for word in NOT_THERE):
             return None

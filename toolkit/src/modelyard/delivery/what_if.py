@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from modelyard.console import counted
 from modelyard.errors import CheckFailed
-from modelyard.files import write_text
+from modelyard.files import parse_answer, write_text
 from modelyard.infra.deploy import azure_cli
 from modelyard.project import load_project
 
@@ -34,7 +33,7 @@ def ask_azure(root: Path, environment: str) -> list[Mapping[str, Any]]:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise CheckFailed(f"Azure refuses the deployment to {environment}: {done.stderr.strip()}")
-    changes: list[Mapping[str, Any]] = json.loads(done.stdout)["changes"]
+    changes: list[Mapping[str, Any]] = parse_answer(done.stdout, *command[1:4])["changes"]
     return changes
 
 

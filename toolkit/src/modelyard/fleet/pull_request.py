@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from modelyard.errors import UsageError
+from modelyard.files import parse_answer
 
 _AZURE = re.compile(r"(https?://)(?:[^/@]*@)?(.+)/([^/]+)/_git/([^/]+?)/?")
 _AZURE_SSH = re.compile(r"(?:ssh://)?[^@]*@(?:ssh\.dev\.azure\.com|vs-ssh\.visualstudio\.com)[:/]v3/([^/]+)/([^/]+)/([^/]+)")  # fmt: skip
@@ -49,7 +49,7 @@ def _azure(address: str) -> tuple[str, str, str] | None:
 
 
 def _ask(*command: str) -> Any:
-    return json.loads(_run(*command) or "null")
+    return parse_answer(_run(*command), *command[:4])
 
 
 def _run(*command: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed
+from modelyard.files import parse_answer
 from modelyard.infra.compiler import Target, planned
 from modelyard.infra.snapshot import Planned
 
@@ -132,7 +133,7 @@ def answered(az: Az, *words: str) -> Any:
     done = az(*words)
     if done.returncode:
         raise CheckFailed(f"az {' '.join(words)} failed: {done.stderr.strip()}")
-    return json.loads(done.stdout or "null")
+    return parse_answer(done.stdout, "az", *words)
 
 
 def _told(az: Az, say: Callable[[str], object], what: str, *words: str) -> dict[str, Any] | None:
@@ -141,7 +142,7 @@ def _told(az: Az, say: Callable[[str], object], what: str, *words: str) -> dict[
     if done.returncode:
         say(f"not asked whether {what}: {done.stderr.strip()}")
         return None
-    return json.loads(done.stdout or "{}")
+    return parse_answer(done.stdout, "az", *words) or {}
 
 
 def check_before(
@@ -218,7 +219,7 @@ def address(one: Planned, group: str) -> str:
 def _get(az: Az, url: str) -> dict[str, Any] | None:
     done = az(*GET, url)
     if done.returncode == 0:
-        found = json.loads(done.stdout or "null")
+        found = parse_answer(done.stdout, "az", *GET, url)
         return found if isinstance(found, dict) else None
     if "notfound" in done.stderr.lower().replace(" ", ""):
         return None

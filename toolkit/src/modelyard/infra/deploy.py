@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.files import parse_answer
 from modelyard.infra import compiler
 from modelyard.infra.before import answered, ask, check_before, switch
 from modelyard.infra.compiler import Target
@@ -230,7 +230,7 @@ def _azure() -> tuple[str, dict[str, Any]]:
     shown = ask(azure, "account", "show")
     if shown.returncode:
         raise UsageError("the Azure CLI is not signed in; az login, then az account set")
-    return azure, json.loads(shown.stdout or "{}")
+    return azure, parse_answer(shown.stdout, "az", "account", "show") or {}
 
 
 def _with_compiler(azure: str) -> None:
@@ -252,7 +252,8 @@ def _create_group(azure: str, root: Path, environment: str, group: str) -> None:
     done = ask(azure, *words, *(f"{name}={value}" for name, value in tags.items()))
     if done.returncode:
         raise CheckFailed(f"{group} cannot be created: {done.stderr.strip()}")
-    _say(f"created {json.loads(done.stdout or '{}').get('id', group)}")
+    made = parse_answer(done.stdout, "az", *words[:4]) or {}
+    _say(f"created {made.get('id', group)}")
 
 
 def _say(line: str) -> None:

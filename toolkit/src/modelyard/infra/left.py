@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from modelyard.files import read_text
+from modelyard.files import parse_answer, read_text
 from modelyard.infra.before import GET, SUBSCRIPTION, Az, address
 from modelyard.infra.compiler import Target, planned, used
 from modelyard.infra.snapshot import Planned
@@ -289,7 +289,7 @@ def listed(az: Az, say: Callable[[str], object], what: str, *words: str) -> list
         if "notfound" not in done.stderr.lower().replace(" ", ""):
             say(f"not looked at {what}: {done.stderr.strip()}")
         return []
-    found, following = json.loads(done.stdout or "[]"), None
+    found, following = parse_answer(done.stdout, "az", *words) or [], None
     if isinstance(found, dict):
         found, following = found.get("value", [found]), found.get("nextLink")
     more = listed(az, say, what, *words[:-1], str(following)) if following else []

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modelyard.console import listed
 from modelyard.files import read_text
 from modelyard.infra import names, service
 from modelyard.infra.compiler import used
@@ -124,17 +125,25 @@ def check(
     declarations = Declarations(parameters.parent)
     # Which settings a policy makes is not known here.
     left_out = {"logs"} if _BY_POLICY.search(read_text(parameters)) else set()
-    told: set[tuple[str, str, str]] = set()  # of tags, which all resources have
+    faults: dict[tuple[str, str, str, str], list[Planned]] = {}
     for one in plan:
-        faults = _every(one, plan)
-        found = [one for one in faults if one[0] not in left_out and one not in told]
-        told |= {fault for fault in found if fault[0] == "tag"}
-        yield from _placed(one, iter(found), parameters, declarations)
+        for rule, what, remedy in _every(one, plan):
+            if rule not in left_out | declarations.exceptions(one.type):
+                # All resources have the same tags.
+                of = "" if rule == "tag" else one.type
+                faults.setdefault((of, rule, what, remedy), []).append(one)
     for one in by_ci or ():
-        if one.kind.startswith(FOR_ADMINISTRATORS):
+        if one.kind.startswith(FOR_ADMINISTRATORS) and "ci" not in declarations.exceptions(
+            one.type
+        ):
             what = "CI would deploy it and has no permission for it"
-            given = iter([("ci", what, "deploy it only if asAdministrator is true")])
-            yield from _placed(one, given, parameters, declarations)
+            remedy = "deploy it only if asAdministrator is true"
+            faults.setdefault((one.type, "ci", what, remedy), []).append(one)
+    for (_, rule, what, remedy), (first, *more) in faults.items():
+        names = listed([shown(first), *(one.name or str(one.given("name")) for one in more)])
+        place = declarations.place(first.type, parameters)
+        text = f"{names} with {parameters.name}: {what}"
+        yield Finding(place, text, remedy, TITLES.get(rule, CHECK))
     yield from _whole(parameters, plan)
 
 
@@ -165,18 +174,6 @@ def _every(one: Planned, everything: Sequence[Planned]) -> Found:
 def shown(one: Planned) -> str:
     """Name a resource for a message."""
     return f"{one.type} {one.name or one.given('name')}"
-
-
-def _placed(
-    one: Planned, found: Found, parameters: Path, declarations: Declarations
-) -> Iterator[Finding]:
-    """Yield findings at the declaration of a resource, without those that it makes an exception of."""
-    skipped = declarations.exceptions(one.type)
-    place = declarations.place(one.type, parameters)
-    for rule, what, remedy in found:
-        if rule not in skipped:
-            text = f"{shown(one)} with {parameters.name}: {what}"
-            yield Finding(place, text, remedy, TITLES.get(rule, CHECK))
 
 
 def _resource(one: Planned) -> Found:
@@ -216,6 +213,8 @@ def _assignment(one: Planned) -> Found:
     if is_expression(who) and who[1:-1] not in called:
         remedy = "write guid(…, the principal's id, …): Azure refuses another principal under the same name"
         yield "principal", "its name does not hold its principal", remedy
+    if isinstance(who, list):
+        yield "principal", f"its principal is a list, {who}", "write one object id"
     if is_expression(who) and one.given("properties.principalType") != "ServicePrincipal":
         what = "its principal is an identity of this deployment, which Azure does not find at once"
         yield "principal", what, "write principalType: 'ServicePrincipal'"
