@@ -131,6 +131,8 @@ def test_a_project_within_the_policy_has_no_breach(check: Check) -> None:
         ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\n-e git+https://git.example/torch"),
         ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\n-r ../more.txt"),
         ("packages", "requirements/train.in", "modelyard[train]", "modelyard[train]\n./torch.whl"),
+        ("packages", "requirements/train.dockerfile", "FROM", "RUN pip install -U --no-cache-dir \\\n  -i https://x 'torch>=2'\nFROM"),
+        ("packages", "azureml/environments/own/Dockerfile", "", "FROM x\nRUN apt-get update && uv pip install -r more.in torch"),
         ("packages", "azureml/environments/own.yml", "", "name: own\nimage: x\nconda_file:\n  dependencies: [python=3.11, {pip: ['torch==2']}]\n"),
         ("toolkit", "requirements/modelyard.txt", "modelyard==0.1.0", "modelyard==0.0.9"),
     ],

@@ -29,6 +29,19 @@ KINDS = ("binary", "multiclass", "regression")
 _LOOKED_AT = re.compile(
     r"$|(-r|--requirement)[ =]*([\w.-]+\.in|modelyard\.txt)$|-(?!r|-requirement|e|-editable)"
 )
+_INSTALL = re.compile(r"(?:pip3?|conda|mamba)[ \t]+install\b((?:[^\n&|;\\]|\\\n?)*)")
+# Options of pip and conda before a word that names no package.
+_TAKES_WORD = {
+    "-c",
+    "--constraint",
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "-f",
+    "--find-links",
+    "-n",
+    "-p",
+}
 
 
 @dataclass(frozen=True)
@@ -283,6 +296,25 @@ def _packages(files: Documents) -> Iterator[tuple[Path, int, str]]:
             for text in of_pip if isinstance(of_pip, list) else [one]:
                 if isinstance(text, str) and (name := _package(text)):
                     yield path, at, name
+    for folder in ("requirements", "azureml"):
+        for path in sorted((files.root / folder).rglob("*[Dd]ockerfile")):
+            yield from ((path, *one) for one in _installed(read_text(path)))
+
+
+def _installed(dockerfile: str) -> Iterator[tuple[int, str]]:
+    """Yield line and name of the packages that a Dockerfile installs by name; what is locked has its own file."""
+    for found in _INSTALL.finditer(re.sub(r"(?m)^[ \t]*#.*", "", dockerfile)):
+        line = dockerfile.count("\n", 0, found.start()) + 1
+        before = ""
+        for word in found[1].replace("\\\n", " ").split():
+            text = word.strip("'\"")
+            if before in ("-r", "--requirement"):
+                text = "" if text.endswith(".txt") else f"-r {text}"
+            elif text.startswith("-") or before in _TAKES_WORD:
+                text = ""
+            if name := _package(text):
+                yield line, name
+            before = word
 
 
 def _package(line: str) -> str | None:

@@ -148,7 +148,7 @@ class Policy(_Strict):
         sizes: of machines, with * and ?.
         classifications: by the value of the tag `data`.
         gates: by path in conf/gates.yml.
-        packages: names that requirements/*.in and conda files may ask for, with * and ?.
+        packages: names that requirements/*.in, conda files and Dockerfiles may ask for, with * and ?.
         toolkit: versions of it.
     """
 
