@@ -59,6 +59,17 @@ def test_a_value_from_the_command_line_is_read_by_the_declared_type(azureml: Pat
         run(azureml, text, inputs={"rate": "much"})
 
 
+def test_types_and_modes_of_a_job_are_taken_in_capitals_as_by_azure_ml(azureml: Path) -> None:
+    text = show(
+        "{text: '${{parent.inputs.type}}'}", before="inputs:\n  type: {type: String, value: A}\n"
+    )
+    assert shown(run(azureml, text.replace("type: command", "type: Command")))[1] == "A"
+    component = SHOW_COMPONENT.replace("type: string", "type: String")
+    (azureml / "show.yml").write_text(component)
+    with pytest.raises(PipelineError, match="found 'String'"):
+        run(azureml, text)
+
+
 @pytest.mark.parametrize("quote", ["", "'", '"'])
 @pytest.mark.parametrize("tail", ["", " && true", "  # it's a comment\n"])
 @given(value=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12))

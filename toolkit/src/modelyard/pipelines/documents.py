@@ -116,6 +116,8 @@ class Problems:
         content = self.mapping(path)
         if content is None or not self.keys_are_text(content, path):
             return None
+        if kind == "pipeline":
+            _in_lower_case(content)
         if kind == "pipeline" and "create_job" in content:
             job = content["create_job"]
             job = job.get("job") if isinstance(job, dict) else job
@@ -201,6 +203,18 @@ def _plain(inputs: LocatedMapping) -> LocatedMapping:
     plain = located_like({**inputs, **{name: one["value"] for name, one in found.items()}}, inputs)
     plain.texts |= {name: text for name, one in found.items() if (text := one.text_of("value"))}
     return plain
+
+
+def _in_lower_case(content: dict[str, Any]) -> None:
+    """Write the types and modes of a job in lower case: Azure ML takes them in any, those of components not."""
+    for section in ("inputs", "outputs", "jobs"):
+        below = content.get(section)
+        for spec in below.values() if isinstance(below, dict) else ():
+            if isinstance(spec, dict):
+                given = {k: spec[k] for k in ("type", "mode") if isinstance(spec.get(k), str)}
+                spec |= {key: word.lower() for key, word in given.items()}
+                if section == "jobs":
+                    _in_lower_case(spec)
 
 
 def _one_step(job: LocatedMapping, path: Path, node: Mapping[str, Any]) -> LocatedMapping:
