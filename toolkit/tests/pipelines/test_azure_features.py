@@ -310,13 +310,13 @@ def test_other_steps_go_on_after_a_failure_exactly_if_the_pipeline_says_so(
     assert state["steps"]["other"]["status"] == status
 
 
-@pytest.mark.parametrize(("other", "expected"), [(1, 1), (3, 2)])
+@pytest.mark.parametrize(("other", "expected"), [("exit 1", 1), ("exit 3", 2), ("cd nowhere", 2)])
 def test_a_run_has_refused_only_if_every_failed_step_has(
-    azureml: Path, other: int, expected: int
+    azureml: Path, other: str, expected: int
 ) -> None:
     text = "type: pipeline\nsettings: {continue_on_step_failure: true}\njobs:\n" + "".join(
-        f"  {name}: {{command: exit {code}, environment: 'azureml:train@latest'}}\n"
-        for name, code in (("refuses", 1), ("other", other))
+        f"  {name}: {{command: {command}, environment: 'azureml:train@latest'}}\n"
+        for name, command in (("refuses", "exit 1"), ("other", other))
     )
     with pytest.raises(RunFailed) as failed:
         run(azureml, text)

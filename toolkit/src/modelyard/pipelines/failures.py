@@ -11,7 +11,7 @@ from modelyard.pipelines.model import Pipeline
 from modelyard.pipelines.store import RunFolder
 
 _CRASH = re.compile(
-    r"^(\W*Traceback \(most recent call|(Syntax|Indentation|Tab)Error: |\S*python\S*: No module named )",
+    r"^(\W*Traceback \(most recent call|(Syntax|Indentation|Tab)Error: |\S*python\S*: No module named |\S*\b(?:ba)?sh: line \d+: )",
     re.MULTILINE,
 )
 
@@ -53,7 +53,7 @@ def failure(run: RunFolder, pipeline: Pipeline, failed: list[str]) -> RunFailed:
 
 
 def _has_refused(run: RunFolder, name: str) -> bool:
-    """Whether a step said no; Python ends with the same exit code after an exception, and where it starts nothing."""
+    """Whether a step said no; Python and a shell end with the same exit code after an error of their own."""
     log = (run.path / name / "log.txt").read_text("utf-8", errors="replace")
     code = run.state.steps[name].exit_code
     return code == CheckFailed.exit_code and _CRASH.search(log) is None
