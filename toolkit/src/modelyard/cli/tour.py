@@ -130,7 +130,8 @@ def _show(found: Tour, steps: list[Place]) -> None:
         console.print(f"first report after {minutes:.1f} minutes", style="dim")
     following = next((one for one in steps if one.state == "next"), None)
     if following is None:
-        console.print("This was the tour. The copy may go: delete", relative(found.folder))
+        print("This was the tour. Its copy may go, once `mlops endpoint stop` in it has ended an")
+        print(f"endpoint that still runs: {found.folder}")
         return
     console.print()
     console.print(Text(f"{following.title}. {following.what}"))

@@ -463,7 +463,7 @@ def show(inference: Inference, table: str, written: Sequence[Path]) -> None:
     for warning in inference.warnings:
         out.print(f"warning: {warning}", style="yellow")
     names = " and ".join(str(relative(path)) for path in written)
-    out.print(f"Wrote {names}. Read the contract: a guess until you did.")
+    out.print(f"Wrote {names}. Read the contract: it is a guess until you have.")
 
 
 def _range(profile: Profile, rule: Column) -> str:

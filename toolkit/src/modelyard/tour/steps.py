@@ -139,8 +139,8 @@ STEPS: Mapping[str, Step] = {
     ),
     "release": Step(
         "Release the champion",
-        "It goes to the endpoint of this machine: tested, then 10%, 50%, 100% of the requests. `mlops endpoint status` "
-        "shows it.",
+        "It goes to the endpoint of this machine: tested, then all requests, since no other version answers. "
+        "`mlops endpoint status` shows it.",
         "mlops release --fast",
         left=partial(checks.releases, stage="released"),
         needs=ONLINE,
