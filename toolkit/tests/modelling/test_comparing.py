@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from modelyard.contract.model import Contract
 from modelyard.errors import UsageError
-from modelyard.modelling import choose_features, comparing, stopping
+from modelyard.modelling import Coded, choose_features, comparing, stopping
 from modelyard.modelling.live_metrics import LiveMetrics
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -216,9 +216,27 @@ def test_a_classifier_that_has_probabilities_only_once_it_is_fitted_is_a_candida
     assert compared(stacked, CLASSES).learned.iterations == 1
 
 
+class TakesCodes(LogisticRegression):
+    """Refuses names of classes, as XGBoost does."""
+
+    def fit(self, inputs, target):
+        if set(np.unique(target)) != {0, 1}:
+            raise ValueError(f"Invalid classes inferred. Expected: [0 1], got {np.unique(target)}")
+        return super().fit(inputs, target)
+
+
+def test_a_learner_that_takes_codes_for_classes_predicts_as_one_that_takes_names():
+    own, coded = (compared(one, CLASSES) for one in (LogisticRegression(), Coded(TakesCodes())))
+    assert coded.learned.losses == own.learned.losses
+    inputs = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    fitted = Coded(TakesCodes()).fit(inputs, np.array(["no", "yes"]))
+    assert list(fitted.predict(inputs)) == ["no", "yes"] and list(fitted.classes_) == ["no", "yes"]
+
+
 @pytest.mark.parametrize(
     ("learner", "expected"),
     [
+        (TakesCodes(), "TakesCodes: Invalid classes.*wrap it, modelyard.modelling.Coded"),
         (LinearSVC(), r"LinearSVC\(\) gives no probabilities"),
         (Ridge(), "`own`, Ridge.*numbers.*classes"),
     ],

@@ -3,6 +3,7 @@
 from modelyard.gates import Threshold
 from modelyard.modelling.assembling import assemble
 from modelyard.modelling.calibrating import calibrate
+from modelyard.modelling.coded import Coded
 from modelyard.modelling.comparing import Candidate, Choice, compare
 from modelyard.modelling.encoding import (
     Feature,
@@ -22,6 +23,7 @@ from modelyard.modelling.threshold import choose_threshold
 __all__ = [
     "Candidate",
     "Choice",
+    "Coded",
     "Feature",
     "Learned",
     "LiveMetrics",

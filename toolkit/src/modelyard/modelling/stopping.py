@@ -191,7 +191,14 @@ def _fitted_once(learner: Any, train: Examples, validation: Examples, log: LiveM
     constant = DummyClassifier(strategy="prior") if has_classes else DummyRegressor()
     losses: list[tuple[float, float]] = []
     for model in (constant, learner):
-        model.fit(*train)
+        try:
+            model.fit(*train)
+        except ValueError as error:
+            if "Invalid classes" not in str(error):
+                raise
+            raise UsageError(
+                f"{type(learner).__name__}: {error}: it takes codes for classes; wrap it, modelyard.modelling.Coded(…)"
+            ) from None
         if has_classes and not hasattr(model, "predict_proba"):
             raise UsageError(
                 f"{learner} gives no probabilities, which metrics and gates are computed from: wrap it in "
