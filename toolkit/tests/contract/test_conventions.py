@@ -273,6 +273,7 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
         (["2021Q3", "2021Q4", "2022Q1"], "2021-07-01"),
         (["2021 Q3", "2021 Q4", "2022 Q1"], "2021-07-01"),
         (["Q3 2021", "Q4 2021", "Q1 2022"], "2021-07-01"),
+        (["Q32021", "Q42021", "Q12022"], "2021-07-01"),
         (["2020-W53", "2021-W01", "2021-W52"], "2020-12-28"),
         (["2021W01", "2021W02", "2021W52"], "2021-01-04"),
         (["2020-W53-5", "2021-W01-1", "2021-W52-7"], "2021-01-01"),
@@ -397,6 +398,20 @@ def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
     guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
     assert guess.contract.columns["c"].type == "category"
     assert f"if {cells[0]} is a date, --date-format" in guess.profiles["c"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "hint"),
+    [
+        (["925,52 €", "1.2.3 €"], "if 925,52 € is an amount, write plain numbers"),
+        (["+49 171 2555413", "+49 30 800996"], "if +49 171 2555413 is an amount"),
+        (["P035", "P007"], ""),
+    ],
+)
+def test_no_amount_or_name_is_asked_about_as_a_date(tmp_path, cells, hint):
+    (note,) = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells}).profiles["c"].notes or [""]
+    assert hint in note
+    assert "is a date" not in note
 
 
 @pytest.mark.parametrize(
