@@ -43,6 +43,16 @@ def test_columns_that_the_contract_does_not_have_are_told_with_their_line(
     assert "mlops monitor --follow-contract" in said
 
 
+def test_the_champion_is_named_where_the_file_follows_the_next_contract(project: Monitored) -> None:
+    own = project.root / "conf" / "contract.yml"
+    contract = load_contract(own)
+    goal = contract.target.model_copy(update={"column": "delayed"})
+    with pytest.raises(UsageError, match="champion was trained under another contract"):
+        check_agreement(
+            load_monitor(project.file), contract.model_copy(update={"target": goal}), own
+        )
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -121,8 +121,13 @@ def _words(contract: Contract, features: list[str]) -> dict[str, Any]:
     }
 
 
-def check_agreement(monitor: Monitor, contract: Contract) -> None:
+def check_agreement(monitor: Monitor, contract: Contract, own: Path | None = None) -> None:
     """Check that task, target and features are those of the contract: Azure ML's run would fail.
+
+    Args:
+        monitor: to check.
+        contract: of the champion.
+        own: the project's contract, which the next version follows.
 
     Raises:
         UsageError: with every difference and its line.
@@ -130,6 +135,11 @@ def check_agreement(monitor: Monitor, contract: Contract) -> None:
     problems = list(_differences(monitor, contract))
     if problems:
         hint = "`mlops monitor --follow-contract` writes the contract's columns into the file"
+        if own is not None and not any(_differences(monitor, load_contract(own))):
+            hint = (
+                f"The file follows {relative(own)}, and the champion was trained under another contract: promote a "
+                "version of this one; `mlops retire` ends that champion at once"
+            )
         raise refusal(problems, hint)
 
 
