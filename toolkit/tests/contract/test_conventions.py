@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from modelyard.contract import infer, read_table
 from modelyard.contract.model import Column, load_contract
-from modelyard.data.cells import Cells, Reading, parse
+from modelyard.data.cells import Cells, Reading, parse, parse_word
 from modelyard.data.numbers import Written
 from modelyard.data.stream import open_stream
 from modelyard.data.table import read_file
@@ -334,9 +334,12 @@ def test_seconds_and_milliseconds_since_1970_are_times(tmp_path, name, unit):
     numbers = (
         (times.astype("int64") // {"s": 10**9, "ms": 10**6, "us": 10**3}[unit]).astype(str).tolist()
     )
-    guess = inferred(tmp_path, {name: numbers})
-    assert values(tmp_path, guess, name) == list(times)
-    assert payload.checker(guess.contract.columns[name])(int(numbers[1])) == times[1]
+    guess = inferred(tmp_path, {name: ["", *numbers[1:]]})
+    assert values(tmp_path, guess, name) == [pd.NaT, *times[1:]]
+    rule = guess.contract.columns[name]
+    assert payload.checker(rule)(int(numbers[1])) == times[1]
+    for word in ("soon", "9999999999999999999"):
+        assert not parse_word(word, rule)[1]
 
 
 def test_months_as_whole_numbers_are_dates(tmp_path):
