@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from modelyard.contract import infer, read_table
 from modelyard.contract.model import Column, load_contract
-from modelyard.data.cells import Cells, Reading, parse
+from modelyard.data.cells import Cells, Reading, parse, parse_word
 from modelyard.data.numbers import Written
 from modelyard.data.stream import open_stream
 from modelyard.data.table import read_file
@@ -98,6 +98,7 @@ def values(folder: Path, guess: infer.Inference, name: str = "c") -> list[Any]:
         (["4", "-", "3"], [4, None, 3]),
         (["１２３", "４．５", "－７"], [123, 4.5, -7]),
         (["٣٤٥", "١٢٫٥", "٧"], [345, 12.5, 7]),
+        (["৩৪৫", "১২.৫", "৭"], [345, 12.5, 7]),
         (["2 years", "1 year", "10 years"], [2, 1, 10]),
         (["1 Monat", "3 Monate", "24 Monaten"], [1, 3, 24]),
         (["AED 1,234.50", "AED 3.00", "AED 7"], [1234.5, 3, 7]),
@@ -273,6 +274,7 @@ def test_yes_and_no_are_read_in_the_files_language(tmp_path, pair):
         (["2021Q3", "2021Q4", "2022Q1"], "2021-07-01"),
         (["2021 Q3", "2021 Q4", "2022 Q1"], "2021-07-01"),
         (["Q3 2021", "Q4 2021", "Q1 2022"], "2021-07-01"),
+        (["Q32021", "Q42021", "Q12022"], "2021-07-01"),
         (["2020-W53", "2021-W01", "2021-W52"], "2020-12-28"),
         (["2021W01", "2021W02", "2021W52"], "2021-01-04"),
         (["2020-W53-5", "2021-W01-1", "2021-W52-7"], "2021-01-01"),
@@ -332,9 +334,12 @@ def test_seconds_and_milliseconds_since_1970_are_times(tmp_path, name, unit):
     numbers = (
         (times.astype("int64") // {"s": 10**9, "ms": 10**6, "us": 10**3}[unit]).astype(str).tolist()
     )
-    guess = inferred(tmp_path, {name: numbers})
-    assert values(tmp_path, guess, name) == list(times)
-    assert payload.checker(guess.contract.columns[name])(int(numbers[1])) == times[1]
+    guess = inferred(tmp_path, {name: ["", *numbers[1:]]})
+    assert values(tmp_path, guess, name) == [pd.NaT, *times[1:]]
+    rule = guess.contract.columns[name]
+    assert payload.checker(rule)(int(numbers[1])) == times[1]
+    for word in ("soon", "9999999999999999999"):
+        assert not parse_word(word, rule)[1]
 
 
 def test_months_as_whole_numbers_are_dates(tmp_path):
@@ -397,6 +402,20 @@ def test_what_may_be_dates_and_is_not_known_is_said(tmp_path, cells):
     guess = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells})
     assert guess.contract.columns["c"].type == "category"
     assert f"if {cells[0]} is a date, --date-format" in guess.profiles["c"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "hint"),
+    [
+        (["925,52 €", "1.2.3 €"], "if 925,52 € is an amount, write plain numbers"),
+        (["+49 171 2555413", "+49 30 800996"], "if +49 171 2555413 is an amount"),
+        (["P035", "P007"], ""),
+    ],
+)
+def test_no_amount_or_name_is_asked_about_as_a_date(tmp_path, cells, hint):
+    (note,) = inferred(tmp_path, {"x": ["1", "2", "4"], "c": cells}).profiles["c"].notes or [""]
+    assert hint in note
+    assert "is a date" not in note
 
 
 @pytest.mark.parametrize(

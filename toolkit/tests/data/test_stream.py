@@ -109,6 +109,15 @@ def test_one_column_is_a_table_and_its_blank_lines_are_rows(tmp_path):
     assert chunk.columns["age"].array.to_pylist() == ["1", "", "3"]
 
 
+def test_a_header_of_thousands_of_names_is_read_whole(tmp_path):
+    path = tmp_path / "table.csv"
+    names = [f"{400 + at / 8:.3f}" for at in range(9_000)]  # wavelengths, beyond 64 KiB
+    path.write_text(f"{','.join(names)}\n{','.join(['1'] * 9_000)}\n")
+    assert list(read_file(path).columns) == names
+    (chunk,) = read(path, [names[-1]], 10)
+    assert chunk.columns[names[-1]].array.to_pylist() == ["1"]
+
+
 def test_a_table_without_rows_has_no_chunks(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n")
     pd.DataFrame({"a": [], "b": []}).to_parquet(tmp_path / "b.parquet")

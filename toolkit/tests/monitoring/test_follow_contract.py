@@ -43,6 +43,16 @@ def test_columns_that_the_contract_does_not_have_are_told_with_their_line(
     assert "mlops monitor --follow-contract" in said
 
 
+def test_the_champion_is_named_where_the_file_follows_the_next_contract(project: Monitored) -> None:
+    own = project.root / "conf" / "contract.yml"
+    contract = load_contract(own)
+    goal = contract.target.model_copy(update={"column": "delayed"})
+    with pytest.raises(UsageError, match="champion was trained under another contract"):
+        check_agreement(
+            load_monitor(project.file), contract.model_copy(update={"target": goal}), own
+        )
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -63,14 +73,12 @@ def test_what_is_no_monitor_is_refused_and_stays_as_it_is(project: Monitored, te
 
 def test_the_projects_own_file_follows_any_contract(project: Monitored) -> None:
     project.edit((ROOT / "azureml" / "monitoring" / "monitor.yml").read_text(encoding="utf-8"))
-    changed = follow_contract(project.root, project.file)
+    changed, said = follow_contract(project.root, project.file)
     assert any("features: [amount, shop, items]" in line for line in changed)
     assert (
         any("target_column: late" in line for line in changed) or "late" in project.file.read_text()
     )
-    assert follow_contract(project.root, project.file) == [
-        line for line in changed if "has thresholds for" in line
-    ]
+    assert follow_contract(project.root, project.file) == ([], said)
     result = project.monitor()
     assert result.verdict == "not judged"  # nothing was collected at its endpoint
     assert any("no champion" in note for note in result.notes)
@@ -84,9 +92,8 @@ def test_a_column_that_is_mostly_missing_is_left_to_data_quality(project: Monito
     }
     save_contract(contract.model_copy(update={"columns": columns}), path)
     project.edit((ROOT / "azureml" / "monitoring" / "monitor.yml").read_text(encoding="utf-8"))
-    assert "shop: mostly missing, so left out where drift is measured" in follow_contract(
-        project.root, project.file
-    )
+    _, said = follow_contract(project.root, project.file)
+    assert "shop: mostly missing, so left out where drift is measured" in said
     signals = load_monitor(project.file).signals
     assert signals["data_drift"].features == ["amount", "items"]  # type: ignore[union-attr]
     assert "shop" in signals["data_quality"].features  # type: ignore[union-attr, operator]
@@ -168,8 +175,10 @@ def test_columns_of_any_name_are_written_twice_and_read_again(
     text = (ROOT / "azureml" / "monitoring" / "monitor.yml").read_text(encoding="utf-8")
     project.edit(LOCAL + text if regression else text)
     before = re.findall("#.*", project.file.read_text(encoding="utf-8"))
-    for _ in range(2):
-        follow_contract(project.root, project.file)
+    for was in ("delay", target):
+        _, said = follow_contract(project.root, project.file)
+        hint = f"model_performance has rmse 60, errors of {was}: say what {target} may have"
+        assert any(hint in line for line in said) == (regression and was != target)
         monitor = load_monitor(project.file)
         assert monitor.signals["data_drift"].features == features  # type: ignore[union-attr]
         assert list(monitor.signals["data_drift"].feature_type_override) == features[::2]  # type: ignore[union-attr]

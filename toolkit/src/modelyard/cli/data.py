@@ -90,8 +90,10 @@ def contract(
         from modelyard.monitoring.follow_contract import follow_contract
 
         try:
-            if follow_contract(root, monitor_file):
+            changed, said = follow_contract(root, monitor_file)
+            if changed:
                 print(f"{relative(monitor_file)} names the contract's columns now")
+            print(*said, sep="\n", end="\n" if said else "")
         except UsageError as error:
             print(f"warning: {error}", file=sys.stderr)
     _say_whether_a_line_begins(root)

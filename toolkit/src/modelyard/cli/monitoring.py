@@ -69,7 +69,8 @@ def monitor(
     if follow_contract:
         from modelyard.monitoring.follow_contract import follow_contract as follow
 
-        print("\n".join(follow(root, path)) or "the file follows the contract")
+        changed, said = follow(root, path)
+        print("\n".join([*changed, *said]) or "the file follows the contract")
     elif export_reference:
         from modelyard.monitoring.export_reference import export_reference as export
 

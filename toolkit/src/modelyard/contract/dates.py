@@ -39,7 +39,7 @@ ZONED = _split("%H:%M:%S %z|%H:%M:%S%z|%H:%M %z|%H:%M%z")
 MONTHS = _split(
     "%Y-%m|%m/%Y|%Y/%m|%m.%Y|%Y.%m|%m-%Y|%b %Y|%b-%Y|%b/%Y|%b. %Y|%b, %Y|%Y %b|%Y-%b|%b-%y|%b %y|"
     "%YM%m|%b%Y|%Y年%m月|%Y년 %m월|%YQ%q|%Y Q%q|%Y-Q%q|%Y/Q%q|Q%q %Y|Q%q-%Y|Q%q/%Y|%qQ%Y|%qQ%y|%Y:Q%q|"
-    "Q%q'%Y|Q%q'%y|Q%q %y|%qQ %Y|%q. Quartal %Y|T%q %Y|%Y-T%q|%YT%q|%G-W%V|%G W%V|%GW%V|%G-W%V-%u|"
+    "Q%q'%Y|Q%q%Y|Q%q'%y|Q%q %y|%qQ %Y|%q. Quartal %Y|T%q %Y|%Y-T%q|%YT%q|%G-W%V|%G W%V|%GW%V|%G-W%V-%u|"
     "W%V %G|W%V/%G|W%V-%G|KW%V %G|KW%V/%G|KW %V/%G|KW %V %G|%G KW%V|%G-KW%V|Q%q/%y|Q%q-%y|CW%V/%G|"
     "CW%V %G|Week %V, %G|Week %V %G|Quarter %q %Y|%Y_Q%q|%yQ%q|%Y T%q|%Y-M%m|%b de %Y"
 )

@@ -29,15 +29,19 @@ MOST_CATEGORIES = 254  # what histogram gradient boosting takes as categories
 # So are durations, degrees, fractions, fiscal years, days without a year and what stands behind "about".
 _MONTH = "|".join(map(re.escape, sorted(MONTHS)))
 YEARLESS = rf"(?i)^(?:[0-9]{{1,2}}(?:st|nd|rd|th)?\W*(?:{_MONTH})|(?:{_MONTH})\W*[0-9]{{1,2}}(?:st|nd|rd|th)?)\.?$"
+_SPAN = (
+    r"T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)"
+)
 PUZZLING = (
     r"(?:^|[^0-9])(?:19|20)[0-9]{2}(?:[^0-9]|$).*|^[^\pL]*[0-9][^\pL]*$|[0-9]\s*[°′½⅓⅔¼¾]|^[½⅓⅔¼¾]"
     r"|(?i)^(?:FY|ca|circa|approx|about|over|under|up to)\.?\W*[0-9]"
     rf"|{YEARLESS}"
     rf"|[0-9]\W?(?:{_MONTH})\W?[0-9]|[0-9]年"
-    r"|^-?P?(?:T?\s*[+-]?[0-9][0-9:.,]*\s*(?:y|w|d|h|m|s|(?:year|week|day|hour|hr|minute|min|second|sec)s?)?,?)+$"
+    rf"|^-?P?{_SPAN}(?:,?{_SPAN}?)*$"
 )
 CODED = "^[0-9]+[eE][0-9]+$"  # programs write 1e+05 or 1.0E5
 TOO_LONG = "more digits than a number can hold: a name, not an amount"
+NO_DATE = r"[\p{Sc}%]|^[+~<>(]"
 VERSIONS = {"version", "build"}
 NAMED_ZONE = r":[0-9]{2} [A-Z]{2,5}$"
 ENGLISH = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"))
@@ -288,6 +292,9 @@ def _puzzled(words: pa.Array) -> str:
         return (
             f"days without a year, as {words[0]}: read as text; with the year they would be dates"
         )
+    odd = words.filter(pc.match_substring_regex(words, NO_DATE))
+    if len(odd):
+        return f"read as text: if {odd[0]} is an amount, write plain numbers"
     return (
         f"read as text: if {words[0]} is a date, --date-format says how it is written; "
         "if an amount, write plain numbers"

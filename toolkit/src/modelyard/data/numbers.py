@@ -24,11 +24,15 @@ TYPESET = (
     ("[\u2010-\u2013\u2212]", "-"),
     ("[\u2019\u00b4]", "'"),
 )
-# Digits and signs of full width, and of Arabic, Persian and Devanagari.
-OTHER_DIGITS = "[\uff01-\uff5e\uffe5\u0660-\u066c\u06f0-\u06f9\u0966-\u096f]"
+# Arabic, Persian, Devanagari, Bengali, Gurmukhi, Gujarati, Tamil, Telugu, Kannada, Malayalam, Thai, Lao, Burmese, Khmer.
+ZEROS = "\u0660\u06f0\u0966\u09e6\u0a66\u0ae6\u0be6\u0c66\u0ce6\u0d66\u0e50\u0ed0\u1040\u17e0"
+# Digits of other scripts, signs of full width, and Arabic's of numbers.
+OTHER_DIGITS = (
+    f"[\uff01-\uff5e\uffe5\u066a-\u066c{''.join(f'{z}-{chr(ord(z) + 9)}' for z in ZEROS)}]"
+)
 TO_ASCII = {
     **{0xFF01 + at: chr(0x21 + at) for at in range(0x5E)},
-    **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966) for n in range(10)},
+    **{ord(zero) + n: str(n) for zero in ZEROS for n in range(10)},
     **{0xFFE5: "\u00a5", 0x66A: "%", 0x66B: ".", 0x66C: ","},
 }
 # 1.200,- 50.\u2013 and 500/- are whole amounts.

@@ -80,7 +80,7 @@ def as_table(rows: pd.DataFrame, path: Path) -> Table:
 
 
 def first_bytes(path: Path) -> bytes:
-    """Read up to 64 KiB of a Parquet or text file, and refuse other files.
+    """Read the first 64 KiB, or a longer first line, of a Parquet or text file, and refuse other files.
 
     Raises:
         UsageError: when it is missing, empty, a directory, or neither of the two.
@@ -91,6 +91,8 @@ def first_bytes(path: Path) -> bytes:
         raise UsageError(f"{path} does not exist: name a CSV or Parquet file.")
     with path.open("rb") as stream:
         start = stream.read(1 << 16)
+        if b"\n" not in start:  # a header of thousands of names
+            start += stream.readline(BLOCK_BYTES)
     if not start.strip():
         raise UsageError(f"{path} is empty: expected a table with a header and rows.")
     if start.startswith(PARQUET):
@@ -214,7 +216,7 @@ def sniff(path: Path, start: bytes) -> tuple[str, int]:
         UsageError: there is one column only, or a blank before a quote, which then opens no value.
     """
     text = start.decode("utf-8-sig", errors="replace")
-    if len(start) == 1 << 16:
+    if len(start) >= 1 << 16:
         text = text[: text.rfind("\n") + 1] or text
     found: dict[str, tuple[bool, int]] = {}
     begins: dict[str, list[list[str]]] = {}

@@ -180,9 +180,11 @@ def _iso(words: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _since_1970(words: pa.Array, per_second: int) -> np.ndarray:
     """Read seconds or milliseconds since 1970; fractions to the microsecond."""
-    number = pc.extract_regex(words, r"^(?P<whole>-?[0-9]{1,19})(?:\.(?P<rest>[0-9]*))?$")
-    whole = number.field("whole").fill_null("0").cast(pa.int64()).to_numpy()
-    text = pc.binary_join_element_wise("0.", number.field("rest").fill_null(""), "0", "")
+    number = pc.extract_regex(words, r"^(?P<whole>-?[0-8]?[0-9]{1,18})(?:\.(?P<rest>[0-9]*))?$")
+    # Flattened, because a field of its own has "" where nothing fits.
+    wholes, rests = number.flatten()
+    whole = wholes.fill_null("0").cast(pa.int64()).to_numpy()
+    text = pc.binary_join_element_wise("0.", rests.fill_null(""), "0", "")
     rest = text.cast(pa.float64()).to_numpy()
     fits = np.asarray(number.is_valid()) & (np.abs(whole) // per_second < NANOSECOND_LIMIT)
     sign = np.where(np.asarray(pc.starts_with(words, "-").fill_null(False)), -1, 1)

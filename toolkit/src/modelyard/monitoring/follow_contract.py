@@ -10,7 +10,7 @@ from modelyard.console import listed
 from modelyard.contract.model import Contract, load_contract
 from modelyard.contract.yaml_edit import KEEP, Where, replaced
 from modelyard.errors import UsageError
-from modelyard.files import write_text
+from modelyard.files import relative, write_text
 from modelyard.monitoring.monitor_file import LOCAL_PERFORMANCE, Monitor, load_monitor, refusal
 from modelyard.monitoring.plan import task_of
 from modelyard.monitoring.schedule import DataDrift, DataQuality, ModelPerformance
@@ -20,7 +20,7 @@ from modelyard.yaml_files import Problem, did_you_mean
 MOSTLY = 0.5  # a share of missing values
 
 
-def follow_contract(root: Path, file: Path) -> list[str]:
+def follow_contract(root: Path, file: Path) -> tuple[list[str], list[str]]:
     """Write the contract's target, task and features into a monitor's file.
 
     Only these words change; thresholds, windows and comments stay. Times and free text are left
@@ -29,7 +29,7 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     compares the rows that are complete.
 
     Returns:
-        The lines that changed, and what a person has to change.
+        The lines that changed; what a person has to know and change.
     """
     contract = load_contract(root / "conf" / "contract.yml")
     taken = {*contract.features} - {*collected_features(contract)} | {*output_names(contract)}
@@ -41,6 +41,7 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     sparse = [name for name in compared if (contract.columns[name].nulls or 0) > MOSTLY]
     task = task_of(contract)
     before = file.read_text(encoding="utf-8-sig")
+    judged = _performance(load_monitor(file))
     text = _rewritten(before, file, contract, compared, sparse)
     if text != before:
         write_text(file, text)
@@ -48,22 +49,33 @@ def follow_contract(root: Path, file: Path) -> list[str]:
     known = set(before.splitlines())
     lines = enumerate(text.splitlines(), 1)
     changed = [f"{file}:{i}: {line.strip()}" for i, line in lines if line not in known]
+    said = []
     if left_out:
-        changed.append(
+        said.append(
             f"{listed(left_out)}: not monitored, collected data has own columns of this name"
         )
     if sparse:
-        changed.append(f"{listed(sparse)}: mostly missing, so left out where drift is measured")
-    for name, signal in monitor.signals.items():
-        if not isinstance(signal, ModelPerformance):
-            continue
-        kinds = signal.metric_thresholds.thresholds()
+        said.append(f"{listed(sparse)}: mostly missing, so left out where drift is measured")
+    for name, (signal, target) in _performance(monitor).items():
+        kinds, (_, was) = signal.metric_thresholds.thresholds(), judged[name]
+        where = f"{relative(file)}:{monitor.lines[name]}: {name} has"
         if kinds and task not in kinds:
-            changed.append(
-                f"{file}:{monitor.lines[name]}: {name} has thresholds for {', '.join(kinds)} "
-                f"only; `mlops docs monitoring` shows those for {task}"
+            said.append(
+                f"{where} thresholds for {', '.join(kinds)} only; `mlops docs monitoring` shows those for {task}"
             )
-    return changed
+        elif kinds and task == "regression" and was != target:
+            limits = ", ".join(f"{metric} {limit:g}" for metric, limit in kinds[task].items())
+            said.append(f"{where} {limits}, errors of {was}: say what {target} may have")
+    return changed, said
+
+
+def _performance(monitor: Monitor) -> dict[str, tuple[ModelPerformance, str | None]]:
+    """Find the signals that measure a model's performance, each with the target it is measured on."""
+    return {
+        name: (signal, signal.reference_data.data_column_names.get("actual"))
+        for name, signal in monitor.signals.items()
+        if isinstance(signal, ModelPerformance)
+    }
 
 
 def _rewritten(
@@ -109,8 +121,13 @@ def _words(contract: Contract, features: list[str]) -> dict[str, Any]:
     }
 
 
-def check_agreement(monitor: Monitor, contract: Contract) -> None:
+def check_agreement(monitor: Monitor, contract: Contract, own: Path | None = None) -> None:
     """Check that task, target and features are those of the contract: Azure ML's run would fail.
+
+    Args:
+        monitor: to check.
+        contract: of the champion.
+        own: the project's contract, which the next version follows.
 
     Raises:
         UsageError: with every difference and its line.
@@ -118,6 +135,11 @@ def check_agreement(monitor: Monitor, contract: Contract) -> None:
     problems = list(_differences(monitor, contract))
     if problems:
         hint = "`mlops monitor --follow-contract` writes the contract's columns into the file"
+        if own is not None and not any(_differences(monitor, load_contract(own))):
+            hint = (
+                f"The file follows {relative(own)}, and the champion was trained under another contract: promote a "
+                "version of this one; `mlops retire` ends that champion at once"
+            )
         raise refusal(problems, hint)
 
 

@@ -110,7 +110,7 @@ def run_monitor(
             load_contract(rules),
             contract_digest(rules),
         )
-        check_agreement(monitor, sources.contract)
+        check_agreement(monitor, sources.contract, root / "conf" / "contract.yml")
         plan = make_plan(sources)
         measured = _measure(plan, champion, sources.contract)
     alone = [name for name, one in measured.items() if one["measures"] and not one.get("grouped")]

@@ -207,6 +207,8 @@ def split(rows: pd.DataFrame, same: Codes, contract: Contract) -> tuple[str, dic
         if len(positions) < FEWEST[name]:
             distinct = len(np.unique(same))
             what = f"of different {contract.group}" if contract.group else "distinct ones"
+            if contract.time is not None:
+                distinct, what = rows[contract.time].nunique(), f"different {contract.time}"
             few = f"{distinct:,} {what} among " if distinct < len(rows) else ""
             raise UsageError(
                 f"{few}{len(rows):,} usable rows are too few: {name} would get {len(positions)}, "
@@ -232,14 +234,23 @@ def split(rows: pd.DataFrame, same: Codes, contract: Contract) -> tuple[str, dic
 
 
 def by_time(times: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
-    """Split by time: the oldest rows to train, the newest to test; equal times stay together."""
+    """Split by time: the oldest rows to train, the newest to test; equal times stay together.
+
+    Of three different times or more, no part is left empty; of fewer, all rows are in train.
+    """
     order = np.argsort(times.to_numpy(), kind="stable")
     ordered = times.to_numpy()[order]
-    count = len(ordered)
-    last = _between_ties(ordered, round(count * (1 - contract.split.test)))
-    first = round(count * (1 - contract.split.test - contract.split.validation))
-    first = min(_between_ties(ordered, first), last)
+    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    first = last = count = len(ordered)
+    if len(changes) > 1:
+        last = _nearest(changes[1:], round(count * (1 - contract.split.test)))
+        wanted = round(count * (1 - contract.split.test - contract.split.validation))
+        first = _nearest(changes[changes < last], wanted)
     return {"train": order[:first], "validation": order[first:last], "test": order[last:]}
+
+
+def _nearest(positions: np.ndarray, wanted: int) -> int:
+    return int(positions[np.abs(positions - wanted).argmin()])
 
 
 def _between_ties(ordered: np.ndarray, position: int) -> int:
