@@ -240,7 +240,7 @@ def by_time(times: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
     """
     order = np.argsort(times.to_numpy(), kind="stable")
     ordered = times.to_numpy()[order]
-    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    changes = _changes(ordered)
     first = last = count = len(ordered)
     if len(changes) > 1:
         last = _nearest(changes[1:], round(count * (1 - contract.split.test)))
@@ -249,17 +249,13 @@ def by_time(times: pd.Series, contract: Contract) -> dict[str, np.ndarray]:
     return {"train": order[:first], "validation": order[first:last], "test": order[last:]}
 
 
+def _changes(ordered: np.ndarray) -> np.ndarray:
+    """Return the positions at which another value begins."""
+    return np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+
+
 def _nearest(positions: np.ndarray, wanted: int) -> int:
     return int(positions[np.abs(positions - wanted).argmin()])
-
-
-def _between_ties(ordered: np.ndarray, position: int) -> int:
-    """Return the position nearest to another where the value changes."""
-    if not 0 < position < len(ordered):
-        return position
-    left = int(np.searchsorted(ordered, ordered[position], side="left"))
-    right = int(np.searchsorted(ordered, ordered[position], side="right"))
-    return left if position - left <= right - position else right
 
 
 def at_random(strata: pd.Series, same: Codes, contract: Contract) -> dict[str, np.ndarray]:
@@ -284,10 +280,11 @@ def folds(rows: pd.DataFrame, same: Codes, contract: Contract) -> Codes:
     if contract.time is not None:
         times = rows[contract.time].to_numpy()
         order = np.argsort(times, kind="stable")
-        ordered, fold = times[order], np.zeros(len(rows), dtype=np.int64)
+        edges = np.array([0, *_changes(times[order]), len(rows)])
+        fold = np.zeros(len(rows), dtype=np.int64)
         for number in range(TIME_FOLDS):
             start = round(len(rows) * (OLDEST + (1 - OLDEST) * number / TIME_FOLDS))
-            fold[order[_between_ties(ordered, start) :]] = number + 1
+            fold[order[_nearest(edges, start) :]] = number + 1
         return np.unique(fold, return_inverse=True)[1]
     codes = pd.factorize(_strata(rows, contract), sort=True)[0].astype(np.int64)
     counts, distinct = np.bincount(codes), len(np.unique(same))
