@@ -70,4 +70,4 @@ def _banded(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
 def _edge(value: Any) -> str:
     if isinstance(value, np.datetime64):
         return str(value.astype("datetime64[D]"))
-    return shown(float(value))
+    return shown(float(value) + 0.0)  # no -0

@@ -174,7 +174,9 @@ def _apart(
             outcomes[-1] = negligible
             if negligible and difference["value"] is not None:
                 said[-1] += f", of figures {number(difference['value'])}{unit} apart"
-    found = f"{', '.join(said)} ({apart['lowest']} to {apart['highest']}, {apart['groups']} groups)"
+    low, high = apart["lowest"], apart["highest"]
+    between = f"{low} to {high}, " if low != high else ""
+    found = f"{', '.join(said)} ({between}{apart['groups']} groups)"
     small = apart.get("small") or {}
     if small.get("groups"):
         found += (
