@@ -35,18 +35,19 @@ def main() -> int:
         )
         return 2
     figures: list[Figure] = []
+    print(f"{'what':<58} {'measured':>10} {'against':>10} {'figure':>8} {'limit':>7}")
     for name in names:
         print(f"{name} …", flush=True)
-        figures += BENCHMARKS[name]()
-    print(f"\n{'what':<58} {'measured':>10} {'against':>10} {'figure':>8} {'limit':>7}")
-    for figure in figures:
-        mark = "" if figure.met else "  MISSED"
-        measured = f"{figure.seconds:.3g} {figure.unit}"
-        against = f"{figure.against:.3g} {figure.unit}" if figure.against else ""
-        print(
-            f"{figure.name:<58} {measured:>10} {against:>10} "
-            f"{figure.value:>8.2f} {figure.limit:>7.2f}{mark}"
-        )
+        for figure in BENCHMARKS[name]():
+            figures.append(figure)
+            mark = "" if figure.met else "  MISSED"
+            measured = f"{figure.seconds:.3g} {figure.unit}"
+            against = f"{figure.against:.3g} {figure.unit}" if figure.against else ""
+            print(
+                f"{figure.name:<58} {measured:>10} {against:>10} "
+                f"{figure.value:>8.2f} {figure.limit:>7.2f}{mark}",
+                flush=True,
+            )
     out = Path("build") / "benchmarks.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(

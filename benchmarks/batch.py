@@ -27,42 +27,7 @@ with pq.ParquetWriter(sys.argv[1], flights.schema) as out:
         left -= min(left, len(flights))
 """
 
-# Both sides have the model in memory and the same chunks; one also reads, parses and writes.
-COMPARE = """
-import json, shutil, statistics, sys, time
-from pathlib import Path
-from modelyard.modelling import load_model, predict as predict_rows
-from modelyard.modelling.predicting import threads_for
-from modelyard.scoring import batch, rows
-data, output, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-batch.init()
-deployed = batch._loaded()
-alone = load_model(deployed.folder)  # as it was saved
-_, stream = batch.open_source(data, data.name)
-chunks = [
-    rows.read_chunk(chunk, deployed.contract).features
-    for chunk in stream.chunks(lambda p: p - p % batch.CHUNK_ROWS + batch.CHUNK_ROWS)
-]
-
-def predict():
-    with threads_for(batch.CHUNK_ROWS):
-        for chunk in chunks:
-            predict_rows(alone, chunk, deployed.contract)
-
-def score():
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir()
-    source, stream = batch.open_source(data, data.name)
-    batch.score_file(source, stream, output)
-
-def timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-times = [(timed(score), timed(predict)) for _ in range(rounds + 1)][1:]
-print(json.dumps([statistics.median(column) for column in zip(*times)]))
-"""
+ALONE = Path(__file__).with_name("batch_alone.py")
 
 
 def measure() -> list[Figure]:
@@ -86,7 +51,7 @@ def measure() -> list[Figure]:
             tables / "scored",
             str(ROUNDS),
         ]
-        said = command(python, "-c", COMPARE, *words, cwd=project)
+        said = command(python, ALONE, *words, cwd=project)
         score, predict = json.loads(said.splitlines()[-1])
         print(f"  {name}: {TIMED / score:,.0f} rows/s; predict alone: {TIMED / predict:,.0f}")
         figures.append(
