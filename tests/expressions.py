@@ -129,7 +129,7 @@ class _Reader:
                 key = self._either()
                 self._close("]")
             elif self._next("*"):
-                value, key = [*(value or [])], "*"
+                value, key = [*(value.values() if isinstance(value, dict) else value or [])], "*"
             else:
                 key = self.tokens.pop(0)[1]
             if key == "*":

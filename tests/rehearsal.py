@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from tests.baked import BakedProject
 from tests.expressions import as_text, evaluate, filled
 
 RUN, VERSION = "42", "7"
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 # Records its name and words. One that is named in FAIL ends with 1, as does a command whose job failed on Azure.
 STUB = """#!/bin/sh
 name=$(basename "$0")
@@ -65,6 +66,7 @@ class Event:
     fail: str = "-"
     new: str = "data"  # what a refresh finds
     kept: bool = True  # whether a release has left a deployment behind
+    superseded: str = ""  # the environment whose turn a later run has taken
 
     @property
     def reason(self) -> str:
@@ -176,10 +178,8 @@ class GitHub(Rehearsal):
                 self._job(content, job, inputs, ended, one, allowed)
                 for one in self._matrix(job, names)
             ]
-            worst = "failure" if any(one.result == "failure" for one in results) else "success"
-            ended[name] = Ended(worst, results[-1].outputs if results else {})
-        failed = any(one.result == "failure" for one in ended.values())
-        return ("failure" if failed else "success"), ended
+            ended[name] = Ended(_worst(results), results[-1].outputs if results else {})
+        return _worst(ended.values()), ended
 
     def _matrix(self, job: dict[str, Any], names: dict[str, Any]) -> list[dict[str, Any]]:
         matrix = job.get("strategy", {}).get("matrix")
@@ -211,6 +211,8 @@ class GitHub(Rehearsal):
             assert given.keys() == called[True]["workflow_call"]["inputs"].keys()
             return Ended(self._workflow(called, given, permissions)[0])
         environment = _fill(job.get("environment", ""), names)
+        if environment and environment == self.event.superseded:
+            return Ended("cancelled")
         names["vars"] |= {"AZURE_CLIENT_ID": environment} if environment else {}
         variables = {key: _fill(value, names) for key, value in job.get("env", {}).items()}
         shell = {**content.get("defaults", {}), **job.get("defaults", {})}.get("run", {}).get(
@@ -309,14 +311,21 @@ class GitHub(Rehearsal):
             "vars": {
                 "ENVIRONMENTS": json.dumps(event.environments),
                 "AZURE_TENANT_ID": "t",
-                "AZURE_SUBSCRIPTION_ID": "00000000-0000-0000-0000-000000000001",
+                "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
                 **readers,
             },
             "inputs": inputs,
             "matrix": matrix,
-            "needs": {name: {"outputs": one.outputs} for name, one in ended.items()},
+            "needs": {
+                name: {"outputs": one.outputs, "result": one.result} for name, one in ended.items()
+            },
             "steps": {},
         }
+
+
+def _worst(ended: Iterable[Ended]) -> str:
+    results = {one.result for one in ended}
+    return next((one for one in ("failure", "cancelled") if one in results), "success")
 
 
 def _listed(value: Any) -> set[str]:
@@ -369,6 +378,9 @@ class AzureDevOps(Rehearsal):
         stages = expanded.get("stages") or [
             {"stage": "only", "jobs": expanded.get("jobs") or [expanded]}
         ]
+        if any("deployment" in job for stage in stages for job in stage["jobs"]):
+            # Without it a run that waits for an environment's lock is cancelled by the next one.
+            assert expanded.get("lockBehavior") == "sequential", pipeline
         return self._stages(stages)
 
     def _stages(self, stages: list[dict[str, Any]]) -> str:
@@ -389,9 +401,8 @@ class AzureDevOps(Rehearsal):
                 results.append(result)
                 name = job.get("deployment") or job.get("job", "")
                 outputs.setdefault(stage["stage"], {})[name] = {"outputs": made}
-            failed = "failure" in results
-            ended[stage["stage"]] = Ended("failure" if failed else "success")
-        return "failure" if any(one.result == "failure" for one in ended.values()) else "success"
+            ended[stage["stage"]] = Ended(_worst(map(Ended, results)))
+        return _worst(ended.values())
 
     def _names(self, outputs: dict[str, Any], before: list[str]) -> dict[str, Any]:
         known = {name: one for name, one in outputs.items() if name in before}
@@ -408,9 +419,15 @@ class AzureDevOps(Rehearsal):
         return {"variables": self.variables, "stageDependencies": known, "dependencies": flat}
 
     def _job(self, job: dict[str, Any], names: dict[str, Any]) -> tuple[str, dict[str, str]]:
+        assert job.get("deployment") != "deploy", "a keyword: Azure Pipelines takes no such name"
+        environment = str(job.get("environment", "")).removeprefix("flight-delay-")
+        if environment and environment == self.event.superseded:
+            return "cancelled", {}
         variables: dict[str, Any] = {}
         for one in job.get("variables", []):
-            if "name" in one:
+            if "group" in one:
+                variables["AZURE_SUBSCRIPTION_ID"] = SUBSCRIPTION
+            else:
                 value = (
                     filled(str(one["value"]), "$[", names, "]")
                     if "$[" in str(one["value"])
@@ -430,6 +447,8 @@ class AzureDevOps(Rehearsal):
             if script is None or not evaluate(condition, names, not failed):
                 continue
             own = {key: self._fill(value) for key, value in step.get("env", {}).items()}
+            if "mlops" in script and "what-if" not in script and identity:
+                assert "AZURE_SUBSCRIPTION_ID" in variables, f"`{script}` is told no subscription"
             if any(one in script for one in ("ci comment", "ci approval", "ci update")):
                 assert own.get("SYSTEM_ACCESSTOKEN") == "token", f"`{script}` is given no token"
             try:

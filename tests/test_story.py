@@ -133,7 +133,6 @@ class Story:
             "BUILD_REQUESTEDFOR": "ada",
             "AGENT_TEMPDIRECTORY": str(place),
             "SYSTEM_PULLREQUEST_PULLREQUESTID": "3" if pull else "",
-            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
         }
         if identity:
             found["SYSTEM_OIDCREQUESTURI"] = "https://dev.azure.com/acme/oidc"

@@ -392,6 +392,10 @@ def test_on_azure_devops_only_the_pipelines_of_the_project_get_at_prod(wanted: W
         "it-deliver",
         "it-infra",
         "it-rollback",
+        "it-audit",  # deletes what a release has kept
+    ]
+    assert "it-audit" not in [
+        names[one["id"]] for one in there.permissions[place.replace("prod", "dev")]
     ]
     readers = there.permissions[f"{place}-reader"]
     assert [names[one["id"]] for one in readers] == ["it-infra", "it-audit"]

@@ -32,6 +32,7 @@ BRANCH_TASK = {
 }
 # Which pipelines may use what: nothing else in the project gets at an environment.
 DEPLOY, READ = ("train", "deliver", "infra", "rollback"), ("infra", "audit")
+TIDY = ("audit",)  # old deployments, which dev keeps none of
 PIPELINES = (
     "check",
     "sample",
@@ -285,11 +286,12 @@ def _pipelines(there: _Organization, repository: str, name: str, branch: str) ->
 
 def _permissions(there: _Organization, name: str, repository: str) -> Iterator[Step]:
     """Yield which pipelines may use an environment, its service connections and its variables."""
+    deploy = DEPLOY if name.endswith("-dev") else DEPLOY + TIDY
     places = (
-        ("environment", f"distributedtask/environments?name={name}", DEPLOY),
-        ("endpoint", f"serviceendpoint/endpoints?endpointNames={name}", DEPLOY),
+        ("environment", f"distributedtask/environments?name={name}", deploy),
+        ("endpoint", f"serviceendpoint/endpoints?endpointNames={name}", deploy),
         ("endpoint", f"serviceendpoint/endpoints?endpointNames={name}-reader", READ),
-        ("variablegroup", f"distributedtask/variablegroups?groupName={name}", DEPLOY),
+        ("variablegroup", f"distributedtask/variablegroups?groupName={name}", deploy),
     )
     numbers = there.pipelines()
     for kind, query, names in places:
