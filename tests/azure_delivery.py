@@ -158,8 +158,24 @@ def a_job_is_followed_until_it_has_really_ended() -> None:
         assert said[-1] == f"job train-7: {last}, https://studio.example/run", said
     (train,) = environments.made
     job = found.submitted["train-7"]
+    assert job.inputs["pull_request"]._data == "none"
     assert job.inputs["data"]._data.path.endswith("training:3")
     assert {node.component.environment for node in job.jobs.values()} == {train}
+
+
+def a_job_of_a_pull_request_says_so_since_its_version_is_no_challenger() -> None:
+    environments, data = Assets(operations.EnvironmentOperations), Assets(operations.DataOperations)
+    data.held["training", "3"] = SimpleNamespace(version="3")
+    for settings in (
+        {"GITHUB_REF": "refs/pull/12/merge"},
+        {"SYSTEM_PULLREQUEST_PULLREQUESTID": "12"},
+    ):
+        found = Jobs("Completed")
+        with mock.patch.dict(os.environ, settings):
+            submitted(found, environments, data)
+        job = found.submitted["train-7"]
+        assert job.inputs["pull_request"]._data == "12"
+        assert job.jobs["register"]._validate().passed
 
 
 def a_job_of_a_name_is_submitted_once() -> None:
@@ -612,6 +628,7 @@ def schedules_of_an_environment_are_applied() -> None:
 
 CHECKS: list[Callable[[], None]] = [
     a_job_is_followed_until_it_has_really_ended,
+    a_job_of_a_pull_request_says_so_since_its_version_is_no_challenger,
     a_job_of_a_name_is_submitted_once,
     what_a_job_would_miss_is_said_before_it_is_submitted,
     a_changed_environment_is_another_version,

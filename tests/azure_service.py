@@ -333,7 +333,9 @@ class Service(FakeAzure):
             series = [{"metadatavalues": [], "data": [{"average": 12.0}, {}]}]
         else:
             bad = found[1] in self.deployments and self.version(found[1]) in self.failing
-            series = [_series("200", "200", 100), _series("424", "500", 60 if bad else 0)]
+            rare = [_series("499", str(code), 0) for code in range(400, 410)]
+            series = [*rare, _series("200", "200", 100), _series("424", "500", 60 if bad else 0)]
+            series = series[: int(query.get("top", ["10"])[0])]
         return _answer(request, 200, {"value": [{"timeseries": series}]})
 
     def in_a_process(self, file: Path, action: Callable[[], object]) -> int:

@@ -258,6 +258,9 @@ class GitHub(Rehearsal):
         action = step["uses"].partition("@")[0]
         if action == "actions/checkout" and permissions.get("contents", "none") == "none":
             raise Missing("actions/checkout needs contents: read")
+        if action == "actions/attest-build-provenance":
+            goes_on = _fill(step.get("continue-on-error"), names)
+            assert goes_on is True, "GitHub attests private repositories of Enterprise Cloud only"
         if action == "azure/login":
             return str(given["client-id"])
         if action.startswith("./"):
@@ -306,7 +309,10 @@ class GitHub(Rehearsal):
                 "run_attempt": "1",
                 "ref": "refs/heads/main",
                 "ref_name": "v1.2.0",
-                "event": {"pull_request": request if event.name == "pull_request" else None},
+                "event": {
+                    "pull_request": request if event.name == "pull_request" else None,
+                    "repository": {"private": True},
+                },
             },
             "vars": {
                 "ENVIRONMENTS": json.dumps(event.environments),

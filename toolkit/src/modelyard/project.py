@@ -133,6 +133,14 @@ def author(root: Path) -> str:
         return "unknown"
 
 
+def pull_request(given: Mapping[str, str] = os.environ) -> str | None:
+    """Return the number of the pull request that this CI job belongs to; None for any other process."""
+    kind, _, rest = given.get("GITHUB_REF", "").removeprefix("refs/").partition("/")
+    if kind == "pull":
+        return rest.partition("/")[0]
+    return given.get("SYSTEM_PULLREQUEST_PULLREQUESTID") or None
+
+
 def origin() -> str:
     """Return where this process runs: the address of the CI run, else the name of the machine."""
     given = os.environ.get

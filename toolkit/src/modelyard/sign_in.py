@@ -11,9 +11,9 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from modelyard.errors import UsageError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 AUDIENCE = "api://AzureADTokenExchange"
-_TIMEOUT = 30  # seconds
+_TIMEOUT, _PAUSES = 30, (2, 10, 30)  # seconds
 _CONNECTION = "AZURESUBSCRIPTION_"  # what AzureCLI@2 says of its service connection begins so
 
 
@@ -71,17 +71,21 @@ def _everywhere(credential: TokenCredential) -> TokenCredential:
 
 
 def github_assertion(url: str, token: str) -> str:
-    """Ask GitHub to vouch for this job.
+    """Ask GitHub to vouch for this job, again where it is away: a release asks every hour.
 
     Raises:
         UsageError: GitHub refuses or does not answer.
     """
     request = Request(f"{url}&audience={AUDIENCE}", headers={"Authorization": f"bearer {token}"})  # noqa: S310
-    try:
-        with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 (GitHub's own address)
-            return str(json.load(answer)["value"])
-    except (URLError, KeyError, ValueError) as error:
-        raise UsageError(f"GitHub does not vouch for this job: {error}") from None
+    pauses = [*_PAUSES]
+    while True:
+        try:
+            with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 (GitHub's own address)
+                return str(json.load(answer)["value"])
+        except (OSError, KeyError, ValueError) as error:
+            if not pauses or getattr(error, "code", 500) < 500:
+                raise UsageError(f"GitHub does not vouch for this job: {error}") from None
+            time.sleep(pauses.pop(0))
 
 
 def _given(settings: Mapping[str, str], name: str) -> str:

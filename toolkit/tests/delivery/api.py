@@ -14,7 +14,7 @@ Answer = Callable[[str, str, Any], Any]
 
 @contextmanager
 def api(answer: Answer) -> Iterator[str]:
-    """Serve `answer(method, path, body)` on loopback; None is answered with 404. Yields the address."""
+    """Serve `answer(method, path, body)` on loopback; None is answered with 404, a number with itself. Yields the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:
@@ -22,7 +22,7 @@ def api(answer: Answer) -> Iterator[str]:
             body = json.loads(self.rfile.read(length)) if length else None
             assert self.headers["Authorization"].lower() == "bearer token"
             found = answer(self.command, self.path, body)
-            self.send_response(404 if found is None else 200)
+            self.send_response(404 if found is None else found if isinstance(found, int) else 200)
             self.end_headers()
             self.wfile.write(json.dumps(found).encode())
 

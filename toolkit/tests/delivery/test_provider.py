@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,22 @@ def test_the_approval_on_azure_devops_is_of_this_stage() -> None:
         found = on_azure_devops(url).approval("prod")
     assert found is not None
     assert (found.by, found.at) == ("ada@acme.test", "2026-01-02")
+
+
+def test_a_push_that_changes_workflows_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """GitHub's words; `permissions` of a job know no `workflows`."""
+    said = (
+        "refusing to allow a GitHub App to update workflow `a.yml` without `workflows` permission"
+    )
+    for words in ("init -q --bare there", "init -q here", "-C here remote add origin ../there"):
+        subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
+    hook = tmp_path / "there" / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    commit = "-c user.name=a -c user.email=a@b commit -q --allow-empty --message a"
+    subprocess.run(["git", *commit.split()], cwd=tmp_path / "here", check=True)
+    with pytest.raises(CheckFailed, match="`mlops upgrade` in a clone"):
+        on_github("").open_pull_request(tmp_path / "here", "update", "title", "text")
 
 
 def test_the_summary_is_shown_on_the_page_of_the_job(

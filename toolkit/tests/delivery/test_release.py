@@ -34,6 +34,8 @@ def test_the_newest_version_waits_until_it_is_judged() -> None:
     assert challenger_of(VERSIONS[1:]) is None, "the champion"
     assert challenger_of([{**VERSIONS[0], "tags": {"decision": "refused"}}]) is None
     assert challenger_of([]) is None
+    unmerged = {"version": "9", "champion": False, "tags": {"role": "pull request 3"}}
+    assert challenger_of([unmerged, *VERSIONS]) == "8"
 
 
 class Job:

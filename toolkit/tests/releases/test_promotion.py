@@ -371,6 +371,17 @@ def test_registering_the_same_result_again_makes_no_second_version(project: Path
     assert len(registry.versions()) == 1
 
 
+def test_what_a_pull_request_has_trained_is_not_the_challenger(project: Path) -> None:
+    merged = register(project)
+    registry = registry_of(project)
+    known = registry.version(merged)
+    unmerged = registry.register(
+        run_id=known.run_id, source=known.source, tags={"model_digest": "x"}, role="pull request 3"
+    )
+    assert unmerged.number != merged
+    assert promote(project).decision.version == merged
+
+
 def test_the_embedded_store_answers_like_mlflow(project: Path) -> None:
     uri = f"sqlite:///{project / '.mlflow' / 'mlflow.db'}"
     assert champion_in_sqlite(uri, "test") is None

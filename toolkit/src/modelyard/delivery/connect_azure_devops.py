@@ -21,6 +21,7 @@ from modelyard.errors import UsageError
 
 RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"  # Azure DevOps, for tokens of `az rest`
 VERSION = "api-version=7.1-preview.1"
+CONNECTIONS = "api-version=7.1-preview.4"  # the first with workload identity
 APPROVAL = {"id": "8c6f20a7-a545-4486-9777-f762fafe0d4d", "name": "Approval"}
 LOCK = {"id": "2ef31ad6-baa0-403a-8b45-2cbc9b4e5563", "name": "ExclusiveLock"}
 # A check that the branch is one of those, by the task `evaluatebranchProtection`.
@@ -68,7 +69,8 @@ class _Organization:
         return self._rest(method, path, headers="Content-Type=application/json", body="@-")
 
     def _rest(self, method: str, path: str, **options: str) -> tuple[str, ...]:
-        url = f"{self._api}/{path}{'&' if '?' in path else '?'}{VERSION}"
+        version = CONNECTIONS if path.startswith("serviceendpoint/") else VERSION
+        url = f"{self._api}/{path}{'&' if '?' in path else '?'}{version}"
         return az("rest", method=method, url=url, resource=RESOURCE, **options)
 
 

@@ -13,10 +13,12 @@ from typing import Any
 from modelyard.azure import WHERE, Workspace, azure_errors, or_none, patiently
 from modelyard.errors import UsageError
 from modelyard.models.assets import Say, pin_data, pin_environment
+from modelyard.project import pull_request
 from modelyard.yaml_files import read_mapping
 
 # azure.ai.ml: JobStatus. A job that is paused, or cancelled on request, has not ended yet.
 COMPLETED = "Completed"
+PULL_REQUEST = "pull_request"  # an input of azureml/pipelines/train.yml
 ENDED = (COMPLETED, "Failed", "Canceled", "NotResponding")
 _PAUSE = 20.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
@@ -81,7 +83,10 @@ def submit(
 
 
 def load(root: Path, workspace: Workspace, file: Path, inputs: Mapping[str, str], say: Say) -> Any:
-    """Load a job with its inputs; what it names as `@latest` becomes a version that is in the workspace."""
+    """Load a job with its inputs; what it names as `@latest` becomes a version that is in the workspace.
+
+    In a job of a pull request its number is the input of that name.
+    """
     from azure.ai.ml import load_job
 
     known = read_mapping(file, "name the file of a job").get("inputs") or {}
@@ -89,6 +94,8 @@ def load(root: Path, workspace: Workspace, file: Path, inputs: Mapping[str, str]
         raise UsageError(
             f"{file.name} has no input {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
         )
+    if PULL_REQUEST in known and (number := pull_request()):
+        inputs = {PULL_REQUEST: number, **inputs}
     changes: list[dict[str, Any]] = []
     for key, value in inputs.items():
         is_path = isinstance(known[key], dict) and "path" in known[key]

@@ -16,9 +16,14 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from modelyard.errors import CheckFailed, UsageError
+from modelyard.project import pull_request
 
 TIMEOUT = 30  # seconds
 PAGE = 100  # comments at once, the most GitHub gives
+WORKFLOWS = (
+    "a job's own token may not change workflows: run `mlops upgrade` in a clone and push its commit, or give the step a "
+    "GITHUB_TOKEN that may (docs/delivery.md)"
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,7 @@ class GitHub:
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings = _Settings(settings)
         self._api = f"{settings['GITHUB_API_URL']}/repos/{settings['GITHUB_REPOSITORY']}"
-        kind, _, rest = settings["GITHUB_REF"].removeprefix("refs/").partition("/")
-        self.pull_request = rest.partition("/")[0] if kind == "pull" else None
+        self.pull_request = pull_request(settings)
 
     def summarize(self, page: Path) -> None:
         """Put a Markdown file on the page of this job."""
@@ -144,7 +148,7 @@ class AzureDevOps:
         )
         self._api = f"{project}/_apis"
         self._page = f"{project}/_build/results?buildId={settings['BUILD_BUILDID']}"
-        self.pull_request = settings.get("SYSTEM_PULLREQUEST_PULLREQUESTID")
+        self.pull_request = pull_request(settings)
 
     def summarize(self, page: Path) -> None:
         # A tab of the run's page is named after the file.
@@ -235,7 +239,10 @@ def _push(root: Path, branch: str, authorization: str) -> None:
         command, cwd=root, env={**os.environ, **header}, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise CheckFailed(f"git push to {branch} failed: {done.stderr.strip()}")
+        said = done.stderr.strip()
+        if "`workflows` permission" in said:  # GitHub's words; no `permissions` of a job give it
+            said += f"\n{WORKFLOWS}"
+        raise CheckFailed(f"git push to {branch} failed: {said}")
 
 
 def _ask(method: str, url: str, token: str, body: Any, headers: Mapping[str, str]) -> Any:

@@ -16,6 +16,7 @@ from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import has_file, write_json
 from modelyard.gates import load_gates
 from modelyard.models.adoption import DIGEST
+from modelyard.models.version import PULL_REQUEST
 
 ENDPOINTS = Path("azureml") / "endpoints"
 APPROVAL = Path("build") / "approval.json"
@@ -113,7 +114,8 @@ def champion_of(versions: Sequence[Mapping[str, Any]], environment: str) -> str:
 
 def challenger_of(versions: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the number of the newest version where nobody has judged it yet, as after a breach."""
-    newest = max(versions, key=lambda one: int(one["version"]), default=None)
+    merged = [one for one in versions if not one["tags"].get("role", "").startswith(PULL_REQUEST)]
+    newest = max(merged, key=lambda one: int(one["version"]), default=None)
     if newest is None or newest["champion"] or "decision" in newest["tags"]:
         return None
     return str(newest["version"])

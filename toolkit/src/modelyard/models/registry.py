@@ -149,17 +149,21 @@ class Registry:
         return self.backend.source(run_id, artifact)
 
     @_request
-    def register(self, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        """Register a model of a run as the challenger; the same run and model give the same version."""
+    def register(
+        self, *, run_id: str, source: str, tags: Mapping[str, str], role: str = CHALLENGER
+    ) -> Version:
+        """Register a model of a run, as the challenger or without a role of the registry's own.
+
+        The same run and model give the same version.
+        """
         for known in self.versions():
             if known.run_id == run_id and known.tags.get("model_digest") == tags["model_digest"]:
                 found = known
                 break
         else:
-            found = self.backend.create(
-                run_id=run_id, source=source, tags={**tags, "role": CHALLENGER}
-            )
-        self.backend.appoint(found.number, CHALLENGER)
+            found = self.backend.create(run_id=run_id, source=source, tags={**tags, "role": role})
+        if role == CHALLENGER:
+            self.backend.appoint(found.number, CHALLENGER)
         return found
 
     @_request

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 CHAMPION, CHALLENGER, RETIRED = "champion", "challenger", "retired"
+PULL_REQUEST = "pull request"  # and its number: a version of what is not merged, which nobody promotes by default
 
 
 @dataclass(frozen=True)

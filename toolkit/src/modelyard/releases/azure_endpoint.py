@@ -467,6 +467,7 @@ class AzureEndpoint:
             "interval": "PT1M",
             "aggregation": "Average",
             "$filter": condition,
+            "top": "1000",  # series; without it the first ten
         }
         url = f"{MANAGEMENT}{self.id}/providers/Microsoft.Insights/metrics"
         found = self.management("GET", f"{url}?{urllib.parse.urlencode(parameters)}")

@@ -15,6 +15,7 @@ from modelyard.files import digest, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry
+from modelyard.models.version import CHALLENGER, PULL_REQUEST
 from modelyard.pipelines.record import parent_run_id
 from modelyard.principles import load_principles
 from modelyard.project import read_project
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(
             f"--{step}-evidence", required=True, type=Path, help=f"evidence of the step {step}"
         )
+    parser.add_argument("--pull-request", default="none", help="its number; it has no challenger")
     parser.add_argument("--decision", required=True, type=Path, help="folder for decision.json")
     parser.add_argument("--page", required=True, type=Path, help="folder for report and model card")
     arguments = parser.parse_args(argv)
@@ -62,10 +64,13 @@ def register(arguments: argparse.Namespace) -> int:
     if (sweep := sweep_of_run()) is not None:
         registry.keep(run_id, sweep, "evidence")
         evidence["sweep"] = read_evidence(sweep, "sweep")
+    number = arguments.pull_request
+    role = CHALLENGER if number == "none" else f"{PULL_REQUEST} {number}"
     version = registry.register(
         run_id=run_id,
         source=registry.source(run_id, "model"),
         tags=_tags(evidence, arguments.model),
+        role=role,
     )
     decision = judge(
         gates,
@@ -88,7 +93,7 @@ def register(arguments: argparse.Namespace) -> int:
         write_card(Path(folder), evidence, project, run_about, principles)
         registry.keep(run_id, Path(folder), "card")
     write_card(arguments.page, evidence, project, about_run(), principles)
-    print(f"registered {arguments.model_name} v{version.number} as challenger: {said(decision)}")
+    print(f"registered {arguments.model_name} v{version.number} as {role}: {said(decision)}")
     marks = {True: "ok  ", False: "NO  ", None: "open"}
     for reason in decision.reasons:
         print(f"  {marks[reason.passed]} {reason.gate}: {reason.found} ({reason.expected})")
