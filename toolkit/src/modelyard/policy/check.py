@@ -303,7 +303,7 @@ def _packages(files: Documents) -> Iterator[tuple[Path, int, str]]:
 
 def _installed(dockerfile: str) -> Iterator[tuple[int, str]]:
     """Yield line and name of the packages that a Dockerfile installs by name; what is locked has its own file."""
-    for found in _INSTALL.finditer(re.sub(r"(?m)^[ \t]*#.*", "", dockerfile)):
+    for found in _INSTALL.finditer(re.sub(r"(?m)(^|[ \t])#.*", "", dockerfile)):
         line = dockerfile.count("\n", 0, found.start()) + 1
         before = ""
         for word in found[1].replace("\\\n", " ").split():
