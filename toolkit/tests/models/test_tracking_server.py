@@ -24,7 +24,7 @@ from modelyard.cli.models import models
 from modelyard.errors import UsageError
 from modelyard.models.champion import fetch_champion
 from modelyard.models.registry import Registry, champion_in_sqlite
-from modelyard.models.version import CHAMPION
+from modelyard.models.version import CHALLENGER, CHAMPION
 from modelyard.pipelines import record
 from modelyard.pipelines.run import run_pipeline
 from modelyard.releases.promote import promote, rollback
@@ -107,10 +107,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run_and_register(
     pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], None]:
+) -> Callable[..., None]:
     """Run the small pipeline, recorded, then the step `register` with the evidence of a sample."""
 
-    def registered() -> None:
+    def registered(*more: str) -> None:
         result = run_pipeline(pipeline, reuse=False)
         monkeypatch.setenv("MLOPS_RUN", str(result.folder))
         evidence = binary(champion=False)
@@ -133,7 +133,7 @@ def run_and_register(
             words += [f"--{name}", str(folder)]
         for name in ("decision", "page"):
             words += [f"--{name}", str(tmp_path / "outputs" / name)]
-        assert register.main(words) == 0
+        assert register.main([*words, *more]) == 0
 
     return registered
 
@@ -141,7 +141,7 @@ def run_and_register(
 def test_a_server_without_logged_models_does_all_and_never_sees_its_password_written(
     server: Server,
     without_logged_models: tuple[str, list[str]],
-    run_and_register: Callable[[], None],
+    run_and_register: Callable[..., None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -183,6 +183,10 @@ def test_a_server_without_logged_models_does_all_and_never_sees_its_password_wri
     for secret in (word, "pass%20word%2F7"):
         assert secret not in capture.out + capture.err
         assert secret.encode() not in written
+    run_and_register("--pull-request", "12")
+    assert registry.version("3").tags["role"] == "pull request 12"
+    challenger = registry.holder(CHALLENGER)
+    assert challenger is None or challenger.number == "2"
     assert asked == []
     with pytest.raises(HTTPError):  # so that the server would have noticed
         urlopen(f"{url}/api/2.0/mlflow/logged-models/m-1")
@@ -233,7 +237,7 @@ def without_logged_models(server: Server) -> Iterator[tuple[str, list[str]]]:
 
 def test_a_server_that_dies_during_a_promotion_keeps_its_champion(
     server: Server,
-    run_and_register: Callable[[], None],
+    run_and_register: Callable[..., None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
