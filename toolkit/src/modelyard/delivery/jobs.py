@@ -18,7 +18,7 @@ from modelyard.yaml_files import read_mapping
 
 # azure.ai.ml: JobStatus. A job that is paused, or cancelled on request, has not ended yet.
 COMPLETED = "Completed"
-PULL_REQUEST = "pull_request"  # an input of azureml/pipelines/train.yml
+_UNMERGED = "pull_request"  # an input of azureml/pipelines/train.yml
 ENDED = (COMPLETED, "Failed", "Canceled", "NotResponding")
 _PAUSE = 20.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
@@ -94,8 +94,8 @@ def load(root: Path, workspace: Workspace, file: Path, inputs: Mapping[str, str]
         raise UsageError(
             f"{file.name} has no input {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
         )
-    if PULL_REQUEST in known and (number := pull_request()):
-        inputs = {PULL_REQUEST: number, **inputs}
+    if _UNMERGED in known and (number := pull_request()):
+        inputs = {_UNMERGED: number, **inputs}
     changes: list[dict[str, Any]] = []
     for key, value in inputs.items():
         is_path = isinstance(known[key], dict) and "path" in known[key]
