@@ -31,12 +31,12 @@ from tests.project import part_of_sample
 
 CONTRACT = """\
 version: 1
-target: {column: bought, kind: binary, positive: "yes"}
+target: {column: bought ?, kind: binary, positive: "yes"}
 columns:
   visits: {type: integer}
   price: {type: number}
   plan: {type: category}
-  bought: {type: category, role: target}
+  bought ?: {type: category, role: target}
 """
 
 
@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     chance = 1 / (1 + np.exp(4 - visits / np.nan_to_num(price, nan=5) / 3 - 2 * (plan == "plus")))
     bought = np.where(random.uniform(size=800) < chance, "yes", "no")
     price[::9] = np.nan
-    table = pd.DataFrame({"visits": visits, "price": price, "plan": plan, "bought": bought})
+    table = pd.DataFrame({"visits": visits, "price": price, "plan": plan, "bought ?": bought})
     (root / "data").mkdir()
     table.to_csv(root / "data" / "shop.csv", index=False)
     (root / "conf" / "contract.yml").write_text(CONTRACT)

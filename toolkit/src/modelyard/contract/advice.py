@@ -207,7 +207,7 @@ def messages_of(
         said.append(f"Left out: {counted(int(target.nulls.sum()), 'row')} without {target.name}.")
     times = [p.name for p in profiles.values() if p.type == "datetime" and p.role == "feature"]
     if time is None and group is None and times:
-        names = f"--time {times[0]} would split them by time" + (
+        names = f'--time "{times[0]}" would split them by time' + (
             f" ({listed(times)} hold times)" if len(times) > 1 else ""
         )
         said.append(f"No time column: rows are split at random; {names}.")

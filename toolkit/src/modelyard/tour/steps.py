@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -192,15 +193,15 @@ def words(copy: Path) -> dict[str, str]:
 
     contract = load_contract(copy / "conf" / "contract.yml")
     target = contract.target
-    command = f"mlops contract --data data/planted.parquet --target {target.column}"
+    command = ["mlops", "contract", "--data", "data/planted.parquet", "--target", target.column]
     if contract.time:
-        command += f" --time {contract.time}"
+        command += ["--time", contract.time]
     if contract.sensitive:
-        command += f" --sensitive {','.join(contract.sensitive)}"
+        command += ["--sensitive", ",".join(contract.sensitive)]
     if target.positive is not None:
-        command += f" --positive {shown(target.positive)}"
-    command += f" --kind {target.kind} --force"
-    return {"contract": command, "package": load_project(copy).package}
+        command += ["--positive", shown(target.positive)]
+    command += ["--kind", target.kind, "--force"]
+    return {"contract": shlex.join(command), "package": load_project(copy).package}
 
 
 def why_not(copy: Path, step: Step) -> str | None:
