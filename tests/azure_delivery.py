@@ -186,6 +186,10 @@ def a_job_of_a_name_is_submitted_once() -> None:
     _, said = submitted(found, environments, data)
     assert said[0] == "job train-7 is there already: followed, not submitted again"
     assert len(found.submitted) == 1 and len(environments.made) == 1
+    found.statuses = ["Failed", "Completed"]
+    ended, said = submitted(found, environments, data)
+    assert said[0] == "job train-7-2 is submitted to " + PROJECT.environments["dev"].workspace
+    assert (ended.name, ended.status) == ("train-7-2", jobs.COMPLETED)
 
 
 def what_a_job_would_miss_is_said_before_it_is_submitted() -> None:
@@ -523,6 +527,7 @@ def the_monitor_measures_what_has_traffic_now_and_a_breach_tags_its_run() -> Non
 def retraining_is_on_new_rows_or_does_not_begin() -> None:
     root = Path(tempfile.mkdtemp())
     (root / "conf").mkdir()
+    shutil.copy(ROOT / "conf" / "project.yml", root / "conf")
     columns = {**CONTRACT["columns"], "who": {"type": "category", "role": "identifier"}}
     contract = {**CONTRACT, "columns": columns, "group": "who"}
     (root / "conf" / "contract.yml").write_text(yaml.safe_dump(contract))
@@ -530,7 +535,8 @@ def retraining_is_on_new_rows_or_does_not_begin() -> None:
     tables: dict[str, pd.DataFrame] = {}
     latest: list[str] = []
     with Service().serving() as service:
-        there = storage(data=data.operations)
+        models = mock.create_autospec(operations.ModelOperations, instance=True)
+        there = storage(data=data.operations, models=models)
 
         def create(asset: Any) -> None:
             data.create(asset)
@@ -561,6 +567,12 @@ def retraining_is_on_new_rows_or_does_not_begin() -> None:
         rows = tables[second.version]
         assert rows[["x", "y"]].to_numpy().tolist() == [[1, 2], [0, 100], [1, 101]]
         assert rows["note"].isna().tolist() == [False, True, True]
+        # A job that fails trains no model: what was registered for it is new until one has been.
+        assert again() == second
+        unmerged = {"role": "pull request 3", "dataset_sha256": second.version + "0" * 48}
+        models.list.return_value = [SimpleNamespace(tags=unmerged)]
+        assert again() == second
+        models.list.return_value.append(SimpleNamespace(tags=unmerged | {"role": "challenger"}))
         assert "nothing is new: no ground truth has become known since 2026-10-25" in refusal(
             CheckFailed, again
         )

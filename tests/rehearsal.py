@@ -306,7 +306,6 @@ class GitHub(Rehearsal):
                 "repository": "acme/it",
                 "token": "token",
                 "run_id": event.run,
-                "run_attempt": "1",
                 "ref": "refs/heads/main",
                 "ref_name": "v1.2.0",
                 "event": {
@@ -362,7 +361,6 @@ class AzureDevOps(Rehearsal):
         }
         self.variables = {
             "Build.BuildId": self.event.run,
-            "System.JobAttempt": "1",
             "Build.SourceBranchName": "v1.2.0",
             "Build.Reason": self.event.reason,
             "System.AccessToken": "token",

@@ -140,7 +140,7 @@ def test_what_was_promoted_goes_to_test_then_to_prod_as_each_ones_own_identity(
     _, found = rehearse(GitHub, github, tmp_path / "github", "train", PUSH)
     asked = [call for call in calls(found) if call[0]]
     assert asked == [
-        ("dev", "mlops submit azureml/pipelines/train.yml --environment dev --name train-42-1"),
+        ("dev", "mlops submit azureml/pipelines/train.yml --environment dev --name train-42"),
         ("dev", "mlops promote --environment dev"),
         ("dev", "mlops ci champion --environment dev"),
         ("dev", "mlops share 7 --environment dev"),

@@ -455,7 +455,7 @@ def tell(story: Story, azure: Path) -> None:
 
     # merged: trained and promoted in dev, taken to test; nobody has approved prod
     cloud.approved = {"test": "grace"}
-    cloud.busy = ["/jobs/train-42-1", "metricnames=RequestsPerMinute"]
+    cloud.busy = ["/jobs/train-42", "metricnames=RequestsPerMinute"]
     assert story.happens("train", PUSH) == "failure"
     assert champion(dev) == "1"
     first = digest_of(dev, "1")
@@ -514,7 +514,7 @@ def tell(story: Story, azure: Path) -> None:
     # the next schedule judges what the breach has trained, and delivers it past a deployment that scales
     prod.passing["blue"] = ["Scaling"] * 4
     assert story.happens("train", Event("schedule")) == "success"
-    assert not [one for one in story.commands if "--name train-42-1" in one][1:]
+    assert not [one for one in story.commands if "--name train-42" in one][1:]
     second = digest_of(dev, "2")
     assert second != first
     assert (serves(prod), champion(prod)) == ({"2": 100}, "2")

@@ -39,13 +39,19 @@ DOCUMENTED = {
     "repos show": f"repository {_PLACE}",
     "repos policy list": f"repository-id branch {_PLACE}",
     "repos policy build create": f"{_POLICY} build-definition-id queue-on-source-update-only manual-queue-only "
-    "display-name valid-duration",
+    "display-name valid-duration path-filter",
+    "repos policy build update": f"id {_POLICY} build-definition-id queue-on-source-update-only manual-queue-only "
+    "display-name valid-duration path-filter",
     "repos policy approver-count create": f"{_POLICY} minimum-approver-count creator-vote-counts allow-downvotes "
+    "reset-on-source-push",
+    "repos policy approver-count update": f"id {_POLICY} minimum-approver-count creator-vote-counts allow-downvotes "
     "reset-on-source-push",
     "pipelines list": _PLACE,
     "pipelines create": f"name repository repository-type branch yml-path skip-first-run {_PLACE}",
     "pipelines variable-group list": f"group-name {_PLACE}",
     "pipelines variable-group create": f"name variables {_PLACE}",
+    "pipelines variable-group variable create": f"group-id name value secret {_PLACE}",
+    "pipelines variable-group variable update": f"group-id name value secret new-name prompt-value {_PLACE}",
 }
 
 

@@ -87,7 +87,7 @@ class GitHubApi(Azure):
         if command[2] != "--method":
             return self.store.get(command[2])
         method, place = command[3:5]
-        assert command[5:] == ("--input", "-")
+        assert command[5:] == (() if method == "DELETE" else ("--input", "-"))
         self._change(method, place, body)
         return {}
 
@@ -95,8 +95,14 @@ class GitHubApi(Azure):
         if place.endswith("/variables"):
             assert method == "POST"
             self.store[f"{place}/{body['name']}"] = body
-        elif place.endswith("/deployment-branch-policies"):
-            self.store.setdefault(place, {"branch_policies": []})["branch_policies"].append(body)
+        elif "/deployment-branch-policies" in place:
+            place, _, number = place.partition("-policies/")
+            place = place.removesuffix("-policies") + "-policies"
+            known = self.store.setdefault(place, {"branch_policies": []})["branch_policies"]
+            if method == "DELETE":
+                known[:] = [one for one in known if str(one["id"]) != number]
+            else:
+                known.append({**body, "id": len(known)})
         elif place.endswith("/labels"):
             self.store[f"{place}/{body['name']}"] = body
         elif place.endswith("/rulesets"):
@@ -114,6 +120,7 @@ class GitHubApi(Azure):
             }
             self.store[place] = {
                 "protection_rules": [rule] if reviewers else [],
+                "wait_timer": body["wait_timer"],
                 "deployment_branch_policy": body["deployment_branch_policy"],
             }
         else:
@@ -129,7 +136,7 @@ class AzureDevOpsApi(Azure):
         self.environments: list[dict[str, Any]] = []
         self.checks: list[dict[str, Any]] = []
         self.connections: list[dict[str, Any]] = []
-        self.groups: dict[str, str] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
         self.permissions: dict[str, list[dict[str, Any]]] = {}
         self.pipelines: list[dict[str, Any]] = []
         self.policies: list[dict[str, Any]] = []
@@ -145,9 +152,17 @@ class AzureDevOpsApi(Azure):
         if words == ("repos", "show"):
             return {"id": "r1", "defaultBranch": "refs/heads/main"}
         if words == ("pipelines", "variable-group", "list"):
-            return [one for one in self.groups if one == options["--group-name"]]
+            return [one for name, one in self.groups.items() if name == options["--group-name"]]
         if words == ("pipelines", "variable-group", "create"):
-            self.groups[options["--name"]] = options["--variables"]
+            name, _, value = options["--variables"].partition("=")
+            group = {"id": len(self.groups), "variables": {name: {"value": value}}}
+            self.groups[options["--name"]] = group
+        elif words[:3] == ("pipelines", "variable-group", "variable"):
+            [group] = [
+                one for one in self.groups.values() if str(one["id"]) == options["--group-id"]
+            ]
+            assert (words[3] == "update") == (options["--name"] in group["variables"])
+            group["variables"][options["--name"]] = {"value": options["--value"]}
         elif words == ("pipelines", "list"):
             return self.pipelines
         elif words == ("pipelines", "create"):
@@ -157,14 +172,31 @@ class AzureDevOpsApi(Azure):
             )
         elif words == ("repos", "policy", "list"):
             return self.policies
-        elif words == ("repos", "policy", "build", "create"):
-            settings = {"displayName": options["--display-name"]}
-            policy = {"settings": settings, "type": {"displayName": "Build"}, "options": options}
-            self.policies.append(policy)
         else:
-            assert words == ("repos", "policy", "approver-count", "create")
-            self.policies.append({"type": {"displayName": "Minimum number of reviewers"}})
+            assert words[:2] == ("repos", "policy")
+            self._policy(words[2], words[3] == "create", options)
         return {}
+
+    def _policy(self, kind: str, is_new: bool, options: dict[str, str]) -> None:
+        if is_new:
+            name = {"build": "Build", "approver-count": "Minimum number of reviewers"}[kind]
+            policy: dict[str, Any] = {"type": {"displayName": name}, "settings": {}}
+            self.policies.append({**policy, "id": len(self.policies), "options": options})
+        at = len(self.policies) - 1 if is_new else int(options["--id"])
+        found, given = self.policies[at], options
+        if "--enabled" in given:
+            found["isEnabled"] = given["--enabled"] == "true"
+        if "--blocking" in given:
+            found["isBlocking"] = given["--blocking"] == "true"
+        for option, key in (
+            ("--display-name", "displayName"),
+            ("--build-definition-id", "buildDefinitionId"),
+            ("--creator-vote-counts", "creatorVoteCounts"),
+            ("--minimum-approver-count", "minimumApproverCount"),
+        ):
+            if option in given:
+                value = given[option]
+                found["settings"][key] = {"true": True, "false": False}.get(value, value)
 
     def _rest(self, method: str, url: str, body: Any) -> Any:
         if "/identities?" in url:
@@ -179,7 +211,10 @@ class AzureDevOpsApi(Azure):
             if method == "GET":
                 number = (re.search(r"resourceId=(\d+)", url) or ["", ""])[1]
                 return {"value": [one for one in self.checks if one["resource"]["id"] == number]}
-            self.checks.append(body)
+            self.checks.append({**body, "id": len(self.checks)})
+        elif path.startswith("pipelines/checks/configurations/"):
+            assert method == "PATCH"
+            self.checks[int(path.rpartition("/")[2])].update(body)
         elif path == "distributedtask/variablegroups":
             found = (re.search(r"groupName=([^&]+)", url) or ["", ""])[1]
             return {"value": [{"id": 1}] if found in self.groups else []}
@@ -196,6 +231,7 @@ class AzureDevOpsApi(Azure):
                 "workloadIdentityFederationIssuer": "https://vstoken.test/acme",
             }
             body["id"] = body["name"]
+            given |= body["authorization"]["parameters"]
             self.connections.append({**body, "authorization": {"parameters": given}})
         return {}
 
@@ -269,8 +305,8 @@ def test_prod_on_github_is_approved_and_comes_from_main_alone(wanted: Wanted) ->
     assert prod["protection_rules"][0]["reviewers"] == [{"type": "User", "reviewer": {"id": 5}}]
     assert prod["protection_rules"][0]["prevent_self_review"]
     policies = there.store["repos/acme/it/environments/prod/deployment-branch-policies"]
-    assert policies["branch_policies"] == [{"name": "main"}]
-    assert dev == {"protection_rules": [], "deployment_branch_policy": None}
+    assert policies["branch_policies"] == [{"name": "main", "id": 0}]
+    assert dev == {"protection_rules": [], "wait_timer": 0, "deployment_branch_policy": None}
 
 
 def test_the_variables_on_github_are_those_that_the_workflows_read(wanted: Wanted) -> None:
@@ -320,11 +356,53 @@ def test_rules_that_somebody_has_loosened_are_restored(wanted: Wanted) -> None:
     there = GitHubApi("dev", "prod")
     connect(github(there, wanted), there, apply=True, say=lambda _: None)
     there.store["repos/acme/it/rulesets/9"]["enforcement"] = "disabled"
-    there.store["repos/acme/it/environments/prod"]["protection_rules"] = []
+    prod = "repos/acme/it/environments/prod"
+    there.store[prod]["protection_rules"] = [{"type": "wait_timer", "wait_timer": 30}]
+    policies = there.store[f"{prod}/deployment-branch-policies"]["branch_policies"]
+    policies.append({"name": "*", "id": 7})
     there.done.clear()
     connect(github(there, wanted), there, apply=True, say=lambda _: None)
-    assert len(there.done) == 2
+    assert len(there.done) == 3
+    assert [one["name"] for one in policies] == ["main"]
+    assert there.store[prod]["wait_timer"] == 30
     assert there.store["repos/acme/it/rulesets/9"]["enforcement"] == "active"
+
+
+def test_what_somebody_has_loosened_on_azure_devops_is_restored_and_what_is_stricter_stays(
+    wanted: Wanted,
+) -> None:
+    there = AzureDevOpsApi("dev", "prod")
+    connect(azure_devops(there, wanted), there, apply=True, say=lambda _: None)
+    lock, branch, approval = there.checks[-3:]
+    lock["isDisabled"] = True
+    branch["settings"] = {"definitionRef": {"id": "of another task: business hours"}}
+    approval["settings"] |= {"requesterCannotBeApprover": False, "minRequiredApprovers": 2}
+    check, *_, infra, _, reviewed = there.policies
+    check["isBlocking"] = reviewed["isEnabled"] = False
+    infra["isBlocking"] = True
+    reviewed["settings"]["minimumApproverCount"] = "2"
+    there.groups["flight-delay-prod"]["variables"]["AZURE_SUBSCRIPTION_ID"]["value"] = "former"
+    del there.groups["flight-delay-dev"]["variables"]["AZURE_SUBSCRIPTION_ID"]
+    there.done.clear()
+    connect(azure_devops(there, wanted), there, apply=True, say=lambda _: None)
+    assert len(there.done) == 7
+    assert connect(azure_devops(there, wanted), there, apply=True, say=lambda _: None) == 0
+    assert len(there.done) == 7
+    assert approval["settings"]["minRequiredApprovers"] == 2
+    assert reviewed["settings"]["minimumApproverCount"] == "2"
+    assert (
+        there.groups["flight-delay-prod"]["variables"]
+        == there.groups["flight-delay-dev"]["variables"]
+    )
+
+
+def test_a_service_connection_that_signs_in_elsewhere_is_named(wanted: Wanted) -> None:
+    there, said = AzureDevOpsApi("dev", "prod"), []
+    connect(azure_devops(there, wanted), there, apply=True, say=lambda _: None)
+    there.connections[0]["data"]["subscriptionId"] = "former"
+    assert connect(azure_devops(there, wanted), there, apply=True, say=said.append) == 1
+    [line] = [one for one in said if one.startswith("  later")]
+    assert "service connection flight-delay-dev" in line and "signs in elsewhere" in line
 
 
 def test_on_azure_devops_connections_have_no_secret_and_their_subjects_sign_in(
@@ -372,7 +450,7 @@ def test_on_azure_devops_pull_requests_wait_for_check_and_sample(wanted: Wanted)
             one["options"]["--manual-queue-only"],
         )
         for one in there.policies
-        if "options" in one
+        if "--display-name" in one["options"]
     }
     assert builds == {
         "check": ("true", "false"),

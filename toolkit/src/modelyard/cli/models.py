@@ -37,6 +37,7 @@ def promote(
     from modelyard.azure import use_workspace
     from modelyard.models.adoption import adopt
     from modelyard.models.registry import registry_of
+    from modelyard.releases.promote import IsChampion
     from modelyard.releases.promote import promote as decide
 
     root = project_root()
@@ -45,7 +46,11 @@ def promote(
         name = {"champion": version, "taken": True}
         print(json.dumps(name) if as_json else f"v{version} was promoted before it was taken here")
         return
-    promotion = decide(root, version, dry_run=dry_run, accepted_by=accepted_by)
+    try:
+        promotion = decide(root, version, dry_run=dry_run, accepted_by=accepted_by)
+    except IsChampion as done:  # a pipeline that runs again
+        print(json.dumps({"champion": done.number, "taken": False}) if as_json else done)
+        return
     details = promotion.decision.evidence()["details"]
     if as_json:
         print(json.dumps(details))

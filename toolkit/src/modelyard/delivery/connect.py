@@ -49,6 +49,21 @@ def az(words: str, **options: str) -> tuple[str, ...]:
     return ("az", *words.split(), *(word for pair in named for word in pair))
 
 
+def contains(found: Any, wanted: Any) -> bool:
+    """Whether settings have all that is wanted; a provider adds fields of its own."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(
+            contains(found.get(key), one) for key, one in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(found, list)
+            and len(found) == len(wanted)
+            and all(any(contains(one, other) for one in found) for other in wanted)
+        )
+    return bool(found == wanted)
+
+
 class Cli:
     """Runs `gh` and `az`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from modelyard.delivery.connect import (
     Step,
     Wanted,
     az,
+    contains,
     federated_step,
     find_identities,
     identity_name,
@@ -46,6 +47,8 @@ PIPELINES = (
     "package",
 )
 BLOCKING = ("check", "sample")  # a pull request waits for these
+INFRA = "/conf/gates.yml;/conf/project.yml;/events/*;/infra/*"  # what starts `infra`
+REVIEWED = "Minimum number of reviewers"  # name of the type of a policy
 DAY = 24 * 60  # minutes
 
 
@@ -121,40 +124,38 @@ def _environment(
         return
     resource = {"type": "environment", "id": str(found[0]["id"]), "name": name}
     query = f"pipelines/checks/configurations?resourceType=environment&resourceId={resource['id']}&$expand=settings"
-    checks = there.ask(query)["value"]
-    kinds = {str(one["type"]["id"]).lower(): one for one in checks}
-    command = there.command("POST", "pipelines/checks/configurations")
-    body = {"type": LOCK, "settings": {}, "resource": resource, "timeout": 30 * DAY}
-    yield Step(
-        f"{name} is deployed by one run at a time", () if LOCK["id"] in kinds else command, body
-    )
+    checks = {_kind(one): one for one in there.ask(query)["value"]}
+
+    def check(what: str, type_: Any, kept: Mapping[str, Any], **first: Any) -> Step:
+        """What a team adds is kept, what it loosens is restored."""
+        body = {"type": type_, "resource": resource, "timeout": 30 * DAY}
+        body["settings"] = {**kept, **first}
+        known = checks.get(_kind(body))
+        if known is None:
+            return Step(what, there.command("POST", "pipelines/checks/configurations"), body)
+        settings = known.get("settings") or {}
+        if contains(settings, kept) and not known.get("isDisabled"):
+            return Step(what)
+        path = f"pipelines/checks/configurations/{known['id']}"
+        body |= {"settings": {**settings, **kept}, "isDisabled": False}
+        return Step(what, there.command("PATCH", path), body)
+
+    yield check(f"{name} is deployed by one run at a time", LOCK, {})
     if environment != "dev":  # pull requests train there
         inputs = {"allowedBranches": f"refs/heads/{branch}", "ensureProtectionOfBranch": "true"}
-        task = {
-            "displayName": "branch",
-            "definitionRef": BRANCH_TASK,
-            "inputs": inputs,
-            "retryInterval": 5,
-        }
-        body = {"type": BRANCH, "settings": task, "resource": resource, "timeout": 30 * DAY}
-        what = f"{name} is deployed from {branch} only"
-        yield Step(what, () if BRANCH["id"] in kinds else command, body)
-    if not reviewers:
-        return
-    approvers = [{"id": _reviewer(there, one)} for one in reviewers]
-    settings = {
-        "approvers": approvers,
-        "minRequiredApprovers": 1,
-        "requesterCannotBeApprover": True,
-    }
-    known = kinds.get(APPROVAL["id"], {})
-    asked = known.get("settings", {}).get("approvers", ())
-    same = {one["id"] for one in asked} == {one["id"] for one in approvers}
-    if known and not same:
-        command = there.command("PATCH", f"pipelines/checks/configurations/{known['id']}")
-    body = {"type": APPROVAL, "settings": settings, "resource": resource, "timeout": 30 * DAY}
-    what = f"{name} is approved by {', '.join(reviewers)}, not by who started it"
-    yield Step(what, () if same else command, body)
+        task = {"displayName": "branch", "definitionRef": BRANCH_TASK, "retryInterval": 5}
+        yield check(f"{name} is deployed from {branch} only", BRANCH, {"inputs": inputs}, **task)
+    if reviewers:
+        approvers = [{"id": _reviewer(there, one)} for one in reviewers]
+        kept = {"approvers": approvers, "requesterCannotBeApprover": True}
+        what = f"{name} is approved by {', '.join(reviewers)}, not by who started it"
+        yield check(what, APPROVAL, kept, minRequiredApprovers=1)
+
+
+def _kind(check: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the id of a check's type and, of one that runs a task, of the task."""
+    task = (check.get("settings") or {}).get("definitionRef") or {}
+    return str(check["type"]["id"]).lower(), task.get("id")
 
 
 def _reviewer(there: _Organization, name: str) -> str:
@@ -183,6 +184,13 @@ def _connections(
             body = _connection(there, f"{name}{suffix}", identities, client, project_id)
             yield Step(what, there.command("POST", "serviceendpoint/endpoints"), body)
             found = there.ask(query)["value"]
+        elif found[0]["data"].get("subscriptionId") != identities.subscription or (
+            found[0]["authorization"]["parameters"].get("serviceprincipalid") != client
+        ):
+            yield Step(
+                what, wait="it signs in elsewhere: delete it on Azure DevOps, then once more"
+            )
+            continue
         else:
             yield Step(what)
         if not found:
@@ -225,12 +233,19 @@ def _connection(
 
 
 def _variables(there: _Organization, name: str, identities: Identities) -> Step:
-    what = f"variable group {name}: AZURE_SUBSCRIPTION_ID"
-    if there.cli.ask(*az("pipelines variable-group list", group_name=name, **there.place)):
+    variable, value = "AZURE_SUBSCRIPTION_ID", identities.subscription
+    what = f"variable group {name}: {variable}"
+    words, place = "pipelines variable-group", there.place
+    found = there.cli.ask(*az(f"{words} list", group_name=name, **place))
+    if not found:
+        given = f"{variable}={value}"
+        return Step(what, az(f"{words} create", name=name, variables=given, **place))
+    known = (found[0].get("variables") or {}).get(variable)
+    if known and known.get("value") == value:
         return Step(what)
-    value = f"AZURE_SUBSCRIPTION_ID={identities.subscription}"
-    words = "pipelines variable-group create"
-    return Step(what, az(words, name=name, variables=value, **there.place))
+    words += f" variable {'update' if known else 'create'}"
+    group = str(found[0]["id"])
+    return Step(what, az(words, group_id=group, name=variable, value=value, **place))
 
 
 def _pipelines(there: _Organization, repository: str, name: str, branch: str) -> Iterator[Step]:
@@ -251,7 +266,22 @@ def _pipelines(there: _Organization, repository: str, name: str, branch: str) ->
     found = there.cli.ask(*az("repos policy list", **scope)) or []
     # Those that were made meanwhile have their numbers now.
     numbers = there.pipelines()
-    shown = [one.get("settings", {}).get("displayName") for one in found]
+
+    def policy(what: str, words: str, known: Any, kept: Mapping[str, str], **first: str) -> Step:
+        """What a team adds is kept; one that is off, or no longer blocks, is put right."""
+        if known is None:
+            words = f"repos policy {words} create"
+            return Step(what, az(words, enabled="true", **kept, **first, **scope))
+        now = {"blocking": known["isBlocking"], **known["settings"]}
+        if known["isEnabled"] and all(
+            str(now.get(_camel(name))).lower() in (value, "true" if name == "blocking" else value)
+            for name, value in kept.items()
+        ):
+            return Step(what)
+        words = f"repos policy {words} update"
+        return Step(what, az(words, id=str(known["id"]), enabled="true", **kept, **there.place))
+
+    shown = {one.get("settings", {}).get("displayName"): one for one in found}
     for one in (*BLOCKING, "infra", "train"):
         what = f"pull requests start {one}"
         what += {"train": " when somebody queues it (train-full)"}.get(one, "")
@@ -259,31 +289,33 @@ def _pipelines(there: _Organization, repository: str, name: str, branch: str) ->
         if number is None:
             yield Step(what, wait="it comes with --apply, once the pipeline is there")
             continue
-        create = az(
-            "repos policy build create",
+        yield policy(
+            what,
+            "build",
+            shown.get(one),
+            {"build_definition_id": str(number), "blocking": str(one in BLOCKING).lower()},
             display_name=one,
-            build_definition_id=str(number),
-            enabled="true",
             valid_duration="0",
-            blocking=str(one in BLOCKING).lower(),
             queue_on_source_update_only="false",
             manual_queue_only=str(one == "train").lower(),
-            **scope,
+            **({"path_filter": INFRA} if one == "infra" else {}),
         )
-        yield Step(what, () if one in shown else create)
-    kinds = [one["type"]["displayName"] for one in found]
-    create = az(
-        "repos policy approver-count create",
-        enabled="true",
-        blocking="true",
+    reviewed = next((one for one in found if one["type"]["displayName"] == REVIEWED), None)
+    yield policy(
+        f"{branch} takes what somebody else has approved",
+        "approver-count",
+        reviewed,
+        {"blocking": "true", "creator_vote_counts": "false"},
         minimum_approver_count="1",
-        creator_vote_counts="false",
         allow_downvotes="false",
         reset_on_source_push="true",
-        **scope,
     )
-    what = f"{branch} takes what somebody else has approved"
-    yield Step(what, () if "Minimum number of reviewers" in kinds else create)
+
+
+def _camel(name: str) -> str:
+    """Return the name that REST has for an option of `az`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def _permissions(there: _Organization, name: str, repository: str) -> Iterator[Step]:

@@ -10,6 +10,7 @@ from modelyard.delivery.connect import (
     Cli,
     Step,
     Wanted,
+    contains,
     federated_step,
     find_identities,
     identity_name,
@@ -109,12 +110,15 @@ def _environment(
     reviewers = [_reviewer(cli, name) for name in names]
     first = environment == "dev"  # pull requests train there
     policy = None if first else {"protected_branches": False, "custom_branch_policies": True}
+    found = cli.ask("gh", "api", f"{path}/environments/{environment}")
+    rules = found["protection_rules"] if found else ()
     body = {
         "reviewers": reviewers or None,
         "prevent_self_review": bool(reviewers),
         "deployment_branch_policy": policy,
+        # What is left out would be none again: a team's own stays.
+        "wait_timer": next((one["wait_timer"] for one in rules if "wait_timer" in one), 0),
     }
-    found = cli.ask("gh", "api", f"{path}/environments/{environment}")
     what = f"environment {environment}: "
     what += (
         f"approved by {', '.join(names)}, not by who started it"
@@ -127,13 +131,14 @@ def _environment(
     if not first:
         place = f"{path}/environments/{environment}/deployment-branch-policies"
         known = (cli.ask("gh", "api", place) or {}).get("branch_policies", ())
-        command = _send("POST", place)
         there = branch in [one["name"] for one in known]
-        yield Step(
-            f"{environment} is deployed from {branch} only",
-            () if there else command,
-            {"name": branch},
-        )
+        what = f"{environment} is deployed from {branch}"
+        yield Step(what, () if there else _send("POST", place), {"name": branch})
+        for one in known:
+            if one["name"] != branch:
+                what = f"{environment} is not deployed from {one['name']}"
+                number = one["id"]
+                yield Step(what, ("gh", "api", "--method", "DELETE", f"{place}/{number}"))
 
 
 def _state(found: dict[str, Any]) -> tuple[list[dict[str, Any]], bool, Any]:
@@ -174,9 +179,7 @@ def _rules(cli: Cli, wanted: Wanted, path: str) -> Iterator[Step]:
     number = next((one["id"] for one in known if one["name"] == body["name"]), None)
     found = cli.ask("gh", "api", f"{path}/rulesets/{number}") if number else None
     what = f"rules of the branch as {RULES} has them"
-    same = found is not None and all(
-        _contains(found.get(key), value) for key, value in body.items()
-    )
+    same = found is not None and all(contains(found.get(key), value) for key, value in body.items())
     place = ("PUT", f"{path}/rulesets/{number}") if number else ("POST", f"{path}/rulesets")
     yield Step(what, () if same else _send(*place), body)
     found = cli.ask("gh", "api", f"{path}/labels/{LABEL['name']}")
@@ -184,21 +187,6 @@ def _rules(cli: Cli, wanted: Wanted, path: str) -> Iterator[Step]:
     yield Step(f"label {LABEL['name']}", () if found else command, LABEL)
     place = ("PUT", f"{path}/actions/permissions/workflow")
     found = cli.ask("gh", "api", place[1])
-    same = found is not None and _contains(found, TOKEN)
+    same = found is not None and contains(found, TOKEN)
     what = "the token of a job reads, unless its workflow says more"
     yield Step(what, () if same else _send(*place), TOKEN)
-
-
-def _contains(found: Any, wanted: Any) -> bool:
-    """Whether something found has all that is wanted; GitHub adds fields of its own."""
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(
-            _contains(found.get(key), one) for key, one in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return (
-            isinstance(found, list)
-            and len(found) == len(wanted)
-            and all(map(_contains, found, wanted))
-        )
-    return bool(found == wanted)

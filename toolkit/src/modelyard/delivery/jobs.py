@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import time
@@ -51,6 +52,8 @@ def submit(
 ) -> Ended:
     """Submit a job unless there is one of its name, and follow it until it has ended.
 
+    One of its name that has failed is done again: the name gets a number.
+
     Args:
         root: the project.
         workspace: to run it in.
@@ -69,7 +72,8 @@ def submit(
         raise UsageError(
             f"{name!r} cannot name a job: letters, digits, - and _, beginning with a letter or digit"
         )
-    if _job(workspace, name) is None:
+    name, exists = _name_again(workspace, name)
+    if not exists:
         job = load(root, workspace, file, inputs, say)
         job.name = name
         with azure_errors():
@@ -80,6 +84,16 @@ def submit(
     if not wait:
         return Ended(name, _status(_job(workspace, name)), "")
     return follow(workspace, name, say)
+
+
+def _name_again(workspace: Workspace, name: str) -> tuple[str, bool]:
+    """Return the first name whose job has not failed, and whether there is such a job."""
+    for number in itertools.count(1):
+        tried = name if number == 1 else f"{name}-{number}"
+        job = _job(workspace, tried)
+        if job is None or (status := _status(job)) not in ENDED or status == COMPLETED:
+            break
+    return tried, job is not None
 
 
 def load(root: Path, workspace: Workspace, file: Path, inputs: Mapping[str, str], say: Say) -> Any:

@@ -21,6 +21,8 @@ from modelyard.data.table import read_file
 from modelyard.errors import CheckFailed, UsageError, first_line
 from modelyard.files import digest
 from modelyard.models.assets import BEFORE, VERSION_LENGTH, exists
+from modelyard.models.version import DATA_FILE, PULL_REQUEST
+from modelyard.project import load_project
 from modelyard.serving.azure_collected import GROUND_TRUTH, copy_collected
 from modelyard.serving.collect import ID, KNOWN_AT
 
@@ -34,7 +36,7 @@ _DATASTORE = "/paths/"
 
 
 class NothingNew(CheckFailed):
-    """No data is new: the model would be the same."""
+    """No data is new, and a model was trained on the latest: it would be the same."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def refresh(
     now: datetime | None = None,
 ) -> Refreshed:
     """Register a new version of the training data in a workspace.
+
+    A version that was registered before and that no model was trained on, since its job failed, is new, too.
 
     Args:
         root: the project.
@@ -100,6 +104,10 @@ def refresh(
             _with_rows(base, added, contract, say).to_parquet(file, index=False)
         version = digest(file)[:VERSION_LENGTH]
         if not len(added) and (data is None or exists(workspace.client.data, ASSET, version)):
+            if latest is not None and _is_waiting(root, workspace, latest, version):
+                say(f"data {ASSET}:{version} is there, and no model was trained on it yet")
+                rows = int(latest.tags[ADDED])
+                return Refreshed(version, latest.tags.get(BEFORE), rows)
             raise NothingNew(
                 f"nothing is new: no ground truth has become known since {known or 'the beginning'} for rows "
                 f"that `{collected.names.endpoint}` collected"
@@ -113,6 +121,20 @@ def refresh(
         }
         _register(workspace, file, version, tags)
     return Refreshed(version, str(latest.version) if latest is not None else None, len(added))
+
+
+def _is_waiting(root: Path, workspace: Workspace, latest: Any, version: str) -> bool:
+    """Whether the latest version of the data is this one, was registered here, and has trained no model."""
+    if str(latest.version) != version or KNOWN_UNTIL not in (latest.tags or {}):
+        return False
+    models, name = workspace.client.models, load_project(root).model
+    with azure_errors():
+        found = or_none(lambda: [one.tags or {} for one in models.list(name=name)]) or []
+    return not any(
+        tags.get(DATA_FILE, "").startswith(version)
+        and not tags.get("role", "").startswith(PULL_REQUEST)
+        for tags in found
+    )
 
 
 def _joined(

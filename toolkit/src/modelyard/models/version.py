@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 CHAMPION, CHALLENGER, RETIRED = "champion", "challenger", "retired"
 PULL_REQUEST = "pull request"  # and its number: a version of what is not merged, which nobody promotes by default
+DATA_FILE = "dataset_sha256"  # a version's tag: digest of the file that it was trained on
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,14 @@ ROLLED_BACK = "rolled back"  # a version's tag `decision`
 NEW_LINE = "new_line"  # tag of a version: why the champion before it was no rival
 
 
+class IsChampion(UsageError):
+    """The version is the champion already: there is nothing to judge."""
+
+    def __init__(self, model: str, number: str) -> None:
+        super().__init__(f"{model} v{number} is the champion already")
+        self.number = number
+
+
 @dataclass(frozen=True)
 class Promotion:
     """The result of `mlops promote`.
@@ -62,7 +70,8 @@ def promote(
         accepted_by: who accepts gates that could not be judged, where conf/gates.yml asks.
 
     Raises:
-        UsageError: there is no such version, or it is the champion.
+        IsChampion: the version is the champion.
+        UsageError: there is no such version.
     """
     project = load_project(root)
     gates = load_gates(root / "conf" / "gates.yml")
@@ -77,7 +86,7 @@ def promote(
             )
         champion = registry.holder(CHAMPION)
         if champion is not None and champion.number == challenger.number:
-            raise UsageError(f"{project.model} v{champion.number} is the champion already")
+            raise IsChampion(project.model, champion.number)
         folder = root / ".mlflow" / "decisions" / f"{project.model}-v{challenger.number}"
         evidence_folder = registry.fetch(challenger, "evidence", folder)
         evidence = {file.stem: read_json(file, Evidence) for file in evidence_folder.glob("*.json")}

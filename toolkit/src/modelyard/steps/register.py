@@ -15,7 +15,7 @@ from modelyard.files import digest, write_json, write_text
 from modelyard.gates import load_gates
 from modelyard.models.judge import Decision, judge
 from modelyard.models.registry import Registry
-from modelyard.models.version import CHALLENGER, PULL_REQUEST
+from modelyard.models.version import CHALLENGER, DATA_FILE, PULL_REQUEST
 from modelyard.pipelines.record import parent_run_id
 from modelyard.principles import load_principles
 from modelyard.project import read_project
@@ -126,6 +126,7 @@ def _tags(evidence: dict[str, Any], model: Path) -> dict[str, str]:
         "model_digest": digest(model),
         "dataset_digest": str(data["digest"]),
         "dataset": str(data["source"]["file"]),
+        DATA_FILE: str(data["source"]["sha256"]),
     }
     if commit := os.environ.get("MLOPS_GIT_COMMIT"):
         tags["git_commit"] = commit
