@@ -29,6 +29,7 @@ def content(*periods: dict[str, Any]) -> dict[str, Any]:
         "title": "Shop",
         "metric": "roc_auc",
         "unit": "month",
+        "left_out": {"without time or target": 12},
         "history": ["2012-11", "2012-12"],
         "periods": list(periods),
     }

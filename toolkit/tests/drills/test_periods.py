@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelyard.drills.periods import Period, cut_table, periods
+from modelyard.drills.periods import Periods, cut_table, periods
 from modelyard.errors import UsageError
 
 from tests.drills.contracts import contract
@@ -31,7 +31,7 @@ def table(days: int, rows: int = 900) -> pd.DataFrame:
     )
 
 
-def cut(folder: Path, content: pd.DataFrame) -> tuple[str, list[Period]]:
+def cut(folder: Path, content: pd.DataFrame) -> Periods:
     data = folder / "table.parquet"
     content.sample(frac=1, random_state=0).to_parquet(data, index=False)
     return cut_table(data, contract(), folder / "out")
@@ -44,8 +44,9 @@ def cut(folder: Path, content: pd.DataFrame) -> tuple[str, list[Period]]:
 def test_a_table_is_cut_into_the_longest_calendar_unit_that_gives_enough_periods(
     tmp_path: Path, days: int, unit: str, first: str
 ) -> None:
-    found_unit, found = cut(tmp_path, table(days))
-    assert (found_unit, found[0].name) == (unit, first)
+    made = cut(tmp_path, table(days))
+    found = made.found
+    assert (made.unit, found[0].name, made.left_out) == (unit, first, {})
     parts = [pd.read_parquet(tmp_path / "out" / f"{period.name}.parquet") for period in found]
     assert [len(part) for part in parts] == [len(period.positions) for period in found]
     for part, period in zip(parts, found, strict=True):
@@ -56,12 +57,23 @@ def test_a_table_is_cut_into_the_longest_calendar_unit_that_gives_enough_periods
     assert len(keys) == 900
 
 
-def test_rows_without_time_or_target_are_left_out(tmp_path: Path) -> None:
-    content = table(360)
+def test_rows_that_are_in_no_period_are_counted_and_repeated_ones_are_not_among_them(
+    tmp_path: Path,
+) -> None:
+    content = table(330)
+    content = content[content["at"].dt.month != 4]
+    content = pd.concat([content, content[content["at"].dt.month == 3].head(20), content.head(30)])
+    content["key"] = 1
+    few = pd.DataFrame({"at": pd.date_range("2020-04-02", periods=7)}).assign(size=1.0, label="no")
+    content = pd.concat([content, few.assign(key=1)], ignore_index=True)
     content.loc[0:9, "at"] = pd.NaT
     content.loc[20:24, "label"] = None
-    _, found = cut(tmp_path, content)
-    assert sum(len(period.positions) for period in found) == 885
+    made = cut(tmp_path, content)
+    assert made.left_out == {
+        "without time or target": 15,
+        "in a month of fewer than 50 rows": 7,
+    }
+    assert sum(len(period.positions) for period in made.found) == len(content) - 22
 
 
 def test_a_contract_without_a_time_column_is_refused(tmp_path: Path) -> None:

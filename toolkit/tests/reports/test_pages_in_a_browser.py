@@ -80,6 +80,7 @@ def event(kind: str, version: str = "2") -> dict[str, Any]:
 DRILL = {
     "title": "Flight delay",
     "unit": "month",
+    "left_out": {"without time or target": 1200, "in a month of fewer than 50 rows": 7},
     "metric": "roc_auc",
     "history": ["2013-01", "2013-03"],
     "plan": {},

@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from modelyard.console import counted
 from modelyard.contract.model import load_contract
 from modelyard.drills.drill_report import render, standalone
 from modelyard.drills.live_metric import live_metrics
-from modelyard.drills.periods import cut_table
+from modelyard.drills.periods import Periods, cut_table
 from modelyard.drills.project_copy import (
     accept_fewer_rows,
     copy_project,
@@ -113,7 +114,10 @@ class _Drill:
     def run(self, table: Path) -> None:
         """Replay a table and write the result."""
         shutil.rmtree(self.home / "periods", ignore_errors=True)
-        unit, periods = cut_table(table, self.contract, self.home / "periods")
+        cut = cut_table(table, self.contract, self.home / "periods")
+        unit, periods = cut.unit, cut.found
+        for why, rows in cut.left_out.items():
+            self.say(f"left out of the drill: {counted(rows, 'row')} {why}")
         known = [period.name for period in periods[: self.plan.history]]
         records = [
             PeriodRecord(period.name, period.start.isoformat(), period.end.isoformat())
@@ -138,7 +142,7 @@ class _Drill:
         live = live_metrics(self.contract, outputs, truth, self.metric, self.own_metrics)
         for record in records:
             record.live = live.get(record.name)
-        self._write(unit, history, records)
+        self._write(cut, history, records)
 
     def _until(self, records: list[PeriodRecord], unit: str) -> list[PeriodRecord]:
         names = [record.name for record in records]
@@ -310,11 +314,12 @@ class _Drill:
         self.servers.append(server)  # each ends with its handle, also where this process is killed
         return server
 
-    def _write(self, unit: str, history: list[str], records: list[PeriodRecord]) -> None:
+    def _write(self, cut: Periods, history: list[str], records: list[PeriodRecord]) -> None:
         content = {
             "title": self.project.title,
             "metric": self.metric,
-            "unit": unit,
+            "unit": cut.unit,
+            "left_out": cut.left_out,
             "plan": asdict(self.plan),
             "history": history,
             "periods": [asdict(record) for record in records],

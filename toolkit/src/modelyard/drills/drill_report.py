@@ -61,6 +61,7 @@ def render(content: Mapping[str, Any]) -> str:
             ("trained on", f"{history[0]} to {history[-1]}"),
             ("replayed", f"{periods[0]['name']} to {periods[-1]['name']}"),
             ("rows served", f"{served:,}"),
+            *(("rows left out", f"{rows:,} {why}") for why, rows in content["left_out"].items()),
         ],
         headline=f"{plural(len(periods), content['unit'])}, {plural(len(versions), 'version')} in service",
         lead=(

@@ -36,10 +36,23 @@ class Period:
     positions: NDArray[np.int64]
 
 
-def cut_table(table: Path, contract: Contract, folder: Path) -> tuple[str, list[Period]]:
-    """Write a Parquet file per period of a table; returns the unit and the periods in order.
+@dataclass(frozen=True)
+class Periods:
+    """A table cut into periods.
 
-    Rows without time or target, and repeated rows, are left out.
+    Attributes:
+        unit: month, week, day or share.
+        found: in order of time.
+        left_out: number of rows that are in none of them, by reason.
+    """
+
+    unit: str
+    found: list[Period]
+    left_out: dict[str, int]
+
+
+def cut_table(table: Path, contract: Contract, folder: Path) -> Periods:
+    """Write a Parquet file per period of a table.
 
     Raises:
         UsageError: the contract has no time column, or the rows make too few periods.
@@ -50,13 +63,18 @@ def cut_table(table: Path, contract: Contract, folder: Path) -> tuple[str, list[
             "contract again with --time, or add `time:`."
         )
     content = read_table(table, contract)
-    usable = content.dropna(subset=[contract.time, contract.target.column]).drop_duplicates()
+    usable = content.dropna(subset=[contract.time, contract.target.column])
     usable = usable.sort_values(contract.time, kind="stable", ignore_index=True)
     unit, found = periods(usable[contract.time])
     schema = arrow_schema(usable, contract)
     for period in found:
         write_part(usable.iloc[period.positions], schema, folder / f"{period.name}.parquet")
-    return unit, found
+    left_out = {
+        "without time or target": len(content) - len(usable),
+        f"in a {unit} of fewer than {FEWEST_ROWS} rows": len(usable)
+        - sum(len(period.positions) for period in found),
+    }
+    return Periods(unit, found, {why: rows for why, rows in left_out.items() if rows})
 
 
 def periods(times: pd.Series) -> tuple[str, list[Period]]:
