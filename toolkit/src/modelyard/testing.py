@@ -20,9 +20,10 @@ from modelyard.console import shown
 from modelyard.contract.made_up import small_table
 from modelyard.contract.model import Contract, TableRules, load_contract, save_contract
 from modelyard.data.parts import target_of
+from modelyard.errors import UsageError
 from modelyard.evaluation.metrics import values
 from modelyard.files import project_root, write_text
-from modelyard.modelling.derived import AddFeatures
+from modelyard.modelling.derived import AddFeatures, check_derived
 from modelyard.modelling.live_metrics import LiveMetrics
 from modelyard.modelling.predicting import predict
 from modelyard.modelling.saving import load_model, save_model
@@ -73,15 +74,13 @@ def check_features(add_features: AddFeatures, contract: Contract) -> None:
             f"add_features needs {error}, but gets the contract's features only: {contract.features}. "
             "The target and columns of another role are not known when a row is scored."
         ) from error
-    assert isinstance(made, pd.DataFrame), f"expected a table, add_features returned {type(made)}"
     assert rows.equals(given), (
         "add_features changed the table that it was given: return rows.assign(…) or a copy"
     )
-    assert list(made.index) == list(rows.index), (
-        f"expected the same {len(rows)} rows in the same order, found {len(made)}: add columns only"
-    )
-    lost = [name for name in rows.columns if name not in made.columns]
-    assert not lost, f"add_features lost {lost}: add columns, keep the others"
+    try:
+        check_derived(rows, made)
+    except UsageError as error:
+        raise AssertionError(str(error)) from None
     alone = pd.concat([add_features(_row(rows, at, contract), contract) for at in range(ALONE)])
     turned = add_features(rows.iloc[::-1], contract).iloc[::-1]
     for name in made.columns:

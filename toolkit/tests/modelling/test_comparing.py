@@ -13,6 +13,8 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -233,12 +235,24 @@ def test_a_learner_that_takes_codes_for_classes_predicts_as_one_that_takes_names
     assert list(fitted.predict(inputs)) == ["no", "yes"] and list(fitted.classes_) == ["no", "yes"]
 
 
+class Own:
+    """A learner that somebody wrote without scikit-learn's classes."""
+
+    def fit(self, rows, target):
+        self.classes_ = np.unique(target)
+        return self
+
+    def predict_proba(self, rows):
+        return np.full((len(rows), 2), 0.5)
+
+
 @pytest.mark.parametrize(
     ("learner", "expected"),
     [
         (TakesCodes(), "TakesCodes: Invalid classes.*wrap it, modelyard.modelling.Coded"),
         (LinearSVC(), r"LinearSVC\(\) gives no probabilities"),
         (Ridge(), "`own`, Ridge.*numbers.*classes"),
+        (make_pipeline(StandardScaler(), Own()), "`own`: Own is no estimator.*BaseEstimator"),
     ],
 )
 def test_a_learner_that_does_not_suit_the_target_is_refused(learner, expected):

@@ -204,6 +204,7 @@ def test_a_failing_step_says_why_and_what_needs_it_is_skipped(
         ("true && python -m steps.text fail 'no number'", "ValueError: invalid literal"),
         ("true && python -m missing", "No module named missing"),
         ("true && python -c '1 +'", "SyntaxError"),
+        ("true && python -c 'import own_boost.x'", "own_boost is not installed: .*model.in"),
         ("echo '╭ Traceback (most recent call last) ╮'; false", "Traceback"),  # rich's
     ],
 )
@@ -215,6 +216,8 @@ def test_a_step_that_crashes_has_not_refused(
         "python -m steps.text one ${{inputs.text}} ${{outputs.out}}",
         command,
     )
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "model.in").touch()
     with pytest.raises(RunFailed, match=said) as error:
         run_pipeline(pipeline, record=False)
     assert error.value.exit_code == 2

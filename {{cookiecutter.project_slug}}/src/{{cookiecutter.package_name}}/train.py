@@ -15,6 +15,7 @@ from modelyard.modelling import (
     calibrate,
     choose_threshold,
     compare,
+    derive,
     encoder,
     fit_encoder,
     labels,
@@ -48,8 +49,8 @@ def fit(
         purpose: of the threshold; None: the highest f1.
     """
     settings = settings.adapted(len(train))
-    train_rows = add_features(train[contract.features], contract)
-    validation_rows = add_features(validation[contract.features], contract)
+    train_rows = derive(add_features, train, contract)
+    validation_rows = derive(add_features, validation, contract)
     train_target, validation_target = labels(train, contract), labels(validation, contract)
     rows = pd.concat([train_rows, validation_rows], ignore_index=True)
     target = np.concatenate([train_target, validation_target])

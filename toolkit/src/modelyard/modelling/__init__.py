@@ -5,6 +5,7 @@ from modelyard.modelling.assembling import assemble
 from modelyard.modelling.calibrating import calibrate
 from modelyard.modelling.coded import Coded
 from modelyard.modelling.comparing import Candidate, Choice, compare
+from modelyard.modelling.derived import derive
 from modelyard.modelling.encoding import (
     Feature,
     categorical_positions,
@@ -36,6 +37,7 @@ __all__ = [
     "choose_threshold",
     "compare",
     "cyclic_positions",
+    "derive",
     "early_stopping",
     "encoder",
     "fit_encoder",

@@ -127,8 +127,8 @@ def compare(
             has all rows of one. Without it, rows that belong together are compared on the validation rows.
 
     Raises:
-        UsageError: a candidate predicts numbers where the target has classes, or the other way around; a
-            classifier has no probabilities; or the training of a candidate diverges.
+        UsageError: there is no candidate, or one is no estimator; one predicts numbers where the target has
+            classes, or the other way around; a classifier has no probabilities; or a training diverges.
     """
     _require_kind(candidates, contract)
     rows = pd.concat([train[0], validation[0]], ignore_index=True)
@@ -227,10 +227,21 @@ def _above(one: _Trial, tried: Mapping[str, _Trial]) -> dict[str, float]:
 
 
 def _require_kind(candidates: Mapping[str, Candidate], contract: Contract) -> None:
-    """Check that all candidates predict numbers, or all classes, as the target has them."""
+    """Check that there are candidates, and that all predict numbers, or all classes, as the target has them."""
+    if not candidates:
+        raise UsageError(
+            "there is no candidate to train: `build_candidates` in model.py names none"
+        )
     is_regression = contract.kind == "regression"
     found, wanted = ("classes", "numbers") if is_regression else ("numbers", "classes")
     for name, one in candidates.items():
+        steps = [step for _, step in one.learner.steps] if hasattr(one.learner, "steps") else []
+        for part in (one.learner, *steps):
+            if part not in (None, "passthrough") and not hasattr(part, "__sklearn_tags__"):
+                raise UsageError(
+                    f"the candidate `{name}`: {type(part).__name__} is no estimator of scikit-learn; let it inherit "
+                    "from sklearn.base.BaseEstimator, a learner from ClassifierMixin or RegressorMixin before it"
+                )
         if predicts_classes(one.learner) == is_regression:
             raise UsageError(
                 f"the candidate `{name}`, {one.learner}, predicts {found}; the target "

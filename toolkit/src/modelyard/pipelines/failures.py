@@ -14,6 +14,7 @@ _CRASH = re.compile(
     r"^(\W*Traceback \(most recent call|(Syntax|Indentation|Tab)Error: |\S*python\S*: No module named |\S*\b(?:ba)?sh: line \d+: )",
     re.MULTILINE,
 )
+_LACKING = re.compile(r"^ *ModuleNotFoundError: No module named '([^'.]+)", re.MULTILINE)
 
 
 class RunFailed(ModelyardError):
@@ -39,8 +40,13 @@ def failure(run: RunFolder, pipeline: Pipeline, failed: list[str]) -> RunFailed:
         log = run.path / name / "log.txt"
         parts.append(
             f"step `{name}` ended with {state.steps[name].ending}; the end of {log}:\n\n"
-            + tail(log)
+            + (end := tail(log))
         )
+        model = run.path.parents[1] / "requirements" / "model.in"
+        if (lacking := _LACKING.search(end)) and model.is_file():
+            parts.append(
+                f"{lacking[1]} is not installed: name its package in requirements/model.in, then make lock and make setup"
+            )
     skipped = [name for name, step in state.steps.items() if step.status == "skipped"]
     if skipped:
         why = "they need it" if pipeline.continue_on_step_failure else "it failed"

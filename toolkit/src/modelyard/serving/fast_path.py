@@ -28,7 +28,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, TargetEnc
 
 from modelyard.contract.model import Contract
 from modelyard.modelling.calibrated import Calibrated
-from modelyard.modelling.derived import DerivedFeatures
+from modelyard.modelling.derived import DerivedFeatures, check_derived
 from modelyard.modelling.encoding import as_floats, as_words, date_parts
 from modelyard.modelling.word_scores import WordScores
 from modelyard.serving.forest import Forest, forest_of
@@ -153,7 +153,9 @@ def _derivation(derived: Any, names: Sequence[str], words: dict[str, list[str]])
     add_features = derived.add_features
 
     def derive(rows: Sequence[Row]) -> list[Row]:
-        table = add_features(frame(rows, contract), contract)
+        given = frame(rows, contract)
+        table = add_features(given, contract)
+        check_derived(given, table)
         columns = (_values(table[name], as_text=name in words) for name in names)
         return list(zip(*columns, strict=True))
 
