@@ -77,6 +77,9 @@ def test_a_file_without_a_header_is_noticed(tmp_path):
     assert "3, b, no looks like a value" in infer.infer(read_file(path), "no").warnings[0]
     path.write_text("x,c,no\n" + "3,a,yes\n2,b,no\n" * 10 + "x,c,no\n")
     assert "row 21 holds the header again" in infer.infer(read_file(path), "no").warnings[-1]
+    path.write_text("Sales of 2024,,\nx,c,late\n" + "3,a,yes\n2,b,no\n" * 10)
+    with pytest.raises(UsageError, match="column_3; if the first line is a title, delete it"):
+        infer.infer(read_file(path), "late")
 
 
 @pytest.mark.parametrize(

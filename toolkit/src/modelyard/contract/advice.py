@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
 
 import numpy as np
@@ -169,7 +169,8 @@ def doubts(
         )
     nameless = [name for at, name in enumerate(columns, 1) if name == f"column_{at}"]
     if nameless:
-        said.append(f"a column without a name is called by its place: {listed(nameless)}.")
+        called = f"a column without a name is called by its place: {listed(nameless)}"
+        said.append(f"{called}{of_title(columns)}.")
     if target.type in ("category", "text"):
         for name in stand_ins(sorted({*target.counts.index} - {*target.reading.not_missing})):
             said.append(
@@ -177,6 +178,16 @@ def doubts(
                 f'`missing: ["{name}"]` for {target.name} in the contract, and leave it out of the classes.'
             )
     return said
+
+
+def of_title(columns: Collection[str]) -> str:
+    """Say what to do where most columns have no name, as below a title; nothing elsewhere."""
+    nameless = sum(name == f"column_{at}" for at, name in enumerate(columns, 1))
+    return (
+        "; if the first line is a title, delete it: the names come first"
+        if nameless > len(columns) / 2
+        else ""
+    )
 
 
 def groups_in(profiles: dict[str, Profile]) -> list[str]:

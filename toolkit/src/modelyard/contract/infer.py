@@ -16,7 +16,7 @@ import pandas as pd
 
 from modelyard.console import console, counted, listed, shown
 from modelyard.console import table as printed
-from modelyard.contract.advice import doubts, groups_in, messages_of, remarks
+from modelyard.contract.advice import doubts, groups_in, messages_of, of_title, remarks
 from modelyard.contract.conventions import Sign
 from modelyard.contract.leakage import Suspicion, suspicions
 from modelyard.contract.model import (
@@ -144,9 +144,8 @@ def infer(
     named = (("target", target), ("time", time), ("group", group))
     for role, name in (*named, *(("sensitive", s) for s in sensitive)):
         if name is not None and name not in table.columns:
-            raise UsageError(
-                f'{table.path} has no {role} column "{name}"{did_you_mean(name, table.columns)}'
-            )
+            near = f"{did_you_mean(name, table.columns)}{of_title(table.columns)}"
+            raise UsageError(f'{table.path} has no {role} column "{name}"{near}')
     if target in (time, group, *sensitive):
         raise UsageError(
             f'the target "{target}" cannot be the time, the group or a sensitive column too.'

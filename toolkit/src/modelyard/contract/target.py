@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from modelyard.console import shown
+from modelyard.console import listed, shown
 from modelyard.contract.model import Kind, Scalar, Target
 from modelyard.contract.profiles import Profile
 from modelyard.data.cells import BOOLEANS
@@ -97,8 +97,8 @@ def _read_classes(
         return goal, [message]
     if positive is not None:
         raise UsageError(f'--positive needs two classes; the target "{name}" has {len(classes)}.')
-    listed = ", ".join(f"{shown(value)} {share:.1%}" for value, share in shares.head(8).items())
-    message = f"Target {name}: multiclass, {len(classes)} classes: {listed}"
+    names = listed(shares.items(), 8, write=lambda one: f"{shown(one[0])} {one[1]:.1%}")
+    message = f"Target {name}: multiclass, {len(classes)} classes: {names}"
     if is_guess and profile.type == "integer":
         message += "; if these are amounts, use --kind regression"
     goal = Target(column=name, kind=kind, classes=tuple(classes), min_share=rarest)
