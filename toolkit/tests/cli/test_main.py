@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import modelyard
 import pytest
 import typer
 from modelyard.cli import app
@@ -39,6 +40,10 @@ def test_help_says_a_whole_sentence_about_every_command(
     assert len(listed) == len(app.registered_commands) + len(app.registered_groups)
     for line in listed:
         assert re.fullmatch(r" *[a-z-]+  +[A-Z].*[^.]\.", line), line
+
+
+def test_the_command_says_its_version(mlops: Mlops) -> None:
+    assert mlops("--version").out == f"modelyard {modelyard.__version__}\n"
 
 
 def test_a_command_that_does_not_exist_is_wrong_usage(
