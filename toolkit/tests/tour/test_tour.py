@@ -127,6 +127,7 @@ def test_a_person_walks_the_whole_tour_and_nothing_of_the_team_changes(
     replace(gates, "resamples: 500", "resamples: 50")
     replace(gates, "out_of_fold_below: 1000", "out_of_fold_below: 0")
     replace(gates, "# open_gates: ask", "open_gates: ask")
+    replace(gates, "approval: automatic", "approval: model-validator")
     replace(gates, r"below_champion: 0\.01", "below_champion: 0.2")
     walked: list[str] = []
     while following := me.looks()[1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -136,6 +137,6 @@ def _show(found: Tour, steps: list[Place]) -> None:
     console.print()
     console.print(Text(f"{following.title}. {following.what}"))
     if found.folder != project_root():
-        print(f"  cd {relative(found.folder)}")
+        print(f"  cd {shlex.quote(str(relative(found.folder)))}")
     print(f"  {following.command}")
     print("Then `mlops tour` says what comes next.")

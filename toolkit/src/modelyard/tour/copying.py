@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -198,4 +200,6 @@ def program() -> str:
     found = shutil.which("mlops")
     if found and Path(found).resolve() == beside.resolve():
         return "mlops"
-    return str(beside) if beside.exists() else "mlops"
+    if not beside.exists():
+        return "mlops"
+    return f'"{beside}"' if os.name == "nt" else shlex.quote(str(beside))

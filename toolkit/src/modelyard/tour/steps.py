@@ -142,14 +142,14 @@ STEPS: Mapping[str, Step] = {
         "Release the champion",
         "It goes to the endpoint of this machine: tested, then all requests, since no other version answers. "
         "`mlops endpoint status` shows it.",
-        "mlops release --fast",
+        "mlops release --fast{approved}",
         left=partial(checks.releases, stage="released"),
         needs=ONLINE,
     ),
     "release-again": Step(
         "Release beside the old version",
         "The new champion gets mirrored requests first, then more and more of them, while the old one still answers.",
-        "mlops release --fast",
+        "mlops release --fast{approved}",
         left=partial(checks.releases, stage="released", versions=2),
         needs=ONLINE,
     ),
@@ -187,8 +187,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 
 def words(copy: Path) -> dict[str, str]:
-    """Return what the texts of the steps name: the package, and the command that infers the contract."""
+    """Return what the steps name: the package, the command that infers the contract, and who approves releases."""
     from modelyard.console import shown
+    from modelyard.gates import load_gates
     from modelyard.project import load_project
 
     contract = load_contract(copy / "conf" / "contract.yml")
@@ -201,7 +202,13 @@ def words(copy: Path) -> dict[str, str]:
     if target.positive is not None:
         command += ["--positive", shown(target.positive)]
     command += ["--kind", target.kind, "--force"]
-    return {"contract": shlex.join(command), "package": load_project(copy).package}
+    gates = load_gates(copy / "conf" / "gates.yml")
+    is_approved = gates.release.approval == "model-validator"
+    return {
+        "contract": shlex.join(command),
+        "package": load_project(copy).package,
+        "approved": " --approved-by NAME" if is_approved else "",
+    }
 
 
 def why_not(copy: Path, step: Step) -> str | None:
