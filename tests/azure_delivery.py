@@ -568,6 +568,8 @@ def retraining_is_on_new_rows_or_does_not_begin() -> None:
         assert again() == again(data=table) == first
         trained(first, role="pull request 3")
         assert again() == first
+        trained(replace(first, version="of another table"))  # as a step of the team's made it
+        assert "nothing is new" in refusal(CheckFailed, again)
         trained(first)
         assert "the table is registered already" in refusal(CheckFailed, lambda: again(data=table))
         assert "nothing is new" in refusal(CheckFailed, again)

@@ -130,11 +130,14 @@ def _is_waiting(root: Path, workspace: Workspace, latest: Any, version: str) -> 
     models, name = workspace.client.models, load_project(root).model
     with azure_errors():
         found = or_none(lambda: [one.tags or {} for one in models.list(name=name)]) or []
-    return not any(
-        tags.get(DATA_FILE, "").startswith(version)
-        and not tags.get("role", "").startswith(PULL_REQUEST)
+    trained = {
+        tags[DATA_FILE][:VERSION_LENGTH]
         for tags in found
-    )
+        if DATA_FILE in tags and not tags.get("role", "").startswith(PULL_REQUEST)
+    }
+    # Where a step of the team's changes the table before it is trained on, no digest tells.
+    is_told = not trained or any(exists(workspace.client.data, ASSET, one) for one in trained)
+    return is_told and version not in trained
 
 
 def _joined(
