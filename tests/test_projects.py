@@ -230,7 +230,9 @@ def test_a_project_of_every_pair_of_choices_is_checked(
 ) -> None:
     """Its checks run its pipeline and its endpoints, on a small table."""
     odd = PAIRS.index(answers) % 2 == 1 or answers is SAMPLED
-    project = bake(tmp_path, **(AWKWARD if odd else {}), **answers)
+    into = tmp_path / ("50% [x] ü" if odd else "project")
+    into.mkdir()
+    project = bake(into, **(AWKWARD if odd else {}), **answers)
     # The same packages in every project: set up once.
     (project.path / ".venv").symlink_to(installed.bin.parent)
     monkeypatch.setenv("PYTHONPATH", str(project.path / "src"))  # the set-up names the other's

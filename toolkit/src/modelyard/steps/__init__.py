@@ -6,13 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modelyard.steps.exploring import exploration
     from modelyard.steps.own import step
     from modelyard.steps.parts import prepared_parts
     from modelyard.steps.train import Fitted, training_step
 
-__all__ = ["Fitted", "prepared_parts", "step", "training_step"]
+__all__ = ["Fitted", "exploration", "prepared_parts", "step", "training_step"]
 
-_MODULES = {"Fitted": "train", "prepared_parts": "parts", "step": "own", "training_step": "train"}
+_MODULES = {
+    "Fitted": "train",
+    "exploration": "exploring",
+    "prepared_parts": "parts",
+    "step": "own",
+    "training_step": "train",
+}
 
 
 def __getattr__(name: str) -> Any:
