@@ -428,6 +428,7 @@ def test_another_good_model_replaces_the_champion_and_rollback_restores_it(mine:
     mine.mlops("run", "azureml/pipelines/train.yml", "--input", "learner=boosting")
     mine.mlops("promote")
     assert mine.champion() == "2"
+    assert "v2 is the champion already" in mine.mlops("promote")  # as a pipeline that runs again
     assert "champion is" in mine.mlops("rollback")
     assert mine.champion() == "1"
     # Version 2 was compared with version 1 when it was made; version 1 with none: compare again.
