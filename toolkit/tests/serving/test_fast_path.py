@@ -14,6 +14,7 @@ from flight_delay import model, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelyard.contract import model as contract
+from modelyard.errors import UsageError
 from modelyard.modelling import LiveMetrics, assemble, encoding
 from modelyard.modelling.calibrated import Calibrated, Calibration
 from modelyard.modelling.predicting import threads_for
@@ -184,6 +185,18 @@ def test_another_learner_is_asked_without_a_data_frame(name):
     assert fast is not None and fast.direct is None
     rows = list(service.trial_rows(rules, [], fast.words))
     np.testing.assert_allclose(fast.scores(rows), own_answer(other, rules, rows), atol=1e-12)
+
+
+def test_a_row_that_a_feature_leaves_out_is_not_answered_by_the_next_one():
+    fitted, rules = deepcopy(trained("derived features"))
+    derived, *_ = fast_path.parts_of(fitted)
+    fast = fast_path.build_fast_path(fitted, rules)
+    rows = list(service.trial_rows(rules, [], fast.words))
+    derived.add_features = lambda rows, rules: add_features(rows, rules).iloc[1:]
+    broken = fast_path.build_fast_path(fitted, rules)
+    for ask in (broken.scores, lambda rows: own_answer(fitted, rules, rows)):
+        with pytest.raises(UsageError, match=f"given {len(rows)} rows"):
+            ask(rows)
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
