@@ -305,6 +305,7 @@ table = pd.DataFrame({
     "shop": random.choice(["north", "south", "east"], rows),
     "price": 3 * size + random.normal(size=rows),
 })
+table.loc[:2, "price"] = np.nan
 table.to_csv(sys.argv[1], index=False)
 """
 
@@ -327,6 +328,7 @@ def test_a_drill_replays_a_table_of_ones_own_and_leaves_the_projects_own_models_
     told = project.json("drill", "--rows", "300")
     periods = told["periods"]
     assert len(periods) == 6
+    assert told["left_out"] == {"without time or target": 3}
     assert all(period["failed"] == 0 for period in periods)
     assert all(period["live"]["rows"] == period["rows"] > 250 for period in periods)
     before, after = (

@@ -386,6 +386,8 @@ def test_what_somebody_has_loosened_on_azure_devops_is_restored_and_what_is_stri
     there.done.clear()
     connect(azure_devops(there, wanted), there, apply=True, say=lambda _: None)
     assert len(there.done) == 7
+    assert branch["settings"] == {"definitionRef": {"id": "of another task: business hours"}}
+    assert there.checks[-1]["settings"]["inputs"]["allowedBranches"] == "refs/heads/main"
     assert connect(azure_devops(there, wanted), there, apply=True, say=lambda _: None) == 0
     assert len(there.done) == 7
     assert approval["settings"]["minRequiredApprovers"] == 2
@@ -448,15 +450,16 @@ def test_on_azure_devops_pull_requests_wait_for_check_and_sample(wanted: Wanted)
         one["settings"]["displayName"]: (
             one["options"]["--blocking"],
             one["options"]["--manual-queue-only"],
+            "--path-filter" in one["options"],
         )
         for one in there.policies
         if "--display-name" in one["options"]
     }
     assert builds == {
-        "check": ("true", "false"),
-        "sample": ("true", "false"),
-        "infra": ("false", "false"),
-        "train": ("false", "true"),
+        "check": ("true", "false", False),
+        "sample": ("true", "false", False),
+        "infra": ("false", "false", True),
+        "train": ("false", "true", False),
     }
 
 

@@ -205,9 +205,10 @@ def compared(learner, target):
     types = {"a": {"type": "number"}, "b": {"type": "number"}, "y": {"type": "category"}}
     contract = Contract(version=1, target=target, columns=types)
     classes = np.where(rows["a"] > 0, "yes", "no")
-    candidate = comparing.Candidate(learner, choose_features(rows, contract))
+    features = choose_features(rows, contract)
+    candidates = {"own": comparing.Candidate(learner, features)} if learner is not None else {}
     parts = (rows[:300], classes[:300]), (rows[300:], classes[300:])
-    return comparing.compare({"own": candidate}, *parts, contract, log=LiveMetrics())
+    return comparing.compare(candidates, *parts, contract, log=LiveMetrics())
 
 
 CLASSES = {"column": "y", "kind": "binary", "positive": "yes"}
@@ -252,6 +253,7 @@ class Own:
         (TakesCodes(), "TakesCodes: Invalid classes.*wrap it, modelyard.modelling.Coded"),
         (LinearSVC(), r"LinearSVC\(\) gives no probabilities"),
         (Ridge(), "`own`, Ridge.*numbers.*classes"),
+        (None, "no candidate to train: `build_candidates` in model.py"),
         (make_pipeline(StandardScaler(), Own()), "`own`: Own is no estimator.*BaseEstimator"),
     ],
 )

@@ -21,7 +21,7 @@ from modelyard.data.table import read_file
 from modelyard.errors import CheckFailed, UsageError
 from modelyard.files import digest, read_json, write_json
 from modelyard.monitoring.follow_contract import follow_contract
-from modelyard.tour.copying import PLANTED, Tour, begin, find, plant
+from modelyard.tour.copying import PLANTED, Tour, begin, find, plant, program
 from modelyard.tour.progress import answer, known_role, places
 from modelyard.tour.steps import ROLES, STEPS
 
@@ -107,6 +107,16 @@ def drifted_most(copy: Path) -> str:
     judged = [one for one in measures if one["reason"] is None]
     highest = max(judged, key=lambda one: one["value"] / one["threshold"], default={})
     return str(highest.get("feature", "none"))
+
+
+def test_the_program_can_be_pasted_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "it's 50% [x]" / "mlops"
+    beside.parent.mkdir()
+    beside.touch()
+    monkeypatch.setattr("sys.executable", str(beside.with_name("python")))
+    assert shlex.split(program()) == [str(beside)]
 
 
 @pytest.mark.parametrize(

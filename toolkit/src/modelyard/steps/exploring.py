@@ -25,8 +25,7 @@ def exploration(root: Path, name: str) -> Iterator[None]:
         UsageError: the project was moved, and `mlops relocate` has not followed.
     """
     uri = tracking_uri(root)
-    for key, value in (MLFLOW_SETTINGS | {"MLFLOW_TRACKING_URI": uri}).items():
-        os.environ.setdefault(key, value)
+    os.environ.update({**MLFLOW_SETTINGS, **os.environ, "MLFLOW_TRACKING_URI": uri})
     import mlflow
 
     ensure_store(uri)
